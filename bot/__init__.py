@@ -1,0 +1,1 @@
+"""Discord server sandboxes: a bot that gives each developer a slice of the shared infrastructure."""
