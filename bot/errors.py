@@ -1,0 +1,107 @@
+"""What a user may be told: every expected failure, with a stable code and one sentence to act on.
+
+Anything that is not a `SandboxError` is a bug: it is logged once, and the user gets a reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class SandboxError(Exception):
+    """An expected failure. `str(error)` is a sentence that may be shown; `code` is stable for scripts."""
+
+    code = "SANDBOX_000"
+
+
+class NameTaken(SandboxError):
+    code = "SANDBOX_001"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"A sandbox named “{name}” exists already. Choose another name.")
+
+
+class QuotaReached(SandboxError):
+    code = "SANDBOX_002"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"You have {limit} of {limit} sandboxes. Destroy one with `/sandbox destroy` first.")
+
+
+class GuildTaken(SandboxError):
+    """The guild belongs to another sandbox. Its name is not told: it may be somebody else's."""
+
+    code = "SANDBOX_003"
+
+    def __init__(self, guild_id: int) -> None:
+        self.guild_id = guild_id
+        super().__init__(
+            f"Server {guild_id} is bound to another sandbox. Unbind it there with `/sandbox unbind-guild` first."
+        )
+
+
+class SandboxNotFound(SandboxError):
+    code = "SANDBOX_004"
+
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
+        super().__init__(f"There is no sandbox “{wanted}”. `/sandbox list` shows yours.")
+
+
+class GuildNotBound(SandboxError):
+    code = "SANDBOX_004"
+
+    def __init__(self, guild_id: int) -> None:
+        self.guild_id = guild_id
+        super().__init__(f"Server {guild_id} is not bound to a sandbox.")
+
+
+class ProvisioningFailed(SandboxError):
+    code = "SANDBOX_005"
+
+    def __init__(self, name: str, step: str) -> None:
+        self.name, self.step = name, step
+        super().__init__(
+            f"Sandbox “{name}” could not be set up ({step} failed) and is being removed. Try again in a minute."
+        )
+
+
+class CleanupFailed(SandboxError):
+    code = "SANDBOX_006"
+
+    def __init__(self, name: str, steps: Iterable[str]) -> None:
+        self.name, self.steps = name, tuple(steps)
+        super().__init__(
+            f"Sandbox “{name}” is cut off, but not everything is removed yet ({', '.join(self.steps)}). "
+            "The bot goes on trying; nothing is left for you to do."
+        )
+
+
+class InvalidTransition(SandboxError):
+    code = "SANDBOX_007"
+
+    def __init__(self, name: str, status: str, wanted: str) -> None:
+        self.name, self.status, self.wanted = name, status, wanted
+        super().__init__(
+            f"Sandbox “{name}” is {status} and cannot be {wanted}. `/sandbox list` shows its state."
+        )
+
+
+class InvalidInput(SandboxError):
+    code = "SANDBOX_008"
+
+
+class NotAllowed(SandboxError):
+    code = "SANDBOX_009"
+
+
+class ServiceUnavailable(SandboxError):
+    """A store cannot be reached. `detail` is for the operator and never holds a secret."""
+
+    code = "SANDBOX_010"
+
+    def __init__(self, service: str, detail: str = "") -> None:
+        self.service, self.detail = service, detail
+        super().__init__(f"{service} is not reachable at the moment. Try again in a minute.")

@@ -1,0 +1,82 @@
+"""Every name that a sandbox owns, built in this one place.
+
+The first eight hexadecimal digits of the id name what other PostgreSQL roles may list (schema, stream);
+the whole id appears only in Redis keys and NATS subjects, where it is the part that cannot be guessed.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+from uuid import UUID
+
+from bot.errors import InvalidInput
+
+SCHEMA_PREFIX = "sandbox_"
+ROUTES_CHANNEL = "sandbox_routes"
+"""The PostgreSQL channel that hints at a changed route."""
+
+WORKER_CONSUMER = "worker"
+"""The one durable consumer of a sandbox's stream, shared by its workers."""
+
+NAME_PATTERN = re.compile(r"[a-z0-9-]{3,40}")
+SNOWFLAKE_PATTERN = re.compile(r"[0-9]{17,20}")
+_MAX_SNOWFLAKE = 2**64 - 1
+
+
+def short_id(sandbox_id: UUID) -> str:
+    """The first eight hexadecimal digits: what people are shown, and what schema and stream are named by."""
+    return sandbox_id.hex[:8]
+
+
+def schema_name(sandbox_id: UUID) -> str:
+    return SCHEMA_PREFIX + short_id(sandbox_id)
+
+
+def redis_prefix(sandbox_id: UUID) -> str:
+    return f"sandbox:{sandbox_id}:"
+
+
+def nats_prefix(sandbox_id: UUID) -> str:
+    return f"sandbox.{sandbox_id}."
+
+
+def event_subject_prefix(sandbox_id: UUID) -> str:
+    """What the router puts before an event's name."""
+    return f"sandbox.{sandbox_id}.events."
+
+
+def event_subjects(sandbox_id: UUID) -> str:
+    """The wildcard that the sandbox's stream holds and its consumer filters by."""
+    return event_subject_prefix(sandbox_id) + ">"
+
+
+def stream_name(sandbox_id: UUID) -> str:
+    return f"SANDBOX_{short_id(sandbox_id)}"
+
+
+def random_suffix(length: int = 6) -> str:
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(length))
+
+
+def default_name(owner: str) -> str:
+    """`<owner>-<6 random>`, whatever the owner's name is made of."""
+    stem = re.sub(r"[^a-z0-9]+", "-", owner.lower()).strip("-")[:33] or "sandbox"
+    return f"{stem}-{random_suffix()}"
+
+
+def check_name(name: str) -> str:
+    """The name as it is stored; `InvalidInput` if it is none."""
+    name = name.strip().lower()
+    if not NAME_PATTERN.fullmatch(name):
+        raise InvalidInput("A name has 3 to 40 characters: a to z, 0 to 9 and dashes.")
+    return name
+
+
+def check_snowflake(value: int | str, what: str) -> int:
+    """A Discord id as an integer; `InvalidInput` names `what` it should have been."""
+    text = str(value).strip()
+    if not SNOWFLAKE_PATTERN.fullmatch(text) or int(text) > _MAX_SNOWFLAKE:
+        raise InvalidInput(f"A {what} is a number of 17 to 20 digits. Copy it from Discord's “Copy ID”.")
+    return int(text)

@@ -1,0 +1,90 @@
+"""What a sandbox is, and the states that it may go through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from bot import names
+
+
+class SandboxStatus(StrEnum):
+    PENDING = "pending"
+    CREATING = "creating"
+    RUNNING = "running"
+    EXPIRED = "expired"
+    DESTROYING = "destroying"
+    DESTROYED = "destroyed"
+
+
+TRANSITIONS: dict[SandboxStatus, frozenset[SandboxStatus]] = {
+    SandboxStatus.PENDING: frozenset({SandboxStatus.CREATING}),
+    SandboxStatus.CREATING: frozenset({SandboxStatus.RUNNING, SandboxStatus.DESTROYING}),
+    SandboxStatus.RUNNING: frozenset({SandboxStatus.EXPIRED, SandboxStatus.DESTROYING}),
+    SandboxStatus.EXPIRED: frozenset({SandboxStatus.RUNNING, SandboxStatus.DESTROYING}),
+    SandboxStatus.DESTROYING: frozenset({SandboxStatus.DESTROYED}),
+    SandboxStatus.DESTROYED: frozenset(),
+}
+
+
+def may_become(current: SandboxStatus, wanted: SandboxStatus) -> bool:
+    return wanted in TRANSITIONS[current]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks for a change. Admins may change every sandbox, others their own."""
+
+    id: int
+    name: str
+    is_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """One row of `sandboxes`, with the guilds bound to it. Times are timezone-aware."""
+
+    id: UUID
+    name: str
+    owner_id: int
+    description: str | None
+    status: SandboxStatus
+    schema_name: str
+    created_at: datetime
+    expires_at: datetime
+    last_activity_at: datetime | None
+    guild_ids: tuple[int, ...]
+
+    @property
+    def short_id(self) -> str:
+        return names.short_id(self.id)
+
+    @property
+    def redis_prefix(self) -> str:
+        return names.redis_prefix(self.id)
+
+    @property
+    def nats_prefix(self) -> str:
+        return names.nats_prefix(self.id)
+
+    @property
+    def stream(self) -> str:
+        return names.stream_name(self.id)
+
+    def belongs_to(self, actor: Actor) -> bool:
+        """Whether the actor may see and change it."""
+        return actor.is_admin or actor.id == self.owner_id
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One row of `sandbox_audit_log`. `actor_id` is None for what the bot did by itself."""
+
+    id: int
+    sandbox_id: UUID
+    event_type: str
+    actor_id: int | None
+    details: dict[str, object]
+    created_at: datetime

@@ -1,0 +1,118 @@
+"""PostgreSQL: the pool, the migrations and the named queries. Every fact lives here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import orjson
+from loguru import logger
+
+from bot.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+_HEADING = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
+_UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+
+
+def sql_folder() -> Path:
+    """The SQL files: inside the package when it is installed from a wheel, beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    return next(folder for folder in (package / "sql", package.parent / "sql") if folder.is_dir())
+
+
+def load_queries(module: str) -> Mapping[str, str]:
+    """The statements of `sql/queries/<module>.sql` by their names."""
+    text = (sql_folder() / "queries" / f"{module}.sql").read_text(encoding="utf-8")
+    parts = _HEADING.split(text)[1:]
+    return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+async def prepare_connection(connection: Connection) -> None:
+    """jsonb comes and goes as Python objects, and Discord ids, which are numeric(20), as integers."""
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda value: b"\x01" + orjson.dumps(value),
+        decoder=lambda data: orjson.loads(data[1:]),
+    )
+    await connection.set_type_codec("numeric", schema="pg_catalog", format="text", encoder=str, decoder=int)
+
+
+async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
+    """A pool that has reached its server, or `ServiceUnavailable` with the reason and without the password."""
+    try:
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=2,
+            max_size=max_size,
+            init=prepare_connection,
+            timeout=10,
+            command_timeout=30,
+            server_settings={"application_name": "sandbox-bot", "search_path": "public", "timezone": "UTC"},
+        )
+    except (
+        *_UNREACHABLE,
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+    ) as error:
+        raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error
+    except (ValueError, asyncpg.ClientConfigurationError) as error:
+        raise ServiceUnavailable("PostgreSQL", "DATABASE_URL is not a PostgreSQL address") from error
+
+
+async def migrate(pool: Pool) -> list[str]:
+    """Apply what is not applied yet, in order, and return the names of it.
+
+    Safe to run twice and from several processes at once: the ledger table's lock lets one through at a time.
+    It is a table's lock because, unlike an advisory one, no other role of the database can hold it.
+    """
+    async with pool.acquire() as connection:
+        await _ensure_ledger(connection)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
+            rows = await connection.fetch("SELECT name, checksum FROM schema_migrations")
+            applied = {row["name"]: row["checksum"] for row in rows}
+            return [
+                path.stem
+                for path in sorted((sql_folder() / "migrations").glob("*.sql"))
+                if await _apply(connection, path, applied.get(path.stem))
+            ]
+
+
+async def _ensure_ledger(connection: Connection) -> None:
+    try:
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migrations ("
+            "name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+    except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
+        logger.debug("another process made the ledger at the same moment")
+
+
+async def _apply(connection: Connection, path: Path, applied_checksum: str | None) -> bool:
+    text = path.read_text(encoding="utf-8")
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    if applied_checksum is not None:
+        if applied_checksum != checksum:
+            raise RuntimeError(
+                f"migration {path.stem} was changed after it had been applied; add a new one instead"
+            )
+        return False
+    await connection.execute(text)
+    await connection.execute(
+        "INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", path.stem, checksum
+    )
+    logger.info("migration applied", migration=path.stem)
+    return True
