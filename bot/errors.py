@@ -38,7 +38,8 @@ class GuildTaken(SandboxError):
     def __init__(self, guild_id: int) -> None:
         self.guild_id = guild_id
         super().__init__(
-            f"Server {guild_id} is bound to another sandbox. Unbind it there with `/sandbox unbind-guild` first."
+            f"Server {guild_id} is bound to another sandbox. "
+            "Its owner or an admin can free it with `/sandbox unbind-guild`."
         )
 
 
@@ -79,14 +80,25 @@ class CleanupFailed(SandboxError):
         )
 
 
+class CleanupRefused(SandboxError):
+    """Every schema looks orphaned: more likely the bot looks at the wrong table of sandboxes."""
+
+    code = "SANDBOX_006"
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(
+            f"All {count} sandbox schemas look orphaned, so none was dropped. Check that this is the right "
+            "database, then force the sweep."
+        )
+
+
 class InvalidTransition(SandboxError):
     code = "SANDBOX_007"
 
     def __init__(self, name: str, status: str, wanted: str) -> None:
         self.name, self.status, self.wanted = name, status, wanted
-        super().__init__(
-            f"Sandbox “{name}” is {status} and cannot be {wanted}. `/sandbox list` shows its state."
-        )
+        super().__init__(f"Sandbox “{name}” is {status} and cannot be {wanted}. `/sandbox list` shows its state.")
 
 
 class InvalidInput(SandboxError):

@@ -29,6 +29,17 @@ TRANSITIONS: dict[SandboxStatus, frozenset[SandboxStatus]] = {
 }
 
 
+class AuditEvent(StrEnum):
+    CREATED = "sandbox_created"
+    STATUS_CHANGED = "status_changed"
+    TTL_EXTENDED = "ttl_extended"
+    GUILD_REGISTERED = "guild_registered"
+    GUILD_UNREGISTERED = "guild_unregistered"
+    DESTROYING = "sandbox_destroying"
+    DESTROYED = "sandbox_destroyed"
+    NOTICE_UNDELIVERED = "notice_undelivered"
+
+
 def may_become(current: SandboxStatus, wanted: SandboxStatus) -> bool:
     return wanted in TRANSITIONS[current]
 
@@ -76,6 +87,14 @@ class Sandbox:
     def belongs_to(self, actor: Actor) -> bool:
         """Whether the actor may see and change it."""
         return actor.is_admin or actor.id == self.owner_id
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What an extension came to. `capped` says that the longest life cut it short."""
+
+    sandbox: Sandbox
+    capped: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,17 @@ else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
 
+_ACQUIRE_TIMEOUT_S = 10
 _HEADING = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
-_UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+_UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 
 def sql_folder() -> Path:
@@ -51,7 +61,7 @@ async def prepare_connection(connection: Connection) -> None:
 
 
 async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
-    """A pool that has reached its server, or `ServiceUnavailable` with the reason and without the password."""
+    """A pool that has reached its server, or `ServiceUnavailable` with the reason, never the password."""
     try:
         return await asyncpg.create_pool(
             dsn,
@@ -72,6 +82,16 @@ async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
         raise ServiceUnavailable("PostgreSQL", "DATABASE_URL is not a PostgreSQL address") from error
 
 
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection inside a transaction; `ServiceUnavailable` when PostgreSQL does not answer."""
+    try:
+        async with pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as connection, connection.transaction():
+            yield connection
+    except (*_UNREACHABLE, asyncpg.InterfaceError) as error:
+        raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error
+
+
 async def migrate(pool: Pool) -> list[str]:
     """Apply what is not applied yet, in order, and return the names of it.
 
@@ -84,11 +104,7 @@ async def migrate(pool: Pool) -> list[str]:
             await connection.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
             rows = await connection.fetch("SELECT name, checksum FROM schema_migrations")
             applied = {row["name"]: row["checksum"] for row in rows}
-            return [
-                path.stem
-                for path in sorted((sql_folder() / "migrations").glob("*.sql"))
-                if await _apply(connection, path, applied.get(path.stem))
-            ]
+            return [name for name, text in _migrations() if await _apply(connection, name, text, applied.get(name))]
 
 
 async def _ensure_ledger(connection: Connection) -> None:
@@ -101,18 +117,18 @@ async def _ensure_ledger(connection: Connection) -> None:
         logger.debug("another process made the ledger at the same moment")
 
 
-async def _apply(connection: Connection, path: Path, applied_checksum: str | None) -> bool:
-    text = path.read_text(encoding="utf-8")
+def _migrations() -> list[tuple[str, str]]:
+    paths = sorted((sql_folder() / "migrations").glob("*.sql"))
+    return [(path.stem, path.read_text(encoding="utf-8")) for path in paths]
+
+
+async def _apply(connection: Connection, name: str, text: str, applied_checksum: str | None) -> bool:
     checksum = hashlib.sha256(text.encode()).hexdigest()
     if applied_checksum is not None:
         if applied_checksum != checksum:
-            raise RuntimeError(
-                f"migration {path.stem} was changed after it had been applied; add a new one instead"
-            )
+            raise RuntimeError(f"migration {name} was changed after it had been applied; add a new one")
         return False
     await connection.execute(text)
-    await connection.execute(
-        "INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", path.stem, checksum
-    )
-    logger.info("migration applied", migration=path.stem)
+    await connection.execute("INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", name, checksum)
+    logger.info("migration applied", migration=name)
     return True

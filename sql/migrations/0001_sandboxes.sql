@@ -42,6 +42,14 @@ CREATE TABLE sandbox_guild_mapping (
 );
 CREATE INDEX sandbox_guild_mapping_sandbox_idx ON sandbox_guild_mapping (sandbox_id);
 
+-- A sandbox with its guilds: what every reader of a sandbox reads.
+CREATE VIEW sandbox_overview AS
+SELECT sandbox.id, sandbox.name, sandbox.owner_id, sandbox.description, sandbox.status, sandbox.schema_name,
+       sandbox.created_at, sandbox.expires_at, sandbox.last_activity_at,
+       ARRAY(SELECT mapping.guild_id FROM sandbox_guild_mapping AS mapping
+              WHERE mapping.sandbox_id = sandbox.id ORDER BY mapping.created_at, mapping.guild_id) AS guild_ids
+  FROM sandboxes AS sandbox;
+
 -- Rows outlive the sandbox: no foreign key, no cascade.
 CREATE TABLE sandbox_audit_log (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

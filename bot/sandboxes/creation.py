@@ -1,0 +1,129 @@
+"""How a sandbox comes to be: reserved in one transaction, then provisioned step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+from loguru import logger
+
+from bot import names
+from bot.errors import (
+    NameTaken,
+    ProvisioningFailed,
+    QuotaReached,
+    SandboxError,
+    ServiceUnavailable,
+)
+from bot.sandboxes.limits import Limits
+from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
+from bot.sandboxes.records import SandboxRecords
+from bot.sandboxes.schema import SchemaProvisioner
+from bot.sandboxes.teardown import Teardown
+from bot.stores.nats import StreamStore
+from bot.stores.postgres import Connection, Pool, transaction
+
+_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for, checked. Without a name the sandbox gets one."""
+
+    actor: Actor
+    name: str | None
+    ttl: timedelta
+    description: str | None
+    guild_ids: list[int]
+
+
+class _Taken(Exception):
+    """The first eight digits of the id are another sandbox's, or the random name is: another try helps."""
+
+
+class Creation:
+    def __init__(
+        self,
+        pool: Pool,
+        records: SandboxRecords,
+        schemas: SchemaProvisioner,
+        streams: StreamStore,
+        teardown: Teardown,
+        limits: Limits,
+    ) -> None:
+        self._pool, self._records, self._schemas = pool, records, schemas
+        self._streams, self._teardown, self._limits = streams, teardown, limits
+
+    async def reserve(self, order: Order) -> UUID:
+        """Quota, name, guilds and audit in one transaction; the sandbox is `pending` then."""
+        for _ in range(_ATTEMPTS):
+            sandbox_id = uuid4()
+            try:
+                async with transaction(self._pool) as connection:
+                    await self._reserve(connection, sandbox_id, order)
+            except _Taken:
+                continue
+            return sandbox_id
+        raise RuntimeError(f"no free id in {_ATTEMPTS} attempts")
+
+    async def provision(self, sandbox: Sandbox, actor: Actor) -> None:
+        """Give a pending sandbox its share of every store, and let it run.
+
+        If a step fails, it is taken down again, by the reaper if need be, and `ProvisioningFailed` names the step.
+        """
+        step = "PostgreSQL schema"
+        try:
+            await self._make_schema(sandbox.id)
+            step = "NATS stream"
+            await self._streams.create(sandbox.id)
+            step = "start"
+            async with transaction(self._pool) as connection:
+                await self._move(connection, sandbox.id, SandboxStatus.CREATING, SandboxStatus.RUNNING)
+        except Exception as error:
+            detail = error.detail if isinstance(error, ServiceUnavailable) else repr(error)
+            logger.error("provisioning failed", step=step, sandbox=str(sandbox.id), error=detail)
+            await self._give_up(sandbox, actor, step)
+            raise ProvisioningFailed(sandbox.name, step) from error
+
+    async def _reserve(self, connection: Connection, sandbox_id: UUID, order: Order) -> None:
+        owner_id = order.actor.id
+        await self._records.value(connection, "lock_owner", owner_id)
+        if await self._records.count_living(connection, owner_id) >= self._limits.max_per_owner:
+            raise QuotaReached(self._limits.max_per_owner)
+        if not await self._records.value(connection, "schema_name_is_free", sandbox_id):
+            raise _Taken
+        name = order.name or names.default_name(order.actor.name)
+        try:
+            await self._records.value(
+                connection, "insert_sandbox", sandbox_id, name, owner_id, order.description, order.ttl
+            )
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name == "sandboxes_name_key" and order.name is not None:
+                raise NameTaken(name) from error
+            raise _Taken from error
+        details = {"name": name, "ttl_seconds": order.ttl.total_seconds()}
+        await self._records.audit(connection, sandbox_id, AuditEvent.CREATED, order.actor, details)
+        for guild_id in order.guild_ids:
+            await self._records.bind(connection, sandbox_id, guild_id, order.actor)
+
+    async def _make_schema(self, sandbox_id: UUID) -> None:
+        async with transaction(self._pool) as connection:
+            await self._move(connection, sandbox_id, SandboxStatus.PENDING, SandboxStatus.CREATING)
+            await self._schemas.create_schema(sandbox_id, connection)
+
+    async def _move(
+        self, connection: Connection, sandbox_id: UUID, expected: SandboxStatus, wanted: SandboxStatus
+    ) -> None:
+        if not await self._records.move(connection, sandbox_id, expected, wanted):
+            raise RuntimeError(f"it is not {expected} any more")
+
+    async def _give_up(self, sandbox: Sandbox, actor: Actor, step: str) -> None:
+        try:
+            async with transaction(self._pool) as connection:
+                current = await self._records.lock(connection, sandbox.id)
+                await self._teardown.begin(connection, current, actor, f"{step} failed")
+            await self._teardown.finish(sandbox, actor)
+        except SandboxError as error:
+            logger.warning("left to the reaper", sandbox=str(sandbox.id), error=str(error))

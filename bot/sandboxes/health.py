@@ -1,0 +1,87 @@
+"""How a sandbox's share of each store is, really asked of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from bot.errors import ServiceUnavailable
+from bot.sandboxes.model import Sandbox
+from bot.sandboxes.schema import SchemaProvisioner
+from bot.stores.nats import StreamStore
+from bot.stores.redis import RedisStore
+
+_TIMEOUT_S = 8
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """`summary` is for people; `figures` are the numbers in it, empty when the store did not answer."""
+
+    ok: bool
+    summary: str
+    figures: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    sandbox: Sandbox
+    postgres: StoreHealth
+    redis: StoreHealth
+    nats: StoreHealth
+
+    @property
+    def ok(self) -> bool:
+        return self.postgres.ok and self.redis.ok and self.nats.ok
+
+
+class HealthProbe:
+    """Asks the three stores at once, each at most eight seconds."""
+
+    def __init__(self, schemas: SchemaProvisioner, redis: RedisStore, streams: StreamStore) -> None:
+        self._schemas, self._redis, self._streams = schemas, redis, streams
+
+    async def probe(self, sandbox: Sandbox) -> Health:
+        postgres, redis, nats = await asyncio.gather(
+            _answer(self._postgres(sandbox)), _answer(self._keys(sandbox)), _answer(self._stream(sandbox))
+        )
+        return Health(sandbox, postgres, redis, nats)
+
+    async def _postgres(self, sandbox: Sandbox) -> StoreHealth:
+        if not await self._schemas.schema_exists(sandbox.id):
+            return StoreHealth(False, f"schema {sandbox.schema_name} is missing", {})
+        tables = await self._schemas.get_schema_stats(sandbox.id)
+        figures = {
+            "tables": len(tables),
+            "rows": sum(table.rows for table in tables),
+            "bytes": sum(table.bytes for table in tables),
+        }
+        return StoreHealth(True, "{tables} tables, {rows} rows, {bytes} bytes".format(**figures), figures)
+
+    async def _keys(self, sandbox: Sandbox) -> StoreHealth:
+        keys = await self._redis.count_keys(sandbox.id)
+        return StoreHealth(True, f"{keys} keys", {"keys": keys})
+
+    async def _stream(self, sandbox: Sandbox) -> StoreHealth:
+        stats = await self._streams.stats(sandbox.id)
+        if stats is None:
+            return StoreHealth(False, f"stream {sandbox.stream} or its consumer is missing", {})
+        figures = {
+            "messages": stats.messages,
+            "bytes": stats.bytes,
+            "unacknowledged": stats.waiting,
+            "waiting_workers": stats.workers,
+        }
+        summary = "{messages} events, {bytes} bytes, {unacknowledged} not yet acknowledged by a worker"
+        return StoreHealth(True, summary.format(**figures), figures)
+
+
+async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await question
+    except TimeoutError:
+        return StoreHealth(False, f"no answer within {_TIMEOUT_S} s", {})
+    except ServiceUnavailable as error:
+        return StoreHealth(False, f"not reachable: {error.detail}", {})

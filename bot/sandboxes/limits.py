@@ -1,0 +1,61 @@
+"""What a sandbox may be and how long it may live: pure rules, each refusal with its number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot import names
+from bot.durations import format_duration
+from bot.errors import InvalidInput
+from bot.sandboxes.model import Sandbox
+
+_MAX_DESCRIPTION = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`InvalidInput` from any method names the limit that was hit."""
+
+    max_per_owner: int = 5
+    max_guilds: int = 10
+    default_ttl: timedelta = timedelta(hours=24)
+    max_ttl: timedelta = timedelta(hours=168)
+
+    def check_ttl(self, ttl: timedelta | None) -> timedelta:
+        """The time to live of a new sandbox."""
+        if ttl is None:
+            return self.default_ttl
+        if ttl <= timedelta(0):
+            raise InvalidInput("A sandbox lives longer than nothing. Write its time like 45m, 24h or 7d.")
+        if ttl > self.max_ttl:
+            longest = format_duration(self.max_ttl)
+            raise InvalidInput(f"A sandbox lives at most {longest}; {format_duration(ttl)} is more.")
+        return ttl
+
+    def check_guilds(self, guild_ids: Iterable[int]) -> list[int]:
+        """The guilds of one sandbox, each once, in their order."""
+        guilds = list(dict.fromkeys(names.check_snowflake(guild_id, "server id") for guild_id in guild_ids))
+        if len(guilds) > self.max_guilds:
+            raise InvalidInput(f"A sandbox has at most {self.max_guilds} servers. Unbind one of them first.")
+        return guilds
+
+    def check_description(self, description: str | None) -> str | None:
+        cleaned = " ".join((description or "").replace("\x00", "").split())
+        if len(cleaned) > _MAX_DESCRIPTION:
+            raise InvalidInput(f"A description has at most {_MAX_DESCRIPTION} characters, not {len(cleaned)}.")
+        return cleaned or None
+
+    def extended(self, sandbox: Sandbox, by: timedelta, now: datetime) -> tuple[datetime, bool]:
+        """The expiry after an extension, and whether the longest life cut it short. It never moves backwards."""
+        if by <= timedelta(0):
+            raise InvalidInput("An extension is longer than nothing. Write it like 45m, 2h or 1d.")
+        latest = sandbox.created_at + self.max_ttl
+        wanted = max(sandbox.expires_at, now) + by
+        if latest <= max(sandbox.expires_at, now):
+            raise InvalidInput(
+                f"Sandbox “{sandbox.name}” has reached the longest life of {format_duration(self.max_ttl)} "
+                "and cannot be extended. Create a new one."
+            )
+        return min(wanted, latest), wanted > latest

@@ -1,0 +1,300 @@
+"""`SandboxManager`: every change of a sandbox, each settled in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from loguru import logger
+
+from bot import names
+from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, SandboxNotFound
+from bot.sandboxes.connection import ConnectionDetails, connection_details
+from bot.sandboxes.creation import Creation, Order
+from bot.sandboxes.health import Health, HealthProbe
+from bot.sandboxes.limits import Limits
+from bot.sandboxes.model import Actor, AuditEntry, AuditEvent, Extension, Sandbox, SandboxStatus
+from bot.sandboxes.notices import NoticeKind, NoticeOutbox
+from bot.sandboxes.records import SandboxRecords
+from bot.sandboxes.schema import SchemaProvisioner
+from bot.sandboxes.teardown import Teardown
+from bot.stores.nats import StreamStore
+from bot.stores.postgres import Connection, Pool, transaction
+from bot.stores.redis import RedisStore
+
+RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
+"""Told which guilds' routes have just been committed anew."""
+
+LIVING = tuple(status for status in SandboxStatus if status is not SandboxStatus.DESTROYED)
+
+
+async def _nobody_listens(guild_ids: Collection[int]) -> None:
+    """No router in this process: other ones hear of it from PostgreSQL."""
+
+
+class SandboxManager:
+    """The control plane. Whoever calls it says who asks; it decides whether they may.
+
+    Every method may raise a `SandboxError`; nothing else is expected. Routing in this process has followed by the
+    time a method returns.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        redis: RedisStore,
+        streams: StreamStore,
+        limits: Limits | None = None,
+        *,
+        routes_changed: RoutesChanged = _nobody_listens,
+    ) -> None:
+        self._pool = pool
+        self._limits = limits or Limits()
+        self._routes_changed = routes_changed
+        self._records = SandboxRecords()
+        self._outbox = NoticeOutbox(pool)
+        self.schemas = SchemaProvisioner(pool)
+        self._teardown = Teardown(pool, self._records, self.schemas, redis, streams)
+        self._creation = Creation(pool, self._records, self.schemas, streams, self._teardown, self._limits)
+        self._probe = HealthProbe(self.schemas, redis, streams)
+
+    async def create(
+        self,
+        actor: Actor,
+        *,
+        name: str | None = None,
+        ttl: timedelta | None = None,
+        description: str | None = None,
+        guild_ids: Iterable[int] = (),
+    ) -> Sandbox:
+        """Make a running sandbox of the actor's, with the guilds bound to it.
+
+        If a step fails after the row is there, the sandbox is taken down again and `ProvisioningFailed` names
+        the step; if the process dies, the reaper does it.
+        """
+        order = Order(
+            actor,
+            names.check_name(name) if name is not None else None,
+            self._limits.check_ttl(ttl),
+            self._limits.check_description(description),
+            self._limits.check_guilds(guild_ids),
+        )
+        reserved = await self.get_by_id(await self._creation.reserve(order))
+        await self._creation.provision(reserved, actor)
+        sandbox = await self.get_by_id(reserved.id)
+        await self._announce(sandbox.guild_ids)
+        logger.info("sandbox created", sandbox=str(sandbox.id), name=sandbox.name, owner=actor.id)
+        return sandbox
+
+    async def get_by_id(self, sandbox_id: UUID) -> Sandbox:
+        """Also one that is destroyed."""
+        return await self._get("get_sandbox", sandbox_id, str(sandbox_id))
+
+    async def get_by_name(self, name: str) -> Sandbox:
+        """The living sandbox of that name."""
+        return await self._get("get_sandbox_by_name", name, name)
+
+    async def get_by_guild_id(self, guild_id: int) -> Sandbox:
+        async with transaction(self._pool) as connection:
+            sandbox = await self._records.one(connection, "get_sandbox_by_guild_id", guild_id)
+        if sandbox is None:
+            raise GuildNotBound(guild_id)
+        return sandbox
+
+    async def find(self, actor: Actor, wanted: str) -> Sandbox:
+        """The living sandbox that the actor means by its name, its id or the first eight digits of that."""
+        wanted = wanted.strip().lower()
+        try:
+            sandbox = await self.get_by_name(wanted)
+        except SandboxNotFound:
+            sandbox = await self._find_by_id(wanted)
+        return _require_access(sandbox, actor)
+
+    async def list(
+        self,
+        *,
+        owner_id: int | None = None,
+        statuses: Iterable[SandboxStatus] = LIVING,
+        limit: int = 100,
+    ) -> Sequence[Sandbox]:
+        """Newest first; everybody's if no owner is given."""
+        async with transaction(self._pool) as connection:
+            return await self._records.many(
+                connection, "list_sandboxes", owner_id, [str(status) for status in statuses], limit
+            )
+
+    async def suggest(self, actor: Actor, typed: str, *, limit: int = 25) -> Sequence[Sandbox]:
+        """Living sandboxes whose name contains what is typed: the actor's own first, everybody's for an admin."""
+        async with transaction(self._pool) as connection:
+            return await self._records.many(
+                connection, "suggest_sandboxes", actor.id, actor.is_admin, typed.strip().lower(), limit
+            )
+
+    async def register_guild(self, actor: Actor, sandbox_id: UUID, guild_id: int) -> Sandbox:
+        """Bind a guild to a running sandbox. Whether the actor manages the guild, the caller has checked."""
+        names.check_snowflake(guild_id, "server id")
+        async with transaction(self._pool) as connection:
+            sandbox = _require_access(await self._records.lock(connection, sandbox_id), actor)
+            if guild_id not in sandbox.guild_ids:
+                _require_running(sandbox, "bound to a server")
+                self._limits.check_guilds([*sandbox.guild_ids, guild_id])
+                await self._records.bind(connection, sandbox_id, guild_id, actor)
+        await self._announce([guild_id])
+        return await self.get_by_id(sandbox_id)
+
+    async def unregister_guild(self, actor: Actor, guild_id: int) -> Sandbox:
+        """Free a guild from the sandbox that has it, which is returned."""
+        holder = await self.get_by_guild_id(names.check_snowflake(guild_id, "server id"))
+        async with transaction(self._pool) as connection:
+            _require_access(await self._records.lock(connection, holder.id), actor)
+            await self._records.unbind(connection, holder.id, guild_id, actor)
+        await self._announce([guild_id])
+        return await self.get_by_id(holder.id)
+
+    async def extend_ttl(self, actor: Actor, sandbox_id: UUID, by: timedelta) -> Extension:
+        """Move the expiry, counted from now if it has passed, and capped at the longest life; never backwards.
+
+        An expired sandbox runs again, as long as its grace time has left it its data.
+        """
+        async with transaction(self._pool) as connection:
+            sandbox = _require_access(await self._records.lock(connection, sandbox_id), actor)
+            if sandbox.status not in {SandboxStatus.RUNNING, SandboxStatus.EXPIRED}:
+                raise InvalidTransition(sandbox.name, sandbox.status, "extended")
+            expires_at, capped = self._limits.extended(sandbox, by, await self._now(connection))
+            await self._records.set_expiry(connection, sandbox_id, expires_at)
+            if sandbox.status is SandboxStatus.EXPIRED:
+                await self._records.change_status(connection, sandbox_id, SandboxStatus.EXPIRED, SandboxStatus.RUNNING)
+            details = {
+                "from": sandbox.expires_at,
+                "to": expires_at,
+                "status": sandbox.status,
+                "capped": capped,
+            }
+            await self._records.audit(connection, sandbox_id, AuditEvent.TTL_EXTENDED, actor, details)
+        await self._announce(sandbox.guild_ids)
+        return Extension(await self.get_by_id(sandbox_id), capped)
+
+    async def destroy(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
+        """Cut it off and remove all that it has. `CleanupFailed`: cut off, and the reaper removes the rest."""
+        async with transaction(self._pool) as connection:
+            sandbox = _require_access(await self._records.lock(connection, sandbox_id), actor)
+            if not await self._teardown.begin(connection, sandbox, actor, "asked for"):
+                raise InvalidTransition(sandbox.name, sandbox.status, "destroyed")
+        await self._announce(sandbox.guild_ids)
+        await self._teardown.finish(sandbox, actor)
+        return await self.get_by_id(sandbox_id)
+
+    async def update_activity(self, sandbox_id: UUID) -> bool:
+        """Note that something happened in it just now; False if it does not run."""
+        async with transaction(self._pool) as connection:
+            return await self._records.value(connection, "touch", sandbox_id) is not None
+
+    async def get_health(self, sandbox_id: UUID) -> Health:
+        return await self._probe.probe(await self.get_by_id(sandbox_id))
+
+    async def get_connection_details(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:
+        """What the sandbox's workers need. Only of a running one, only for its owner or an admin."""
+        sandbox = _require_access(await self.get_by_id(sandbox_id), actor)
+        _require_running(sandbox, "connected to")
+        return connection_details(sandbox)
+
+    async def get_audit(self, actor: Actor, sandbox_id: UUID, *, limit: int = 50) -> Sequence[AuditEntry]:
+        """Newest first, also of a destroyed sandbox."""
+        _require_access(await self.get_by_id(sandbox_id), actor)
+        async with transaction(self._pool) as connection:
+            return await self._records.history(connection, sandbox_id, limit)
+
+    async def find_expired(self, *, limit: int = 100) -> Sequence[Sandbox]:
+        """Running past their time, the longest overdue first."""
+        async with transaction(self._pool) as connection:
+            return await self._records.many(connection, "find_expired", limit)
+
+    async def mark_expired(self, sandbox_id: UUID) -> bool:
+        """`expired`, with a notice to owner and admins; False if it is not due (any more)."""
+        async with transaction(self._pool) as connection:
+            sandbox = await self._records.lock(connection, sandbox_id)
+            if sandbox.expires_at > await self._now(connection) or sandbox.status is not SandboxStatus.RUNNING:
+                return False
+            await self._records.move(connection, sandbox_id, SandboxStatus.RUNNING, SandboxStatus.EXPIRED)
+            await self._outbox.write(connection, sandbox, NoticeKind.EXPIRED)
+        await self._announce(sandbox.guild_ids)
+        logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)
+        return True
+
+    async def find_reclaimable(self, grace: timedelta, *, limit: int = 100) -> Sequence[UUID]:
+        """Expired, with the grace time over."""
+        return await self._find("find_reclaimable", grace, limit)
+
+    async def reclaim(self, sandbox_id: UUID, grace: timedelta) -> bool:
+        """Take down what is still expired, with the grace time still over; False otherwise."""
+        async with transaction(self._pool) as connection:
+            sandbox = await self._records.lock(connection, sandbox_id)
+            over = sandbox.expires_at + grace <= await self._now(connection)
+            if sandbox.status is not SandboxStatus.EXPIRED or not over:
+                return False
+            await self._teardown.begin(connection, sandbox, None, "expired")
+        await self._announce(sandbox.guild_ids)
+        return await self._teardown.finish(sandbox)
+
+    async def find_stuck(self, stuck_after: timedelta, *, limit: int = 100) -> Sequence[UUID]:
+        """Pending, creating or destroying for so long that nobody can be working on it any more."""
+        return await self._find("find_stuck", stuck_after, limit)
+
+    async def recover(self, sandbox_id: UUID) -> bool:
+        """Take a stuck sandbox down; False if it has got on by itself."""
+        async with transaction(self._pool) as connection:
+            sandbox = await self._records.lock(connection, sandbox_id)
+            if sandbox.status in {SandboxStatus.PENDING, SandboxStatus.CREATING}:
+                await self._teardown.begin(connection, sandbox, None, "stuck")
+            elif sandbox.status is not SandboxStatus.DESTROYING:
+                return False
+        await self._announce(sandbox.guild_ids)
+        return await self._teardown.finish(sandbox)
+
+    async def _find(self, query: str, since: timedelta, limit: int) -> Sequence[UUID]:
+        async with transaction(self._pool) as connection:
+            return [row["id"] for row in await self._records.rows(connection, query, since, limit)]
+
+    async def _get(self, query: str, key: object, wanted: str) -> Sandbox:
+        async with transaction(self._pool) as connection:
+            sandbox = await self._records.one(connection, query, key)
+        if sandbox is None:
+            raise SandboxNotFound(wanted)
+        return sandbox
+
+    async def _find_by_id(self, wanted: str) -> Sandbox:
+        if len(wanted) == 8:
+            return await self._get("get_sandbox_by_schema_name", names.SCHEMA_PREFIX + wanted, wanted)
+        try:
+            sandbox = await self.get_by_id(UUID(wanted))
+        except ValueError:
+            raise SandboxNotFound(wanted) from None
+        if sandbox.status is SandboxStatus.DESTROYED:
+            raise SandboxNotFound(wanted)
+        return sandbox
+
+    async def _announce(self, guild_ids: Collection[int]) -> None:
+        if not guild_ids:
+            return
+        try:
+            await self._routes_changed(guild_ids)
+        except Exception as error:  # it is committed; the watcher's reload makes up for it
+            logger.warning("routes not refreshed at once", guilds=len(guild_ids), error=repr(error))
+
+    @staticmethod
+    async def _now(connection: Connection) -> datetime:
+        """PostgreSQL's clock decides, not that of one of several bots."""
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        return now
+
+
+def _require_access(sandbox: Sandbox, actor: Actor) -> Sandbox:
+    if not sandbox.belongs_to(actor):
+        raise NotAllowed(f"Sandbox “{sandbox.name}” is not yours. Only its owner or an admin may do that.")
+    return sandbox
+
+
+def _require_running(sandbox: Sandbox, wanted: str) -> None:
+    if sandbox.status is not SandboxStatus.RUNNING:
+        raise InvalidTransition(sandbox.name, sandbox.status, wanted)

@@ -1,0 +1,110 @@
+"""The rows of the control plane: named queries with types around them, each on the caller's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from bot.errors import GuildNotBound, GuildTaken, SandboxNotFound
+from bot.sandboxes.model import Actor, AuditEntry, AuditEvent, Sandbox, SandboxStatus, may_become
+from bot.stores.postgres import Connection, load_queries
+
+
+class SandboxRecords:
+    """What stands in `sandboxes`, `sandbox_guild_mapping` and `sandbox_audit_log`."""
+
+    def __init__(self) -> None:
+        self._sql = load_queries("sandboxes")
+
+    async def one(self, connection: Connection, query: str, *arguments: object) -> Sandbox | None:
+        row = await connection.fetchrow(self._sql[query], *arguments)
+        return _sandbox(row) if row else None
+
+    async def many(self, connection: Connection, query: str, *arguments: object) -> list[Sandbox]:
+        return [_sandbox(row) for row in await connection.fetch(self._sql[query], *arguments)]
+
+    async def rows(self, connection: Connection, query: str, *arguments: object) -> list[asyncpg.Record]:
+        return await connection.fetch(self._sql[query], *arguments)
+
+    async def value(self, connection: Connection, query: str, *arguments: object) -> object:
+        return await connection.fetchval(self._sql[query], *arguments)
+
+    async def lock(self, connection: Connection, sandbox_id: UUID) -> Sandbox:
+        """The sandbox as it is and stays until the transaction ends, or `SandboxNotFound`."""
+        await self.value(connection, "lock_sandbox", sandbox_id)
+        sandbox = await self.one(connection, "get_sandbox", sandbox_id)
+        if sandbox is None:
+            raise SandboxNotFound(str(sandbox_id))
+        return sandbox
+
+    async def change_status(
+        self, connection: Connection, sandbox_id: UUID, expected: SandboxStatus, wanted: SandboxStatus
+    ) -> bool:
+        """False if the status is not the expected one any more: then nothing was changed."""
+        if not may_become(expected, wanted):
+            raise ValueError(f"{expected} does not become {wanted}")
+        return await self.value(connection, "change_status", sandbox_id, expected, wanted) is not None
+
+    async def move(
+        self, connection: Connection, sandbox_id: UUID, expected: SandboxStatus, wanted: SandboxStatus
+    ) -> bool:
+        """`change_status` by the bot itself, with its audit row."""
+        changed = await self.change_status(connection, sandbox_id, expected, wanted)
+        if changed:
+            await self.audit(connection, sandbox_id, AuditEvent.STATUS_CHANGED, None, {"from": expected, "to": wanted})
+        return changed
+
+    async def count_living(self, connection: Connection, owner_id: int) -> int:
+        return int(await connection.fetchval(self._sql["count_living"], owner_id))
+
+    async def bind(self, connection: Connection, sandbox_id: UUID, guild_id: int, actor: Actor) -> None:
+        """Bind a guild, with its audit row; `GuildTaken` if it is bound already."""
+        if await self.value(connection, "bind_guild", guild_id, sandbox_id, actor.id) is None:
+            raise GuildTaken(guild_id)
+        details = {"guild_id": str(guild_id)}
+        await self.audit(connection, sandbox_id, AuditEvent.GUILD_REGISTERED, actor, details)
+
+    async def unbind(self, connection: Connection, sandbox_id: UUID, guild_id: int, actor: Actor) -> None:
+        """Free a guild, with its audit row; `GuildNotBound` if this sandbox does not have it."""
+        if await self.value(connection, "unbind_guild", guild_id, sandbox_id) is None:
+            raise GuildNotBound(guild_id)
+        details = {"guild_id": str(guild_id)}
+        await self.audit(connection, sandbox_id, AuditEvent.GUILD_UNREGISTERED, actor, details)
+
+    async def unbind_all(self, connection: Connection, sandbox_id: UUID, actor: Actor | None) -> list[int]:
+        """Free the sandbox's guilds and return them, an audit row for each."""
+        guild_ids = [int(row["guild_id"]) for row in await self.rows(connection, "unbind_all", sandbox_id)]
+        for guild_id in guild_ids:
+            details = {"guild_id": str(guild_id)}
+            await self.audit(connection, sandbox_id, AuditEvent.GUILD_UNREGISTERED, actor, details)
+        return guild_ids
+
+    async def audit(
+        self,
+        connection: Connection,
+        sandbox_id: UUID,
+        event: AuditEvent,
+        actor: Actor | None,
+        details: Mapping[str, object],
+    ) -> None:
+        """One row, in the transaction of the change that it tells of."""
+        actor_id = actor.id if actor else None
+        await connection.execute(self._sql["write_audit"], sandbox_id, event, actor_id, details)
+
+    async def history(self, connection: Connection, sandbox_id: UUID, limit: int) -> list[AuditEntry]:
+        """Newest first."""
+        return [AuditEntry(**row) for row in await self.rows(connection, "read_audit", sandbox_id, limit)]
+
+    async def set_expiry(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
+        await connection.execute(self._sql["set_expiry"], sandbox_id, expires_at)
+
+
+def _sandbox(row: asyncpg.Record) -> Sandbox:
+    fields = dict(row)
+    fields["status"] = SandboxStatus(fields["status"])
+    fields["guild_ids"] = tuple(int(guild_id) for guild_id in fields["guild_ids"])
+    fields["owner_id"] = int(fields["owner_id"])
+    return Sandbox(**fields)

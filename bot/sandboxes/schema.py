@@ -1,0 +1,94 @@
+"""The PostgreSQL schema of a sandbox: made, measured and dropped by functions of the database."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from loguru import logger
+
+from bot import names
+from bot.errors import CleanupRefused
+from bot.stores.postgres import Connection, Pool, load_queries, transaction
+
+_SCHEMA_NAME = re.compile(names.SCHEMA_PREFIX + r"([0-9a-f]{8})")
+
+
+@dataclass(frozen=True, slots=True)
+class TableStats:
+    """One table of a sandbox: exact rows, and bytes with indexes and toast."""
+
+    name: str
+    rows: int
+    bytes: int
+
+
+class SchemaProvisioner:
+    """Every method is one transaction of its own, or part of the caller's if a connection is given."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sql = load_queries("schemas")
+
+    @staticmethod
+    def generate_schema_name(sandbox_id: UUID) -> str:
+        return names.schema_name(sandbox_id)
+
+    @staticmethod
+    def extract_sandbox_id(schema_name: str) -> str | None:
+        """The short id in a sandbox's schema name; None for any other schema, however alike its name."""
+        found = _SCHEMA_NAME.fullmatch(schema_name)
+        return found[1] if found else None
+
+    async def create_schema(self, sandbox_id: UUID, connection: Connection | None = None) -> str:
+        """Make the schema with its tables unless it is there, and return its name."""
+        return str(await self._value("create_schema", connection, sandbox_id))
+
+    async def drop_schema(self, sandbox_id: UUID, connection: Connection | None = None) -> bool:
+        """True if there was one. A schema of that name that is not ours is an error."""
+        return bool(await self._value("drop_schema", connection, sandbox_id))
+
+    async def schema_exists(self, sandbox_id: UUID) -> bool:
+        return bool(await self._value("schema_exists", None, sandbox_id))
+
+    async def get_schema_stats(self, sandbox_id: UUID) -> list[TableStats]:
+        """By table name; empty if there is no schema."""
+        async with transaction(self._pool) as connection:
+            rows = await connection.fetch(self._sql["schema_stats"], sandbox_id)
+        return [TableStats(row["table_name"], row["row_count"], row["total_bytes"]) for row in rows]
+
+    async def list_schemas(self) -> list[str]:
+        """The schemas that carry our mark, whether their sandbox lives or not."""
+        async with transaction(self._pool) as connection:
+            return [row["schema_name"] for row in await connection.fetch(self._sql["list_schemas"])]
+
+    async def cleanup_orphaned_schemas(
+        self, *, dry_run: bool = True, min_age: timedelta = timedelta(hours=1), force: bool = False
+    ) -> list[str]:
+        """Drop marked schemas older than `min_age` that no living sandbox owns, and return their names.
+
+        A dry run only names them. When nothing would be left, `CleanupRefused`, unless forced: rather than
+        everything being an orphan, the bot may look at the wrong database.
+        """
+        async with transaction(self._pool) as connection:
+            orphans = [row["schema_name"] for row in await connection.fetch(self._sql["list_orphans"], min_age)]
+            marked = await connection.fetch(self._sql["list_schemas"])
+        if dry_run or not orphans:
+            return orphans
+        if len(orphans) == len(marked) and not force:
+            raise CleanupRefused(len(orphans))
+        return [name for name in orphans if await self._drop_orphan(name, min_age)]
+
+    async def _drop_orphan(self, schema_name: str, min_age: timedelta) -> bool:
+        dropped = bool(await self._value("drop_orphan", None, schema_name, min_age))
+        if dropped:
+            logger.warning("orphaned schema dropped", schema=schema_name)
+        return dropped
+
+    async def _value(self, query: str, connection: Connection | None, *arguments: object) -> object:
+        if connection is not None:
+            return await connection.fetchval(self._sql[query], *arguments)
+        async with transaction(self._pool) as own:
+            return await own.fetchval(self._sql[query], *arguments)

@@ -1,0 +1,84 @@
+"""The one way in which a sandbox ends: destroyed, expired, failed to be made, or found stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from uuid import UUID
+
+import asyncpg
+from loguru import logger
+
+from bot.errors import CleanupFailed, ServiceUnavailable
+from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
+from bot.sandboxes.records import SandboxRecords
+from bot.sandboxes.schema import SchemaProvisioner
+from bot.stores.nats import StreamStore
+from bot.stores.postgres import Connection, Pool, transaction
+from bot.stores.redis import RedisStore
+
+
+class Teardown:
+    """Two halves: `begin` in the transaction that decides it, then `finish`, which may be repeated."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        records: SandboxRecords,
+        schemas: SchemaProvisioner,
+        redis: RedisStore,
+        streams: StreamStore,
+    ) -> None:
+        self._pool, self._records, self._schemas = pool, records, schemas
+        self._redis, self._streams = redis, streams
+
+    async def begin(self, connection: Connection, sandbox: Sandbox, actor: Actor | None, reason: str) -> bool:
+        """Cut it off: `destroying`, guilds freed. The caller has locked it; False if the state forbids it."""
+        status = sandbox.status
+        if status is SandboxStatus.PENDING:
+            await self._records.move(connection, sandbox.id, status, SandboxStatus.CREATING)
+            status = SandboxStatus.CREATING
+        if status in {SandboxStatus.DESTROYING, SandboxStatus.DESTROYED}:
+            return False
+        await self._records.change_status(connection, sandbox.id, status, SandboxStatus.DESTROYING)
+        await self._records.unbind_all(connection, sandbox.id, actor)
+        details = {"from": status, "reason": reason}
+        await self._records.audit(connection, sandbox.id, AuditEvent.DESTROYING, actor, details)
+        return True
+
+    async def finish(self, sandbox: Sandbox, actor: Actor | None = None) -> bool:
+        """Remove what it has in every store, and only then call it destroyed.
+
+        Every step is tried, whatever became of the others. `CleanupFailed` names those that failed; the reaper
+        repeats them. False if somebody else had finished it.
+        """
+        steps = {
+            "NATS stream": self._attempt(self._streams.delete(sandbox.id), "NATS stream", sandbox.id),
+            "Redis keys": self._attempt(self._redis.delete_keys(sandbox.id), "Redis keys", sandbox.id),
+        }
+        failed = [name for name, step in steps.items() if not await step]
+        if failed:
+            raise CleanupFailed(sandbox.name, failed)
+        try:
+            return await self._finish_in_postgres(sandbox.id, actor)
+        except (ServiceUnavailable, asyncpg.PostgresError) as error:
+            logger.warning("teardown step failed", step="schema", sandbox=str(sandbox.id), error=repr(error))
+            raise CleanupFailed(sandbox.name, ["PostgreSQL schema"]) from error
+
+    async def _finish_in_postgres(self, sandbox_id: UUID, actor: Actor | None) -> bool:
+        async with transaction(self._pool) as connection:
+            sandbox = await self._records.lock(connection, sandbox_id)
+            if sandbox.status is not SandboxStatus.DESTROYING:
+                return False
+            await self._schemas.drop_schema(sandbox_id, connection)
+            await self._records.change_status(connection, sandbox_id, SandboxStatus.DESTROYING, SandboxStatus.DESTROYED)
+            await self._records.audit(connection, sandbox_id, AuditEvent.DESTROYED, actor, {})
+        logger.info("sandbox destroyed", sandbox=str(sandbox_id), name=sandbox.name)
+        return True
+
+    async def _attempt(self, step: Awaitable[object], name: str, sandbox_id: UUID) -> bool:
+        try:
+            await step
+        except ServiceUnavailable as error:
+            logger.warning("teardown step failed", step=name, sandbox=str(sandbox_id), error=error.detail)
+            return False
+        return True

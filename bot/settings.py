@@ -1,0 +1,290 @@
+"""`config.toml`, `.env` and the environment, checked and merged into one frozen `Settings`.
+
+The environment wins over `.env`, `.env` over `config.toml`, and that over the defaults below. Nothing is read
+at import time, and no value ever stands in an error, for it may be a secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from bot.durations import parse_duration
+from bot.errors import InvalidInput
+from bot.names import check_snowflake
+
+EMBEDDED = "embedded"
+DISCORD_API = "https://discord.com/api/v10"
+CONFIG_VARIABLE = "BOT_CONFIG"
+
+_SEE_CONFIG = "see config.toml for the keys."
+_SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
+COMMON_NAMES = {
+    "DISCORD_TOKEN": "BOT_DISCORD__TOKEN",
+    "DATABASE_URL": "BOT_POSTGRES__DSN",
+    "REDIS_URL": "BOT_REDIS__URL",
+    "NATS_URL": "BOT_NATS__URL",
+}
+"""Variables by the names that everybody gives them, and what they are called here."""
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used. `str(error)` is one line that names the key and the mend."""
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("write a duration in quotes, like “90s”, “45m”, “24h” or “7d”")
+    try:
+        return parse_duration(value)
+    except InvalidInput as error:
+        raise ValueError("write a duration like 90s, 45m, 24h or 7d, above zero") from error
+
+
+def _snowflakes(value: object) -> object:
+    parts = re.split(r'[\s,"\[\]]+', value.strip(' ,"[]')) if isinstance(value, str) and value else value
+    if not isinstance(parts, list | tuple | set | frozenset):
+        raise ValueError("write a list of Discord ids")
+    try:
+        return frozenset(check_snowflake(part, "Discord id") for part in parts)
+    except InvalidInput as error:
+        raise ValueError("a Discord id is a number of 17 to 20 digits") from error
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Snowflakes = Annotated[frozenset[int], BeforeValidator(_snowflakes), NoDecode]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Discord(Section):
+    token: SecretStr = SecretStr("")
+    api_base: str = DISCORD_API
+    admins: Snowflakes = frozenset()
+    notice_channel: int | None = Field(default=None, ge=10**16, lt=2**64)
+    sync_commands: bool = True
+
+    @field_validator("api_base")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("write an address like https://discord.com/api/v10")
+        return value.rstrip("/")
+
+
+class Sandboxes(Section):
+    max_per_owner: int = Field(default=5, ge=1, le=1000)
+    max_guilds: int = Field(default=10, ge=1, le=1000)
+    default_ttl: Duration = timedelta(hours=24)
+    max_ttl: Duration = timedelta(hours=168)
+    warn_before: Duration = timedelta(hours=1)
+    grace: Duration = timedelta(hours=1)
+    sweep_every: Duration = timedelta(seconds=5)
+    stuck_after: Duration = timedelta(minutes=2)
+
+    @model_validator(mode="after")
+    def _default_fits(self) -> Self:
+        if self.default_ttl > self.max_ttl:
+            raise ValueError("default_ttl is longer than max_ttl; lower the one or raise the other")
+        return self
+
+
+class Postgres(Section):
+    dsn: SecretStr = SecretStr(EMBEDDED)
+    pool_size: int = Field(default=10, ge=2, le=200)
+
+
+class Redis(Section):
+    url: SecretStr = SecretStr(EMBEDDED)
+
+
+class Nats(Section):
+    url: SecretStr = SecretStr(EMBEDDED)
+    stream_max_age: Duration = timedelta(hours=72)
+    stream_max_messages: int = Field(default=100_000, ge=1)
+    stream_max_megabytes: int = Field(default=256, ge=1)
+
+
+class Embedded(Section):
+    folder: Path = Path("data")
+
+
+class Routing(Section):
+    unbound_subject: str = ""
+    window: int = Field(default=4096, ge=1, le=65_536)
+    ack_timeout: Duration = timedelta(seconds=5)
+    reload_every: Duration = timedelta(seconds=30)
+
+    @field_validator("unbound_subject")
+    @classmethod
+    def _is_no_sandbox_subject(cls, value: str) -> str:
+        if value and (not _SUBJECT.fullmatch(value) or value.split(".")[0] == "sandbox"):
+            raise ValueError("write a NATS subject like events, outside sandbox.>")
+        return value
+
+
+class Log(Section):
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    json_lines: bool = False
+
+
+class _Environment(EnvSettingsSource):
+    """`.env` below the real environment, with the common names translated and unknown sections reported."""
+
+    def __init__(self, settings_cls: type[BaseSettings], dotenv: Mapping[str, str | None]) -> None:
+        self._dotenv = dotenv
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        merged: dict[str, str | None] = {}
+        for layer in (self._dotenv, os.environ):
+            common = {ours: layer[theirs] for theirs, ours in COMMON_NAMES.items() if layer.get(theirs)}
+            ours = {name.upper(): value for name, value in layer.items() if name.upper().startswith("BOT_")}
+            merged |= common | ours
+        merged.pop(CONFIG_VARIABLE, None)
+        return {name.lower(): value for name, value in merged.items()}
+
+    def __call__(self) -> dict[str, Any]:
+        known = {f"bot_{section}" for section in self.settings_cls.model_fields}
+        for name in self.env_vars:
+            if name.partition("__")[0] not in known or "__" not in name:
+                raise SettingsError(f"{name.upper()}: there is no such setting; see config.toml for the keys.")
+        return super().__call__()
+
+
+class Settings(BaseSettings):
+    """Every knob, checked. Made by `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BOT_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        nested_model_default_partial_update=True,
+    )
+
+    discord: Discord = Discord()
+    sandboxes: Sandboxes = Sandboxes()
+    postgres: Postgres = Postgres()
+    redis: Redis = Redis()
+    nats: Nats = Nats()
+    embedded: Embedded = Embedded()
+    routing: Routing = Routing()
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the caller passes: `load_settings` names the layers, code and tests pass values."""
+        return (init_settings,)
+
+    @property
+    def embedded_stores(self) -> frozenset[str]:
+        """Which of `postgres`, `redis` and `nats` the bot itself has to run."""
+        addresses = {"postgres": self.postgres.dsn, "redis": self.redis.url, "nats": self.nats.url}
+        return frozenset(name for name, url in addresses.items() if url.get_secret_value() == EMBEDDED)
+
+    def require_token(self) -> str:
+        """Discord's token, or `SettingsError` that says where it comes from."""
+        token = self.discord.token.get_secret_value().strip()
+        if not token:
+            raise SettingsError(
+                "discord.token: missing; set DISCORD_TOKEN in the environment or in .env to the bot's token."
+            )
+        return token
+
+
+def load_settings(config: Path | None = None, dotenv: Path = Path(".env")) -> Settings:
+    """Read every layer. `config` (or `$BOT_CONFIG`) must exist; `./config.toml` is read if it does.
+
+    `SettingsError` names the key that is unknown or wrong, and how to mend it.
+    """
+    path = config or _config_from_environment()
+    values = _read_toml(path) if path else {}
+    environment = _Environment(Settings, dotenv_values(dotenv) if dotenv.is_file() else {})
+    try:
+        layers = (environment(), InitSettingsSource(Settings, values)())
+        return Settings(**_merged(layers))
+    except ValidationError as error:
+        raise SettingsError(_explain(error.errors()[0])) from None
+
+
+def _config_from_environment() -> Path | None:
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named)
+    beside = Path("config.toml")
+    return beside if beside.is_file() else None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; name a readable file with --config.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}.") from None
+
+
+def _merged(layers: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for layer in reversed(layers):
+        for section, values in layer.items():
+            both = isinstance(values, dict) and isinstance(merged.get(section), dict)
+            merged[section] = merged[section] | values if both else values
+    return merged
+
+
+def _explain(detail: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] != "extra_forbidden":
+        return f"{key}: {detail['msg'].removeprefix('Value error, ')}."
+    close = difflib.get_close_matches(key, _known_keys(), n=1, cutoff=0.5)
+    mend = f"did you mean {close[0]}?" if close else _SEE_CONFIG
+    return f"{key}: there is no such setting; {mend}"
+
+
+def _known_keys() -> list[str]:
+    sections = {name: type(field.default) for name, field in Settings.model_fields.items()}
+    return [*sections, *(f"{name}.{key}" for name, kind in sections.items() for key in kind.model_fields)]

@@ -1,0 +1,179 @@
+"""NATS: the client, and each sandbox's stream with its one durable consumer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import nats.errors
+from loguru import logger
+from nats.aio.client import Client
+from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import APIError, BadRequestError, NotFoundError
+from nats.js.errors import Error as JetStreamError
+
+from bot import names
+from bot.errors import ServiceUnavailable
+
+MARK = "discord-sandboxes"
+"""The description that our streams carry: nothing without it is ever changed or deleted."""
+
+_CONNECT_TIMEOUT_S = 6
+_LONGEST_DUPLICATE_WINDOW = timedelta(minutes=10)
+_FAILURES = (nats.errors.Error, JetStreamError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """What one sandbox's stream keeps; the oldest events go first."""
+
+    max_age: timedelta
+    max_messages: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStats:
+    """What a sandbox's stream holds, and how much of it no worker has acknowledged."""
+
+    messages: int
+    bytes: int
+    waiting: int
+    workers: int
+
+
+class StreamStore:
+    """The sandboxes' streams. Every method raises `ServiceUnavailable` when NATS cannot answer."""
+
+    def __init__(self, client: Client, limits: StreamLimits) -> None:
+        self._client = client
+        self._jetstream = client.jetstream(timeout=5)
+        self._limits = limits
+
+    async def create(self, sandbox_id: UUID) -> None:
+        """The stream of the sandbox's events and the durable consumer `worker`. Safe to repeat."""
+        config = self._stream_config(sandbox_id)
+        try:
+            try:
+                await self._jetstream.add_stream(config)
+            except BadRequestError:
+                await self._require_mark(sandbox_id)
+                await self._jetstream.update_stream(config)
+            await self._jetstream.add_consumer(names.stream_name(sandbox_id), _consumer_config(sandbox_id))
+        except _FAILURES as error:
+            raise _unavailable(error) from error
+
+    async def delete(self, sandbox_id: UUID) -> bool:
+        """True if there was a stream to delete."""
+        try:
+            await self._require_mark(sandbox_id)
+            await self._jetstream.delete_stream(names.stream_name(sandbox_id))
+        except NotFoundError:
+            return False
+        except _FAILURES as error:
+            raise _unavailable(error) from error
+        return True
+
+    async def stats(self, sandbox_id: UUID) -> StreamStats | None:
+        """None if there is no stream."""
+        stream = names.stream_name(sandbox_id)
+        try:
+            state = (await self._jetstream.stream_info(stream)).state
+            consumer = await self._jetstream.consumer_info(stream, names.WORKER_CONSUMER)
+        except NotFoundError:
+            return None
+        except _FAILURES as error:
+            raise _unavailable(error) from error
+        waiting = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
+        return StreamStats(state.messages, state.bytes, waiting, consumer.num_waiting or 0)
+
+    def _stream_config(self, sandbox_id: UUID) -> StreamConfig:
+        window = min(_LONGEST_DUPLICATE_WINDOW, self._limits.max_age)
+        return StreamConfig(
+            name=names.stream_name(sandbox_id),
+            description=MARK,
+            subjects=[names.event_subjects(sandbox_id)],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.OLD,
+            max_age=self._limits.max_age.total_seconds(),
+            max_msgs=self._limits.max_messages,
+            max_bytes=self._limits.max_bytes,
+            duplicate_window=window.total_seconds(),
+        )
+
+    async def _require_mark(self, sandbox_id: UUID) -> None:
+        stream = names.stream_name(sandbox_id)
+        config = (await self._jetstream.stream_info(stream)).config
+        if config.description != MARK or config.subjects != [names.event_subjects(sandbox_id)]:
+            raise ServiceUnavailable("NATS", f"stream {stream} is not this sandbox's; remove it by hand")
+
+
+async def open_nats(url: str, *, name: str = "sandbox-bot") -> Client:
+    """A client that has reached a server with JetStream and comes back by itself after an outage.
+
+    `ServiceUnavailable` has the reason, never the password.
+    """
+    if urlsplit(url).scheme not in {"nats", "tls", "ws", "wss"}:
+        raise ServiceUnavailable("NATS", "NATS_URL is not a nats:// address")
+    client = Client()
+    state = _Connection()
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):  # without it the client would try for ever
+            await client.connect(
+                url,
+                name=name,
+                allow_reconnect=True,
+                connect_timeout=3,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.25,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
+                ping_interval=10,
+                error_cb=state.failed,
+                disconnected_cb=state.lost,
+                reconnected_cb=state.back,
+            )
+        await client.jetstream(timeout=5).account_info()
+    except (*_FAILURES, ValueError) as error:
+        await client.close()
+        raise _unavailable(state.last_error or error) from error
+    state.established = True
+    return client
+
+
+class _Connection:
+    """Logs an outage once when it begins and once when it ends."""
+
+    def __init__(self) -> None:
+        self.established = False
+        self.last_error: Exception | None = None
+
+    async def failed(self, error: Exception) -> None:
+        self.last_error = error
+        logger.debug("NATS client reports", error=repr(error))
+
+    async def lost(self) -> None:
+        if self.established:
+            logger.warning("NATS connection lost, reconnecting")
+
+    async def back(self) -> None:
+        logger.info("NATS connection is back")
+
+
+def _consumer_config(sandbox_id: UUID) -> ConsumerConfig:
+    return ConsumerConfig(
+        durable_name=names.WORKER_CONSUMER,
+        filter_subject=names.event_subjects(sandbox_id),
+        ack_wait=30,
+        max_ack_pending=1000,
+    )
+
+
+def _unavailable(error: BaseException) -> ServiceUnavailable:
+    if isinstance(error, APIError):
+        return ServiceUnavailable("NATS", f"JetStream: {error.description or error}")
+    if isinstance(error, JetStreamError):
+        return ServiceUnavailable("NATS", "JetStream is not enabled on the server (start it with -js)")
+    return ServiceUnavailable("NATS", str(error) or type(error).__name__)

@@ -1,0 +1,49 @@
+-- write_notice --
+-- At most once per expiry. $1 sandbox id, $2 kind, $3 the expiry it tells of
+INSERT INTO sandbox_notices (sandbox_id, kind, expires_at) VALUES ($1, $2, $3)
+ON CONFLICT ON CONSTRAINT sandbox_notices_once DO NOTHING;
+
+-- write_warnings --
+-- For what expires soon: within $1, or, of a life shorter than twice that, in its second half.
+INSERT INTO sandbox_notices (sandbox_id, kind, expires_at)
+SELECT id, 'expiry_warning', expires_at FROM sandboxes
+ WHERE status = 'running' AND expires_at > now()
+   AND expires_at - now() <= least($1::interval, (expires_at - created_at) / 2)
+ON CONFLICT ON CONSTRAINT sandbox_notices_once DO NOTHING
+RETURNING id;
+
+-- lock_unaddressed --
+-- $1 limit
+SELECT notice.id, sandbox.owner_id FROM sandbox_notices AS notice
+  JOIN sandboxes AS sandbox ON sandbox.id = notice.sandbox_id
+ WHERE notice.addressed_at IS NULL ORDER BY notice.id LIMIT $1 FOR UPDATE OF notice SKIP LOCKED;
+
+-- address --
+-- One delivery per recipient. $1 notice id, $2 recipient ids
+WITH addressed AS (UPDATE sandbox_notices SET addressed_at = now() WHERE id = $1)
+INSERT INTO sandbox_notice_deliveries (notice_id, recipient_id)
+SELECT $1, unnest($2::numeric[]) ON CONFLICT DO NOTHING;
+
+-- claim_delivery --
+-- The next one that is due, leased for $1: if the process dies, another one goes on after that.
+UPDATE sandbox_notice_deliveries AS delivery
+   SET attempts = delivery.attempts + 1, next_attempt_at = now() + $1::interval
+  FROM (SELECT due.notice_id, due.recipient_id FROM sandbox_notice_deliveries AS due
+         WHERE due.settled_at IS NULL AND due.next_attempt_at <= now()
+         ORDER BY due.next_attempt_at, due.notice_id LIMIT 1 FOR UPDATE SKIP LOCKED) AS next,
+       sandbox_notices AS notice
+ WHERE delivery.notice_id = next.notice_id AND delivery.recipient_id = next.recipient_id
+   AND notice.id = delivery.notice_id
+RETURNING delivery.notice_id, delivery.recipient_id, delivery.attempts,
+          notice.kind, notice.sandbox_id, notice.expires_at;
+
+-- settle_delivery --
+-- $1 notice id, $2 recipient id, $3 outcome
+UPDATE sandbox_notice_deliveries SET settled_at = now(), outcome = $3
+ WHERE notice_id = $1 AND recipient_id = $2 AND settled_at IS NULL
+RETURNING notice_id;
+
+-- postpone_delivery --
+-- $1 notice id, $2 recipient id, $3 by how long
+UPDATE sandbox_notice_deliveries SET next_attempt_at = now() + $3::interval
+ WHERE notice_id = $1 AND recipient_id = $2 AND settled_at IS NULL;

@@ -1,0 +1,102 @@
+-- lock_owner --
+-- Serialises one owner's creates by locking the owner's row, which is made if need be. $1 owner id
+INSERT INTO sandbox_owners (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = excluded.id;
+
+-- count_living --
+-- Separate on purpose: inside lock_owner it would count what stood there before the wait. $1 owner id
+SELECT count(*) FROM sandboxes WHERE owner_id = $1 AND status <> 'destroyed';
+
+-- schema_name_is_free --
+-- $1 sandbox id
+SELECT to_regnamespace(sandbox_schema_name($1)) IS NULL;
+
+-- insert_sandbox --
+-- $1 id, $2 name, $3 owner id, $4 description, $5 time to live
+INSERT INTO sandboxes (id, name, owner_id, description, schema_name, expires_at)
+VALUES ($1, $2, $3, $4, sandbox_schema_name($1), now() + $5);
+
+-- lock_sandbox --
+-- $1 sandbox id
+SELECT id FROM sandboxes WHERE id = $1 FOR UPDATE;
+
+-- get_sandbox --
+-- Separate on purpose: inside lock_sandbox it would see the guilds as they stood before the wait. $1 sandbox id
+SELECT * FROM sandbox_overview WHERE id = $1;
+
+-- get_sandbox_by_name --
+-- $1 name
+SELECT * FROM sandbox_overview WHERE name = $1 AND status <> 'destroyed';
+
+-- get_sandbox_by_schema_name --
+-- $1 schema name
+SELECT * FROM sandbox_overview WHERE schema_name = $1 AND status <> 'destroyed';
+
+-- get_sandbox_by_guild_id --
+-- $1 guild id
+SELECT overview.* FROM sandbox_guild_mapping AS mapping
+  JOIN sandbox_overview AS overview ON overview.id = mapping.sandbox_id
+ WHERE mapping.guild_id = $1;
+
+-- list_sandboxes --
+-- Newest first. $1 owner id or NULL for everybody's, $2 statuses, $3 limit
+SELECT * FROM sandbox_overview
+ WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[])
+ ORDER BY created_at DESC, id LIMIT $3;
+
+-- suggest_sandboxes --
+-- The asker's own first, then, for an admin, everybody's. $1 asker id, $2 is an admin, $3 part of the name, $4 limit
+SELECT * FROM sandbox_overview
+ WHERE status <> 'destroyed' AND ($2 OR owner_id = $1) AND strpos(name, $3) > 0
+ ORDER BY owner_id = $1 DESC, starts_with(name, $3) DESC, created_at DESC, id LIMIT $4;
+
+-- change_status --
+-- Changes nothing if the status is not the expected one any more. $1 sandbox id, $2 expected, $3 wanted
+UPDATE sandboxes
+   SET status = $3, status_changed_at = now(), destroyed_at = CASE WHEN $3 = 'destroyed' THEN now() END
+ WHERE id = $1 AND status = $2
+RETURNING id;
+
+-- set_expiry --
+-- $1 sandbox id, $2 new expiry
+UPDATE sandboxes SET expires_at = $2 WHERE id = $1;
+
+-- bind_guild --
+-- No row if the guild is bound already, be it to this sandbox. $1 guild id, $2 sandbox id, $3 who binds
+INSERT INTO sandbox_guild_mapping (guild_id, sandbox_id, bound_by) VALUES ($1, $2, $3)
+ON CONFLICT ON CONSTRAINT sandbox_guild_mapping_pkey DO NOTHING RETURNING guild_id;
+
+-- unbind_guild --
+-- $1 guild id, $2 sandbox id
+DELETE FROM sandbox_guild_mapping WHERE guild_id = $1 AND sandbox_id = $2 RETURNING guild_id;
+
+-- unbind_all --
+-- $1 sandbox id
+DELETE FROM sandbox_guild_mapping WHERE sandbox_id = $1 RETURNING guild_id;
+
+-- write_audit --
+-- $1 sandbox id, $2 event type, $3 actor id or NULL for the bot itself, $4 details
+INSERT INTO sandbox_audit_log (sandbox_id, event_type, actor_id, details) VALUES ($1, $2, $3, $4);
+
+-- read_audit --
+-- Newest first. $1 sandbox id, $2 limit
+SELECT id, sandbox_id, event_type, actor_id, details, created_at
+  FROM sandbox_audit_log WHERE sandbox_id = $1 ORDER BY id DESC LIMIT $2;
+
+-- touch --
+-- $1 sandbox id
+UPDATE sandboxes SET last_activity_at = now() WHERE id = $1 AND status = 'running' RETURNING id;
+
+-- find_expired --
+-- Running past their time, the longest overdue first. $1 limit
+SELECT * FROM sandbox_overview WHERE status = 'running' AND expires_at <= now() ORDER BY expires_at LIMIT $1;
+
+-- find_reclaimable --
+-- Expired, with the grace time over. $1 grace, $2 limit
+SELECT id FROM sandboxes WHERE status = 'expired' AND expires_at <= now() - $1::interval
+ ORDER BY expires_at LIMIT $2;
+
+-- find_stuck --
+-- In a state that should have passed long ago: whoever worked on it is gone. $1 since how long, $2 limit
+SELECT id, status FROM sandboxes
+ WHERE status IN ('pending', 'creating', 'destroying') AND status_changed_at <= now() - $1::interval
+ ORDER BY status_changed_at LIMIT $2;

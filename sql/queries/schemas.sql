@@ -1,0 +1,28 @@
+-- create_schema --
+-- $1 sandbox id
+SELECT create_sandbox_schema($1);
+
+-- drop_schema --
+-- $1 sandbox id
+SELECT drop_sandbox_schema($1);
+
+-- schema_exists --
+-- $1 sandbox id
+SELECT sandbox_schema_exists($1);
+
+-- schema_stats --
+-- $1 sandbox id
+SELECT table_name, row_count, total_bytes FROM get_sandbox_schema_stats($1);
+
+-- list_schemas --
+-- What carries our mark.
+SELECT nspname AS schema_name FROM pg_namespace
+ WHERE nspname ~ '^sandbox_[0-9a-f]{8}$' AND sandbox_schema_mark(nspname) ORDER BY nspname;
+
+-- list_orphans --
+-- $1 the age under which a schema is spared
+SELECT schema_name FROM orphaned_sandbox_schemas($1) AS schema_name;
+
+-- drop_orphan --
+-- True if it was an orphan still. $1 schema name, $2 the age under which it is spared
+SELECT drop_orphaned_sandbox_schema($1, $2);
