@@ -94,6 +94,7 @@ class Discord(Section):
     token: SecretStr = SecretStr("")
     api_base: str = DISCORD_API
     admins: Snowflakes = frozenset()
+    privileged_intents: tuple[Literal["members", "message_content", "presences"], ...] = ("members", "message_content")
     notice_channel: int | None = Field(default=None, ge=10**16, lt=2**64)
     sync_commands: bool = True
 

@@ -87,3 +87,10 @@ CREATE TABLE sandbox_notice_deliveries (
     PRIMARY KEY (notice_id, recipient_id)
 );
 CREATE INDEX sandbox_notice_deliveries_due_idx ON sandbox_notice_deliveries (next_attempt_at) WHERE settled_at IS NULL;
+
+-- What Discord was last told of our commands, so that a start tells it only what has changed.
+CREATE TABLE command_syncs (
+    application_id numeric(20) PRIMARY KEY,
+    checksum       text NOT NULL,
+    synced_at      timestamptz NOT NULL DEFAULT now()
+);

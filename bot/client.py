@@ -1,0 +1,107 @@
+"""The Discord client and its command tree: the one place where an error becomes a reply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+from loguru import logger
+
+from bot import names
+from bot.errors import SandboxError
+from bot.sandboxes.manager import SandboxManager
+from bot.sandboxes.model import Actor
+
+COMPONENT_PREFIX = "sbx:"
+"""What the custom ids of our own buttons begin with: every other one belongs to a sandbox's worker."""
+
+COGS = ("bot.cogs.sandboxes", "bot.cogs.guidance")
+
+
+class SandboxBot(commands.AutoShardedBot):
+    """Keeps no members and no messages: the sandboxes' workers get the events, this bot its commands."""
+
+    def __init__(self, manager: SandboxManager, *, intents: discord.Intents, admins: Iterable[int] = ()) -> None:
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            tree_cls=SandboxTree,
+            intents=intents,
+            max_messages=None,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            allowed_mentions=discord.AllowedMentions.none(),
+        )
+        self.manager = manager
+        self.admins = frozenset(admins)
+
+    async def setup_hook(self) -> None:
+        """Knows its admins and has its cogs before it connects; a broken cog stops the start."""
+        if not self.admins:
+            self.admins = await self._application_admins()
+        for cog in COGS:
+            await self.load_extension(cog)
+
+    async def _application_admins(self) -> frozenset[int]:
+        application = await self.application_info()
+        if application.team is None:
+            return frozenset({application.owner.id})
+        accepted = discord.TeamMembershipState.accepted
+        return frozenset(member.id for member in application.team.members if member.membership_state is accepted)
+
+    def actor(self, user: discord.abc.User) -> Actor:
+        return Actor(user.id, user.name, user.id in self.admins)
+
+
+Interaction = discord.Interaction[SandboxBot]
+
+
+class SandboxTree(app_commands.CommandTree[SandboxBot]):
+    async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError) -> None:
+        await report(interaction, error)
+
+
+async def report(interaction: Interaction, error: BaseException) -> None:
+    """Tell the user what an expected failure says, or the reference under which a bug stands in the log."""
+    text = explain(error)
+    if text is None:
+        reference = names.random_suffix(8)
+        logger.opt(exception=error).error("interaction failed", reference=reference, user=interaction.user.id)
+        text = f"That failed, and it is the bot's fault. Tell an admin the reference `{reference}`: it is in the log."
+    await _answer(interaction, text)
+
+
+def explain(error: BaseException) -> str | None:
+    """What a user is told of an expected failure; None for a bug."""
+    if isinstance(error, app_commands.CommandInvokeError | app_commands.TransformerError):
+        error = error.__cause__ or error
+    match error:
+        case SandboxError():
+            return f"{error} `{error.code}`"
+        case app_commands.CommandNotFound() | app_commands.CommandSignatureMismatch():
+            return "The bot's commands have changed. Reload Discord (Ctrl+R) and try again."
+        case app_commands.CheckFailure():
+            return "You are not allowed to do that."
+        case _:
+            return None
+
+
+async def _answer(interaction: Interaction, text: str) -> None:
+    embed = discord.Embed(description=text, colour=discord.Colour.red())
+    try:
+        if interaction.response.is_done():
+            await interaction.followup.send(embed=embed, ephemeral=True)
+        else:
+            await interaction.response.send_message(embed=embed, ephemeral=True)
+    except discord.HTTPException as error:
+        logger.warning("the user could not be told", error=str(error), said=text)
+
+
+def chosen_intents(privileged: Sequence[str]) -> discord.Intents:
+    """Everything that needs no approval, and the named ones that do."""
+    intents = discord.Intents.default()
+    for name in privileged:
+        setattr(intents, name, True)
+    return intents

@@ -1,0 +1,122 @@
+"""`/sandbox`: a developer's own sandboxes."""
+
+from __future__ import annotations
+
+from discord import app_commands
+from discord.ext import commands
+
+from bot.client import Interaction, SandboxBot
+from bot.errors import InvalidInput
+from bot.ui import replies
+from bot.ui.buttons import DYNAMIC_ITEMS, confirm_view
+from bot.ui.options import BoundServerOption, DurationOption, SandboxOption, ServerOption
+from bot.ui.servers import find_server, require_manager
+
+
+@app_commands.allowed_installs(guilds=True, users=False)
+@app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
+class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your own slice of the infrastructure"):
+    def __init__(self, bot: SandboxBot) -> None:
+        self.bot = bot
+
+    @app_commands.command()
+    @app_commands.describe(
+        name="3 to 40 characters: a-z, 0-9 and dashes; made up if left out",
+        ttl="How long it lives, like 8h or 3d",
+        description="What it is for",
+        bind_here="Send this server's events to it",
+    )
+    async def create(
+        self,
+        interaction: Interaction,
+        name: app_commands.Range[str, 1, 100] | None = None,
+        ttl: DurationOption | None = None,
+        description: app_commands.Range[str, 1, 200] | None = None,
+        bind_here: bool = False,
+    ) -> None:
+        """Create a sandbox: a schema, a key prefix and a stream of its own."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        servers = [await self._here(interaction)] if bind_here else []
+        sandbox = await self.bot.manager.create(
+            self.bot.actor(interaction.user), name=name, ttl=ttl, description=description, guild_ids=servers
+        )
+        await interaction.followup.send(embed=replies.created(sandbox), ephemeral=True)
+
+    @app_commands.command(name="list")
+    async def list_(self, interaction: Interaction) -> None:
+        """List your sandboxes."""
+        owned = await self.bot.manager.list(owner_id=interaction.user.id, limit=replies.LIST_LIMIT + 1)
+        await interaction.response.send_message(embed=replies.listing(owned), ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox")
+    async def status(self, interaction: Interaction, sandbox: SandboxOption) -> None:
+        """Show how a sandbox is, as each store answers right now."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        health = await self.bot.manager.get_health(sandbox.id)
+        await interaction.followup.send(embed=replies.status(health), ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox")
+    async def connect(self, interaction: Interaction, sandbox: SandboxOption) -> None:
+        """Get the environment of a sandbox's workers, as text and as a .env file."""
+        details = await self.bot.manager.get_connection_details(self.bot.actor(interaction.user), sandbox.id)
+        embed, file = replies.connection(details)
+        await interaction.response.send_message(embed=embed, file=file, ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox", by="How much longer it lives, like 8h or 3d")
+    async def extend(self, interaction: Interaction, sandbox: SandboxOption, by: DurationOption) -> None:
+        """Let a sandbox live longer; one that has just expired runs again."""
+        extension = await self.bot.manager.extend_ttl(self.bot.actor(interaction.user), sandbox.id, by)
+        await interaction.response.send_message(embed=replies.extended(extension), ephemeral=True)
+
+    @app_commands.command(name="bind-guild")
+    @app_commands.describe(sandbox="Which sandbox", guild="Which server; this one if left out")
+    async def bind_guild(
+        self, interaction: Interaction, sandbox: SandboxOption, guild: ServerOption | None = None
+    ) -> None:
+        """Send every event of a server to a sandbox."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        server_id = await self._here(interaction) if guild is None else guild
+        server = await require_manager(interaction, server_id)
+        actor = self.bot.actor(interaction.user)
+        bound = await self.bot.manager.register_guild(actor, sandbox.id, server_id)
+        await interaction.followup.send(embed=replies.bound(bound, server), ephemeral=True)
+
+    @app_commands.command(name="unbind-guild")
+    @app_commands.describe(guild="Which server; this one if left out")
+    async def unbind_guild(self, interaction: Interaction, guild: BoundServerOption | None = None) -> None:
+        """Send a server's events to no sandbox any more."""
+        server_id = self._this_server(interaction) if guild is None else guild
+        sandbox = await self.bot.manager.unregister_guild(self.bot.actor(interaction.user), server_id)
+        server = await find_server(self.bot, server_id)
+        embed = replies.unbound(sandbox, server.name if server else str(server_id))
+        await interaction.response.send_message(embed=embed, ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox")
+    async def destroy(self, interaction: Interaction, sandbox: SandboxOption) -> None:
+        """Destroy a sandbox and all that is in it, after asking."""
+        await interaction.response.send_message(
+            embed=replies.confirm_destroy(sandbox),
+            view=confirm_view(sandbox.id, interaction.user.id),
+            ephemeral=True,
+        )
+
+    @staticmethod
+    def _this_server(interaction: Interaction) -> int:
+        if interaction.guild_id is None:
+            raise InvalidInput("There is no server here. Name one, or use the command in a server.")
+        return interaction.guild_id
+
+    async def _here(self, interaction: Interaction) -> int:
+        """This server, if the asker may bind it."""
+        server_id = self._this_server(interaction)
+        await require_manager(interaction, server_id)
+        return server_id
+
+
+async def setup(bot: SandboxBot) -> None:
+    bot.add_dynamic_items(*DYNAMIC_ITEMS)
+    await bot.add_cog(Sandboxes(bot))

@@ -1,0 +1,124 @@
+"""Buttons that keep what they are about in their custom id, and so outlive a restart of the bot.
+
+They carry no authority: the manager decides about whoever presses them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Self
+from uuid import UUID
+
+import discord
+from discord import ButtonStyle
+from discord.ui import Button, DynamicItem, View
+
+from bot.client import COMPONENT_PREFIX, Interaction, report
+from bot.durations import format_duration
+from bot.errors import NotAllowed
+from bot.ui import replies
+
+_ID = COMPONENT_PREFIX + "v1:"
+_HEX = r"(?P<sandbox>[0-9a-f]{32})"
+
+
+def reported[ItemT](
+    callback: Callable[[ItemT, Interaction], Awaitable[None]],
+) -> Callable[[ItemT, discord.Interaction[Any]], Coroutine[Any, Any, None]]:
+    """Errors of a button reach its presser, as those of a command do: discord.py would only log them."""
+
+    async def wrapped(item: ItemT, interaction: discord.Interaction[Any]) -> None:
+        try:
+            await callback(item, interaction)
+        except Exception as error:
+            await report(interaction, error)
+
+    return wrapped
+
+
+class ExtendButton(DynamicItem[Button[View]], template=_ID + "extend:" + _HEX + r":(?P<seconds>\d{1,9})"):
+    """Extends a sandbox by a fixed time."""
+
+    def __init__(self, sandbox_id: UUID, by: timedelta) -> None:
+        self.sandbox_id, self.by = sandbox_id, by
+        custom_id = f"{_ID}extend:{sandbox_id.hex}:{int(by.total_seconds())}"
+        label = f"Extend by {format_duration(by)}"
+        super().__init__(Button(label=label, style=ButtonStyle.primary, custom_id=custom_id))
+
+    @classmethod
+    async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
+        return cls(UUID(match["sandbox"]), timedelta(seconds=int(match["seconds"])))
+
+    @reported
+    async def callback(self, interaction: Interaction) -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        bot = interaction.client
+        extension = await bot.manager.extend_ttl(bot.actor(interaction.user), self.sandbox_id, self.by)
+        await interaction.followup.send(embed=replies.extended(extension), ephemeral=True)
+
+
+class _AskerButton:
+    """What the two answers to “Destroy?” share: only the asker may give one."""
+
+    asker_id: int
+
+    def require_asker(self, interaction: Interaction) -> None:
+        if interaction.user.id != self.asker_id:
+            raise NotAllowed("Only the one who was asked may answer that.")
+
+
+class DestroyButton(
+    DynamicItem[Button[View]], _AskerButton, template=_ID + "destroy:" + _HEX + r":(?P<asker>\d{17,20})"
+):
+    """Destroys a sandbox for good."""
+
+    def __init__(self, sandbox_id: UUID, asker_id: int) -> None:
+        self.sandbox_id, self.asker_id = sandbox_id, asker_id
+        custom_id = f"{_ID}destroy:{sandbox_id.hex}:{asker_id}"
+        super().__init__(Button(label="Destroy", style=ButtonStyle.danger, custom_id=custom_id))
+
+    @classmethod
+    async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
+        return cls(UUID(match["sandbox"]), int(match["asker"]))
+
+    @reported
+    async def callback(self, interaction: Interaction) -> None:
+        self.require_asker(interaction)
+        bot = interaction.client
+        name = (await bot.manager.get_by_id(self.sandbox_id)).name
+        await interaction.response.edit_message(embed=replies.destroying(name), view=None)
+        sandbox = await bot.manager.destroy(bot.actor(interaction.user), self.sandbox_id)
+        await interaction.edit_original_response(embed=replies.destroyed(sandbox))
+
+
+class KeepButton(DynamicItem[Button[View]], _AskerButton, template=_ID + "keep:" + _HEX + r":(?P<asker>\d{17,20})"):
+    """Leaves a sandbox as it is."""
+
+    def __init__(self, sandbox_id: UUID, asker_id: int) -> None:
+        self.sandbox_id, self.asker_id = sandbox_id, asker_id
+        custom_id = f"{_ID}keep:{sandbox_id.hex}:{asker_id}"
+        super().__init__(Button(label="Keep it", style=ButtonStyle.secondary, custom_id=custom_id))
+
+    @classmethod
+    async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
+        return cls(UUID(match["sandbox"]), int(match["asker"]))
+
+    @reported
+    async def callback(self, interaction: Interaction) -> None:
+        self.require_asker(interaction)
+        name = (await interaction.client.manager.get_by_id(self.sandbox_id)).name
+        await interaction.response.edit_message(embed=replies.kept(name), view=None)
+
+
+DYNAMIC_ITEMS = (ExtendButton, DestroyButton, KeepButton)
+
+
+def extend_view(sandbox_id: UUID, by: timedelta) -> View:
+    return View(timeout=None).add_item(ExtendButton(sandbox_id, by))
+
+
+def confirm_view(sandbox_id: UUID, asker_id: int) -> View:
+    view = View(timeout=None)
+    return view.add_item(DestroyButton(sandbox_id, asker_id)).add_item(KeepButton(sandbox_id, asker_id))

@@ -1,0 +1,69 @@
+"""Notices on their way to people: a direct message, else the configured channel, else the audit log."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import discord
+
+from bot.client import SandboxBot
+from bot.sandboxes.model import Sandbox
+from bot.sandboxes.notices import Delivery, Outcome
+from bot.ui import replies
+from bot.ui.buttons import extend_view
+
+_LOOK_BACK = 50
+
+
+class Messenger:
+    """Delivers a notice once: Discord drops a repeat by its nonce for minutes, after that the history tells."""
+
+    def __init__(self, bot: SandboxBot, *, channel_id: int | None, grace: timedelta, extend_by: timedelta) -> None:
+        self._bot, self._channel_id = bot, channel_id
+        self._grace, self._extend_by = grace, extend_by
+
+    async def deliver(self, delivery: Delivery, sandbox: Sandbox) -> Outcome:
+        """An exception means that a later attempt may succeed."""
+        try:
+            user = await self._bot.fetch_user(delivery.recipient_id)
+            await self._send(await user.create_dm(), delivery, sandbox)
+        except (discord.Forbidden, discord.NotFound):
+            return await self._deliver_to_channel(delivery, sandbox)
+        return Outcome.SENT
+
+    async def _deliver_to_channel(self, delivery: Delivery, sandbox: Sandbox) -> Outcome:
+        if self._channel_id is None:
+            return Outcome.UNDELIVERABLE
+        channel = self._bot.get_partial_messageable(self._channel_id)
+        try:
+            await self._send(channel, delivery, sandbox, mention=f"<@{delivery.recipient_id}>")
+        except (discord.Forbidden, discord.NotFound):
+            return Outcome.UNDELIVERABLE
+        return Outcome.SENT_TO_CHANNEL
+
+    async def _send(
+        self,
+        channel: discord.DMChannel | discord.PartialMessageable,
+        delivery: Delivery,
+        sandbox: Sandbox,
+        mention: str | None = None,
+    ) -> None:
+        if delivery.attempts > 1 and await self._has_said(channel, delivery, mention):
+            return
+        await channel.send(
+            mention,
+            embed=replies.notice(delivery, sandbox, self._grace),
+            view=extend_view(sandbox.id, self._extend_by),
+            nonce=delivery.key,
+            allowed_mentions=discord.AllowedMentions(users=True),
+        )
+
+    async def _has_said(
+        self, channel: discord.DMChannel | discord.PartialMessageable, delivery: Delivery, mention: str | None
+    ) -> bool:
+        footer = replies.notice_footer(delivery)
+        async for message in channel.history(limit=_LOOK_BACK):
+            said = any(embed.footer.text == footer for embed in message.embeds)
+            if said and (message.content or None) == mention and message.author == self._bot.user:
+                return True
+        return False

@@ -1,0 +1,97 @@
+"""Options of the commands: what is typed becomes a sandbox, a duration or a server, with suggestions on the way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import discord
+from discord.app_commands import Choice, Transform, Transformer
+
+from bot import names
+from bot.client import Interaction, SandboxBot
+from bot.durations import format_duration, parse_duration
+from bot.errors import InvalidInput
+from bot.sandboxes.model import Sandbox
+from bot.ui.servers import ManagedServers
+
+MOST_CHOICES = 25
+_USUAL_DURATIONS = ("1h", "4h", "8h", "24h", "3d", "7d")
+
+
+class SandboxTransformer(Transformer[SandboxBot]):
+    """A living sandbox of the asker's, by name, id or short id; an admin means anybody's."""
+
+    async def transform(self, interaction: Interaction, value: Any, /) -> Sandbox:
+        bot = interaction.client
+        return await bot.manager.find(bot.actor(interaction.user), str(value))
+
+    async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
+        bot = interaction.client
+        found = await bot.manager.suggest(bot.actor(interaction.user), str(value), limit=MOST_CHOICES)
+        return [Choice(name=f"{sandbox.name} · {sandbox.status}", value=sandbox.name) for sandbox in found]
+
+
+class DurationTransformer(Transformer[SandboxBot]):
+    """A duration such as `45m` or `1d12h`."""
+
+    async def transform(self, interaction: Interaction, value: Any, /) -> timedelta:
+        return parse_duration(str(value))
+
+    async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
+        typed = str(value)
+        try:
+            understood = [format_duration(parse_duration(typed))]
+        except InvalidInput:
+            understood = [usual for usual in _USUAL_DURATIONS if usual.startswith(typed.strip())]
+        return [Choice(name=duration, value=duration) for duration in understood]
+
+
+class ServerTransformer(Transformer[SandboxBot]):
+    """A server's id; suggests the servers that the asker manages."""
+
+    def __init__(self) -> None:
+        self._managed = ManagedServers()
+
+    async def transform(self, interaction: Interaction, value: Any, /) -> int:
+        return names.check_snowflake(str(value), "server id")
+
+    async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
+        servers = await self._managed.search(interaction, str(value), limit=MOST_CHOICES)
+        return [_choice(server.name, server.id) for server in servers]
+
+
+class BoundServerTransformer(ServerTransformer):
+    """A server's id; suggests the servers that are bound to the asker's sandboxes."""
+
+    async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
+        bot = interaction.client
+        owned = await bot.manager.list(owner_id=interaction.user.id)
+        choices = [
+            _choice(f"{_server_name(bot, server_id)} → {sandbox.name}", server_id)
+            for sandbox in owned
+            for server_id in sandbox.guild_ids
+        ]
+        typed = str(value).strip().lower()
+        return [choice for choice in choices if typed in choice.name.lower()][:MOST_CHOICES]
+
+
+def _server_name(bot: discord.Client, server_id: int) -> str:
+    server = bot.get_guild(server_id)
+    return server.name if server else str(server_id)
+
+
+def _choice(name: str, server_id: int) -> Choice[str | int | float]:
+    return Choice(name=name[:100], value=str(server_id))
+
+
+if TYPE_CHECKING:
+    SandboxOption = Sandbox
+    DurationOption = timedelta
+    ServerOption = int
+    BoundServerOption = int
+else:
+    SandboxOption = Transform[Sandbox, SandboxTransformer]
+    DurationOption = Transform[timedelta, DurationTransformer]
+    ServerOption = Transform[int, ServerTransformer]
+    BoundServerOption = Transform[int, BoundServerTransformer]

@@ -1,0 +1,96 @@
+"""Which Discord servers somebody manages, asked of Discord: the bot keeps no members."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+import discord
+
+from bot.client import Interaction, SandboxBot
+from bot.errors import NotAllowed
+
+_CANDIDATES = 40
+_AT_ONCE = 8
+_REMEMBER_S = 60.0
+_ANSWER_WITHIN_S = 2.0
+
+
+async def require_manager(interaction: Interaction, server_id: int) -> str:
+    """The server's name, if the bot is in it and the asker has Manage Server there; `NotAllowed` otherwise."""
+    server = await find_server(interaction.client, server_id)
+    if server is None:
+        raise NotAllowed(f"The bot is not in server {server_id}. Invite it there first.")
+    if not await _manages(interaction, server):
+        raise NotAllowed(f"You need “Manage Server” in {server.name} to bind it.")
+    return server.name
+
+
+async def find_server(bot: SandboxBot, server_id: int) -> discord.Guild | None:
+    """None if the bot is not in it."""
+    cached = bot.get_guild(server_id)
+    if cached is not None and not cached.unavailable:
+        return cached
+    try:
+        return await bot.fetch_guild(server_id, with_counts=False)
+    except (discord.NotFound, discord.Forbidden):
+        return None
+
+
+class ManagedServers:
+    """The servers that somebody manages, remembered for a minute so that typing costs Discord no question a key."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], tuple[float, bool]] = {}
+
+    async def search(self, interaction: Interaction, typed: str, *, limit: int = 25) -> list[discord.Guild]:
+        """Those whose name or id contains what is typed, the one where it is typed first."""
+        matching = [server for server in interaction.client.guilds if _matches(server, typed)]
+        matching.sort(key=lambda server: (server.id != interaction.guild_id, server.name.lower()))
+        managed = await self._ask(interaction, matching[:_CANDIDATES])
+        return [server for server in matching if server.id in managed][:limit]
+
+    async def _ask(self, interaction: Interaction, servers: Iterable[discord.Guild]) -> set[int]:
+        room = asyncio.Semaphore(_AT_ONCE)
+        managed: set[int] = set()
+
+        async def ask(server: discord.Guild) -> None:
+            async with room:
+                if await self._remembered(interaction, server):
+                    managed.add(server.id)
+
+        tasks = [asyncio.create_task(ask(server)) for server in servers]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_ANSWER_WITHIN_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return managed
+
+    async def _remembered(self, interaction: Interaction, server: discord.Guild) -> bool:
+        key, now = (interaction.user.id, server.id), time.monotonic()
+        if len(self._known) > 10_000:
+            self._known.clear()
+        known = self._known.get(key)
+        if known is None or known[0] < now:
+            known = (now + _REMEMBER_S, await _manages(interaction, server))
+            self._known[key] = known
+        return known[1]
+
+
+async def _manages(interaction: Interaction, server: discord.Guild) -> bool:
+    user = interaction.user
+    if server.owner_id == user.id:
+        return True
+    if interaction.guild_id == server.id:
+        return interaction.permissions.manage_guild or interaction.permissions.administrator
+    try:
+        member = await server.fetch_member(user.id)
+    except discord.HTTPException:
+        return False
+    return member.guild_permissions.manage_guild
+
+
+def _matches(server: discord.Guild, typed: str) -> bool:
+    return typed.strip().lower() in server.name.lower() or str(server.id).startswith(typed.strip())
