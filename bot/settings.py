@@ -142,6 +142,7 @@ class Nats(Section):
 
 class Embedded(Section):
     folder: Path = Path("data")
+    durable: bool = True
 
 
 class Routing(Section):
@@ -225,6 +226,12 @@ class Settings(BaseSettings):
         """Which of `postgres`, `redis` and `nats` the bot itself has to run."""
         addresses = {"postgres": self.postgres.dsn, "redis": self.redis.url, "nats": self.nats.url}
         return frozenset(name for name, url in addresses.items() if url.get_secret_value() == EMBEDDED)
+
+    def secrets(self) -> list[str]:
+        """What must never be read in a log: the token, and the passwords inside the addresses."""
+        addresses = (self.postgres.dsn, self.redis.url, self.nats.url)
+        parts = [urlsplit(address.get_secret_value()) for address in addresses]
+        return [self.discord.token.get_secret_value(), *(part.password or "" for part in parts)]
 
     def require_token(self) -> str:
         """Discord's token, or `SettingsError` that says where it comes from."""

@@ -120,7 +120,7 @@ async def open_nats(url: str, *, name: str = "sandbox-bot") -> Client:
     if urlsplit(url).scheme not in {"nats", "tls", "ws", "wss"}:
         raise ServiceUnavailable("NATS", "NATS_URL is not a nats:// address")
     client = Client()
-    state = _Connection()
+    state = _Connection(client)
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):  # without it the client would try for ever
             await client.connect(
@@ -146,7 +146,8 @@ async def open_nats(url: str, *, name: str = "sandbox-bot") -> Client:
 class _Connection:
     """Logs an outage once when it begins and once when it ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: Client) -> None:
+        self._client = client
         self.established = False
         self.last_error: Exception | None = None
 
@@ -155,7 +156,7 @@ class _Connection:
         logger.debug("NATS client reports", error=repr(error))
 
     async def lost(self) -> None:
-        if self.established:
+        if self.established and not self._client.is_closed:
             logger.warning("NATS connection lost, reconnecting")
 
     async def back(self) -> None:

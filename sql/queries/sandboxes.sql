@@ -52,7 +52,8 @@ SELECT * FROM sandbox_overview
 -- change_status --
 -- Changes nothing if the status is not the expected one any more. $1 sandbox id, $2 expected, $3 wanted
 UPDATE sandboxes
-   SET status = $3, status_changed_at = now(), destroyed_at = CASE WHEN $3 = 'destroyed' THEN now() END
+   SET status = $3, status_changed_at = now(),
+       destroyed_at = CASE WHEN $3::sandbox_status = 'destroyed' THEN now() END
  WHERE id = $1 AND status = $2
 RETURNING id;
 

@@ -1,0 +1,88 @@
+"""The control plane on real stores."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+
+import pytest
+
+from bot.sandboxes.limits import Limits
+from bot.sandboxes.manager import SandboxManager
+from bot.sandboxes.model import Actor
+from bot.sandboxes.notices import NoticeOutbox
+from bot.sandboxes.reaper import Reaper
+from bot.stores.nats import StreamLimits, StreamStore
+from bot.stores.redis import RedisStore
+
+STREAM_LIMITS = StreamLimits(timedelta(hours=1), 10_000, 10_000_000)
+ADA = Actor(100_000_000_000_000_001, "ada")
+BOB = Actor(100_000_000_000_000_002, "bob")
+ADMIN = Actor(100_000_000_000_000_003, "root", is_admin=True)
+_guilds = itertools.count(200_000_000_000_000_000)
+
+
+def new_guild() -> int:
+    """A guild's id that no other test uses."""
+    return next(_guilds)
+
+
+@pytest.fixture
+def make_manager(pool, redis_client, nats_client):
+    """Another manager on the same stores, as another bot process has one; parts may be replaced by broken ones."""
+
+    def make(*, redis=None, streams=None, **limits):
+        return SandboxManager(
+            pool,
+            redis or RedisStore(redis_client),
+            streams or StreamStore(nats_client, STREAM_LIMITS),
+            Limits(**limits),
+        )
+
+    return make
+
+
+@pytest.fixture
+def manager(make_manager):
+    return make_manager()
+
+
+@pytest.fixture
+def outbox(pool):
+    return NoticeOutbox(pool)
+
+
+@pytest.fixture
+def make_reaper(manager, outbox):
+    def make(*, warn_before=timedelta(hours=1), grace=timedelta(hours=1), stuck_after=timedelta(minutes=2)):
+        return Reaper(manager, outbox, warn_before=warn_before, grace=grace, stuck_after=stuck_after)
+
+    return make
+
+
+@pytest.fixture
+def age(pool):
+    """Moves a sandbox's times into the past, as waiting would."""
+
+    async def move(sandbox, by):
+        await pool.execute(
+            "UPDATE sandboxes SET created_at = created_at - $2::interval, expires_at = expires_at - $2::interval,"
+            " status_changed_at = status_changed_at - $2::interval WHERE id = $1",
+            sandbox.id,
+            by,
+        )
+
+    return move
+
+
+@pytest.fixture
+def audit(pool):
+    """The event types that the audit log holds of a sandbox, oldest first."""
+
+    async def read(sandbox_id):
+        rows = await pool.fetch(
+            "SELECT event_type FROM sandbox_audit_log WHERE sandbox_id = $1 ORDER BY id", sandbox_id
+        )
+        return [row["event_type"] for row in rows]
+
+    return read

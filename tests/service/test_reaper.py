@@ -1,0 +1,125 @@
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from bot.errors import CleanupFailed, ProvisioningFailed, ServiceUnavailable
+from bot.sandboxes.model import SandboxStatus
+from bot.stores.nats import StreamStore
+from bot.stores.redis import RedisStore
+from tests.service.conftest import ADA, STREAM_LIMITS, new_guild
+
+HOUR = timedelta(hours=1)
+
+
+class AwayRedis(RedisStore):
+    """A Redis that is not there."""
+
+    async def delete_keys(self, sandbox_id):
+        raise ServiceUnavailable("Redis", "refused")
+
+
+class AwayStreams(StreamStore):
+    """A NATS that is not there."""
+
+    async def create(self, sandbox_id):
+        raise ServiceUnavailable("NATS", "refused")
+
+
+async def test_a_sandbox_expires_waits_out_its_grace_time_and_is_gone(manager, make_reaper, age, audit):
+    sandbox = await manager.create(ADA, ttl=2 * HOUR, guild_ids=[new_guild()])
+    reaper = make_reaper(grace=HOUR)
+    await reaper.sweep()
+    assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.RUNNING
+
+    await age(sandbox, 2 * HOUR)
+    assert (await reaper.sweep()).expired == 1
+    expired = await manager.get_by_id(sandbox.id)
+    assert (expired.status, expired.guild_ids) == (SandboxStatus.EXPIRED, sandbox.guild_ids)
+    assert await manager.schemas.schema_exists(sandbox.id)
+
+    await age(sandbox, HOUR)
+    assert (await reaper.sweep()).destroyed == 1
+    assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.DESTROYED
+    assert not await manager.schemas.schema_exists(sandbox.id)
+    assert (await reaper.sweep()).destroyed == 0
+    assert Counter(await audit(sandbox.id))["sandbox_destroyed"] == 1
+
+
+async def test_overlapping_sweeps_have_one_outcome(manager, make_reaper, age, audit, pool):
+    sandboxes = [await manager.create(ADA, ttl=HOUR) for _ in range(4)]
+    for sandbox in sandboxes:
+        await age(sandbox, 10 * HOUR)
+    await asyncio.gather(*(make_reaper().sweep() for _ in range(4)))
+    await asyncio.gather(*(make_reaper().sweep() for _ in range(4)))
+    for sandbox in sandboxes:
+        events = Counter(await audit(sandbox.id))
+        assert events["sandbox_destroying"] == events["sandbox_destroyed"] == 1
+        assert events["status_changed"] == 3
+    assert await pool.fetchval("SELECT count(*) FROM sandbox_notices WHERE kind = 'expired'") == 4
+
+
+async def test_an_extension_against_the_end_of_the_grace_time_has_one_outcome(manager, make_reaper, age):
+    for _ in range(5):
+        sandbox = await manager.create(ADA, ttl=HOUR)
+        await age(sandbox, 10 * HOUR)
+        await manager.mark_expired(sandbox.id)
+        await asyncio.gather(manager.extend_ttl(ADA, sandbox.id, HOUR), make_reaper().sweep(), return_exceptions=True)
+        after = await manager.get_by_id(sandbox.id)
+        alive = after.status is SandboxStatus.RUNNING
+        assert alive or after.status is SandboxStatus.DESTROYED
+        assert await manager.schemas.schema_exists(sandbox.id) is alive
+        if alive:
+            await manager.destroy(ADA, sandbox.id)
+
+
+@pytest.mark.parametrize("status", ["pending", "creating"])
+async def test_what_is_stuck_is_taken_down_after_a_while(manager, make_reaper, age, pool, status):
+    sandbox = await manager.create(ADA, name="stuck", guild_ids=[new_guild()])
+    await pool.execute("UPDATE sandboxes SET status = $2::text::sandbox_status WHERE id = $1", sandbox.id, status)
+    assert (await make_reaper().sweep()).recovered == 0
+
+    await age(sandbox, timedelta(minutes=3))
+    assert (await make_reaper().sweep()).recovered == 1
+    assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.DESTROYED
+    assert not await manager.schemas.schema_exists(sandbox.id)
+    assert await manager.create(ADA, name="stuck", guild_ids=sandbox.guild_ids)
+
+
+async def test_a_create_that_fails_is_taken_down_and_frees_its_name(make_manager, manager, nats_client, audit):
+    broken = make_manager(streams=AwayStreams(nats_client, STREAM_LIMITS))
+    with pytest.raises(ProvisioningFailed, match="NATS stream"):
+        await broken.create(ADA, name="blue")
+    assert await manager.list(owner_id=ADA.id) == []
+    assert await manager.schemas.list_schemas() == []
+    assert await manager.create(ADA, name="blue")
+
+
+async def test_redis_away_during_a_destroy_is_made_up_for_by_the_reaper(
+    make_manager, manager, make_reaper, age, redis_client
+):
+    guild = new_guild()
+    sandbox = await manager.create(ADA, guild_ids=[guild])
+    await redis_client.set(sandbox.redis_prefix + "key", "value")
+    broken = make_manager(redis=AwayRedis(redis_client))
+    with pytest.raises(CleanupFailed, match="Redis keys"):
+        await broken.destroy(ADA, sandbox.id)
+    cut_off = await manager.get_by_id(sandbox.id)
+    assert (cut_off.status, cut_off.guild_ids) == (SandboxStatus.DESTROYING, ())
+
+    await age(sandbox, timedelta(minutes=3))
+    await make_reaper().sweep()
+    assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.DESTROYED
+    assert await redis_client.keys("*") == []
+
+
+async def test_a_worker_that_holds_a_table_delays_the_teardown_only(manager, make_reaper, age, pool):
+    sandbox = await manager.create(ADA)
+    async with pool.acquire() as worker, worker.transaction():
+        await worker.execute(f"LOCK TABLE {sandbox.schema_name}.badges")
+        with pytest.raises(CleanupFailed, match="schema"):
+            await manager.destroy(ADA, sandbox.id)
+    await age(sandbox, timedelta(minutes=3))
+    await make_reaper().sweep()
+    assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.DESTROYED

@@ -1,0 +1,29 @@
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from bot.sandboxes.connection import ConnectionDetails, connection_details
+from tests.unit.test_limits import sandbox
+
+
+def test_the_environment_names_all_that_a_worker_needs():
+    owned = replace(sandbox(), guild_ids=(10**17, 10**18))
+    environment = connection_details(owned).environment
+    assert environment["SANDBOX_ID"] == str(owned.id)
+    assert environment["SANDBOX_SCHEMA"] == owned.schema_name
+    assert environment["SANDBOX_REDIS_PREFIX"] == f"sandbox:{owned.id}:"
+    assert environment["SANDBOX_NATS_PREFIX"] == f"sandbox.{owned.id}."
+    assert environment["SANDBOX_NATS_STREAM"] == f"SANDBOX_{owned.short_id}"
+    assert environment["SANDBOX_GUILD_IDS"] == f"{10**17},{10**18}"
+
+
+def test_a_shell_that_sources_the_environment_runs_nothing(tmp_path):
+    hostile = "x'; touch PWNED; '$(touch PWNED)`touch PWNED`"
+    expires = datetime(2026, 1, 1, tzinfo=UTC)
+    details = ConnectionDetails(replace(sandbox(expires_at=expires), name="n"), {"VALUE": hostile})
+    (tmp_path / ".env").write_text(details.as_dotenv())
+    shell = subprocess.run(
+        ["sh", "-c", '. ./.env; printf %s "$VALUE"'], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert shell.stdout == hostile
+    assert not (tmp_path / "PWNED").exists()
