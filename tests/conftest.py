@@ -1,0 +1,80 @@
+"""Real servers for every test that touches one: the embedded stores, started once a session."""
+
+from __future__ import annotations
+
+import uuid
+
+import asyncpg
+import nats
+import pytest
+import redis.asyncio
+from hypothesis import settings
+
+from bot.stores.embedded import EmbeddedStores
+from bot.stores.postgres import migrate, open_pool
+
+TEMPLATE = "migrated"
+
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session")
+async def stores(tmp_path_factory):
+    """The embedded servers, with a database that is migrated already to copy from."""
+    async with EmbeddedStores(tmp_path_factory.mktemp("stores"), durable=False) as running:
+        await _create_database(running, TEMPLATE, "template1")
+        pool = await open_pool(address(running, TEMPLATE))
+        await migrate(pool)
+        await pool.close()
+        yield running
+
+
+@pytest.fixture
+async def dsn(stores):
+    """The address of a fresh, migrated database, as the bot's own role."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    await _create_database(stores, name, TEMPLATE)
+    yield address(stores, name)
+    await _as_superuser(stores, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def pool(dsn):
+    pool = await open_pool(dsn)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def nats_client(stores):
+    client = await nats.connect(stores.nats_url)
+    yield client
+    jetstream = client.jetstream()
+    for stream in await jetstream.streams_info():
+        await jetstream.delete_stream(str(stream.config.name))
+    await client.close()
+
+
+@pytest.fixture
+async def redis_client(stores):
+    client = redis.asyncio.from_url(stores.redis_url)
+    yield client
+    await client.flushall()
+    await client.aclose()
+
+
+def address(stores, database):
+    return stores.database_url.rpartition("/")[0] + "/" + database
+
+
+async def _create_database(stores, name, template):
+    await _as_superuser(stores, f"CREATE DATABASE {name} OWNER sandbox_bot TEMPLATE {template} STRATEGY file_copy")
+
+
+async def _as_superuser(stores, statement):
+    connection = await asyncpg.connect(stores.superuser_url("postgres"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
