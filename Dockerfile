@@ -1,0 +1,18 @@
+# Built in one stage, run from the other: no compiler and no pip cache in the image that runs.
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY bot bot
+COPY sql sql
+RUN python -m venv /app && /app/bin/pip install --no-cache-dir -c constraints.txt '.[embedded]'
+
+FROM python:3.12-slim
+RUN useradd --uid 10001 --create-home --home-dir /home/bot bot
+COPY --from=build /app /app
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 BOT_EMBEDDED__FOLDER=/home/bot/data
+USER bot
+WORKDIR /home/bot
+VOLUME /home/bot/data
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["sandbox-bot"]
+CMD ["run"]

@@ -1,0 +1,210 @@
+"""The only wiring: opens every service, starts every part, closes in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import aiohttp
+import discord
+import orjson
+from loguru import logger
+
+from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
+from bot.errors import ServiceUnavailable
+from bot.routing.gateway import point_at, tap
+from bot.routing.publisher import Publisher
+from bot.routing.router import EventRouter
+from bot.routing.table import RouteTable
+from bot.routing.watcher import RouteWatcher
+from bot.sandboxes.limits import Limits
+from bot.sandboxes.manager import SandboxManager
+from bot.sandboxes.notices import NoticeOutbox, NoticePump
+from bot.sandboxes.reaper import Reaper
+from bot.settings import Settings, SettingsError
+from bot.stores.nats import StreamLimits, StreamStore
+from bot.stores.opening import Stores, open_stores
+from bot.stores.postgres import Pool, load_queries
+from bot.stores.redis import RedisStore
+from bot.ui.messenger import Messenger
+
+_DRAIN_S = 2.0
+_RESTART_AFTER_S = 1.0
+_OWN_COMMANDS = frozenset({"sandbox"})
+
+
+@dataclass
+class App:
+    """A wired bot. `run` starts it and returns when `stop` is set or Discord refuses it."""
+
+    settings: Settings
+    stores: Stores
+    manager: SandboxManager
+    table: RouteTable
+    watcher: RouteWatcher
+    publisher: Publisher
+    router: EventRouter
+    reaper: Reaper
+    pump: NoticePump
+    bot: SandboxBot
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached."""
+        await self.watcher.start()
+        every = self.settings.sandboxes.sweep_every
+        parts = {
+            "route watcher": asyncio.create_task(_supervised("route watcher", self.watcher.run)),
+            "reaper": asyncio.create_task(_periodically("reaper", self.reaper.sweep, every)),
+            "notices": asyncio.create_task(_periodically("notices", self._pump, every)),
+        }
+        gateway = asyncio.create_task(self._serve_discord())
+        stopped = asyncio.create_task(self.stop.wait())
+        try:
+            await asyncio.wait({gateway, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._shut_down(gateway, [*parts.values(), stopped])
+        if not gateway.cancelled():
+            gateway.result()
+
+    async def _shut_down(self, gateway: asyncio.Task[None], parts: list[asyncio.Task[None]]) -> None:
+        logger.info("stopping")
+        for task in (gateway, *parts):
+            task.cancel()
+        await asyncio.wait({gateway, *parts})
+        await self.bot.close()
+        await self.publisher.drain(_DRAIN_S)
+
+    async def login(self, token: str) -> None:
+        """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
+        try:
+            await self.bot.login(token)
+        except discord.LoginFailure:
+            raise SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.") from None
+        except (aiohttp.ClientError, OSError, discord.DiscordServerError) as error:
+            raise ServiceUnavailable("Discord", f"{self.settings.discord.api_base}: {error}") from error
+
+    async def _serve_discord(self) -> None:
+        await self.login(self.settings.require_token())
+        if self.settings.discord.sync_commands:
+            await sync_commands(self.bot, self.stores.pool)
+        logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
+        try:
+            await self.bot.connect()
+        except discord.PrivilegedIntentsRequired:
+            raise SettingsError(
+                "discord.privileged_intents: Discord refuses them; switch them on under “Bot” in the developer "
+                "portal, or take them out of config.toml."
+            ) from None
+
+    async def _pump(self) -> None:
+        if self.bot.user is not None:  # logged in; direct messages need no gateway
+            await self.pump.pump(self.bot.admins)
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[App]:
+    """Everything reached, migrated and wired, but not started."""
+    async with open_stores(settings) as stores:
+        table = RouteTable()
+        watcher = RouteWatcher(
+            stores.pool, stores.addresses.postgres, table, reload_every=settings.routing.reload_every
+        )
+        manager = _manager(settings, stores, watcher)
+        outbox = NoticeOutbox(stores.pool)
+        publisher = Publisher(stores.nats, window=settings.routing.window, ack_timeout=settings.routing.ack_timeout)
+        await publisher.start()
+        router = EventRouter(
+            table,
+            publisher,
+            own_commands=_OWN_COMMANDS,
+            component_prefix=COMPONENT_PREFIX,
+            unbound_subject=settings.routing.unbound_subject,
+        )
+        point_at(settings.discord.api_base)
+        bot = SandboxBot(
+            manager,
+            intents=chosen_intents(settings.discord.privileged_intents),
+            admins=settings.discord.admins,
+        )
+        tap(bot, router)
+        try:
+            yield App(
+                settings,
+                stores,
+                manager,
+                table,
+                watcher,
+                publisher,
+                router,
+                _reaper(settings, manager, outbox),
+                NoticePump(outbox, manager.get_by_id, _messenger(settings, bot).deliver),
+                bot,
+            )
+        finally:
+            await publisher.close()
+
+
+def _manager(settings: Settings, stores: Stores, watcher: RouteWatcher) -> SandboxManager:
+    chosen, nats = settings.sandboxes, settings.nats
+    streams = StreamStore(
+        stores.nats,
+        StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024),
+    )
+    limits = Limits(chosen.max_per_owner, chosen.max_guilds, chosen.default_ttl, chosen.max_ttl)
+    redis = RedisStore(stores.redis)
+    return SandboxManager(stores.pool, redis, streams, limits, routes_changed=watcher.refresh)
+
+
+def _reaper(settings: Settings, manager: SandboxManager, outbox: NoticeOutbox) -> Reaper:
+    chosen = settings.sandboxes
+    return Reaper(manager, outbox, warn_before=chosen.warn_before, grace=chosen.grace, stuck_after=chosen.stuck_after)
+
+
+def _messenger(settings: Settings, bot: SandboxBot) -> Messenger:
+    chosen = settings.sandboxes
+    return Messenger(bot, channel_id=settings.discord.notice_channel, grace=chosen.grace, extend_by=chosen.default_ttl)
+
+
+async def sync_commands(bot: SandboxBot, pool: Pool, *, force: bool = False) -> bool:
+    """Tell Discord our commands if they are not what it was told last; True if it was told."""
+    sql = load_queries("commands")
+    payload = [command.to_dict(bot.tree) for command in bot.tree.get_commands()]
+    checksum = hashlib.sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    if not force and await pool.fetchval(sql["get_checksum"], bot.application_id) == checksum:
+        return False
+    await bot.tree.sync()
+    await pool.execute(sql["set_checksum"], bot.application_id, checksum)
+    logger.info("commands synced", commands=len(payload))
+    return True
+
+
+def invite_link(bot: SandboxBot) -> str:
+    """Where somebody with Manage Server adds the bot to a server."""
+    return discord.utils.oauth_url(bot.application_id or 0, scopes=("bot", "applications.commands"))
+
+
+async def _periodically(name: str, action: Callable[[], Awaitable[object]], every: timedelta) -> None:
+    """For ever: an error is logged and the next turn tries again."""
+    while True:
+        try:
+            await action()
+        except ServiceUnavailable as error:
+            logger.warning("skipped a turn", part=name, service=error.service, detail=error.detail)
+        except Exception:
+            logger.exception("a turn failed", part=name)
+        await asyncio.sleep(every.total_seconds())
+
+
+async def _supervised(name: str, part: Callable[[], Awaitable[None]]) -> None:
+    """Runs a part that should never end, and starts it again if it does."""
+    while True:
+        try:
+            await part()
+        except Exception:
+            logger.exception("a part failed and is started again", part=name)
+        await asyncio.sleep(_RESTART_AFTER_S)

@@ -1,0 +1,194 @@
+"""How Discord's client turns what a person types after the slash into an interaction's data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bot.demo.local_discord import permissions
+from bot.demo.local_discord.channels import Channel
+from bot.demo.local_discord.command_rules import (
+    BOOLEAN,
+    CHANNEL,
+    GROUP,
+    INTEGER,
+    MENTIONABLE,
+    NUMBER,
+    PERSON,
+    ROLE,
+    STRING,
+    SUBCOMMAND,
+)
+from bot.demo.local_discord.errors import CommandUsageError
+from bot.demo.local_discord.guilds import Guild, Role
+from bot.demo.local_discord.wire import Json
+
+if TYPE_CHECKING:
+    from bot.demo.local_discord.people import Person
+    from bot.demo.local_discord.world import World
+
+_LARGEST_INTEGER = 2**53
+
+
+class Invocation:
+    """One person, one place, one command; `CommandUsageError` for what the client would refuse."""
+
+    def __init__(self, world: World, person: Person, channel: Channel, path: str) -> None:
+        self._path = path
+        self._channel = channel
+        name, *self._steps = path.removeprefix("/").split()
+        command = world.commands.find(channel, name)
+        if command is None or (channel.guild is not None and not channel.guild.has_bot):
+            raise CommandUsageError(f"There is no command /{name} here.")
+        self._command = command
+        _check_allowed(command, person, channel)
+        self._leaf = self._descend(command)
+
+    def data(self, named: Mapping[str, Any]) -> Json:
+        """Complete and checked, as it is sent with Enter."""
+        resolved: Json = {}
+        given = self._matched(named)
+        values = [self._value(option, given, resolved) for option in self._options() if option["name"] in given]
+        missing = [one["name"] for one in self._options() if one.get("required") and one["name"] not in given]
+        if missing:
+            raise CommandUsageError(f"/{self._path} needs {', '.join(missing)}.")
+        return self._wrap(values) | ({"resolved": resolved} if resolved else {})
+
+    def autocomplete_data(self, named: Mapping[str, Any], focused: str) -> Json:
+        """As it is sent while typing: neither complete nor checked."""
+        given = self._matched({focused: "", **named})
+        focused_name = next(name for name in given if name.replace("-", "_") == focused.replace("-", "_"))
+        values = []
+        for option in self._options():
+            if option["name"] == focused_name:
+                if not option.get("autocomplete"):
+                    raise CommandUsageError(f"{focused} has no autocomplete.")
+                typed = str(given[focused_name])
+                values.append({"name": focused_name, "type": option["type"], "value": typed, "focused": True})
+            elif option["name"] in given:
+                values.append(self._value(option, given, {}))
+        return self._wrap(values)
+
+    def _descend(self, node: Json) -> Json:
+        for step in self._steps:
+            found = [one for one in node["options"] if one["name"] == step and one["type"] in (SUBCOMMAND, GROUP)]
+            if not found:
+                raise CommandUsageError(f"/{self._path}: there is no sub-command {step}.")
+            node = found[0]
+        if any(option["type"] in (SUBCOMMAND, GROUP) for option in node.get("options") or ()):
+            raise CommandUsageError(f"/{self._path} needs a sub-command.")
+        return node
+
+    def _options(self) -> list[Json]:
+        return self._leaf.get("options") or []
+
+    def _matched(self, named: Mapping[str, Any]) -> dict[str, Any]:
+        """By the options' own names; None means left out, and a dash may be written as an underscore."""
+        names = {option["name"].replace("-", "_"): option["name"] for option in self._options()}
+        matched: dict[str, Any] = {}
+        for name, value in named.items():
+            if (found := names.get(name.replace("-", "_"))) is None:
+                raise CommandUsageError(f"/{self._path} has no option {name}.")
+            if value is not None:
+                matched[found] = value
+        return matched
+
+    def _value(self, option: Json, given: Mapping[str, Any], resolved: Json) -> Json:
+        value = _converted(option, given[option["name"]], self._channel.guild, resolved)
+        return {"name": option["name"], "type": option["type"], "value": value}
+
+    def _wrap(self, options: list[Json]) -> Json:
+        node, kinds = self._command, []
+        for step in self._steps:
+            node = next(one for one in node["options"] if one["name"] == step)
+            kinds.append(node["type"])
+        for step, kind in reversed(list(zip(self._steps, kinds, strict=True))):
+            options = [{"name": step, "type": kind, "options": options}]
+        data: Json = {"id": self._command["id"], "name": self._command["name"], "type": 1, "options": options}
+        if "guild_id" in self._command:
+            data["guild_id"] = self._command["guild_id"]
+        return data
+
+
+def foreign_data(world: World, channel: Channel, name: str, named: Mapping[str, Any]) -> Json:
+    """A command nobody has described here: its options are typed by their values."""
+    if world.commands.find(channel, name) is not None:
+        raise CommandUsageError(f"/{name} is a command of the bot.")
+    resolved: Json = {}
+    options = [
+        {"name": key, "type": kind, "value": _converted({"name": key, "type": kind}, value, channel.guild, resolved)}
+        for key, value in named.items()
+        for kind in [_type_of(value)]
+    ]
+    data: Json = {"id": str(world.snowflakes.next()), "name": name, "type": 1, "options": options}
+    return data | ({"resolved": resolved} if resolved else {})
+
+
+def _check_allowed(command: Json, person: Person, channel: Channel) -> None:
+    if channel.guild is None:
+        contexts = command["contexts"]
+        if command["dm_permission"] is False if contexts is None else 1 not in contexts:
+            raise CommandUsageError(f"/{command['name']} cannot be used in direct messages.")
+        return
+    if command["contexts"] is not None and 0 not in command["contexts"]:
+        raise CommandUsageError(f"/{command['name']} cannot be used in servers.")
+    granted = channel.permissions_of(person)
+    wanted = command["default_member_permissions"]
+    needed = permissions.BITS["use_application_commands"] | int(wanted or 0)
+    if granted & needed != needed or (wanted == "0" and granted != permissions.ALL):
+        raise CommandUsageError(f"{person.name} may not use /{command['name']} in {channel.guild.name}.")
+
+
+def _type_of(value: object) -> int:
+    kinds = {str: STRING, bool: BOOLEAN, int: INTEGER, float: NUMBER, Channel: CHANNEL, Role: ROLE}
+    return kinds.get(type(value), PERSON)
+
+
+def _converted(option: Json, value: Any, guild: Guild | None, resolved: Json) -> Any:
+    name, kind = option["name"], option["type"]
+    if option.get("choices"):
+        return _chosen(option, value)
+    match kind:
+        case 3 if isinstance(value, str):
+            return _within(option, value, len(value), "length")
+        case 4 if type(value) is int and abs(value) <= _LARGEST_INTEGER:
+            return _within(option, value, value, "value")
+        case 10 if type(value) in (int, float):
+            return _within(option, value, value, "value")
+        case 5 if isinstance(value, bool):
+            return value
+        case 6 | 7 | 8 | 9:
+            return resolve(value, kind, guild, resolved)
+        case _:
+            raise CommandUsageError(f"{name} does not take {value!r}.")
+
+
+def _chosen(option: Json, value: Any) -> Any:
+    for choice in option["choices"]:
+        if value in (choice["name"], choice["value"]):
+            return choice["value"]
+    raise CommandUsageError(f"{value!r} is no choice of {option['name']}.")
+
+
+def _within(option: Json, value: Any, size: float, what: str) -> Any:
+    least, most = option.get(f"min_{what}"), option.get(f"max_{what}")
+    if (least is not None and size < least) or (most is not None and size > most):
+        raise CommandUsageError(f"The {what} of {option['name']} must be between {least} and {most}.")
+    return value
+
+
+def resolve(value: Any, kind: int, guild: Guild | None, resolved: Json) -> str:
+    """The id of a person, channel or role, whose object goes into `resolved`."""
+    if isinstance(value, Channel) and kind == CHANNEL and value.guild is guild and guild is not None:
+        shown = value.payload() | {"permissions": str(guild.permissions_of(guild.owner))}
+        resolved.setdefault("channels", {})[str(value.id)] = shown
+    elif isinstance(value, Role) and kind in (ROLE, MENTIONABLE):
+        resolved.setdefault("roles", {})[str(value.id)] = value.payload()
+    elif kind in (PERSON, MENTIONABLE) and hasattr(value, "dms_closed"):
+        resolved.setdefault("users", {})[str(value.id)] = value.payload()
+        if guild is not None and value.id in guild.members:
+            member = guild.members[value.id].partial() | {"permissions": str(guild.permissions_of(value))}
+            resolved.setdefault("members", {})[str(value.id)] = member
+    else:
+        raise CommandUsageError(f"{value!r} cannot be chosen here.")
+    return str(value.id)

@@ -1,0 +1,35 @@
+"""Discord's ids: 64 bits, the upper 42 of them milliseconds since 2015."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+_EPOCH_MS = 1_420_070_400_000
+
+
+class Snowflakes:
+    """Hands out ids that only grow."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> int:
+        now = (time.time_ns() // 1_000_000 - _EPOCH_MS) << 22
+        self._last = max(now, self._last + 1)
+        return self._last
+
+    def next_on_shard(self, shard: int, shards: int) -> int:
+        """An id that Discord's formula assigns to that shard; at most `shards` milliseconds ahead of time."""
+        millisecond = (self.next() >> 22) + 1
+        self._last = (millisecond + (shard - millisecond) % shards) << 22
+        return self._last
+
+
+def iso_time(snowflake: int) -> str:
+    """When the id was made, as Discord writes times."""
+    return datetime.fromtimestamp(((snowflake >> 22) + _EPOCH_MS) / 1000, UTC).isoformat()
+
+
+def iso_now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,119 @@
+"""Everything that the tour needs, really running: embedded stores, a local Discord, the bot, and two workers."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from nats.aio.msg import Msg
+from nats.js.client import JetStreamContext
+from pydantic import SecretStr
+
+from bot.app import App, open_app
+from bot.demo.local_discord import Guild, LocalDiscord, Person
+from bot.sandboxes.model import Sandbox
+from bot.settings import Discord, Embedded, Routing, Sandboxes, Settings
+
+GRACE = timedelta(seconds=2)
+_PATIENCE_S = 10.0
+
+
+@dataclass
+class Stage:
+    """Who and what plays: Ada and Bob are developers, Olga owns the application and so is the bot's admin."""
+
+    discord: LocalDiscord
+    app: App
+    folder: Path
+    ada: Person
+    bob: Person
+    olga: Person
+    lab: Guild
+    arcade: Guild
+    lobby: Guild
+    workers: dict[str, Worker] = field(default_factory=dict)
+
+    async def hire(self, sandbox: Sandbox) -> Worker:
+        """A worker of the sandbox, reading its stream."""
+        worker = Worker(self.app.stores.nats.jetstream(), sandbox)
+        await worker.start()
+        self.workers[sandbox.name] = worker
+        return worker
+
+
+class Worker:
+    """What a developer writes: reads a sandbox's events from its durable consumer and acknowledges them."""
+
+    def __init__(self, jetstream: JetStreamContext, sandbox: Sandbox) -> None:
+        self._jetstream, self.sandbox = jetstream, sandbox
+
+    async def start(self) -> None:
+        self._events = await self._jetstream.pull_subscribe_bind(consumer="worker", stream=self.sandbox.stream)
+
+    async def receive(self, event: str) -> tuple[str, bytes]:
+        """Subject and payload of the next event of that name; what comes before it is acknowledged and passed over."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            message: Msg
+            (message,) = await self._events.fetch(1, timeout=max(deadline - time.monotonic(), 0.1))
+            await message.ack()
+            if message.subject.endswith(f".{event}"):
+                return message.subject, message.data
+
+    async def count(self) -> int:
+        """Events in the stream, ever."""
+        return (await self._jetstream.stream_info(self.sandbox.stream)).state.last_seq
+
+
+@asynccontextmanager
+async def set_stage(tell: Callable[[str], None]) -> AsyncIterator[Stage]:
+    """Starts everything in a temporary folder and removes it again."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sandbox-demo-")))
+        tell("starting a local Discord")
+        discord = await stack.enter_async_context(LocalDiscord())
+        ada, bob = discord.add_person("ada"), discord.add_person("bob")
+        guilds = [discord.add_guild(name, owner=owner) for name, owner in (("Ada's Lab", ada), ("Bob's Arcade", bob))]
+        lobby = discord.add_guild("Lobby", owner=discord.owner)
+        for guild in (*guilds, lobby):
+            for person in (ada, bob):
+                if person is not guild.owner:
+                    guild.add_member(person)
+        tell("starting PostgreSQL, Redis and NATS from their wheels")
+        app = await stack.enter_async_context(open_app(_settings(discord, folder)))
+        tell("starting the bot, an unmodified discord.py client")
+        running = asyncio.create_task(app.run())
+        stack.push_async_callback(_end, app, running)
+        await _first(discord.wait_ready(_PATIENCE_S), running)
+        yield Stage(discord, app, folder, ada, bob, discord.owner, *guilds, lobby)
+
+
+async def _first(ready: object, running: asyncio.Task[None]) -> None:
+    """Waits for the bot to be ready, or for the error that keeps it from becoming so."""
+    waiting = asyncio.ensure_future(ready)  # type: ignore[arg-type]
+    await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        waiting.cancel()
+        running.result()
+    await waiting
+
+
+async def _end(app: App, running: asyncio.Task[None]) -> None:
+    app.stop.set()
+    await running
+
+
+def _settings(discord: LocalDiscord, folder: Path) -> Settings:
+    """The defaults, but in a hurry."""
+    return Settings(
+        discord=Discord(token=SecretStr(discord.token), api_base=discord.api_base),
+        sandboxes=Sandboxes(grace=GRACE, sweep_every=timedelta(milliseconds=200)),
+        embedded=Embedded(folder=folder / "stores", durable=False),
+        routing=Routing(reload_every=timedelta(seconds=30)),
+    )

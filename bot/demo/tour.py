@@ -1,0 +1,257 @@
+"""`sandbox-bot demo`: the main job, walked through step by step, each step checked as it is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from loguru import logger
+
+from bot.demo.local_discord import Channel, Guild, Message, Person, Reply
+from bot.demo.stage import GRACE, Stage, set_stage
+from bot.demo.transcript import Transcript
+from bot.durations import format_duration
+from bot.sandboxes.model import Sandbox, SandboxStatus
+
+
+class StepFailed(Exception):
+    """What the step should have shown did not happen."""
+
+
+async def run_tour(*, keep: bool = False, svg: Path | None = None) -> int:
+    """The exit code: 0 if every step passed. `keep` leaves everything running until Ctrl+C."""
+    transcript = Transcript()
+    transcript.note("Two developers share one bot. Everything below really happens: PostgreSQL, Redis and NATS are")
+    transcript.note("real, the bot is the one you would run, and only Discord is a local one.")
+    async with set_stage(transcript.progress) as stage:
+        transcript.people = {person.id: person.name for person in (stage.ada, stage.bob, stage.olga)}
+        tour = Tour(stage, transcript)
+        passed = await tour.walk()
+        transcript.summary(passed, len(tour.steps))
+        if svg:
+            transcript.save_svg(svg)
+            transcript.note(f"The picture is in {svg}.")
+        if keep:
+            await _linger(stage, transcript)
+    return 0 if passed == len(tour.steps) else 1
+
+
+class Tour:
+    """The steps build on each other: the first that fails ends the tour."""
+
+    def __init__(self, stage: Stage, transcript: Transcript) -> None:
+        self.stage, self.show = stage, transcript
+        self.steps: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("Ada creates a sandbox and binds the server she is in", self.create_and_bind),
+            ("Bob creates his own, then binds his server to it", self.create_then_bind),
+            ("A message in Ada's server arrives in her sandbox, and only there", self.message_for_ada),
+            ("The same for Bob: two sandboxes, side by side", self.message_for_bob),
+            ("A server that is bound to nothing goes nowhere", self.message_for_nobody),
+            ("A slash command of Bob's worker is forwarded to it; /sandbox is not", self.foreign_command),
+            ("Ada asks for her worker's environment", self.connect),
+            ("Her worker leaves rows and keys behind, and she looks at the status", self.status),
+            ("Bob may not touch Ada's sandbox", self.refused),
+            ("Ada extends her sandbox", self.extend),
+            ("A short-lived sandbox expires: owner and admin hear of it before and after", self.expire),
+            ("Nothing arrives after the expiry, and after the grace time everything is gone", self.reclaimed),
+            ("Ada destroys her sandbox; schema, keys and stream are gone", self.destroy),
+        ]
+
+    async def walk(self) -> int:
+        """How many steps passed."""
+        for number, (title, step) in enumerate(self.steps, 1):
+            self.show.step(number, title)
+            try:
+                await step()
+            except (StepFailed, TimeoutError) as error:
+                self.show.failure(str(error) or "nothing happened in time")
+                return number - 1
+            except Exception as error:
+                logger.opt(exception=error).error("the tour failed", step=number)
+                self.show.failure(f"{type(error).__name__}: {error}")
+                return number - 1
+        return len(self.steps)
+
+    async def create_and_bind(self) -> None:
+        ada = self.stage.ada
+        await self.types(
+            ada,
+            self.stage.lab.general,
+            "sandbox create",
+            name="login-page",
+            ttl="8h",
+            description="new login",
+            bind_here=True,
+        )
+        sandbox = await self.sandbox("login-page")
+        self.require(sandbox.guild_ids == (self.stage.lab.id,), "the server is bound")
+        await self.stage.hire(sandbox)
+
+    async def create_then_bind(self) -> None:
+        bob, general = self.stage.bob, self.stage.arcade.general
+        await self.types(bob, general, "sandbox create", name="leaderboard")
+        await self.types(bob, general, "sandbox bind-guild", sandbox="leaderboard")
+        sandbox = await self.sandbox("leaderboard")
+        self.require(sandbox.guild_ids == (self.stage.arcade.id,), "the server is bound")
+        await self.stage.hire(sandbox)
+
+    async def message_for_ada(self) -> None:
+        await self.message_arrives(self.stage.ada, self.stage.lab, "login-page", "is the new login up?", "leaderboard")
+
+    async def message_for_bob(self) -> None:
+        await self.message_arrives(self.stage.bob, self.stage.arcade, "leaderboard", "who leads?", "login-page")
+
+    async def message_for_nobody(self) -> None:
+        before = {name: await worker.count() for name, worker in self.stage.workers.items()}
+        self.show.says(self.stage.bob, self.stage.lobby.general, "anybody here?")
+        await self.stage.bob.send(self.stage.lobby.general, "anybody here?")
+        await self.fence()
+        after = {name: await worker.count() for name, worker in self.stage.workers.items()}
+        self.require(after["leaderboard"] == before["leaderboard"], "no event of it is in any stream")
+
+    async def foreign_command(self) -> None:
+        worker = self.stage.workers["leaderboard"]
+        self.show.says(self.stage.bob, self.stage.arcade.general, "/score player:ada")
+        await self.stage.bob.use_foreign_command("score", channel=self.stage.arcade.general, player="ada")
+        subject, payload = await worker.receive("INTERACTION_CREATE")
+        data = json.loads(payload)["d"]
+        self.show.arrives(subject, worker.sandbox.name, payload, "the worker answers it with its id and token alone")
+        self.require(data["data"]["name"] == "score", "none of the /sandbox commands were forwarded before it")
+
+    async def connect(self) -> None:
+        reply = await self.types(self.stage.ada, self.stage.lab.general, "sandbox connect", sandbox="login-page")
+        attachment = _message(reply).attachments[0]
+        sandbox = await self.sandbox("login-page")
+        self.require(f"SANDBOX_SCHEMA={sandbox.schema_name}" in attachment.content.decode(), "it comes as a file too")
+
+    async def status(self) -> None:
+        sandbox, stores = await self.sandbox("login-page"), self.stage.app.stores
+        async with stores.pool.acquire() as worker, worker.transaction():
+            await worker.execute("SELECT set_config('search_path', $1, true)", sandbox.schema_name)
+            await worker.execute(
+                "INSERT INTO communities (guild_id, name) VALUES ($1, 'Ada''s Lab')", self.stage.lab.id
+            )
+        await stores.redis.set(f"{sandbox.redis_prefix}greeting", "hello")
+        reply = await self.types(self.stage.ada, None, "sandbox status", sandbox="login-page")
+        text = json.dumps(_message(reply).embeds)
+        self.require("1 rows" in text and "1 keys" in text, "each store was really asked")
+
+    async def refused(self) -> None:
+        reply = await self.types(self.stage.bob, self.stage.arcade.general, "sandbox destroy", sandbox="login-page")
+        self.require("SANDBOX_009" in json.dumps(_message(reply).embeds), "a refusal is a sentence and a code")
+        self.require((await self.sandbox("login-page")).status is SandboxStatus.RUNNING, "it still runs")
+
+    async def extend(self) -> None:
+        before = await self.sandbox("login-page")
+        await self.types(self.stage.ada, self.stage.lab.general, "sandbox extend", sandbox="login-page", by="16h")
+        moved = (await self.sandbox("login-page")).expires_at - before.expires_at
+        self.require(format_duration(moved) == "16h", "the expiry is 16 hours later")
+
+    async def expire(self) -> None:
+        bob, olga = self.stage.bob, self.stage.olga
+        await self.types(olga, self.stage.lobby.general, "sandbox create", name="try-out", ttl="4s", bind_here=True)
+        await self.stage.hire(await self.sandbox("try-out"))
+        await self.message_arrives(bob, self.stage.lobby, "try-out", "now somebody is", "login-page")
+        warning = await olga.wait_for_dm(lambda message: "about to expire" in _title(message), timeout=10)
+        self.show.shows(warning, "olga, direct message")
+        notice = await olga.wait_for_dm(lambda message: "has expired" in _title(message), timeout=10)
+        self.show.shows(notice, "olga, direct message")
+        self.require(len(olga.inbox) == 2, "each came once, with a button that extends")
+
+    async def reclaimed(self) -> None:
+        sandbox = await self.sandbox("try-out")
+        worker = self.stage.workers.pop("try-out")
+        before = await worker.count()
+        await self.stage.bob.send(self.stage.lobby.general, "and now?")
+        await self.fence()
+        self.require(await worker.count() == before, "a message after the expiry is not in the stream")
+        self.show.note(f"  the grace time of the tour is {format_duration(GRACE)} …")
+        async with asyncio.timeout(15):
+            while (await self.stage.app.manager.get_by_id(sandbox.id)).status is not SandboxStatus.DESTROYED:
+                await asyncio.sleep(0.05)
+        await self.require_gone(sandbox)
+
+    async def destroy(self) -> None:
+        ada, sandbox = self.stage.ada, await self.sandbox("login-page")
+        reply = await self.types(ada, self.stage.lab.general, "sandbox destroy", sandbox="login-page")
+        self.show.says(ada, self.stage.lab.general, "presses “Destroy”")
+        question = _message(reply)
+        pressed = await ada.click(question, "Destroy")
+        await pressed.wait_for(lambda _: "is destroyed" in _title(question), timeout=10)
+        self.show.shows(question, ada.name)
+        await self.require_gone(sandbox)
+
+    async def types(self, person: Person, channel: Channel | None, command: str, **options: object) -> Reply:
+        """Somebody uses a slash command and sees the answer."""
+        typed = " ".join(f"{name}:{value}" for name, value in options.items())
+        self.show.says(person, channel, f"/{command} {typed}".strip())
+        reply = await person.command(command, channel=channel, **options)
+        if reply.message is None:
+            raise StepFailed("the bot did not answer")
+        self.show.shows(reply.message, person.name)
+        return reply
+
+    async def message_arrives(self, person: Person, guild: Guild, name: str, text: str, other: str) -> None:
+        """Somebody writes in a bound server; the event is in that sandbox's stream and in no other."""
+        before = await self.stage.workers[other].count()
+        self.show.says(person, guild.general, text)
+        await person.send(guild.general, text)
+        worker = self.stage.workers[name]
+        subject, payload = await worker.receive("MESSAGE_CREATE")
+        self.show.arrives(subject, name, payload, "byte for byte as Discord's gateway sent it")
+        sent = [record.text for record in self.stage.discord.dispatched if record.event == "MESSAGE_CREATE"]
+        self.require(payload.decode() == sent[-1], "compared with what the gateway sent")
+        self.require(await self.stage.workers[other].count() == before, f"nothing new in the stream of “{other}”")
+
+    async def fence(self) -> None:
+        """Returns when the bot has routed all that was sent so far."""
+        worker = self.stage.workers["login-page"]
+        await self.stage.ada.typing(self.stage.lab.general)
+        await worker.receive("TYPING_START")
+
+    async def sandbox(self, name: str) -> Sandbox:
+        return await self.stage.app.manager.get_by_name(name)
+
+    async def require_gone(self, sandbox: Sandbox) -> None:
+        """Nothing of the sandbox is left in any store."""
+        stores = self.stage.app.stores
+        schema = await stores.pool.fetchval("SELECT to_regnamespace($1)", sandbox.schema_name)
+        self.require(schema is None, f"schema {sandbox.schema_name} is gone")
+        keys = await stores.redis.keys(f"{sandbox.redis_prefix}*")
+        self.require(not keys, f"keys {sandbox.redis_prefix}* are gone")
+        streams = [stream.config.name for stream in await stores.nats.jetstream().streams_info()]
+        self.require(sandbox.stream not in streams, f"stream {sandbox.stream} is gone")
+
+    def require(self, condition: bool, fact: str) -> None:
+        if not condition:
+            raise StepFailed(f"not true: {fact}")
+        self.show.fact(fact)
+
+
+def _message(reply: Reply) -> Message:
+    if reply.message is None:
+        raise StepFailed("the bot did not answer")
+    return reply.message
+
+
+def _title(message: Message) -> str:
+    return str(message.embeds[0].get("title", "")) if message.embeds else ""
+
+
+async def _linger(stage: Stage, transcript: Transcript) -> None:
+    """Says how to look around, and waits for Ctrl+C."""
+    addresses, worker = stage.app.stores.addresses, stage.workers["leaderboard"]
+    transcript.note("")
+    transcript.note("Everything goes on running. Look around from another terminal:")
+    transcript.note(f"  psql '{addresses.postgres}' -c 'TABLE sandbox_overview'")
+    transcript.note(f"  redis-cli -u '{addresses.redis}' --scan --pattern 'sandbox:*'")
+    transcript.note(f"  nats --server '{addresses.nats}' stream view {worker.sandbox.stream}")
+    transcript.note(f"  the local Discord answers at {stage.discord.api_base}")
+    transcript.note("Ctrl+C ends it and leaves nothing behind.")
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    await ended.wait()

@@ -1,0 +1,116 @@
+"""What a reader of the tour sees: who typed what where, what the bot answered, what arrived on which subject."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.text import Text
+
+from bot.demo.local_discord import Channel, Message, Person
+
+WIDTH = 100
+_TIMESTAMP = re.compile(r"<t:(\d+)(?::(\w))?>")
+_MENTION = re.compile(r"<@!?(\d+)>")
+_COLOURLESS = 0x5865F2
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+class Transcript:
+    """Draws to the terminal at once, and keeps everything for a picture."""
+
+    def __init__(self, people: dict[int, str] | None = None) -> None:
+        self._console = Console(record=True, width=WIDTH, highlight=False, soft_wrap=False)
+        self.people = people or {}
+
+    def progress(self, text: str) -> None:
+        self._console.print(f"[dim]· {escape(text)}[/dim]")
+
+    def step(self, number: int, title: str) -> None:
+        self._console.print()
+        self._console.rule(f"[bold]{number}. {escape(title)}[/bold]", align="left", style="blue")
+
+    def says(self, person: Person, channel: Channel | None, text: str) -> None:
+        """Somebody writes or presses something; without a channel in a direct message to the bot."""
+        where = f"{channel.guild.name} #{channel.name}" if channel and channel.guild else "direct message"
+        self._console.print(f"[bold cyan]{escape(person.name)}[/] [dim]in {escape(where)}[/]  {escape(text)}")
+
+    def shows(self, message: Message, reader: str) -> None:
+        """A message of the bot, as its reader sees it."""
+        parts: list[RenderableType] = []
+        if message.content:
+            parts.append(Text(self._plain(message.content)))
+        colour = next((embed["color"] for embed in message.embeds if embed.get("color")), _COLOURLESS)
+        for embed in message.embeds:
+            parts.extend(self._embed(embed))
+        parts.extend(Text(f"📎 {attachment.filename}", style="dim") for attachment in message.attachments)
+        buttons = _buttons(message.components)
+        if buttons:
+            parts.append(Text("  ".join(f"[ {label} ]" for label in buttons), style="bold"))
+        title = f"sandbox-bot → {reader}" + (" (only visible to them)" if message.ephemeral else "")
+        self._console.print(
+            Panel(Group(*parts), title=title, title_align="left", style=f"#{colour:06x}", width=WIDTH - 4)
+        )
+
+    def arrives(self, subject: str, sandbox: str, payload: bytes, note: str) -> None:
+        """An event on a subject of a sandbox's stream."""
+        self._console.print(f"[green]⮕ NATS[/] {escape(subject)}  [dim]sandbox “{sandbox}”[/]")
+        text = payload.decode()
+        shown = text if len(text) <= 200 else text[:200] + " …"
+        self._console.print(Text(f"    {shown}", style="dim"))
+        self.fact(note)
+
+    def fact(self, text: str) -> None:
+        self._console.print(f"[green]✓[/] {escape(text)}")
+
+    def failure(self, text: str) -> None:
+        self._console.print(f"[bold red]✗ {escape(text)}[/]")
+
+    def note(self, text: str) -> None:
+        self._console.print(escape(text))
+
+    def summary(self, passed: int, steps: int) -> None:
+        self._console.print()
+        style = "bold green" if passed == steps else "bold red"
+        self._console.print(f"tour: {passed}/{steps} steps passed", style=style)
+
+    def save_svg(self, path: Path) -> None:
+        self._console.save_svg(str(path), title="sandbox-bot demo")
+
+    def _embed(self, embed: dict[str, Any]) -> list[RenderableType]:
+        parts: list[RenderableType] = []
+        fields = embed.get("fields", ())
+        if title := embed.get("title"):
+            parts.append(Text(self._plain(title), style="bold"))
+        if description := embed.get("description"):
+            parts.append(Text(self._plain(description), style="default"))
+        parts.extend(Text.assemble((f"{field['name']}: ", "bold"), self._plain(field["value"])) for field in fields)
+        if footer := embed.get("footer"):
+            parts.append(Text(footer["text"], style="dim"))
+        return parts
+
+    def _plain(self, text: str) -> str:
+        """Discord's markup as a terminal can show it."""
+        text = _TIMESTAMP.sub(_time, text)
+        text = _MENTION.sub(lambda found: "@" + self.people.get(int(found[1]), found[1]), text)
+        return re.sub(r"```\w*\n?|`|\*\*", "", text).strip()
+
+
+def _time(found: re.Match[str]) -> str:
+    moment = datetime.fromtimestamp(int(found[1]), UTC)
+    if found[2] != "R":
+        return f"{moment:%-d %B %Y %H:%M} UTC"
+    seconds = round((moment - datetime.now(UTC)).total_seconds())
+    size, unit = next(((size, unit) for size, unit in _UNITS if abs(seconds) >= size), (1, "second"))
+    count = round(abs(seconds) / size)
+    named = f"{count} {unit}" + ("s" if count != 1 else "")
+    return f"in {named}" if seconds > 0 else f"{named} ago"
+
+
+def _buttons(rows: list[dict[str, Any]]) -> list[str]:
+    return [button["label"] for row in rows for button in row.get("components", ()) if button.get("label")]

@@ -1,0 +1,227 @@
+import io
+from datetime import timedelta
+
+import pytest
+from dotenv import dotenv_values
+
+from bot.demo.local_discord.errors import UsageError
+from bot.sandboxes.model import SandboxStatus
+from tests.e2e.conftest import text, title
+
+HOUR = timedelta(hours=1)
+
+
+async def test_a_sandbox_is_created_bound_listed_shown_extended_and_destroyed(scene):
+    ada, here = scene.ada, scene.lab.general
+
+    reply = await ada.command(
+        "sandbox create", channel=here, name="blue", ttl="2h", description="login", bind_here=True
+    )
+    assert reply.message.ephemeral
+    assert title(reply.message) == "Sandbox “blue” is running"
+    assert "<t:" in text(reply)
+    sandbox = await scene.sandbox("blue")
+    assert (sandbox.owner_id, sandbox.guild_ids) == (ada.id, (scene.lab.id,))
+    assert sandbox.expires_at - sandbox.created_at == 2 * HOUR
+
+    assert "blue" in text(await ada.command("sandbox list", channel=here))
+    status = text(await ada.command("sandbox status", channel=here, sandbox="blue"))
+    assert "login" in status
+    assert "3 tables" in status
+
+    reply = await ada.command("sandbox extend", channel=here, sandbox="blue", by="3h")
+    assert title(reply.message) == "Sandbox “blue” lives longer"
+    assert (await scene.sandbox("blue")).expires_at == sandbox.expires_at + 3 * HOUR
+
+    reply = await ada.command("sandbox unbind-guild", channel=here)
+    assert "Ada's Lab" in text(reply)
+    reply = await ada.command("sandbox bind-guild", channel=here, sandbox=sandbox.short_id)
+    assert "Ada's Lab" in text(reply)
+
+    question = (await ada.command("sandbox destroy", channel=here, sandbox="blue")).message
+    assert (await scene.sandbox("blue")).status is SandboxStatus.RUNNING
+    pressed = await ada.click(question, "Destroy")
+    await pressed.wait_for(lambda _: title(question) == "Sandbox “blue” is destroyed", timeout=10)
+    assert question.components == []
+    assert (await scene.app.manager.get_by_id(sandbox.id)).status is SandboxStatus.DESTROYED
+
+
+async def test_connect_gives_the_environment_as_text_and_as_a_file_and_no_credentials_of_the_bot(scene):
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
+    sandbox = await scene.sandbox("blue")
+    reply = await scene.ada.command("sandbox connect", channel=None, sandbox="blue")
+
+    (attachment,) = reply.message.attachments
+    assert attachment.filename == "blue.env"
+    environment = dotenv_values(stream=io.StringIO(attachment.content.decode()))
+    assert environment == {
+        "SANDBOX_ID": str(sandbox.id),
+        "SANDBOX_NAME": "blue",
+        "SANDBOX_SCHEMA": sandbox.schema_name,
+        "SANDBOX_REDIS_PREFIX": f"sandbox:{sandbox.id}:",
+        "SANDBOX_NATS_PREFIX": f"sandbox.{sandbox.id}.",
+        "SANDBOX_NATS_STREAM": sandbox.stream,
+        "SANDBOX_GUILD_IDS": str(scene.lab.id),
+    }
+    assert all(line in text(reply) for line in attachment.content.decode().splitlines())
+    for secret in scene.app.settings.secrets():
+        assert secret not in text(reply) + attachment.content.decode()
+
+
+async def test_keeping_a_sandbox_leaves_it_as_it_is(scene):
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
+    question = (await scene.ada.command("sandbox destroy", channel=scene.lab.general, sandbox="blue")).message
+    pressed = await scene.ada.click(question, "Keep it")
+    await pressed.wait_for(lambda _: "stays" in question.embeds[0]["description"])
+    assert (await scene.sandbox("blue")).status is SandboxStatus.RUNNING
+
+
+async def test_only_the_asker_can_answer_destroy(scene):
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
+    question = (await scene.ada.command("sandbox destroy", channel=scene.lab.general, sandbox="blue")).message
+    reply = await scene.bob.click(question, "Destroy", force=True)
+    assert "Only the one who was asked" in text(reply)
+    assert (await scene.sandbox("blue")).status is SandboxStatus.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("status", {}),
+        ("connect", {}),
+        ("extend", {"by": "1h"}),
+        ("bind-guild", {}),
+        ("destroy", {}),
+    ],
+)
+async def test_a_stranger_is_refused_with_a_sentence(scene, command, options):
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
+    reply = await scene.bob.command(f"sandbox {command}", channel=scene.arcade.general, sandbox="blue", **options)
+    assert "not yours" in text(reply)
+    assert "SANDBOX_009" in text(reply)
+    assert reply.message.ephemeral
+
+
+async def test_the_applications_owner_is_an_admin_if_none_is_named(scene):
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
+    reply = await scene.discord.owner.command("sandbox extend", channel=scene.lobby.general, sandbox="blue", by="1h")
+    assert title(reply.message) == "Sandbox “blue” lives longer"
+
+
+async def test_named_admins_replace_the_applications_owner(open_scene, discord):
+    async with open_scene(admins=frozenset({10**17})) as scene:
+        await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
+        reply = await discord.owner.command("sandbox status", channel=scene.lobby.general, sandbox="blue")
+        assert "SANDBOX_009" in text(reply)
+
+
+async def test_only_who_manages_a_server_binds_it(scene):
+    await scene.bob.command("sandbox create", channel=scene.arcade.general, name="red")
+    for attempt in (
+        scene.bob.command("sandbox bind-guild", channel=scene.lab.general, sandbox="red"),
+        scene.bob.command("sandbox bind-guild", channel=scene.arcade.general, sandbox="red", guild=str(scene.lab.id)),
+        scene.bob.command("sandbox create", channel=scene.lab.general, bind_here=True),
+    ):
+        reply = await attempt
+        assert "Manage Server" in text(reply)
+    assert (await scene.sandbox("red")).guild_ids == ()
+
+    scene.lab.add_member(scene.bob, manage_guild=True)
+    reply = await scene.bob.command(
+        "sandbox bind-guild", channel=scene.arcade.general, sandbox="red", guild=str(scene.lab.id)
+    )
+    assert "Ada's Lab" in text(reply)
+
+
+async def test_a_server_without_the_bot_is_not_bound(scene):
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
+    reply = await scene.ada.command("sandbox bind-guild", channel=scene.lab.general, sandbox="blue", guild="1" * 18)
+    assert "not in server" in text(reply)
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "said"),
+    [
+        ("create", {"name": "ab"}, "3 to 40 characters"),
+        ("create", {"name": "$(touch x)"}, "3 to 40 characters"),
+        ("create", {"ttl": "never"}, "not a duration"),
+        ("create", {"ttl": "9999h"}, "at most 7d"),
+        ("create", {"bind_here": True}, "no server here"),
+        ("extend", {"sandbox": "blue", "by": "0h"}, "not between"),
+        ("extend", {"sandbox": "blue", "by": "-3h"}, "not a duration"),
+        ("extend", {"sandbox": "nope", "by": "1h"}, "no sandbox “nope”"),
+        ("bind-guild", {"sandbox": "blue"}, "no server here"),
+        ("bind-guild", {"sandbox": "blue", "guild": "here"}, "17 to 20 digits"),
+        ("unbind-guild", {"guild": "1" * 18}, "not bound"),
+        ("destroy", {"sandbox": ""}, "no sandbox"),
+    ],
+)
+async def test_bad_input_is_answered_with_what_to_do(scene, command, options, said):
+    await scene.ada.command("sandbox create", channel=None, name="blue")
+    reply = await scene.ada.command(f"sandbox {command}", channel=None, **options)
+    assert said in text(reply)
+    assert "SANDBOX_00" in text(reply)
+
+
+async def test_a_bug_becomes_a_reference_that_stands_in_the_log(scene, monkeypatch):
+    from loguru import logger
+
+    lines = []
+    sink = logger.add(lines.append, format="{message} {extra}")
+
+    async def broken(*_, **__):
+        raise ZeroDivisionError("password=hunter2")
+
+    monkeypatch.setattr(scene.app.manager, "list", broken)
+    reply = await scene.ada.command("sandbox list", channel=None)
+    logger.remove(sink)
+    reference = text(reply).split("`")[1]
+    assert "hunter2" not in text(reply)
+    assert any(reference in line and "ZeroDivisionError" in line for line in lines)
+
+
+async def test_sandboxes_durations_and_servers_are_suggested(scene):
+    ada, here = scene.ada, scene.lab.general
+    for name in ("login-page", "leaderboard"):
+        await ada.command("sandbox create", channel=here, name=name)
+    await scene.bob.command("sandbox create", channel=scene.arcade.general, name="bobs-login")
+
+    found = await ada.autocomplete("sandbox status", channel=here, focused="sandbox", sandbox="log")
+    assert [choice["value"] for choice in found] == ["login-page"]
+    found = await scene.discord.owner.autocomplete(
+        "sandbox status", channel=scene.lobby.general, focused="sandbox", sandbox="log"
+    )
+    assert {choice["value"] for choice in found} == {"login-page", "bobs-login"}
+    found = await ada.autocomplete("sandbox extend", channel=here, focused="by", sandbox="login-page", by="90m")
+    assert [choice["value"] for choice in found] == ["1h30m"]
+    found = await ada.autocomplete("sandbox bind-guild", channel=here, focused="guild", sandbox="login-page", guild="")
+    assert found == [{"name": "Ada's Lab", "value": str(scene.lab.id)}]
+
+    scene.arcade.add_member(ada, manage_guild=True)
+    await ada.command("sandbox bind-guild", channel=here, sandbox="login-page")
+    found = await ada.autocomplete("sandbox unbind-guild", channel=None, focused="guild", guild="")
+    assert found == [{"name": "Ada's Lab → login-page", "value": str(scene.lab.id)}]
+
+
+async def test_commands_are_told_to_discord_only_when_they_have_changed(scene, settings_of, discord):
+    from bot.app import open_app, sync_commands
+    from tests.e2e.conftest import running
+
+    assert discord.syncs == 1
+    assert not await sync_commands(scene.app.bot, scene.app.stores.pool)
+    assert await sync_commands(scene.app.bot, scene.app.stores.pool, force=True)
+    assert discord.syncs == 2
+    scene.app.stop.set()
+    async with open_app(settings_of(discord)) as again, running(again, discord):
+        assert discord.syncs == 2
+
+
+async def test_who_writes_to_the_bot_directly_is_told_of_the_commands(scene):
+    await scene.ada.send_dm("hello?")
+    message = await scene.ada.wait_for_dm()
+    assert "/sandbox create" in message.content
+
+
+async def test_a_required_option_cannot_be_left_out(scene):
+    with pytest.raises(UsageError):
+        await scene.ada.command("sandbox extend", channel=None, sandbox="blue")

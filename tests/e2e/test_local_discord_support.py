@@ -1,0 +1,99 @@
+"""An unmodified discord.py bot, connected to a local Discord: what the tests of the latter share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import discord
+import pytest
+from discord import app_commands
+from discord.ext import commands
+
+from bot.demo.local_discord import LocalDiscord
+
+Setup = Callable[["ProbeBot"], None]
+DEFAULT_INTENTS = discord.Intents.default()
+
+
+class ProbeBot(commands.AutoShardedBot):
+    """Keeps what it hears, so that tests can wait for it."""
+
+    def __init__(self, setup: Setup | None, intents: discord.Intents, **options: Any) -> None:
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            intents=intents,
+            guild_ready_timeout=0.2,
+            enable_debug_events=True,
+            **options,
+        )
+        self.heard: list[tuple[str, tuple[Any, ...]]] = []
+        self.raw: list[str] = []
+        self.errors: list[BaseException] = []
+        self._heard_more = asyncio.Event()
+        self._setup = setup
+        self.tree.error(self._keep_error)
+
+    async def setup_hook(self) -> None:
+        if self._setup is not None:
+            self._setup(self)
+            await self.tree.sync()
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Without the wait of five seconds."""
+
+    def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        super().dispatch(event, *args, **kwargs)
+        if event == "socket_raw_receive":
+            self.raw.append(args[0])
+        self.heard.append((event, args))
+        self._heard_more.set()
+
+    async def hears(self, event: str, wanted: Callable[..., bool] = lambda *_: True, *, timeout: float = 5) -> Any:
+        """The first argument of the first such event, past or to come."""
+        async with asyncio.timeout(timeout):
+            while True:
+                for name, args in self.heard:
+                    if name == event and wanted(*args):
+                        return args[0] if args else None
+                self._heard_more.clear()
+                await self._heard_more.wait()
+
+    def count(self, event: str) -> int:
+        return sum(name == event for name, _ in self.heard)
+
+    async def _keep_error(self, interaction: discord.Interaction[Any], error: app_commands.AppCommandError) -> None:
+        self.errors.append(error.__cause__ or error)
+        self.dispatch("kept_error", error.__cause__ or error)
+
+
+@asynccontextmanager
+async def running(bot: commands.Bot | ProbeBot, local: LocalDiscord) -> AsyncIterator[None]:
+    """The bot is logged in and connected to every shard."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discord.http.Route, "BASE", local.api_base)
+        life = asyncio.create_task(bot.start(local.token))
+        try:
+            ready = asyncio.create_task(local.wait_ready())
+            await asyncio.wait({life, ready}, return_when=asyncio.FIRST_COMPLETED)
+            if life.done():
+                ready.cancel()
+                await life
+            await ready
+            yield
+        finally:
+            await bot.close()
+            await asyncio.gather(life, return_exceptions=True)
+            await local.wait_until_gone()
+
+
+@asynccontextmanager
+async def connected(
+    setup: Setup | None = None, *, shards: int = 1, intents: discord.Intents = DEFAULT_INTENTS, **options: Any
+) -> AsyncIterator[tuple[LocalDiscord, ProbeBot]]:
+    async with LocalDiscord(shards=shards) as local:
+        bot = ProbeBot(setup, intents, **options)
+        async with running(bot, local):
+            yield local, bot
