@@ -44,7 +44,6 @@ async def test_an_ephemeral_reply_is_seen_by_its_asker_alone():
         ada, bob = local.add_person("ada"), local.add_person("bob")
         guild = local.add_guild("Lab", owner=ada)
         guild.add_member(bob)
-        await bot.hears("guild_join")
         reply = await ada.command("hello", channel=guild.general, name="Ada")
         assert reply.message is not None
         assert reply.message.content == "Hello Ada"
