@@ -7,6 +7,7 @@ from typing import Any
 import discord
 import pytest
 from discord import app_commands
+from discord.ext import commands
 
 from bot.demo.local_discord import LocalDiscord
 from tests.e2e.test_local_discord_support import ProbeBot, connected, running
@@ -71,15 +72,10 @@ async def test_a_person_and_the_bot_write_to_each_other_directly():
 
 
 async def test_a_plain_bot_connects_too():
-    from discord.ext import commands
-    from yarl import URL
-
     async with LocalDiscord() as local:
         ada = local.add_person("ada")
         local.add_guild("Lab", owner=ada)
         bot = commands.Bot(command_prefix="!", intents=discord.Intents.default(), guild_ready_timeout=0.2)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", URL(local.gateway_url))
-            async with running(bot, local):
-                await bot.wait_until_ready()
-                assert [guild.name for guild in bot.guilds] == ["Lab"]
+        async with running(bot, local):
+            await bot.wait_until_ready()
+            assert [guild.name for guild in bot.guilds] == ["Lab"]

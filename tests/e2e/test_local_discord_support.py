@@ -11,6 +11,7 @@ import discord
 import pytest
 from discord import app_commands
 from discord.ext import commands
+from yarl import URL
 
 from bot.demo.local_discord import LocalDiscord
 
@@ -74,6 +75,7 @@ async def running(bot: commands.Bot | ProbeBot, local: LocalDiscord) -> AsyncIte
     """The bot is logged in and connected to every shard."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(discord.http.Route, "BASE", local.api_base)
+        patch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", URL(local.gateway_url))
         life = asyncio.create_task(bot.start(local.token))
         try:
             ready = asyncio.create_task(local.wait_ready())

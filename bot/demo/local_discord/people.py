@@ -96,9 +96,10 @@ class Person:
     async def command(
         self,
         path: str,
+        options: Mapping[str, Any] | None = None,
+        /,
         *,
         channel: Channel | None = None,
-        options: Mapping[str, Any] | None = None,
         **named: Any,
     ) -> Reply:
         """Send a slash command and return when it is answered, or when the bot was too late.
@@ -113,10 +114,11 @@ class Person:
     async def autocomplete(
         self,
         path: str,
+        options: Mapping[str, Any] | None = None,
+        /,
         *,
         focused: str,
         channel: Channel | None = None,
-        options: Mapping[str, Any] | None = None,
         **named: Any,
     ) -> list[Choice]:
         """What the bot proposes for the option being typed; nothing if it is too late."""
@@ -152,7 +154,7 @@ class Person:
         data = components.selection(found, values, message.channel.guild)
         return await self._settle(self._world.interactions.use_component(self, message, data))
 
-    async def submit(self, modal: Modal | None, fields: Mapping[str, Any] | None = None, **named: Any) -> Reply:
+    async def submit(self, modal: Modal | None, fields: Mapping[str, Any] | None = None, /, **named: Any) -> Reply:
         """Fill in a modal; its fields are named by custom id or label (`Your name` is also `your_name`)."""
         if modal is None or modal.person is not self:
             raise UsageError(f"No modal is open for {self.name}.")

@@ -1,0 +1,234 @@
+"""The local Discord's HTTP API: what it accepts, what it refuses, and how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+import discord
+import pytest
+from discord import app_commands
+
+from bot.demo.local_discord import LocalDiscord
+from tests.e2e.test_local_discord_support import connected
+
+
+class Api:
+    """Plain requests, as somebody without discord.py sends them."""
+
+    def __init__(self, local: LocalDiscord, session: aiohttp.ClientSession) -> None:
+        self._local = local
+        self._session = session
+        self.ada = local.add_person("ada")
+        self.guild = local.add_guild("Lab", owner=self.ada)
+        self.messages = f"/channels/{self.guild.general.id}/messages"
+        self.commands = f"/applications/{local.application_id}/commands"
+
+    async def __call__(self, method: str, path: str, json: Any = None, token: str | None = None) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bot {token or self._local.token}"}
+        url = self._local.api_base + path
+        async with self._session.request(method, url, json=json, headers=headers) as response:
+            if response.status == 204:
+                return 204, None
+            assert response.headers["Content-Type"] == "application/json"
+            return response.status, await response.json()
+
+
+@pytest.fixture(scope="module")
+async def api():
+    async with LocalDiscord() as local, aiohttp.ClientSession() as session:
+        yield Api(local, session)
+
+
+async def test_a_rate_limited_request_is_repeated_by_discord_py():
+    async with connected() as (local, bot):
+        guild = local.add_guild("Lab", owner=local.add_person("ada"))
+        local.rate_limit_next("/messages", 0.05)
+        sent = await bot.get_partial_messageable(guild.general.id).send("patience")
+        assert sent.id in guild.general.messages
+        path = f"/channels/{guild.general.id}/messages"
+        assert [status for method, asked, status in local.requests if asked == path] == [429, 200]
+
+
+async def test_a_message_with_the_same_nonce_is_sent_once():
+    async with connected() as (local, bot):
+        ada = local.add_person("ada")
+        user = await bot.fetch_user(ada.id)
+        first = await user.send("expires soon", nonce=7)
+        again = await user.send("expires soon", nonce=7)
+        other = await user.send("expires soon", nonce=8)
+        assert first.id == again.id != other.id
+        assert [message.id for message in ada.inbox] == [first.id, other.id]
+
+
+async def test_messages_are_read_edited_and_deleted():
+    async with connected() as (local, bot):
+        ada = local.add_person("ada")
+        guild = local.add_guild("Lab", owner=ada)
+        theirs = await ada.send(guild.general, "mine")
+        place = bot.get_partial_messageable(guild.general.id)
+        own = await place.send("one", files=[discord.File(__file__, "a.py"), discord.File(__file__, "b.py")])
+        assert [attachment.filename for attachment in own.attachments] == ["a.py", "b.py"]
+        await own.edit(content="two", attachments=own.attachments[1:])
+        kept = guild.general.messages[own.id]
+        assert (kept.content, [attachment.filename for attachment in kept.attachments]) == ("two", ["b.py"])
+        assert [message.content async for message in place.history()] == ["two", "mine"]
+        assert [message.content async for message in place.history(limit=1, oldest_first=True)] == ["mine"]
+        with pytest.raises(discord.Forbidden) as refused:
+            await place.get_partial_message(theirs.id).edit(content="yours")
+        assert refused.value.code == 50005
+        with pytest.raises(discord.Forbidden) as refused:
+            await place.get_partial_message(theirs.id).delete()
+        assert refused.value.code == 50013
+        await own.delete()
+        with pytest.raises(discord.NotFound) as missing:
+            await place.fetch_message(own.id)
+        assert missing.value.code == 10008
+
+
+async def test_only_the_bots_token_opens_the_api(api: Api):
+    assert await api("GET", "/users/@me", token="wrong") == (401, {"message": "401: Unauthorized", "code": 0})
+    assert (await api("GET", "/users/@me"))[0] == 200
+    assert await api("GET", "/nonsense") == (404, {"message": "404: Not Found", "code": 0})
+    assert (await api("DELETE", "/users/@me"))[0] == 405
+
+
+async def test_what_does_not_exist_has_a_code_of_its_own(api: Api):
+    bob = api.guild._world.add_person("bob")
+    for path, code in [
+        ("/users/1", 10013),
+        ("/guilds/1", 10004),
+        ("/channels/1", 10003),
+        (f"{api.messages}/1", 10008),
+        (f"/guilds/{api.guild.id}/members/{bob.id}", 10007),
+        (f"{api.commands}/1", 10063),
+        ("/webhooks/1/token/messages/@original", 10015),
+    ]:
+        status, body = await api("GET", path)
+        assert (status, body["code"]) == (404, code)
+    status, body = await api("POST", "/interactions/1/token/callback", {"type": 5})
+    assert (status, body["code"]) == (404, 10062)
+
+
+async def test_snowflakes_may_come_as_numbers_and_keep_every_digit(api: Api):
+    status, channel = await api("POST", "/users/@me/channels", {"recipient_id": api.ada.id})
+    assert (status, channel["recipients"][0]["id"]) == (200, str(api.ada.id))
+    assert 17 <= len(channel["id"]) <= 20
+
+
+def row(*components: dict[str, Any]) -> dict[str, Any]:
+    return {"type": 1, "components": list(components)}
+
+
+def button(**changes: Any) -> dict[str, Any]:
+    return {"type": 2, "style": 1, "label": "Press", "custom_id": "a"} | changes
+
+
+@pytest.mark.parametrize(
+    ("form", "path"),
+    [
+        ({"content": "x" * 2001}, "content"),
+        ({"content": 5}, "content"),
+        ({"embeds": [{"title": "x"}] * 11}, "embeds"),
+        ({"embeds": [{"title": "x" * 257}]}, "embeds.0.title"),
+        ({"embeds": [{"description": "x" * 4097}]}, "embeds.0.description"),
+        ({"embeds": [{"footer": {"text": "x" * 2049}}]}, "embeds.0.footer.text"),
+        ({"embeds": [{"author": {"name": "x" * 257}}]}, "embeds.0.author.name"),
+        ({"embeds": [{"fields": [{"name": "a", "value": "b"}] * 26}]}, "embeds.0.fields"),
+        ({"embeds": [{"fields": [{"name": "", "value": "b"}]}]}, "embeds.0.fields.0.name"),
+        ({"embeds": [{"fields": [{"name": "a", "value": "x" * 1025}]}]}, "embeds.0.fields.0.value"),
+        ({"embeds": [{"description": "x" * 3001}] * 2}, "embeds.0"),
+        ({"content": "x", "components": [row(button())] * 6}, "components"),
+        (
+            {"content": "x", "components": [row(*[button(custom_id=str(i)) for i in range(6)])]},
+            "components.0.components",
+        ),
+        ({"content": "x", "components": [row(button()), row(button())]}, "components"),
+        ({"content": "x", "components": [row(button(custom_id="x" * 101))]}, "components.0.components.0.custom_id"),
+        ({"content": "x", "components": [row(button(label="x" * 81))]}, "components.0.components.0.label"),
+        ({"content": "x", "components": [row(button(style=9))]}, "components.0.components.0.style"),
+        ({"content": "x", "components": [row({"type": 2, "style": 5, "label": "a"})]}, "components.0.components.0.url"),
+        ({"content": "x", "attachments": [{"id": 0, "filename": "a"}]}, "attachments"),
+    ],
+)
+async def test_a_faulty_message_is_refused_where_it_is_faulty(api: Api, form: dict[str, Any], path: str):
+    status, body = await api("POST", api.messages, form)
+    assert (status, body["code"], body["message"]) == (400, 50035, "Invalid Form Body")
+    node = body["errors"]
+    for step in path.split("."):
+        node = node[step]
+    assert node["_errors"][0]["message"]
+
+
+async def test_an_empty_message_is_refused(api: Api):
+    forms: list[dict[str, Any]] = [{}, {"content": ""}, {"content": None, "embeds": []}]
+    for form in forms:
+        status, body = await api("POST", api.messages, form)
+        assert (status, body["code"]) == (400, 50006)
+
+
+def option(**changes: Any) -> dict[str, Any]:
+    return {"type": 3, "name": "colour", "description": "Which one"} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"name": "Upper"}, "0.name"),
+        ({"name": "two words"}, "0.name"),
+        ({"name": "x" * 33}, "0.name"),
+        ({"description": ""}, "0.description"),
+        ({"description": "x" * 101}, "0.description"),
+        ({"name_localizations": {"de": "Groß"}}, "0.name_localizations.de"),
+        ({"options": [option(name=f"o{number}") for number in range(26)]}, "0.options"),
+        ({"options": [option(), option()]}, "0.options.1"),
+        ({"options": [option(), option(name="b", required=True)]}, "0.options.1"),
+        ({"options": [option(choices=[{"name": "a", "value": 1}])]}, "0.options.0.choices.0.value"),
+        ({"options": [option(choices=[{"name": "a", "value": "b"}], autocomplete=True)]}, "0.options.0"),
+        ({"options": [option(min_value=3)]}, "0.options.0.min_value"),
+        ({"options": [option(description="x" * 101)]}, "0.options.0.description"),
+        ({"contexts": [7]}, "0.contexts"),
+        ({"type": 9}, "0.type"),
+    ],
+)
+async def test_a_faulty_command_is_refused_where_it_is_faulty(api: Api, changes: dict[str, Any], path: str):
+    status, body = await api("PUT", api.commands, [{"name": "ok", "description": "Fine"} | changes])
+    assert (status, body["code"]) == (400, 50035)
+    node = body["errors"]
+    for step in path.split("."):
+        node = node[step]
+    assert node["_errors"][0]["message"]
+
+
+async def test_discord_py_names_the_faulty_command():
+    async with connected() as (_, bot):
+        group = app_commands.Group(name="box", description="Boxes")
+
+        @group.command(description="x" * 101)
+        async def make(interaction: discord.Interaction[Any]) -> None: ...
+
+        bot.tree.add_command(group)
+        with pytest.raises(app_commands.CommandSyncFailure, match="box make"):
+            await bot.tree.sync()
+
+
+async def test_commands_keep_their_ids_as_long_as_they_keep_their_names(api: Api):
+    form = {"name": "stays", "description": "Fine"}
+    _, (first, _) = await api("PUT", api.commands, [form, {"name": "goes", "description": "Fine"}])
+    status, (second,) = await api("PUT", api.commands, [form | {"description": "Better"}])
+    assert (status, second["id"], second["description"]) == (200, first["id"], "Better")
+    status, created = await api("POST", api.commands, {"name": "new", "description": "Fine"})
+    assert status == 201
+    assert (await api("POST", api.commands, {"name": "new", "description": "Again"}))[0] == 200
+    status, edited = await api("PATCH", f"{api.commands}/{created['id']}", {"description": "Edited"})
+    assert (status, edited["description"], edited["name"]) == (200, "Edited", "new")
+    assert await api("DELETE", f"{api.commands}/{created['id']}") == (204, None)
+    assert [command["name"] for command in (await api("GET", api.commands))[1]] == ["stays"]
+
+
+async def test_the_bot_finds_people_guilds_and_channels(api: Api):
+    assert (await api("GET", f"/guilds/{api.guild.id}"))[1]["owner_id"] == str(api.ada.id)
+    assert [channel["name"] for channel in (await api("GET", f"/guilds/{api.guild.id}/channels"))[1]] == ["general"]
+    assert (await api("GET", f"/users/{api.ada.id}"))[1]["username"] == "ada"
+    assert [guild["name"] for guild in (await api("GET", "/users/@me/guilds"))[1]] == ["Lab"]
+    assert (await api("GET", "/gateway/bot"))[1]["shards"] == 1
