@@ -131,7 +131,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             intents=chosen_intents(settings.discord.privileged_intents),
             admins=settings.discord.admins,
         )
-        tap(bot, router)
+        tap(bot, router, publisher)
         try:
             yield App(
                 settings,

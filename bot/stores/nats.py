@@ -156,6 +156,10 @@ class _Connection:
         logger.debug("NATS client reports", error=repr(error))
 
     async def lost(self) -> None:
+        # nats-py would send its unwritten rest first after the reconnect, before what got lost on the way and is sent
+        # again: out of order. Whoever needs an answer asks again anyway.
+        self._client._pending.clear()
+        self._client._pending_data_size = 0
         if self.established and not self._client.is_closed:
             logger.warning("NATS connection lost, reconnecting")
 
