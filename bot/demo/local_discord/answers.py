@@ -108,7 +108,8 @@ class Answers:
 
     def _propose(self, interaction: Interaction, data: Json) -> None:
         errors = FormErrors()
-        command_rules.check_choices(errors, ("data", "choices"), data.get("choices", []), (str, int, float))
+        types = command_rules.choice_types(_focused_type(interaction.data["options"]))
+        command_rules.check_choices(errors, ("data", "choices"), data.get("choices", []), types)
         errors.raise_any()
         interaction.reply.choices = [
             {"name": choice["name"], "value": choice["value"]} for choice in data.get("choices", [])
@@ -145,3 +146,13 @@ class Answers:
         )
         interaction.messages[message.id] = message
         return message
+
+
+def _focused_type(options: list[Json]) -> int:
+    """Of the option being typed, which may be below a sub-command."""
+    for option in options:
+        if option.get("focused"):
+            return int(option["type"])
+        if nested := _focused_type(option.get("options") or []):
+            return nested
+    return 0

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bot.demo.local_discord.errors import UsageError
-from bot.demo.local_discord.invocation import resolve
+from bot.demo.local_discord.resolving import Resolver
 from bot.demo.local_discord.wire import Json
 
 if TYPE_CHECKING:
-    from bot.demo.local_discord.guilds import Guild
     from bot.demo.local_discord.messages import Message
 
 BUTTON, STRING_SELECT, TEXT_INPUT, LABEL = 2, 3, 4, 18
@@ -51,16 +50,15 @@ def require_enabled(component: Json) -> None:
         raise UsageError(f"{component.get('label') or component['custom_id']} is disabled.")
 
 
-def selection(select: Json, values: Sequence[Any], guild: Guild | None) -> Json:
+def selection(select: Json, values: Sequence[Any], resolver: Resolver) -> Json:
     """The data of an interaction with the menu."""
     least, most = select.get("min_values", 1), select.get("max_values", 1)
     if not least <= len(values) <= most:
         raise UsageError(f"Choose between {least} and {most}.")
     data: Json = {"custom_id": select["custom_id"], "component_type": select["type"]}
     if select["type"] != STRING_SELECT:
-        resolved: Json = {}
         kind = _OPTION_TYPES[select["type"]]
-        return data | {"values": [resolve(one, kind, guild, resolved) for one in values], "resolved": resolved}
+        return resolver.into(data | {"values": [resolver.pick(one, kind) for one in values]})
     options = {option["value"]: option["value"] for option in select["options"]}
     by_label = {option["label"]: option["value"] for option in select["options"]}
     chosen = [options.get(value) or by_label.get(value) for value in values]
@@ -69,38 +67,42 @@ def selection(select: Json, values: Sequence[Any], guild: Guild | None) -> Json:
     return data | {"values": chosen}
 
 
-def submission(modal: Json, fields: Mapping[str, Any]) -> Json:
+def submission(modal: Json, fields: Mapping[str, Any], resolver: Resolver) -> Json:
     """The data of a modal's submission, shaped as the modal is."""
     left = dict(fields)
-    rows = [_row(row, left) for row in modal["components"]]
+    rows = [_row(row, left, resolver) for row in modal["components"]]
     if left:
         raise UsageError(f"The modal has no field {', '.join(left)}.")
-    return {"custom_id": modal["custom_id"], "components": rows}
+    return resolver.into({"custom_id": modal["custom_id"], "components": rows})
 
 
-def _row(row: Json, fields: dict[str, Any]) -> Json:
+def _row(row: Json, fields: dict[str, Any], resolver: Resolver) -> Json:
     if row["type"] == LABEL:
-        return {"type": LABEL, "component": _filled(row["component"], row.get("label"), fields)}
+        return {"type": LABEL, "component": _filled(row["component"], row["label"], fields, resolver)}
     if "components" not in row:
         return {"type": row["type"]}
-    return {"type": 1, "components": [_filled(one, one.get("label"), fields) for one in row["components"]]}
+    children = [_filled(one, one.get("label") or "", fields, resolver) for one in row["components"]]
+    return {"type": 1, "components": children}
 
 
-def _filled(field: Json, label: str | None, fields: dict[str, Any]) -> Json:
-    names = (field["custom_id"], label, (label or "").lower().replace(" ", "_"))
+def _filled(field: Json, label: str, fields: dict[str, Any], resolver: Resolver) -> Json:
+    names = (field["custom_id"], label, label.lower().replace(" ", "_"))
     name = next((one for one in names if one in fields), None)
     value = fields.pop(name) if name is not None else None
     if field["type"] in SELECTS:
-        return _selected(field, value)
+        chosen = value if isinstance(value, list | tuple) else [] if value is None else [value]
+        least = field.get("min_values", 1) if field.get("required", True) else 0
+        picked = selection(field | {"min_values": least}, chosen, resolver)
+        return {"type": field["type"], "custom_id": field["custom_id"], "values": picked["values"]}
     if field["type"] != TEXT_INPUT:
         raise UsageError(f"{label} is of a kind that cannot be filled in here.")
-    text = str(value if value is not None else field.get("value") or "")
-    least = max(field.get("min_length") or 0, 1 if field.get("required", True) else 0)
-    if (text or field.get("required", True)) and not least <= len(text) <= (field.get("max_length") or 4000):
-        raise UsageError(f"{label} needs {least} to {field.get('max_length') or 4000} characters.")
-    return {"type": TEXT_INPUT, "custom_id": field["custom_id"], "value": text}
+    return {"type": TEXT_INPUT, "custom_id": field["custom_id"], "value": _text(field, label, value)}
 
 
-def _selected(field: Json, value: Any) -> Json:
-    chosen = selection(field, [value] if isinstance(value, str) else value or [], None)
-    return {"type": field["type"], "custom_id": field["custom_id"], "values": chosen["values"]}
+def _text(field: Json, label: str, value: object) -> str:
+    text = str(field.get("value") or "" if value is None else value)
+    required = field.get("required", True)
+    least, most = max(field.get("min_length") or 0, int(required)), field.get("max_length") or 4000
+    if (text or required) and not least <= len(text) <= most:
+        raise UsageError(f"{label} needs {least} to {most} characters.")
+    return text

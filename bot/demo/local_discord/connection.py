@@ -14,12 +14,12 @@ from aiohttp import WSMsgType, web
 from bot.demo.local_discord import intents, wire
 from bot.demo.local_discord.member_chunks import member_chunks
 from bot.demo.local_discord.sessions import Session
-from bot.demo.local_discord.wire import Json
 
 if TYPE_CHECKING:
     from bot.demo.local_discord.gateway import Gateway
 
 ABNORMAL = 1006
+_PATIENCE_S = 1.0
 _MOST_BYTES = 4096
 _MOST_SENDS_A_MINUTE = 120
 
@@ -38,7 +38,7 @@ class Connection:
     def __init__(self, gateway: Gateway, request: web.Request) -> None:
         self._gateway = gateway
         self._request = request
-        self._socket = web.WebSocketResponse(timeout=0.5, max_msg_size=1 << 20)
+        self._socket = web.WebSocketResponse(timeout=_PATIENCE_S / 2, max_msg_size=1 << 20)
         self._outbox: asyncio.Queue[str] = asyncio.Queue()
         self._received_at: deque[float] = deque(maxlen=_MOST_SENDS_A_MINUTE)
         self._gone = asyncio.Event()
@@ -83,13 +83,14 @@ class Connection:
             self._request.transport.abort()
 
     async def hang_up(self, code: int) -> None:
-        """Returns when the connection is gone."""
-        if code == ABNORMAL:
+        """Returns when the connection is gone; a client that does not listen is cut off."""
+        if code != ABNORMAL:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE_S):
+                    await self._say_goodbye(code, "")
+                    await self._gone.wait()
+        if not self._gone.is_set():
             self.abort()
-        else:
-            await self._outbox.join()
-            self._hung_up = True
-            await self._socket.close(code=code)
         await self._gone.wait()
 
     async def _converse(self) -> None:
@@ -103,16 +104,19 @@ class Connection:
                 if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     self._receive(frame.data)
         except _HangUp as hang_up:
-            await self._outbox.join()
-            self._hung_up = True
-            await self._socket.close(code=hang_up.code, message=str(hang_up).encode())
+            await self._say_goodbye(hang_up.code, str(hang_up))
+
+    async def _say_goodbye(self, code: int, reason: str) -> None:
+        await self._outbox.join()
+        self._hung_up = True
+        await self._socket.close(code=code, message=reason.encode())
 
     async def _write(self) -> None:
         while True:
             text = await self._outbox.get()
             try:
                 await self._socket.send_str(text)
-            except ConnectionError:
+            except (ConnectionError, RuntimeError):
                 pass  # the reader sees the end of the connection too, and ends it
             finally:
                 self._outbox.task_done()
@@ -172,7 +176,7 @@ class Connection:
             raise _HangUp(4005, "Already authenticated.")
         self._authenticate(data)
         sequence = data.get("seq")
-        session = self._gateway.sessions.get(data.get("session_id"))
+        session = self._gateway.sessions.get(str(data.get("session_id")))
         if session is not None and (type(sequence) is not int or not 0 <= sequence <= session.sequence):
             raise _HangUp(4007, "Invalid seq.")
         missed = session.missed_since(sequence) if session is not None and session.resumable else None
@@ -191,9 +195,11 @@ class Connection:
             raise _HangUp(4003, "Not authenticated.")
         return self.session
 
-    def _request_members(self, data: Json) -> None:
+    def _request_members(self, data: Any) -> None:
         session = self._needs_session(data)
-        guild = self._gateway.world.guilds.get(int(data.get("guild_id", 0)))
+        if not isinstance(data, dict) or not str(data.get("guild_id")).isdigit():
+            raise _HangUp(4002, "Error while decoding payload.")
+        guild = self._gateway.world.guilds.get(int(data["guild_id"]))
         if guild is None or not guild.has_bot or not session.covers(guild.id):
             return
         for chunk in member_chunks(guild, data, may_list=bool(session.intents & intents.GUILD_MEMBERS)):

@@ -16,6 +16,7 @@ from bot.demo.local_discord.wire import Json
 
 MOST_BYTES = 10 * 1024 * 1024
 _FILE = re.compile(r"files\[(\d+)\]")
+_REFERENCE = ("message_id", "channel_id", "guild_id")
 _AUTHORS_FLAGS = ~(LOADING | EPHEMERAL)
 
 
@@ -79,7 +80,7 @@ def draft(
         nonce=form.get("nonce"),
         enforce_nonce=bool(form.get("enforce_nonce")),
         mentions_allowed=form.get("allowed_mentions"),
-        reference={key: str(value) for key, value in reference.items() if value is not None} if reference else None,
+        reference={key: str(reference[key]) for key in _REFERENCE if reference.get(key)} if reference else None,
     )
 
 

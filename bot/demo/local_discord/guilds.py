@@ -119,8 +119,11 @@ class Guild:
         return member
 
     def remove_member(self, person: Person) -> None:
-        if self.members.pop(person.id, None) is None:
-            raise UsageError(f"{person.name} is not in {self.name}.")
+        self.require_member(person)
+        if person is self._world.bot_user:
+            self.kick_bot()
+            return
+        del self.members[person.id]
         self.emit("GUILD_MEMBER_REMOVE", {"guild_id": str(self.id), "user": person.payload()})
 
     def kick_bot(self) -> None:

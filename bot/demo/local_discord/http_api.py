@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bot.demo.local_discord import wire
-from bot.demo.local_discord.errors import ApiError
+from bot.demo.local_discord.errors import ApiError, invalid_form
 
 if TYPE_CHECKING:
     from bot.demo.local_discord.world import World
@@ -80,6 +80,13 @@ def nothing() -> web.Response:
 def number(request: web.Request, name: str) -> int:
     """A snowflake in the path; its pattern lets nothing else through."""
     return int(request.match_info[name])
+
+
+def query_number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isdigit():
+        raise invalid_form((name,), f'Value "{text}" is not snowflake.')
+    return int(text)
 
 
 def _too_many(retry_after: float) -> web.Response:

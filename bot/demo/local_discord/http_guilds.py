@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bot.demo.local_discord.errors import unknown
 from bot.demo.local_discord.guilds import Guild
-from bot.demo.local_discord.http_api import answer, number
+from bot.demo.local_discord.http_api import answer, number, query_number
 
 if TYPE_CHECKING:
     from bot.demo.local_discord.world import World
@@ -43,7 +43,7 @@ class GuildRoutes:
         return answer([role.payload() for role in self._guild(request).roles.values()])
 
     async def members(self, request: web.Request) -> web.Response:
-        limit, after = int(request.query.get("limit", 1)), int(request.query.get("after", 0))
+        limit, after = query_number(request, "limit", 1), query_number(request, "after", 0)
         members = sorted(self._guild(request).members.items())
         return answer([member.payload() for user_id, member in members if user_id > after][:limit])
 

@@ -9,11 +9,13 @@ from aiohttp import web
 from bot.demo.local_discord import forms, permissions
 from bot.demo.local_discord.channels import Channel
 from bot.demo.local_discord.errors import ApiError, invalid_form, missing_access, missing_permissions, unknown
-from bot.demo.local_discord.http_api import answer, nothing, number
+from bot.demo.local_discord.http_api import answer, nothing, number, query_number
 from bot.demo.local_discord.messages import Message
 
 if TYPE_CHECKING:
     from bot.demo.local_discord.world import World
+
+_DEFAULT, _REPLY = 0, 19
 
 
 class MessageRoutes:
@@ -43,20 +45,23 @@ class MessageRoutes:
         if recipient is not None and (recipient.dms_closed or recipient.bot):
             raise ApiError(403, 50007, "Cannot send messages to this user")
         self._require(channel, "send_messages")
+        if draft.reference is not None and int(draft.reference.get("message_id", 0)) not in channel.messages:
+            raise invalid_form(("message_reference",), "Unknown message")
         before = set(channel.messages)
-        message = self._world.posts.create(self._world.bot_user, channel, draft)
+        kind = _REPLY if draft.reference else _DEFAULT
+        message = self._world.posts.create(self._world.bot_user, channel, draft, kind=kind)
         if recipient is not None and message.id not in before:
             recipient.receive(message)
         return answer(message.payload())
 
     async def history(self, request: web.Request) -> web.Response:
-        limit = request.query.get("limit", "50")
-        if not limit.isdigit() or not 1 <= int(limit) <= 100:
+        limit = query_number(request, "limit", 50)
+        if not 1 <= limit <= 100:
             raise invalid_form(("limit",), "int value should be between 1 and 100.")
-        before, after = int(request.query.get("before", 1 << 64)), int(request.query.get("after", 0))
+        before, after = query_number(request, "before", 1 << 64), query_number(request, "after", 0)
         channel = self._channel(request)
         found = [message for message in channel.messages.values() if after < message.id < before]
-        chosen = found[: int(limit)] if "after" in request.query else found[-int(limit) :]
+        chosen = found[:limit] if "after" in request.query else found[-limit:]
         return answer([message.payload() for message in reversed(chosen)])
 
     async def show(self, request: web.Request) -> web.Response:

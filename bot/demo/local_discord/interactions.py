@@ -34,6 +34,7 @@ class Interaction:
     reply: Reply
     command: str | None = None
     source: Message | None = None
+    data: Json = field(default_factory=dict)
     started_at: float = field(default_factory=time.monotonic)
     acknowledged_with: int | None = None
     original: Message | None = None
@@ -125,6 +126,7 @@ class Interactions:
         return interaction
 
     def _send(self, interaction: Interaction, data: Json) -> Reply:
+        interaction.data = data
         payload = self._payload(interaction, data)
         guild = interaction.channel.guild
         if guild is not None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from bot.demo.local_discord import permissions
 from bot.demo.local_discord.channels import Channel
 from bot.demo.local_discord.command_rules import (
+    ATTACHMENT,
     BOOLEAN,
     CHANNEL,
     GROUP,
     INTEGER,
-    MENTIONABLE,
     NUMBER,
     PERSON,
     ROLE,
@@ -20,7 +20,8 @@ from bot.demo.local_discord.command_rules import (
     SUBCOMMAND,
 )
 from bot.demo.local_discord.errors import CommandUsageError
-from bot.demo.local_discord.guilds import Guild, Role
+from bot.demo.local_discord.guilds import Role
+from bot.demo.local_discord.resolving import Resolver
 from bot.demo.local_discord.wire import Json
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Invocation:
 
     def __init__(self, world: World, person: Person, channel: Channel, path: str) -> None:
         self._path = path
-        self._channel = channel
+        self._resolver = Resolver(world, person, channel)
         name, *self._steps = path.removeprefix("/").split()
         command = world.commands.find(channel, name)
         if command is None or (channel.guild is not None and not channel.guild.has_bot):
@@ -46,13 +47,12 @@ class Invocation:
 
     def data(self, named: Mapping[str, Any]) -> Json:
         """Complete and checked, as it is sent with Enter."""
-        resolved: Json = {}
         given = self._matched(named)
-        values = [self._value(option, given, resolved) for option in self._options() if option["name"] in given]
+        values = [self._value(option, given) for option in self._options() if option["name"] in given]
         missing = [one["name"] for one in self._options() if one.get("required") and one["name"] not in given]
         if missing:
             raise CommandUsageError(f"/{self._path} needs {', '.join(missing)}.")
-        return self._wrap(values) | ({"resolved": resolved} if resolved else {})
+        return self._resolver.into(self._wrap(values))
 
     def autocomplete_data(self, named: Mapping[str, Any], focused: str) -> Json:
         """As it is sent while typing: neither complete nor checked."""
@@ -66,8 +66,8 @@ class Invocation:
                 typed = str(given[focused_name])
                 values.append({"name": focused_name, "type": option["type"], "value": typed, "focused": True})
             elif option["name"] in given:
-                values.append(self._value(option, given, {}))
-        return self._wrap(values)
+                values.append(self._value(option, given))
+        return self._resolver.into(self._wrap(values))
 
     def _descend(self, node: Json) -> Json:
         for step in self._steps:
@@ -93,8 +93,8 @@ class Invocation:
                 matched[found] = value
         return matched
 
-    def _value(self, option: Json, given: Mapping[str, Any], resolved: Json) -> Json:
-        value = _converted(option, given[option["name"]], self._channel.guild, resolved)
+    def _value(self, option: Json, given: Mapping[str, Any]) -> Json:
+        value = _converted(option, given[option["name"]], self._resolver)
         return {"name": option["name"], "type": option["type"], "value": value}
 
     def _wrap(self, options: list[Json]) -> Json:
@@ -110,18 +110,17 @@ class Invocation:
         return data
 
 
-def foreign_data(world: World, channel: Channel, name: str, named: Mapping[str, Any]) -> Json:
+def foreign_data(world: World, person: Person, channel: Channel, name: str, named: Mapping[str, Any]) -> Json:
     """A command nobody has described here: its options are typed by their values."""
     if world.commands.find(channel, name) is not None:
         raise CommandUsageError(f"/{name} is a command of the bot.")
-    resolved: Json = {}
+    resolver = Resolver(world, person, channel)
     options = [
-        {"name": key, "type": kind, "value": _converted({"name": key, "type": kind}, value, channel.guild, resolved)}
+        {"name": key, "type": kind, "value": _converted({"name": key, "type": kind}, value, resolver)}
         for key, value in named.items()
         for kind in [_type_of(value)]
     ]
-    data: Json = {"id": str(world.snowflakes.next()), "name": name, "type": 1, "options": options}
-    return data | ({"resolved": resolved} if resolved else {})
+    return resolver.into({"id": str(world.snowflakes.next()), "name": name, "type": 1, "options": options})
 
 
 def _check_allowed(command: Json, person: Person, channel: Channel) -> None:
@@ -140,11 +139,11 @@ def _check_allowed(command: Json, person: Person, channel: Channel) -> None:
 
 
 def _type_of(value: object) -> int:
-    kinds = {str: STRING, bool: BOOLEAN, int: INTEGER, float: NUMBER, Channel: CHANNEL, Role: ROLE}
+    kinds = {str: STRING, bool: BOOLEAN, int: INTEGER, float: NUMBER, Channel: CHANNEL, Role: ROLE, tuple: ATTACHMENT}
     return kinds.get(type(value), PERSON)
 
 
-def _converted(option: Json, value: Any, guild: Guild | None, resolved: Json) -> Any:
+def _converted(option: Json, value: Any, resolver: Resolver) -> Any:
     name, kind = option["name"], option["type"]
     if option.get("choices"):
         return _chosen(option, value)
@@ -157,8 +156,8 @@ def _converted(option: Json, value: Any, guild: Guild | None, resolved: Json) ->
             return _within(option, value, value, "value")
         case 5 if isinstance(value, bool):
             return value
-        case 6 | 7 | 8 | 9:
-            return resolve(value, kind, guild, resolved)
+        case 6 | 7 | 8 | 9 | 11:
+            return resolver.pick(value, kind)
         case _:
             raise CommandUsageError(f"{name} does not take {value!r}.")
 
@@ -175,20 +174,3 @@ def _within(option: Json, value: Any, size: float, what: str) -> Any:
     if (least is not None and size < least) or (most is not None and size > most):
         raise CommandUsageError(f"The {what} of {option['name']} must be between {least} and {most}.")
     return value
-
-
-def resolve(value: Any, kind: int, guild: Guild | None, resolved: Json) -> str:
-    """The id of a person, channel or role, whose object goes into `resolved`."""
-    if isinstance(value, Channel) and kind == CHANNEL and value.guild is guild and guild is not None:
-        shown = value.payload() | {"permissions": str(guild.permissions_of(guild.owner))}
-        resolved.setdefault("channels", {})[str(value.id)] = shown
-    elif isinstance(value, Role) and kind in (ROLE, MENTIONABLE):
-        resolved.setdefault("roles", {})[str(value.id)] = value.payload()
-    elif kind in (PERSON, MENTIONABLE) and hasattr(value, "dms_closed"):
-        resolved.setdefault("users", {})[str(value.id)] = value.payload()
-        if guild is not None and value.id in guild.members:
-            member = guild.members[value.id].partial() | {"permissions": str(guild.permissions_of(value))}
-            resolved.setdefault("members", {})[str(value.id)] = member
-    else:
-        raise CommandUsageError(f"{value!r} cannot be chosen here.")
-    return str(value.id)

@@ -13,11 +13,21 @@ from bot.demo.local_discord.wire import Json
 _EMBED_TEXT = {"title": 256, "description": 4096, "url": 2048}
 _EMBED_CHARACTERS = 6000
 _LINK, _PREMIUM = 5, 6
+_SHAPES = {
+    "embeds": list,
+    "components": list,
+    "attachments": list,
+    "flags": int,
+    "allowed_mentions": dict,
+    "message_reference": dict,
+}
 
 
 def check_message(form: Json) -> None:
     """An `ApiError` that names every fault; whether the message is empty is another question."""
     errors = FormErrors()
+    _check_shape(errors, form)
+    errors.raise_any()
     errors.check_text(("content",), form.get("content"), 2000)
     errors.check_text(("nonce",), None if form.get("nonce") is None else str(form["nonce"]), 25)
     _check_embeds(errors, form.get("embeds") or [])
@@ -27,6 +37,21 @@ def check_message(form: Json) -> None:
         message = "Components V2 messages have neither content nor embeds"
         errors.require(not form.get("content") and not form.get("embeds"), ("content",), message)
     errors.raise_any()
+
+
+def _check_shape(errors: FormErrors, form: Json) -> None:
+    """What the other rules, and those who read the form, rely on."""
+    for key, kind in _SHAPES.items():
+        value = form.get(key)
+        errors.require(value is None or type(value) is kind, (key,), f"This field is a {kind.__name__}.")
+    attachments = form.get("attachments")
+    if isinstance(attachments, list):
+        fine = all(isinstance(one, dict) and str(one.get("id")).isdigit() for one in attachments)
+        errors.require(fine, ("attachments",), "Every attachment has an id.")
+    for index, embed in enumerate(form.get("embeds") or []):
+        for key in ("footer", "author"):
+            fine = not isinstance(embed, dict) or isinstance(embed.get(key) or {}, dict)
+            errors.require(fine, ("embeds", index, key), "Only dictionaries may be used in this field.")
 
 
 def check_modal(form: Json) -> None:

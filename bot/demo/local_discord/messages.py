@@ -6,7 +6,6 @@ import mimetypes
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from bot.demo.local_discord.snowflakes import iso_time
 from bot.demo.local_discord.wire import Json
@@ -108,13 +107,8 @@ class Message:
             self.components = draft.components
         if draft.attachments is not None:
             self.attachments = draft.attachments
-            self._locate_attachments(world)
-
-    def _locate_attachments(self, world: World) -> None:
-        for attachment in self.attachments:
-            place = f"/attachments/{self.channel.id}/{attachment.id}/{quote(attachment.filename)}"
-            attachment.url = world.origin + place
-            world.attachments[attachment.id] = attachment
+            for attachment in self.attachments:
+                world.store(attachment, self.channel)
 
     @property
     def is_empty(self) -> bool:

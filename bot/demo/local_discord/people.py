@@ -9,6 +9,7 @@ from bot.demo.local_discord import components, invocation
 from bot.demo.local_discord.errors import UsageError
 from bot.demo.local_discord.messages import Draft, Message
 from bot.demo.local_discord.replies import Choice, Modal, Reply
+from bot.demo.local_discord.resolving import Resolver
 from bot.demo.local_discord.signals import Signal
 from bot.demo.local_discord.wire import Json
 
@@ -131,7 +132,7 @@ class Person:
     async def use_foreign_command(self, name: str, *, channel: Channel | None = None, **options: Any) -> Reply:
         """A command that another process has registered and the bot knows nothing of. Returns at once."""
         place = self._place(channel)
-        data = invocation.foreign_data(self._world, place, name, options)
+        data = invocation.foreign_data(self._world, self, place, name, options)
         reply = self._world.interactions.invoke(self, place, name, data)
         await self._world.gateway.flush()
         return reply
@@ -151,14 +152,15 @@ class Person:
         if not force:
             self._require_sight(message)
             components.require_enabled(found)
-        data = components.selection(found, values, message.channel.guild)
+        data = components.selection(found, values, Resolver(self._world, self, message.channel))
         return await self._settle(self._world.interactions.use_component(self, message, data))
 
     async def submit(self, modal: Modal | None, fields: Mapping[str, Any] | None = None, /, **named: Any) -> Reply:
         """Fill in a modal; its fields are named by custom id or label (`Your name` is also `your_name`)."""
         if modal is None or modal.person is not self:
             raise UsageError(f"No modal is open for {self.name}.")
-        data = components.submission(modal.data, {**(fields or {}), **named})
+        resolver = Resolver(self._world, self, modal.interaction.channel)
+        data = components.submission(modal.data, {**(fields or {}), **named}, resolver)
         return await self._settle(self._world.interactions.submit(modal, data))
 
     async def wait_for_dm(self, wanted: Callable[[Message], bool] = lambda _: True, timeout: float = 5) -> Message:
@@ -173,8 +175,10 @@ class Person:
     async def _settle(self, reply: Reply) -> Reply:
         """Returns when there is something to see, or nothing more to expect."""
         patience = self._world.callback_deadline_s + _DEFERRED_ANSWER_WITHIN_S
-        await reply.wait_for(lambda one: one.settled, timeout=patience)
-        return reply
+        try:
+            return await reply.wait_for(lambda one: one.settled, timeout=patience)
+        except TimeoutError:
+            raise TimeoutError("The bot is still thinking: it deferred its answer and gave none.") from None
 
     def _place(self, channel: Channel | None) -> Channel:
         place = channel or self._world.dm_channel(self)

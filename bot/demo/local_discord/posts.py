@@ -23,7 +23,7 @@ class Posts:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._nonces: dict[tuple[int, int, str], tuple[float, Message]] = {}
+        self._nonces: dict[tuple[int, str], tuple[float, Message]] = {}
 
     def create(
         self,
@@ -36,7 +36,7 @@ class Posts:
         seen_by: Person | None = None,
     ) -> Message:
         """The first message of the same author with the same nonce, if the draft insists on that."""
-        earlier = self._earlier(author, channel, draft)
+        earlier = self._earlier(author, draft)
         if earlier is not None:
             return earlier
         message = Message(self._world.snowflakes.next(), channel, author, flags=draft.flags, kind=kind, tts=draft.tts)
@@ -48,7 +48,7 @@ class Posts:
             message.seen_by = seen_by
         else:
             channel.keep(message)
-        self._remember(author, channel, draft, message)
+        self._remember(author, draft, message)
         self._emit("MESSAGE_CREATE", message, message.event_payload())
         return message
 
@@ -61,8 +61,8 @@ class Posts:
         if after.is_empty:
             raise empty_message()
         message.write(draft, self._world)
+        message.edited_at = message.edited_at if message.loading else iso_now()
         message.flags = message.flags & ~LOADING | draft.flags & ~EPHEMERAL
-        message.edited_at = iso_now()
         self._emit("MESSAGE_UPDATE", message, message.event_payload())
 
     def delete(self, message: Message) -> None:
@@ -116,14 +116,14 @@ class Posts:
         else:
             self._world.gateway.emit(event, data)
 
-    def _earlier(self, author: Person, channel: Channel, draft: Draft) -> Message | None:
+    def _earlier(self, author: Person, draft: Draft) -> Message | None:
         now = time.monotonic()
         self._nonces = {key: kept for key, kept in self._nonces.items() if kept[0] > now - _NONCES_KEPT_S}
         if draft.nonce is None or not draft.enforce_nonce:
             return None
-        found = self._nonces.get((author.id, channel.id, str(draft.nonce)))
+        found = self._nonces.get((author.id, str(draft.nonce)))
         return found[1] if found else None
 
-    def _remember(self, author: Person, channel: Channel, draft: Draft, message: Message) -> None:
+    def _remember(self, author: Person, draft: Draft, message: Message) -> None:
         if draft.nonce is not None:
-            self._nonces[author.id, channel.id, str(draft.nonce)] = (time.monotonic(), message)
+            self._nonces[author.id, str(draft.nonce)] = (time.monotonic(), message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
 from types import TracebackType
 from typing import Self
 
@@ -98,9 +98,9 @@ class LocalDiscord:
         return self.world.commands.bulk_overwrites
 
     @property
-    def requests(self) -> Sequence[tuple[str, str, int]]:
+    def requests(self) -> list[tuple[str, str, int]]:
         """The latest ones: method, path after `/api/v10`, status."""
-        return self._frame.requests
+        return list(self._frame.requests)
 
     @property
     def identifies(self) -> int:
@@ -116,7 +116,7 @@ class LocalDiscord:
         return len(self.world.gateway.connections)
 
     @property
-    def dispatched(self) -> Sequence[Dispatched]:
+    def dispatched(self) -> deque[Dispatched]:
         """The latest events, those included that wait for a lost connection to come back."""
         return self.world.gateway.dispatched
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from bot.demo.local_discord import intents
 from bot.demo.local_discord.channels import Channel
 from bot.demo.local_discord.commands import Commands
@@ -71,6 +73,11 @@ class World:
             person.dm_channel = Channel(self, person.name, recipient=person)
             self.channels[person.dm_channel.id] = person.dm_channel
         return person.dm_channel
+
+    def store(self, attachment: Attachment, channel: Channel) -> None:
+        """Give the file an address of its own."""
+        attachment.url = f"{self.origin}/attachments/{channel.id}/{attachment.id}/{quote(attachment.filename)}"
+        self.attachments[attachment.id] = attachment
 
     def person(self, person_id: int) -> Person:
         if (person := self.people.get(person_id)) is None:
