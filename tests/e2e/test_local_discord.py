@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import discord
@@ -79,3 +80,29 @@ async def test_a_plain_bot_connects_too():
         async with running(bot, local):
             await bot.wait_until_ready()
             assert [guild.name for guild in bot.guilds] == ["Lab"]
+
+
+async def test_it_closes_at_once_even_if_the_bot_stays():
+    bot = ProbeBot(hello, discord.Intents.default())
+    async with LocalDiscord() as local, asyncio.timeout(5):
+        started = asyncio.get_running_loop().time()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(discord.http.Route, "BASE", local.api_base)
+            life = asyncio.create_task(bot.start(local.token))
+            await local.wait_ready()
+            await local.__aexit__(None, None, None)
+            assert local.connections == 0
+            assert asyncio.get_running_loop().time() - started < 2
+            await bot.close()
+            await asyncio.gather(life, return_exceptions=True)
+
+
+async def test_thousands_of_events_a_second_reach_the_bot():
+    async with connected() as (local, bot):
+        guild = local.add_guild("Lab", owner=local.add_person("ada"))
+        started = asyncio.get_running_loop().time()
+        for number in range(2000):
+            await local.dispatch("SOMETHING_NEW", {"guild_id": str(guild.id), "number": number}, guild_id=guild.id)
+        last = local.dispatched[-1].text
+        await bot.hears("socket_raw_receive", lambda raw: raw == last)
+        assert asyncio.get_running_loop().time() - started < 4

@@ -61,6 +61,12 @@ def all_sorts(bot: ProbeBot) -> None:
         await interaction.response.send_message(shape.name)
 
     @bot.tree.command()
+    async def read(interaction: Interaction, file: discord.Attachment, anybody: discord.User | discord.Role) -> None:
+        """Read a file to somebody."""
+        text = (await file.read()).decode()
+        await interaction.response.send_message(f"{file.filename}: {text} for {anybody.name}")
+
+    @bot.tree.command()
     async def silent(interaction: Interaction) -> None:
         """Answers when told to."""
         await bot.hears("go_on")
@@ -102,6 +108,16 @@ async def test_a_subcommand_gets_every_type_of_option_resolved():
         assert reply.message.content == "('blue', 3, 2.0, True, 'ada', 'general')"
         assert not reply.message.ephemeral
         assert reply.ack_ms is not None
+
+
+async def test_files_and_roles_can_be_given_to_a_command():
+    async with connected(all_sorts) as (local, _):
+        ada = local.add_person("ada")
+        guild = local.add_guild("Lab", owner=ada)
+        role = guild.add_role("readers")
+        reply = await ada.command("read", channel=guild.general, file=("a.txt", b"hello"), anybody=role)
+        assert reply.message is not None
+        assert reply.message.content == "a.txt: hello for readers"
 
 
 @pytest.mark.parametrize(

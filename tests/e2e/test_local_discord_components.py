@@ -22,6 +22,18 @@ class Form(ui.Modal, title="About you"):
         await interaction.response.send_message(f"{self.your_name.value}/{self.wishes.value}", ephemeral=True)
 
 
+class Labelled(ui.Modal, title="Labelled"):
+    colour: ui.Label[Any] = ui.Label(
+        text="Colour",
+        component=ui.Select(options=[discord.SelectOption(label="Red"), discord.SelectOption(label="Blue")]),
+    )
+    why: ui.Label[Any] = ui.Label(text="Why", component=ui.TextInput(required=False))
+
+    async def on_submit(self, interaction: Interaction) -> None:
+        assert isinstance(self.colour.component, ui.Select)
+        await interaction.response.send_message(self.colour.component.values[0])
+
+
 class Panel(ui.View):
     def __init__(self) -> None:
         super().__init__(timeout=None)
@@ -66,6 +78,11 @@ def panel(bot: ProbeBot) -> None:
     async def panel(interaction: Interaction, ephemeral: bool = False) -> None:
         """Show the panel."""
         await interaction.response.send_message("panel", view=Panel(), ephemeral=ephemeral)
+
+    @bot.tree.command()
+    async def labelled(interaction: Interaction) -> None:
+        """Open the labelled form."""
+        await interaction.response.send_modal(Labelled())
 
     @bot.tree.command()
     async def form(interaction: Interaction) -> None:
@@ -172,3 +189,11 @@ async def test_a_modal_opened_by_a_command_belongs_to_its_asker(local: Any):
     with pytest.raises(UsageError):
         await bob.submit(opened.modal, your_name="Bob")
     assert (await ada.submit(opened.modal, your_name="Ada")).message.content == "Ada/"
+
+
+async def test_a_modal_may_hold_select_menus_under_labels(local: Any):
+    ada = local.add_person("ada")
+    opened = await ada.command("labelled")
+    assert (await ada.submit(opened.modal, colour="Blue")).message.content == "Blue"
+    with pytest.raises(UsageError):
+        await ada.submit(opened.modal, colour="Green")

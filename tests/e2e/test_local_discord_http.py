@@ -61,6 +61,21 @@ async def test_a_message_with_the_same_nonce_is_sent_once():
         assert [message.id for message in ada.inbox] == [first.id, other.id]
 
 
+async def test_a_reply_refers_to_its_message():
+    async with connected() as (local, bot):
+        ada = local.add_person("ada")
+        guild = local.add_guild("Lab", owner=ada)
+        question = await ada.send(guild.general, f"{local.bot_user.mention}?")
+        heard = await bot.hears("message", lambda message: message.id == question.id)
+        sent = await heard.reply("Yes")
+        answer = guild.general.messages[sent.id]
+        assert answer.reference is not None
+        assert answer.reference["message_id"] == str(question.id)
+        await ada.delete(question)
+        with pytest.raises(discord.HTTPException, match="Unknown message"):
+            await heard.reply("No")
+
+
 async def test_messages_are_read_edited_and_deleted():
     async with connected() as (local, bot):
         ada = local.add_person("ada")
@@ -129,6 +144,10 @@ def button(**changes: Any) -> dict[str, Any]:
     [
         ({"content": "x" * 2001}, "content"),
         ({"content": 5}, "content"),
+        ({"embeds": "none"}, "embeds"),
+        ({"content": "x", "flags": "64"}, "flags"),
+        ({"embeds": [{"footer": "text"}]}, "embeds.0.footer"),
+        ({"content": "x", "components": [row({"type": 3, "custom_id": "a"})]}, "components.0.components.0.options"),
         ({"embeds": [{"title": "x"}] * 11}, "embeds"),
         ({"embeds": [{"title": "x" * 257}]}, "embeds.0.title"),
         ({"embeds": [{"description": "x" * 4097}]}, "embeds.0.description"),

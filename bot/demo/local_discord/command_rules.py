@@ -89,9 +89,15 @@ def _check_slash_name(errors: FormErrors, path: Path, form: Json) -> None:
     if isinstance(name, str) and 1 <= len(name) <= 32 and not _is_slash_name(name):
         code = "APPLICATION_COMMAND_INVALID_NAME"
         errors.add((*path, "name"), code, "Command name is invalid")
-    for locale, localized in (form.get("name_localizations") or {}).items():
+    for locale, localized in _localizations(errors, path, form, "name_localizations"):
         fine = isinstance(localized, str) and _is_slash_name(localized)
         errors.require(fine, (*path, "name_localizations", locale), "Command name is invalid")
+
+
+def _localizations(errors: FormErrors, path: Path, form: Json, key: str) -> Iterable[tuple[str, Any]]:
+    texts = form.get(key) or {}
+    fine = errors.require(isinstance(texts, dict), (*path, key), "Only dictionaries may be used in this field.")
+    return texts.items() if fine else ()
 
 
 def _is_slash_name(name: str) -> bool:
@@ -100,7 +106,7 @@ def _is_slash_name(name: str) -> bool:
 
 def _check_described(errors: FormErrors, path: Path, form: Json) -> None:
     errors.check_text((*path, "description"), form.get("description"), 100, least=1, required=True)
-    for locale, text in (form.get("description_localizations") or {}).items():
+    for locale, text in _localizations(errors, path, form, "description_localizations"):
         errors.check_text((*path, "description_localizations", locale), text, 100, least=1, required=True)
 
 
