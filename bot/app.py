@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import aiohttp
 import discord
@@ -57,25 +58,26 @@ class App:
         """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached."""
         await self.watcher.start()
         every = self.settings.sandboxes.sweep_every
-        parts = {
-            "route watcher": asyncio.create_task(_supervised("route watcher", self.watcher.run)),
-            "reaper": asyncio.create_task(_periodically("reaper", self.reaper.sweep, every)),
-            "notices": asyncio.create_task(_periodically("notices", self._pump, every)),
-        }
+        parts = [
+            asyncio.create_task(_supervised("route watcher", self.watcher.run)),
+            asyncio.create_task(_periodically("reaper", self.reaper.sweep, every)),
+            asyncio.create_task(_periodically("notices", self._pump, every)),
+        ]
         gateway = asyncio.create_task(self._serve_discord())
         stopped = asyncio.create_task(self.stop.wait())
         try:
             await asyncio.wait({gateway, stopped}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._shut_down(gateway, [*parts.values(), stopped])
+            await self._shut_down(gateway, [*parts, stopped])
         if not gateway.cancelled():
             gateway.result()
 
-    async def _shut_down(self, gateway: asyncio.Task[None], parts: list[asyncio.Task[None]]) -> None:
+    async def _shut_down(self, gateway: asyncio.Task[None], parts: Iterable[asyncio.Task[Any]]) -> None:
         logger.info("stopping")
-        for task in (gateway, *parts):
+        tasks = {gateway, *parts}
+        for task in tasks:
             task.cancel()
-        await asyncio.wait({gateway, *parts})
+        await asyncio.wait(tasks)
         await self.bot.close()
         await self.publisher.drain(_DRAIN_S)
 

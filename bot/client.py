@@ -17,6 +17,8 @@ from bot.sandboxes.model import Actor
 COMPONENT_PREFIX = "sbx:"
 """What the custom ids of our own buttons begin with: every other one belongs to a sandbox's worker."""
 
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it never speaks
+
 COGS = ("bot.cogs.sandboxes", "bot.cogs.guidance")
 
 

@@ -30,12 +30,12 @@ class Stage:
 
     discord: LocalDiscord
     app: App
-    folder: Path
     ada: Person
     bob: Person
     olga: Person
     lab: Guild
     arcade: Guild
+    attic: Guild
     lobby: Guild
     workers: dict[str, Worker] = field(default_factory=dict)
 
@@ -78,30 +78,27 @@ async def set_stage(tell: Callable[[str], None]) -> AsyncIterator[Stage]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sandbox-demo-")))
         tell("starting a local Discord")
         discord = await stack.enter_async_context(LocalDiscord())
+        discord.owner.name = "olga"
         ada, bob = discord.add_person("ada"), discord.add_person("bob")
-        guilds = [discord.add_guild(name, owner=owner) for name, owner in (("Ada's Lab", ada), ("Bob's Arcade", bob))]
-        lobby = discord.add_guild("Lobby", owner=discord.owner)
-        for guild in (*guilds, lobby):
-            for person in (ada, bob):
-                if person is not guild.owner:
-                    guild.add_member(person)
+        lab, lobby = discord.add_guild("Ada's Lab", owner=ada), discord.add_guild("Lobby", owner=discord.owner)
+        arcade, attic = (discord.add_guild(name, owner=bob) for name in ("Bob's Arcade", "Bob's Attic"))
+        lobby.add_member(bob)
         tell("starting PostgreSQL, Redis and NATS from their wheels")
         app = await stack.enter_async_context(open_app(_settings(discord, folder)))
         tell("starting the bot, an unmodified discord.py client")
         running = asyncio.create_task(app.run())
         stack.push_async_callback(_end, app, running)
-        await _first(discord.wait_ready(_PATIENCE_S), running)
-        yield Stage(discord, app, folder, ada, bob, discord.owner, *guilds, lobby)
+        await _first(asyncio.create_task(discord.wait_ready(_PATIENCE_S)), running)
+        yield Stage(discord, app, ada, bob, discord.owner, lab, arcade, attic, lobby)
 
 
-async def _first(ready: object, running: asyncio.Task[None]) -> None:
+async def _first(ready: asyncio.Task[None], running: asyncio.Task[None]) -> None:
     """Waits for the bot to be ready, or for the error that keeps it from becoming so."""
-    waiting = asyncio.ensure_future(ready)  # type: ignore[arg-type]
-    await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
-        waiting.cancel()
+        ready.cancel()
         running.result()
-    await waiting
+    await ready
 
 
 async def _end(app: App, running: asyncio.Task[None]) -> None:

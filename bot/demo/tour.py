@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from loguru import logger
@@ -76,16 +77,8 @@ class Tour:
         return len(self.steps)
 
     async def create_and_bind(self) -> None:
-        ada = self.stage.ada
-        await self.types(
-            ada,
-            self.stage.lab.general,
-            "sandbox create",
-            name="login-page",
-            ttl="8h",
-            description="new login",
-            bind_here=True,
-        )
+        here = self.stage.lab.general
+        await self.types(self.stage.ada, here, "sandbox create", name="login-page", ttl="8h", bind_here=True)
         sandbox = await self.sandbox("login-page")
         self.require(sandbox.guild_ids == (self.stage.lab.id,), "the server is bound")
         await self.stage.hire(sandbox)
@@ -118,8 +111,9 @@ class Tour:
         await self.stage.bob.use_foreign_command("score", channel=self.stage.arcade.general, player="ada")
         subject, payload = await worker.receive("INTERACTION_CREATE")
         data = json.loads(payload)["d"]
-        self.show.arrives(subject, worker.sandbox.name, payload, "the worker answers it with its id and token alone")
-        self.require(data["data"]["name"] == "score", "none of the /sandbox commands were forwarded before it")
+        self.show.arrives(subject, worker.sandbox.name, payload)
+        self.require(data["data"]["name"] == "score", "it came first: no /sandbox command was forwarded before it")
+        self.show.note("  The worker would answer it with the interaction's id and token alone.")
 
     async def connect(self) -> None:
         reply = await self.types(self.stage.ada, self.stage.lab.general, "sandbox connect", sandbox="login-page")
@@ -137,7 +131,7 @@ class Tour:
         await stores.redis.set(f"{sandbox.redis_prefix}greeting", "hello")
         reply = await self.types(self.stage.ada, None, "sandbox status", sandbox="login-page")
         text = json.dumps(_message(reply).embeds)
-        self.require("1 rows" in text and "1 keys" in text, "each store was really asked")
+        self.require("1 row," in text and "1 key" in text, "each store was really asked")
 
     async def refused(self) -> None:
         reply = await self.types(self.stage.bob, self.stage.arcade.general, "sandbox destroy", sandbox="login-page")
@@ -151,26 +145,27 @@ class Tour:
         self.require(format_duration(moved) == "16h", "the expiry is 16 hours later")
 
     async def expire(self) -> None:
-        bob, olga = self.stage.bob, self.stage.olga
-        await self.types(olga, self.stage.lobby.general, "sandbox create", name="try-out", ttl="4s", bind_here=True)
+        bob, olga, attic = self.stage.bob, self.stage.olga, self.stage.attic
+        await self.types(bob, attic.general, "sandbox create", name="try-out", ttl="4s", bind_here=True)
         await self.stage.hire(await self.sandbox("try-out"))
-        await self.message_arrives(bob, self.stage.lobby, "try-out", "now somebody is", "login-page")
-        warning = await olga.wait_for_dm(lambda message: "about to expire" in _title(message), timeout=10)
-        self.show.shows(warning, "olga, direct message")
-        notice = await olga.wait_for_dm(lambda message: "has expired" in _title(message), timeout=10)
-        self.show.shows(notice, "olga, direct message")
-        self.require(len(olga.inbox) == 2, "each came once, with a button that extends")
+        await self.message_arrives(bob, attic, "try-out", "quick, before it expires", "login-page")
+        for wanted in ("about to expire", "has expired"):
+            for person in (bob, olga):
+                message = await person.wait_for_dm(partial(_is_titled, wanted), timeout=10)
+                self.show.shows(message, f"{person.name}, direct message")
+        self.require(len(bob.inbox) == len(olga.inbox) == 2, "each came once, with a button that extends")
 
     async def reclaimed(self) -> None:
         sandbox = await self.sandbox("try-out")
         worker = self.stage.workers.pop("try-out")
         before = await worker.count()
-        await self.stage.bob.send(self.stage.lobby.general, "and now?")
+        self.show.says(self.stage.bob, self.stage.attic.general, "and now?")
+        await self.stage.bob.send(self.stage.attic.general, "and now?")
         await self.fence()
         self.require(await worker.count() == before, "a message after the expiry is not in the stream")
         self.show.note(f"  the grace time of the tour is {format_duration(GRACE)} …")
         async with asyncio.timeout(15):
-            while (await self.stage.app.manager.get_by_id(sandbox.id)).status is not SandboxStatus.DESTROYED:
+            while await self.lives(sandbox):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         await self.require_gone(sandbox)
 
@@ -186,7 +181,7 @@ class Tour:
 
     async def types(self, person: Person, channel: Channel | None, command: str, **options: object) -> Reply:
         """Somebody uses a slash command and sees the answer."""
-        typed = " ".join(f"{name}:{value}" for name, value in options.items())
+        typed = " ".join(f"{name}:{str(value).lower()}" for name, value in options.items())
         self.show.says(person, channel, f"/{command} {typed}".strip())
         reply = await person.command(command, channel=channel, **options)
         if reply.message is None:
@@ -201,9 +196,9 @@ class Tour:
         await person.send(guild.general, text)
         worker = self.stage.workers[name]
         subject, payload = await worker.receive("MESSAGE_CREATE")
-        self.show.arrives(subject, name, payload, "byte for byte as Discord's gateway sent it")
+        self.show.arrives(subject, name, payload)
         sent = [record.text for record in self.stage.discord.dispatched if record.event == "MESSAGE_CREATE"]
-        self.require(payload.decode() == sent[-1], "compared with what the gateway sent")
+        self.require(payload.decode() == sent[-1], "byte for byte what Discord's gateway sent")
         self.require(await self.stage.workers[other].count() == before, f"nothing new in the stream of “{other}”")
 
     async def fence(self) -> None:
@@ -214,6 +209,9 @@ class Tour:
 
     async def sandbox(self, name: str) -> Sandbox:
         return await self.stage.app.manager.get_by_name(name)
+
+    async def lives(self, sandbox: Sandbox) -> bool:
+        return (await self.stage.app.manager.get_by_id(sandbox.id)).status is not SandboxStatus.DESTROYED
 
     async def require_gone(self, sandbox: Sandbox) -> None:
         """Nothing of the sandbox is left in any store."""
@@ -235,6 +233,10 @@ def _message(reply: Reply) -> Message:
     if reply.message is None:
         raise StepFailed("the bot did not answer")
     return reply.message
+
+
+def _is_titled(wanted: str, message: Message) -> bool:
+    return wanted in _title(message)
 
 
 def _title(message: Message) -> str:

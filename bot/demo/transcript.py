@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,13 +58,12 @@ class Transcript:
             Panel(Group(*parts), title=title, title_align="left", style=f"#{colour:06x}", width=WIDTH - 4)
         )
 
-    def arrives(self, subject: str, sandbox: str, payload: bytes, note: str) -> None:
-        """An event on a subject of a sandbox's stream."""
-        self._console.print(f"[green]⮕ NATS[/] {escape(subject)}  [dim]sandbox “{sandbox}”[/]")
-        text = payload.decode()
-        shown = text if len(text) <= 200 else text[:200] + " …"
-        self._console.print(Text(f"    {shown}", style="dim"))
-        self.fact(note)
+    def arrives(self, subject: str, sandbox: str, payload: bytes) -> None:
+        """An event on a subject of a sandbox's stream, the middle of it left out."""
+        self._console.print(f"[green]⮕ NATS[/] [dim]sandbox “{sandbox}”[/]  {escape(subject)}")
+        text, content = payload.decode(), json.loads(payload)["d"].get("content")
+        shown = text[:36] + (f" … {json.dumps({'content': content})[1:-1]} …" if content else " …")
+        self._console.print(Text(f"  {shown}  ({len(payload)} bytes)", style="dim"))
 
     def fact(self, text: str) -> None:
         self._console.print(f"[green]✓[/] {escape(text)}")

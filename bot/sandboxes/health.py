@@ -57,11 +57,12 @@ class HealthProbe:
             "rows": sum(table.rows for table in tables),
             "bytes": sum(table.bytes for table in tables),
         }
-        return StoreHealth(True, "{tables} tables, {rows} rows, {bytes} bytes".format(**figures), figures)
+        parts = (_counted(figures["tables"], "table"), _counted(figures["rows"], "row"), _size(figures["bytes"]))
+        return StoreHealth(True, ", ".join(parts), figures)
 
     async def _keys(self, sandbox: Sandbox) -> StoreHealth:
         keys = await self._redis.count_keys(sandbox.id)
-        return StoreHealth(True, f"{keys} keys", {"keys": keys})
+        return StoreHealth(True, _counted(keys, "key"), {"keys": keys})
 
     async def _stream(self, sandbox: Sandbox) -> StoreHealth:
         stats = await self._streams.stats(sandbox.id)
@@ -73,8 +74,8 @@ class HealthProbe:
             "unacknowledged": stats.waiting,
             "waiting_workers": stats.workers,
         }
-        summary = "{messages} events, {bytes} bytes, {unacknowledged} not yet acknowledged by a worker"
-        return StoreHealth(True, summary.format(**figures), figures)
+        stored, waiting = _counted(stats.messages, "event"), f"{stats.waiting} not yet acknowledged by a worker"
+        return StoreHealth(True, f"{stored}, {_size(stats.bytes)}, {waiting}", figures)
 
 
 async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
@@ -85,3 +86,15 @@ async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
         return StoreHealth(False, f"no answer within {_TIMEOUT_S} s", {})
     except ServiceUnavailable as error:
         return StoreHealth(False, f"not reachable: {error.detail}", {})
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _size(number: float) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"

@@ -94,12 +94,11 @@ def unbound(sandbox: Sandbox, server: str) -> discord.Embed:
 
 
 def confirm_destroy(sandbox: Sandbox) -> discord.Embed:
-    return discord.Embed(
-        title=f"Destroy “{sandbox.name}”?",
-        description=f"Its schema `{sandbox.schema_name}`, its Redis keys and its stream of events are deleted "
-        f"for good, and {_servers(sandbox)} freed.",
-        colour=discord.Colour.red(),
+    text = (
+        f"Its schema `{sandbox.schema_name}`, its Redis keys and its stream of events are deleted for good. "
+        f"It has {_servers(sandbox)} bound to it."
     )
+    return discord.Embed(title=f"Destroy “{sandbox.name}”?", description=text, colour=discord.Colour.red())
 
 
 def destroying(name: str) -> discord.Embed:

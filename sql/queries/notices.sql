@@ -6,9 +6,12 @@ ON CONFLICT ON CONSTRAINT sandbox_notices_once DO NOTHING;
 -- write_warnings --
 -- For what expires soon: within $1, or, of a life shorter than twice that, in its second half.
 INSERT INTO sandbox_notices (sandbox_id, kind, expires_at)
-SELECT id, 'expiry_warning', expires_at FROM sandboxes
- WHERE status = 'running' AND expires_at > now()
-   AND expires_at - now() <= least($1::interval, (expires_at - created_at) / 2)
+SELECT sandbox.id, 'expiry_warning', sandbox.expires_at FROM sandboxes AS sandbox
+ WHERE sandbox.status = 'running' AND sandbox.expires_at > now()
+   AND sandbox.expires_at - now() <= least($1::interval, (sandbox.expires_at - sandbox.created_at) / 2)
+   AND NOT EXISTS (SELECT FROM sandbox_notices AS notice
+                    WHERE notice.sandbox_id = sandbox.id AND notice.kind = 'expiry_warning'
+                      AND notice.expires_at = sandbox.expires_at)
 ON CONFLICT ON CONSTRAINT sandbox_notices_once DO NOTHING
 RETURNING id;
 

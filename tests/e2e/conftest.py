@@ -41,7 +41,7 @@ class Scene:
         await self.app.publisher.drain(5)
         state = (await self.jetstream.stream_info(sandbox.stream)).state
         found = []
-        for sequence in range(state.first_seq, state.last_seq + 1):
+        for sequence in range(max(state.first_seq, 1), state.last_seq + 1):
             message = await self.jetstream.get_msg(sandbox.stream, sequence)
             found.append((message.subject, message.data, message.headers))
         return found

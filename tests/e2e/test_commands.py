@@ -166,7 +166,7 @@ async def test_bad_input_is_answered_with_what_to_do(scene, command, options, sa
 async def test_a_bug_becomes_a_reference_that_stands_in_the_log(scene, monkeypatch):
     from loguru import logger
 
-    lines = []
+    lines: list[str] = []
     sink = logger.add(lines.append, format="{message} {extra}")
 
     async def broken(*_, **__):

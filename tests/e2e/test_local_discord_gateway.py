@@ -258,3 +258,19 @@ async def test_a_resume_from_the_future_is_an_invalid_sequence():
             assert (resumed["t"], resumed["s"]) == ("RESUMED", 2)
             await opened.send_json({"op": 1, "d": 2})
             assert (await opened.receive_json())["op"] == 11
+
+
+async def test_a_resume_takes_the_session_over_from_the_connection_it_had():
+    async with LocalDiscord() as local, socket(local) as first:
+        await first.receive_json()
+        await first.send_json(identify(local))
+        session_id = (await first.receive_json())["d"]["session_id"]
+        async with socket(local) as second:
+            await second.receive_json()
+            resume = {"token": local.token, "session_id": session_id, "seq": 1}
+            await second.send_json({"op": 6, "d": resume})
+            assert (await second.receive_json())["t"] == "RESUMED"
+            assert await first.receive() is not None
+            text = await local.dispatch("SOMETHING_NEW", {})
+            assert (await second.receive()).data == text
+        assert first.closed

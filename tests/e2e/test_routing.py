@@ -1,4 +1,5 @@
 import asyncio
+import json
 import time
 from datetime import timedelta
 
@@ -184,6 +185,8 @@ async def test_unbound_events_go_where_they_are_configured_to_and_the_router_nev
         await scene.app.stores.nats.flush()
         await scene.ada.send(scene.lobby.general, "to nobody")
         message = await inbox.next_msg(timeout=5)
+        while message.subject == "events.GUILD_CREATE":  # from the start of the session
+            message = await inbox.next_msg(timeout=5)
         assert message.subject == "events.MESSAGE_CREATE"
         with pytest.raises(asyncio.TimeoutError):
             await inbox.next_msg(timeout=0.3)
@@ -198,8 +201,9 @@ async def test_a_resumed_session_loses_and_doubles_nothing(bound):
     await bound.until(lambda: _count_is(bound, blue, 20))
     await fence(bound)
     payloads = [payload for subject, payload, _ in await bound.stored(blue) if subject.endswith("MESSAGE_CREATE")]
-    sent = [record.text.encode() for record in bound.discord.dispatched if record.event == "MESSAGE_CREATE"]
-    assert payloads == sent
+    assert [json.loads(payload)["d"]["content"] for payload in payloads] == [
+        f"message {number}" for number in range(20)
+    ]
     assert bound.discord.resumes == 1
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from bot.demo.local_discord.errors import FormErrors, Path, invalid_form
+from bot.demo.local_discord.errors import ApiError, FormErrors, Path, invalid_form
 from bot.demo.local_discord.wire import Json
 
 CHAT_INPUT, USER, MESSAGE = 1, 2, 3
@@ -52,7 +52,7 @@ def check(form: object) -> Json:
 def check_count(forms: Iterable[Json]) -> None:
     for kind, number in Counter(form.get("type", CHAT_INPUT) for form in forms).items():
         if number > _MOST_COMMANDS[kind]:
-            raise invalid_form((), f"Maximum number of application commands reached ({_MOST_COMMANDS[kind]}).")
+            raise ApiError(400, 30032, f"Maximum number of application commands reached ({_MOST_COMMANDS[kind]})")
 
 
 def _check_command(errors: FormErrors, path: Path, form: Any) -> None:
@@ -154,7 +154,7 @@ def _check_choices(errors: FormErrors, path: Path, option: Json) -> None:
     kind = option.get("type")
     errors.require(kind in _CHOICE_TYPES, (*path, "type"), "This type takes no choices and no autocomplete")
     errors.require(not (choices and option.get("autocomplete")), path, "Choices and autocomplete exclude each other")
-    check_choices(errors, (*path, "choices"), choices, _CHOICE_TYPES.get(option["type"], ()))
+    check_choices(errors, (*path, "choices"), choices, choice_types(kind))
 
 
 def check_choices(errors: FormErrors, path: Path, choices: Any, types: tuple[type, ...]) -> None:
@@ -171,7 +171,8 @@ def check_choices(errors: FormErrors, path: Path, choices: Any, types: tuple[typ
                 errors.check_text((*here, "value"), value, 100, least=1)
 
 
-def choice_types(kind: int) -> tuple[type, ...]:
+def choice_types(kind: Any) -> tuple[type, ...]:
+    """Of the values that an option of that kind takes."""
     return _CHOICE_TYPES.get(kind, ())
 
 
@@ -185,8 +186,9 @@ def _check_bounds(errors: FormErrors, path: Path, option: Json) -> None:
 
 def _characters(form: Json) -> int:
     own = len(str(form.get("name", ""))) + len(str(form.get("description", "")))
-    choices = [choice for choice in form.get("choices") or [] if isinstance(choice, dict)]
-    own += sum(len(str(choice.get("name", ""))) + len(str(choice.get("value", ""))) for choice in choices)
-    options = form.get("options")
-    nested = [option for option in options if isinstance(option, dict)] if isinstance(options, list) else []
-    return own + sum(_characters(option) for option in nested)
+    own += sum(len(str(one.get("name", ""))) + len(str(one.get("value", ""))) for one in _objects(form.get("choices")))
+    return own + sum(_characters(option) for option in _objects(form.get("options")))
+
+
+def _objects(value: Any) -> list[Json]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

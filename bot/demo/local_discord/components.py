@@ -22,9 +22,11 @@ _OPTION_TYPES = {5: 6, 6: 8, 7: 9, 8: 7}
 def walk(components: Sequence[Json]) -> Iterator[Json]:
     """Every component, however deep it is nested."""
     for component in components:
-        yield component
-        yield from walk(component.get("components") or ())
-        yield from walk([component[key] for key in ("accessory", "component") if component.get(key)])
+        if isinstance(component, dict):
+            yield component
+            nested = component.get("components")
+            yield from walk(nested if isinstance(nested, list) else ())
+            yield from walk([component[key] for key in ("accessory", "component") if component.get(key)])
 
 
 def find_button(message: Message, wanted: str) -> Json:

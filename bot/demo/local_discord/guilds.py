@@ -85,8 +85,8 @@ class Guild:
         return f"<Guild {self.name!r} id={self.id}>"
 
     def emit(self, event: str, data: Json) -> None:
-        """To the bot, if it is here."""
-        if self.has_bot:
+        """To the bot, if it is here and no outage keeps it from hearing."""
+        if self.has_bot and not self.unavailable:
             self._world.gateway.emit(event, data, guild_id=self.id)
 
     def add_channel(self, name: str) -> Channel:
@@ -127,6 +127,7 @@ class Guild:
         self.emit("GUILD_MEMBER_REMOVE", {"guild_id": str(self.id), "user": person.payload()})
 
     def kick_bot(self) -> None:
+        self.unavailable = False
         self.emit("GUILD_DELETE", {"id": str(self.id)})
         self.has_bot = False
         self.members.pop(self._world.bot_user.id, None)
@@ -143,10 +144,10 @@ class Guild:
         """An outage begins or ends."""
         if unavailable == self.unavailable:
             return
-        self.unavailable = unavailable
         if unavailable:
             self.emit("GUILD_DELETE", {"id": str(self.id), "unavailable": True})
-        else:
+        self.unavailable = unavailable
+        if not unavailable:
             self.announce()
 
     def rename(self, name: str) -> None:

@@ -31,7 +31,7 @@ class Person:
         self.locale = "en-US"
         self.dms_closed = False
         self.dm_channel: Channel | None = None
-        self.inbox: list[Message] = []
+        self.inbox: list[Message] = []  # what the bot has written by itself; its answers are in replies
         self._inbox_changed = Signal()
 
     def __repr__(self) -> str:

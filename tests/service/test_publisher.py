@@ -1,0 +1,167 @@
+import asyncio
+import json
+import os
+import signal
+from datetime import timedelta
+
+import pytest
+
+from bot.routing.publisher import Publisher
+from bot.stores.embedded import EmbeddedStores
+from bot.stores.nats import open_nats
+
+STREAM, SUBJECTS = "EVENTS", "sandbox.x.events.>"
+SUBJECT = "sandbox.x.events.TEST"
+
+
+@pytest.fixture
+async def jetstream(nats_client):
+    jetstream = nats_client.jetstream()
+    await jetstream.add_stream(name=STREAM, subjects=[SUBJECTS])
+    return jetstream
+
+
+@pytest.fixture
+async def make_publisher(nats_client):
+    opened = []
+
+    async def make(client=nats_client, window=1000, ack_timeout=timedelta(seconds=5)):
+        publisher = Publisher(client, window=window, ack_timeout=ack_timeout)
+        await publisher.start()
+        opened.append(publisher)
+        return publisher
+
+    yield make
+    for publisher in opened:
+        await publisher.close()
+
+
+async def test_what_is_published_is_stored_unchanged_with_its_id_and_headers(jetstream, make_publisher):
+    publisher = await make_publisher()
+    payload = "{“ünïcode” \\u0000}".encode()
+    publisher.publish(SUBJECT, payload, "session:0:1", {"Extra": "7"})
+    assert await publisher.drain(5) == 0
+    stored = await jetstream.get_msg(STREAM, 1)
+    assert (stored.subject, stored.data) == (SUBJECT, payload)
+    assert stored.headers == {"Nats-Msg-Id": "session:0:1", "Extra": "7"}
+
+
+async def test_20_000_events_are_each_acknowledged_once_in_order(jetstream, make_publisher):
+    publisher = await make_publisher()
+    for number in range(20_000):
+        await publisher.room()
+        publisher.publish(SUBJECT, b"%d" % number, str(number))
+    assert await publisher.drain(20) == 0
+    assert publisher.counts["acked"] == 20_000
+    state = (await jetstream.stream_info(STREAM)).state
+    assert (state.messages, state.last_seq) == (20_000, 20_000)
+    for sequence in (1, 777, 20_000):
+        assert (await jetstream.get_msg(STREAM, sequence)).data == b"%d" % (sequence - 1)
+
+
+async def test_a_repeated_id_is_stored_once(jetstream, make_publisher):
+    publisher = await make_publisher()
+    for _ in range(3):
+        publisher.publish(SUBJECT, b"same", "same")
+    await publisher.drain(5)
+    assert (publisher.counts["acked"], publisher.counts["duplicates"]) == (1, 2)
+    assert (await jetstream.stream_info(STREAM)).state.messages == 1
+
+
+async def test_a_missing_stream_is_a_result_and_blocks_nobody(jetstream, make_publisher):
+    publisher = await make_publisher(window=10)
+    for number in range(50):
+        await publisher.room()
+        publisher.publish("sandbox.gone.events.TEST", b"", f"gone {number}")
+        publisher.publish(SUBJECT, b"", f"here {number}")
+    assert await publisher.drain(5) == 0
+    assert (publisher.counts["refused"], publisher.counts["acked"]) == (50, 50)
+
+
+async def test_an_error_of_the_stream_is_a_result(nats_client, make_publisher):
+    await nats_client.jetstream().add_stream(name="SMALL", subjects=["small"], max_msg_size=10)
+    publisher = await make_publisher()
+    publisher.publish("small", b"x" * 100, "1")
+    assert await publisher.drain(5) == 0
+    assert publisher.counts["refused"] == 1
+
+
+async def test_a_stream_that_vanishes_under_load_costs_only_its_own_events(nats_client, jetstream, make_publisher):
+    await jetstream.add_stream(name="DOOMED", subjects=["sandbox.doomed.events.>"])
+    publisher = await make_publisher(window=50, ack_timeout=timedelta(milliseconds=500))
+
+    async def load():
+        for number in range(2000):
+            await publisher.room()
+            publisher.publish("sandbox.doomed.events.TEST", b"", f"d{number}")
+            publisher.publish(SUBJECT, b"", f"k{number}")
+
+    loading = asyncio.create_task(load())
+    while publisher.counts["acked"] < 200:
+        await asyncio.sleep(0)
+    await jetstream.delete_stream("DOOMED")
+    await loading
+    assert await publisher.drain(10) == 0
+    assert publisher.counts["refused"] > 0
+    assert (await jetstream.stream_info(STREAM)).state.messages == 2000
+
+
+async def test_what_nobody_answers_is_sent_again_and_given_up_in_the_end(nats_client, make_publisher):
+    seen = []
+
+    async def note(message):
+        seen.append(message.data)
+
+    await nats_client.subscribe("mute", cb=note)
+    publisher = await make_publisher(ack_timeout=timedelta(milliseconds=150))
+    publisher.publish("mute", b"1", "1")
+    publisher.publish("mute", b"2", "2")
+    assert await publisher.drain(10) == 0
+    assert publisher.counts["refused"] == 2
+    assert seen[:4] == [b"1", b"2", b"1", b"2"]
+
+
+async def test_the_window_bounds_what_waits(jetstream, make_publisher):
+    publisher = await make_publisher(window=5)
+    for number in range(5):
+        publisher.publish(SUBJECT, b"", str(number))
+    assert publisher.is_full
+    await asyncio.wait_for(publisher.room(), 5)
+    assert not publisher.is_full
+
+
+async def test_what_is_larger_than_nats_takes_does_not_fit(make_publisher, nats_client):
+    publisher = await make_publisher()
+    assert publisher.fits(b"x" * (nats_client.max_payload - 1024))
+    assert not publisher.fits(b"x" * nats_client.max_payload)
+
+
+async def test_a_killed_nats_loses_doubles_and_inverts_nothing(tmp_path, make_publisher):
+    async with EmbeddedStores(tmp_path, stores=frozenset({"nats"}), durable=False) as own:
+        client = await open_nats(own.nats_url)
+        jetstream = client.jetstream()
+        await jetstream.add_stream(name=STREAM, subjects=[SUBJECTS])
+        publisher = await make_publisher(client, window=500, ack_timeout=timedelta(seconds=1))
+        total, kill_at = 6000, {1500, 3500}
+        for number in range(total):
+            await publisher.room()
+            publisher.publish(SUBJECT, b"%d" % number, str(number))
+            if number in kill_at:
+                os.kill(own.pids["nats"], signal.SIGKILL)
+            if number % 20 == 0:
+                await asyncio.sleep(0)
+        assert await publisher.drain(30) == 0
+
+        subscription = await jetstream.subscribe(SUBJECTS, ordered_consumer=True)
+        received = [int((await subscription.next_msg(timeout=5)).data) for _ in range(total)]
+        assert received == list(range(total))
+        assert (await jetstream.stream_info(STREAM)).state.messages == total
+        await publisher.close()
+        await client.close()
+
+
+async def test_unacknowledged_publishing_reaches_whoever_listens(nats_client, make_publisher):
+    inbox = await nats_client.subscribe("events.>")
+    publisher = await make_publisher()
+    publisher.publish_unacknowledged("events.TEST", json.dumps({}).encode())
+    assert (await inbox.next_msg(timeout=5)).data == b"{}"

@@ -1,0 +1,149 @@
+import asyncio
+import os
+import signal
+import time
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from bot.errors import ServiceUnavailable
+from bot.routing.table import RouteTable
+from bot.routing.watcher import RouteWatcher
+from bot.stores.embedded import EmbeddedStores
+from bot.stores.postgres import migrate, open_pool
+from tests.service.conftest import ADA, new_guild
+
+NEVER = timedelta(hours=1)
+
+
+async def until(condition, seconds=10.0):
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def watching(pool, dsn, *, reload_every=NEVER):
+    table = RouteTable()
+    watcher = RouteWatcher(pool, dsn, table, reload_every=reload_every)
+    await watcher.start()
+    task = asyncio.create_task(watcher.run())
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+    while not await pool.fetchval(query):
+        await asyncio.sleep(0.005)
+    try:
+        yield table, watcher
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def is_routed(table, guild):
+    return table.lookup(guild, time.time()) is not None
+
+
+async def test_bind_unbind_expiry_extension_and_destruction_are_followed_at_once(pool, dsn, manager, age):
+    guild = new_guild()
+    async with watching(pool, dsn) as (table, _):
+        sandbox = await manager.create(ADA, ttl=timedelta(hours=2))
+        await manager.register_guild(ADA, sandbox.id, guild)
+        await until(lambda: is_routed(table, guild), 1)
+        assert table.lookup(guild, time.time()).prefix == f"sandbox.{sandbox.id}.events."
+        await manager.unregister_guild(ADA, guild)
+        await until(lambda: not is_routed(table, guild), 1)
+        await manager.register_guild(ADA, sandbox.id, guild)
+        await until(lambda: is_routed(table, guild), 1)
+        await age(sandbox, timedelta(hours=3))
+        await until(lambda: not is_routed(table, guild), 1)
+        await manager.mark_expired(sandbox.id)
+        await manager.extend_ttl(ADA, sandbox.id, timedelta(hours=1))
+        await until(lambda: is_routed(table, guild), 1)
+        await manager.destroy(ADA, sandbox.id)
+        await until(lambda: not is_routed(table, guild), 1)
+
+
+async def test_a_refresh_is_effective_when_it_returns(pool, dsn, manager):
+    guild = new_guild()
+    table = RouteTable()
+    watcher = RouteWatcher(pool, dsn, table, reload_every=NEVER)
+    sandbox = await manager.create(ADA, guild_ids=[guild])
+    await watcher.refresh([guild])
+    assert is_routed(table, guild)
+    await manager.destroy(ADA, sandbox.id)
+    await watcher.refresh([guild])
+    assert not is_routed(table, guild)
+
+
+async def test_a_lost_connection_is_made_up_for_by_a_reload(pool, dsn, manager):
+    sandbox = await manager.create(ADA)
+    async with watching(pool, dsn) as (table, _):
+        await pool.execute("ALTER TABLE sandbox_guild_mapping DISABLE TRIGGER USER")
+        guild = new_guild()
+        await manager.register_guild(ADA, sandbox.id, guild)
+        await pool.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await until(lambda: is_routed(table, guild), 5)
+
+
+async def test_the_timer_finds_what_nobody_announced(pool, dsn, manager):
+    sandbox = await manager.create(ADA)
+    async with watching(pool, dsn, reload_every=timedelta(milliseconds=100)) as (table, _):
+        await pool.execute("ALTER TABLE sandbox_guild_mapping DISABLE TRIGGER USER")
+        guild = new_guild()
+        await manager.register_guild(ADA, sandbox.id, guild)
+        await until(lambda: is_routed(table, guild), 2)
+
+
+@pytest.mark.parametrize("payload", ["", "nonsense", "'; DROP TABLE sandboxes; --", "-1", "9" * 25, "1" * 7000])
+async def test_a_hostile_hint_does_nothing(pool, dsn, manager, payload):
+    guild = new_guild()
+    async with watching(pool, dsn) as (table, _):
+        sandbox = await manager.create(ADA)
+        await pool.execute("SELECT pg_notify('sandbox_routes', $1)", payload)
+        await manager.register_guild(ADA, sandbox.id, guild)
+        await until(lambda: is_routed(table, guild), 1)
+
+
+async def test_without_postgresql_the_last_known_routes_stay_and_the_changes_come_when_it_is_back(tmp_path):
+    async with EmbeddedStores(tmp_path, stores=frozenset({"postgres"})) as own:
+        pool = await open_pool(own.database_url)
+        await migrate(pool)
+        await _insert_sandbox(pool, guild=10**17)
+        async with watching(pool, own.database_url) as (table, _):
+            killed = own.pids["postgres"]
+            os.kill(killed, signal.SIGKILL)
+            await until(lambda: own.pids.get("postgres", killed) != killed)
+            assert is_routed(table, 10**17)
+            with pytest.raises(ServiceUnavailable):
+                await RouteWatcher(pool, own.database_url, RouteTable(), reload_every=NEVER).start()
+            await _unbind_when_back(own.database_url)
+            await until(lambda: not is_routed(table, 10**17), 10)
+        await pool.close()
+
+
+async def _insert_sandbox(pool, guild):
+    await pool.execute("INSERT INTO sandbox_owners (id) VALUES ($1)", ADA.id)
+    await pool.execute(
+        "WITH sandbox AS (INSERT INTO sandboxes (id, name, owner_id, schema_name, status, expires_at)"
+        " SELECT id, 'blue', $1, sandbox_schema_name(id), 'running', now() + interval '1h'"
+        " FROM gen_random_uuid() AS id RETURNING id)"
+        " INSERT INTO sandbox_guild_mapping (guild_id, sandbox_id, bound_by) SELECT $2, id, $1 FROM sandbox",
+        ADA.id,
+        guild,
+    )
+
+
+async def _unbind_when_back(url):
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                connection = await asyncpg.connect(url)
+                break
+            except (OSError, asyncpg.PostgresError):
+                await asyncio.sleep(0.02)
+    await connection.execute("DELETE FROM sandbox_guild_mapping")
+    await connection.close()

@@ -1,0 +1,132 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.routing import events
+from bot.routing.events import LOCATIONS, Location
+from bot.routing.router import TOO_LARGE_HEADER, EventRouter
+from bot.routing.table import Route, RouteTable
+from tests.unit.test_events import body, gateway_text
+
+BOUND, UNBOUND, CHANNEL = 10**17 + 11, 10**17 + 12, 10**17 + 13
+
+
+class Sink:
+    """Keeps what is published."""
+
+    def __init__(self, limit=10**6):
+        self.limit, self.published, self.plain = limit, [], []
+
+    def publish(self, subject, payload, message_id, headers=None):
+        self.published.append((subject, payload, message_id, headers))
+
+    def publish_unacknowledged(self, subject, payload):
+        self.plain.append((subject, payload))
+
+    def fits(self, payload):
+        return len(payload) <= self.limit
+
+
+def make(sink, now=0.0, **options):
+    table = RouteTable()
+    table.replace(table.ticket(), {BOUND: Route("sandbox.x.events.", 100.0)})
+    return EventRouter(table, sink, own_commands={"sandbox"}, component_prefix="sbx:", clock=lambda: now, **options)
+
+
+def send(router, name, data, sequence=7):
+    text = gateway_text(name, data, sequence)
+    router.route(events.decode(text), text, 3, "session")
+    return text
+
+
+@given(st.sampled_from(sorted(LOCATIONS)), st.sampled_from([BOUND, UNBOUND]))
+def test_an_event_goes_to_its_guilds_sandbox_unchanged_or_nowhere(name, guild_id):
+    sink = Sink()
+    text = send(make(sink), name, body(LOCATIONS[name], guild_id))
+    routed = guild_id == BOUND and LOCATIONS[name] is not Location.NOWHERE
+    expected = [(f"sandbox.x.events.{name}", text.encode(), "session:3:7", None)] if routed else []
+    assert sink.published == expected
+
+
+def test_nothing_goes_to_an_expired_sandbox():
+    sink = Sink()
+    send(make(sink, now=100.0), "TYPING_START", {"guild_id": str(BOUND)})
+    assert sink.published == []
+
+
+@pytest.mark.parametrize(
+    ("data", "own"),
+    [
+        ({"type": 2, "data": {"name": "sandbox"}}, True),
+        ({"type": 4, "data": {"name": "sandbox"}}, True),
+        ({"type": 3, "data": {"custom_id": "sbx:v1:keep"}}, True),
+        ({"type": 5, "data": {"custom_id": "sbx:v1:form"}}, True),
+        ({"type": 2, "data": {"name": "sandboxes"}}, False),
+        ({"type": 3, "data": {"custom_id": "sbx"}}, False),
+        ({"type": 3, "data": {"custom_id": "play"}}, False),
+    ],
+)
+def test_own_interactions_stay_here_and_foreign_ones_are_forwarded(data, own):
+    sink = Sink()
+    router = make(sink)
+    send(router, "INTERACTION_CREATE", {"id": "1", "guild_id": str(BOUND), **data})
+    assert (sink.published == []) is own
+    assert router.counts["own interactions"] == own
+
+
+def test_an_ephemeral_message_is_routed_by_its_channel_but_not_the_bots_own_replies():
+    sink = Sink()
+    router = make(sink)
+    ephemeral = {"id": "5", "channel_id": str(CHANNEL), "flags": 64}
+    send(router, "MESSAGE_CREATE", ephemeral)
+    assert sink.published == []
+    send(router, "TYPING_START", {"guild_id": str(BOUND), "channel_id": str(CHANNEL)})
+    send(router, "MESSAGE_CREATE", ephemeral)
+    assert [subject for subject, *_ in sink.published] == [
+        "sandbox.x.events.TYPING_START",
+        "sandbox.x.events.MESSAGE_CREATE",
+    ]
+
+    own = {"id": "77", "type": 2, "guild_id": str(BOUND), "data": {"name": "sandbox"}}
+    send(router, "INTERACTION_CREATE", own)
+    send(router, "MESSAGE_CREATE", {**ephemeral, "interaction_metadata": {"id": "77"}})
+    assert len(sink.published) == 2
+    assert router.counts["own replies"] == 1
+
+
+def test_what_is_too_large_is_announced_by_a_stub():
+    sink = Sink(limit=1000)
+    text = send(make(sink), "GUILD_CREATE", {"id": str(BOUND), "members": ["x" * 2000]})
+    ((subject, payload, message_id, headers),) = sink.published
+    assert (subject, message_id) == ("sandbox.x.events.GUILD_CREATE", "session:3:7")
+    assert headers == {TOO_LARGE_HEADER: str(len(text))}
+    stub = json.loads(payload)
+    assert (stub["t"], stub["s"], stub["d"]["guild_id"]) == ("GUILD_CREATE", 7, str(BOUND))
+    assert stub["too_large"] == {"bytes": len(text)}
+
+
+def test_unbound_events_are_counted_and_dropped_unless_configured_otherwise():
+    sink = Sink()
+    router = make(sink)
+    send(router, "TYPING_START", {"guild_id": str(UNBOUND)})
+    assert (sink.published, sink.plain, router.counts["unbound"]) == ([], [], 1)
+    text = send(make(sink, unbound_subject="events"), "TYPING_START", {"guild_id": str(UNBOUND)})
+    assert sink.plain == [("events.TYPING_START", text.encode())]
+
+
+@pytest.mark.parametrize("name", ["A.B", "A B", ">", "*", "", "É", "A\r\nPUB x"])
+def test_a_name_that_is_no_subject_token_is_not_published(name):
+    sink = Sink()
+    router = make(sink, unbound_subject="events")
+    for guild_id in (BOUND, UNBOUND):
+        send(router, name, {"guild_id": str(guild_id)})
+    assert (sink.published, sink.plain) == ([], [])
+
+
+def test_a_dispatch_without_name_or_sequence_is_malformed():
+    router = make(Sink())
+    for text in ('{"op":0,"d":{}}', '{"op":0,"t":"TYPING_START","d":{}}'):
+        router.route(events.decode(text), text, 0, "s")
+    assert router.counts["malformed"] == 2
