@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.demo.local_discord.errors import ApiError, FormErrors, Path, invalid_form
-from bot.demo.local_discord.wire import Json
+from bot.demo.local_discord.wire import Json, objects
 
 CHAT_INPUT, USER, MESSAGE = 1, 2, 3
 SUBCOMMAND, GROUP = 1, 2
@@ -59,7 +59,7 @@ def _check_command(errors: FormErrors, path: Path, form: Any) -> None:
     if not errors.require(isinstance(form, dict), path, "Only dictionaries may be used in this field."):
         return
     kind = form.get("type", CHAT_INPUT)
-    errors.require(kind in _MOST_COMMANDS, (*path, "type"), "Value must be one of (1, 2, 3).")
+    errors.require(kind in (CHAT_INPUT, USER, MESSAGE), (*path, "type"), "Value must be one of (1, 2, 3).")
     if kind == CHAT_INPUT:
         _check_slash_name(errors, path, form)
         _check_described(errors, path, form)
@@ -77,10 +77,10 @@ def _check_permissions(errors: FormErrors, path: Path, form: Json) -> None:
     wanted = form.get("default_member_permissions")
     valid = wanted is None or str(wanted).isdigit()
     errors.require(valid, (*path, "default_member_permissions"), "Permissions are a number.")
-    for key, allowed in (("contexts", {0, 1, 2}), ("integration_types", {0, 1})):
+    for key, allowed in (("contexts", (0, 1, 2)), ("integration_types", (0, 1))):
         values = form.get(key)
-        valid = values is None or (isinstance(values, list) and set(values) <= allowed)
-        errors.require(valid, (*path, key), f"Values must be among {sorted(allowed)}.")
+        valid = values is None or (isinstance(values, list) and all(value in allowed for value in values))
+        errors.require(valid, (*path, key), f"Values must be among {allowed}.")
 
 
 def _check_slash_name(errors: FormErrors, path: Path, form: Json) -> None:
@@ -115,7 +115,7 @@ def _check_options(errors: FormErrors, path: Path, options: Any, *, depth: int) 
     if not errors.require(isinstance(options, list), path, "Only a list is accepted."):
         return
     errors.check_count(path, options, _MOST_OPTIONS)
-    names: set[object] = set()
+    names: list[object] = []
     optional_seen = False
     kinds = {isinstance(one, dict) and one.get("type") in (SUBCOMMAND, GROUP) for one in options}
     errors.require(len(kinds) < 2, path, "Sub-command and sub-command group option types are mutually exclusive")
@@ -129,7 +129,7 @@ def _check_options(errors: FormErrors, path: Path, options: Any, *, depth: int) 
         if option.get("required") and optional_seen:
             message = "Required options must be placed before non-required options"
             errors.add(here, "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID", message)
-        names.add(option.get("name"))
+        names.append(option.get("name"))
         optional_seen = optional_seen or not option.get("required")
 
 
@@ -152,7 +152,7 @@ def _check_choices(errors: FormErrors, path: Path, option: Json) -> None:
     if not choices and not option.get("autocomplete"):
         return
     kind = option.get("type")
-    errors.require(kind in _CHOICE_TYPES, (*path, "type"), "This type takes no choices and no autocomplete")
+    errors.require(choice_types(kind), (*path, "type"), "This type takes no choices and no autocomplete")
     errors.require(not (choices and option.get("autocomplete")), path, "Choices and autocomplete exclude each other")
     check_choices(errors, (*path, "choices"), choices, choice_types(kind))
 
@@ -173,22 +173,19 @@ def check_choices(errors: FormErrors, path: Path, choices: Any, types: tuple[typ
 
 def choice_types(kind: Any) -> tuple[type, ...]:
     """Of the values that an option of that kind takes."""
-    return _CHOICE_TYPES.get(kind, ())
+    return _CHOICE_TYPES.get(kind, ()) if isinstance(kind, int) else ()
 
 
 def _check_bounds(errors: FormErrors, path: Path, option: Json) -> None:
     for keys, kinds in ((("min_value", "max_value"), (INTEGER, NUMBER)), (("min_length", "max_length"), (STRING,))):
         given = [option[key] for key in keys if option.get(key) is not None]
         if given:
-            fine = option.get("type") in kinds and given == sorted(given)
+            numbers = all(type(limit) in (int, float) for limit in given)
+            fine = option.get("type") in kinds and numbers and given == sorted(given)
             errors.require(fine, (*path, keys[0]), f"{keys[0]} and {keys[1]} do not fit this option.")
 
 
 def _characters(form: Json) -> int:
     own = len(str(form.get("name", ""))) + len(str(form.get("description", "")))
-    own += sum(len(str(one.get("name", ""))) + len(str(one.get("value", ""))) for one in _objects(form.get("choices")))
-    return own + sum(_characters(option) for option in _objects(form.get("options")))
-
-
-def _objects(value: Any) -> list[Json]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    own += sum(len(str(one.get("name", ""))) + len(str(one.get("value", ""))) for one in objects(form.get("choices")))
+    return own + sum(_characters(option) for option in objects(form.get("options")))

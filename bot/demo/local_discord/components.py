@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from bot.demo.local_discord.messages import Message
 
 BUTTON, STRING_SELECT, TEXT_INPUT, LABEL = 2, 3, 4, 18
-SELECTS = {STRING_SELECT, 5, 6, 7, 8}
-_LINK_STYLES = {5, 6}
+SELECTS = (STRING_SELECT, 5, 6, 7, 8)
+_LINK_STYLES = (5, 6)
 _OPTION_TYPES = {5: 6, 6: 8, 7: 9, 8: 7}
 """Which type of command option takes what such a select menu chooses."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from bot.demo.local_discord.components import SELECTS, walk
 from bot.demo.local_discord.errors import FormErrors, Path
 from bot.demo.local_discord.messages import COMPONENTS_V2
-from bot.demo.local_discord.wire import Json
+from bot.demo.local_discord.wire import Json, objects
 
 _EMBED_TEXT = {"title": 256, "description": 4096, "url": 2048}
 _EMBED_CHARACTERS = 6000
@@ -48,9 +48,9 @@ def _check_shape(errors: FormErrors, form: Json) -> None:
     if isinstance(attachments, list):
         fine = all(isinstance(one, dict) and str(one.get("id")).isdigit() for one in attachments)
         errors.require(fine, ("attachments",), "Every attachment has an id.")
-    for index, embed in enumerate(form.get("embeds") or []):
+    for index, embed in enumerate(objects(form.get("embeds"))):
         for key in ("footer", "author"):
-            fine = not isinstance(embed, dict) or isinstance(embed.get(key) or {}, dict)
+            fine = isinstance(embed.get(key) or {}, dict)
             errors.require(fine, ("embeds", index, key), "Only dictionaries may be used in this field.")
 
 
@@ -95,7 +95,7 @@ def _check_embed(errors: FormErrors, path: Path, embed: Json) -> None:
 def _embed_characters(embed: Json) -> int:
     texts = [embed.get("title"), embed.get("description")]
     texts += [(embed.get("footer") or {}).get("text"), (embed.get("author") or {}).get("name")]
-    texts += [field.get(key) for field in embed.get("fields") or () for key in ("name", "value")]
+    texts += [field.get(key) for field in objects(embed.get("fields")) for key in ("name", "value")]
     return sum(len(text) for text in texts if isinstance(text, str))
 
 
@@ -115,12 +115,12 @@ def _check_components(errors: FormErrors, components: Any, *, layout: bool) -> N
 
 
 def _check_ids(errors: FormErrors, components: Sequence[Json]) -> None:
-    seen: set[str] = set()
+    seen: list[object] = []
     for component in components:
         if component["custom_id"] in seen:
             message = "Component custom id cannot be duplicated"
             errors.add(("components",), "COMPONENT_CUSTOM_ID_DUPLICATED", message)
-        seen.add(component["custom_id"])
+        seen.append(component["custom_id"])
 
 
 def _check_row(errors: FormErrors, path: Path, children: Any, *, is_row: bool) -> None:

@@ -9,6 +9,11 @@ import orjson
 type Json = dict[str, Any]
 
 
+def objects(value: Any) -> list[Json]:
+    """The objects in a list; none in whatever else it is."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
 def encode(data: object) -> bytes:
     return orjson.dumps(data)
 
