@@ -81,17 +81,17 @@ class App:
         await self.bot.close()
         await self.publisher.drain(_DRAIN_S)
 
-    async def login(self, token: str) -> None:
+    async def login(self) -> None:
         """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
         try:
-            await self.bot.login(token)
+            await self.bot.login(self.settings.require_token())
         except discord.LoginFailure:
             raise SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.") from None
         except (aiohttp.ClientError, OSError, discord.DiscordServerError) as error:
             raise ServiceUnavailable("Discord", f"{self.settings.discord.api_base}: {error}") from error
 
     async def _serve_discord(self) -> None:
-        await self.login(self.settings.require_token())
+        await self.login()
         if self.settings.discord.sync_commands:
             await sync_commands(self.bot, self.stores.pool)
         logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))

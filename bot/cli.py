@@ -37,8 +37,7 @@ def run(config: Config = None) -> None:
     """Run the bot until it gets SIGINT or SIGTERM."""
     from bot.app import open_app
 
-    settings = _settings(config)
-    settings.require_token()
+    settings = _settings(config, need_token=True)
 
     async def serve() -> None:
         async with open_app(settings) as app:
@@ -87,12 +86,11 @@ def sync(config: Config = None) -> None:
     """Tell Discord the bot's commands, changed or not."""
     from bot.app import open_app, sync_commands
 
-    settings = _settings(config)
-    token = settings.require_token()
+    settings = _settings(config, need_token=True)
 
     async def tell() -> None:
         async with open_app(settings) as app, app.bot:
-            await app.login(token)
+            await app.login()
             await sync_commands(app.bot, app.stores.pool, force=True)
 
     _run(tell())
@@ -104,12 +102,11 @@ def check(config: Config = None) -> None:
     """Ask PostgreSQL, Redis, NATS and Discord whether they would serve the bot."""
     from bot.app import open_app
 
-    settings = _settings(config)
-    token = settings.require_token()
+    settings = _settings(config, need_token=True)
 
     async def ask() -> str:
         async with open_app(settings) as app, app.bot:
-            await app.login(token)
+            await app.login()
             return str(app.bot.user)
 
     user = _run(ask())
@@ -121,9 +118,11 @@ def main() -> None:
     cli()
 
 
-def _settings(config: Path | None) -> Settings:
+def _settings(config: Path | None, *, need_token: bool = False) -> Settings:
     try:
         settings = load_settings(config)
+        if need_token:
+            settings.require_token()
     except SettingsError as error:
         _fail(str(error), EX_CONFIG)
     log.configure(settings.log.level, json_lines=settings.log.json_lines, secrets=settings.secrets())

@@ -79,22 +79,28 @@ class EmbeddedStores:
     ) -> None:
         await self._stop()
 
+    def url(self, store: str) -> str:
+        """The address of `postgres` (as the bot's own role, which is no superuser), `redis` or `nats`."""
+        if store == "postgres":
+            return self._postgres_url(CONTROL_ROLE, DATABASE)
+        scheme, user = ("redis", "default") if store == "redis" else ("nats", NATS_USER)
+        return f"{scheme}://{user}:{self._layout.passwords[store]}@127.0.0.1:{self._layout.ports[store]}"
+
     @property
     def database_url(self) -> str:
-        """As the bot's own role, which is no superuser."""
-        return self._postgres_url(CONTROL_ROLE, DATABASE)
+        return self.url("postgres")
+
+    @property
+    def redis_url(self) -> str:
+        return self.url("redis")
+
+    @property
+    def nats_url(self) -> str:
+        return self.url("nats")
 
     def superuser_url(self, database: str = DATABASE) -> str:
         """For setting things up by hand; the bot never uses it."""
         return self._postgres_url(SUPERUSER, database)
-
-    @property
-    def redis_url(self) -> str:
-        return f"redis://default:{self._layout.passwords['redis']}@127.0.0.1:{self._layout.ports['redis']}/0"
-
-    @property
-    def nats_url(self) -> str:
-        return f"nats://{NATS_USER}:{self._layout.passwords['nats']}@127.0.0.1:{self._layout.ports['nats']}"
 
     def _postgres_url(self, role: str, database: str) -> str:
         password, port = self._layout.passwords[role], self._layout.ports["postgres"]

@@ -49,8 +49,7 @@ async def open_addresses(settings: Settings, *, only: frozenset[str] = ALL) -> A
         return
     folder, durable = settings.embedded.folder, settings.embedded.durable
     async with EmbeddedStores(folder, stores=to_run, durable=durable) as embedded:
-        running = {"postgres": embedded.database_url, "redis": embedded.redis_url, "nats": embedded.nats_url}
-        yield Addresses(**configured | {name: running[name] for name in to_run})
+        yield Addresses(**configured | {name: embedded.url(name) for name in to_run})
 
 
 @asynccontextmanager

@@ -1,0 +1,232 @@
+"""`sandbox-bot` as a process of its own, as an operator runs it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from bot.stores.embedded import EmbeddedStores
+from tests.e2e.conftest import title
+
+BOT = [sys.executable, "-m", "bot"]
+
+
+class Process:
+    """A running `sandbox-bot run`, with what it has logged."""
+
+    def __init__(self, process):
+        self.process = process
+        self.lines: list[str] = []
+        self._reader = asyncio.create_task(self._read())
+
+    async def _read(self):
+        async for line in self.process.stderr:
+            self.lines.append(line.decode())
+
+    async def stop(self, number=signal.SIGTERM):
+        """The exit code and how long it took."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        code = await asyncio.wait_for(self.process.wait(), 20)
+        await self._reader
+        return code, time.monotonic() - started
+
+
+@pytest.fixture
+async def start(tmp_path, discord):
+    """Starts the bot with nothing configured but token and api_base, unless said otherwise."""
+    started = []
+
+    async def run(**environment):
+        process = await asyncio.create_subprocess_exec(
+            *BOT,
+            "run",
+            cwd=tmp_path,
+            env=base_environment(discord) | environment,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        running = Process(process)
+        started.append(running)
+        before = discord.identifies
+        async with asyncio.timeout(30):
+            while discord.identifies == before and process.returncode is None:
+                await asyncio.sleep(0.02)
+            await discord.wait_ready(10)
+        return running
+
+    yield run
+    for running in started:
+        if running.process.returncode is None:
+            await running.stop(signal.SIGKILL)
+
+
+def base_environment(discord):
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(("BOT_", "DATABASE_", "NATS_"))}
+    package = Path(__file__).parents[2]
+    return keep | {
+        "PYTHONPATH": str(package),
+        "DISCORD_TOKEN": discord.token,
+        "BOT_DISCORD__API_BASE": discord.api_base,
+    }
+
+
+def refuse(tmp_path, *arguments, **environment):
+    keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
+    keep["PYTHONPATH"] = str(Path(__file__).parents[2])
+    environment = keep | environment
+    return subprocess.run(
+        [*BOT, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+async def servers_in(folder):
+    """Live processes that work in the folder."""
+    marker = str(folder).encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if marker in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+async def test_a_token_is_all_it_needs_and_sandboxes_survive_a_restart(discord, start, tmp_path):
+    ada = discord.add_person("ada")
+    lab = discord.add_guild("Ada's Lab", owner=ada)
+    bot = await start()
+    reply = await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
+    assert title(reply.message) == "Sandbox “blue” is running"
+    code, took = await bot.stop()
+    assert (code, took < 5) == (0, True)
+    assert await servers_in(tmp_path / "data") == []
+
+    bot = await start()
+    reply = await ada.command("sandbox status", channel=lab.general, sandbox="blue")
+    assert "❌" not in str(reply.message.embeds)
+    await ada.send(lab.general, "still there?")
+
+    async def stored():
+        again = await ada.command("sandbox status", channel=lab.general, sandbox="blue")
+        return "0 events" not in str(again.message.embeds)
+
+    async with asyncio.timeout(10):
+        while not await stored():
+            await asyncio.sleep(0.05)
+    assert not any("Traceback" in line or discord.token in line for line in bot.lines)
+    await bot.stop()
+
+
+async def test_nothing_outlives_a_bot_that_is_killed_and_it_starts_again(discord, start, tmp_path):
+    bot = await start()
+    await bot.stop(signal.SIGKILL)
+    async with asyncio.timeout(10):
+        while await servers_in(tmp_path / "data"):
+            await asyncio.sleep(0.02)
+    bot = await start()
+    assert (await bot.stop())[0] == 0
+
+
+async def test_the_same_on_servers_started_by_hand(discord, start, stores, dsn, tmp_path, nats_client, redis_client):
+    ada = discord.add_person("ada")
+    lab = discord.add_guild("Ada's Lab", owner=ada)
+    bot = await start(DATABASE_URL=dsn, REDIS_URL=stores.redis_url, NATS_URL=stores.nats_url)
+    reply = await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
+    assert title(reply.message) == "Sandbox “blue” is running"
+    await ada.send(lab.general, "hello")
+    connection = await asyncpg.connect(dsn)
+    sandbox_id = await connection.fetchval("SELECT id FROM sandboxes WHERE name = 'blue'")
+    await connection.close()
+    stream = f"SANDBOX_{sandbox_id.hex[:8]}"
+    async with asyncio.timeout(10):
+        while (await nats_client.jetstream().stream_info(stream)).state.messages == 0:
+            await asyncio.sleep(0.02)
+    code, took = await bot.stop(signal.SIGINT)
+    assert (code, took < 5) == (0, True)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "named"),
+    [
+        ({}, 78, "DISCORD_TOKEN"),
+        ({"DISCORD_TOKEN": "t", "BOT_SANDBOXES__GRACE": "soon"}, 78, "sandboxes.grace"),
+        ({"DISCORD_TOKEN": "t", "BOT_SANDBOXES__GRADE": "1h"}, 78, "sandboxes.grace"),
+        ({"DISCORD_TOKEN": "t", "DATABASE_URL": "postgresql://u:hunter22@127.0.0.1:9/x"}, 69, "PostgreSQL"),
+    ],
+)
+def test_a_start_that_cannot_work_ends_with_one_line_and_its_exit_code(tmp_path, environment, code, named):
+    ended = refuse(tmp_path, "run", **environment, BOT_LOG__LEVEL="ERROR")
+    assert ended.returncode == code
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert named in ended.stderr
+    assert "hunter22" not in ended.stderr
+
+
+@pytest.mark.parametrize("missing", ["REDIS_URL", "NATS_URL"])
+def test_an_unreachable_store_is_named(tmp_path, dsn, stores, missing):
+    addresses = {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
+    addresses[missing] = f"{missing.split('_')[0].lower()}://user:hunter22@127.0.0.1:9"
+    ended = refuse(tmp_path, "run", DISCORD_TOKEN="t", BOT_LOG__LEVEL="ERROR", **addresses)
+    assert ended.returncode == 69
+    assert missing.split("_")[0] in ended.stderr.upper()
+    assert "hunter22" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def test_a_token_that_discord_refuses_is_a_configuration_error(tmp_path, discord, dsn, stores):
+    ended = await asyncio.to_thread(
+        refuse,
+        tmp_path,
+        "check",
+        DISCORD_TOKEN="wrong",
+        BOT_DISCORD__API_BASE=discord.api_base,
+        DATABASE_URL=dsn,
+        REDIS_URL=stores.redis_url,
+        NATS_URL=stores.nats_url,
+        BOT_LOG__LEVEL="ERROR",
+    )
+    assert (ended.returncode, "discord.token" in ended.stderr) == (78, True)
+
+
+async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):
+    environment = {
+        "DISCORD_TOKEN": discord.token,
+        "BOT_DISCORD__API_BASE": discord.api_base,
+        "DATABASE_URL": dsn,
+        "REDIS_URL": stores.redis_url,
+        "NATS_URL": stores.nats_url,
+    }
+    checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
+    assert (checked.returncode, "answer" in checked.stdout) == (0, True)
+    synced = await asyncio.to_thread(refuse, tmp_path, "sync", **environment)
+    assert (synced.returncode, synced.stdout, discord.syncs) == (0, "commands synced\n", 1)
+
+
+async def test_migrate_works_from_two_processes_at_once_and_twice(tmp_path, stores):
+    admin = await asyncpg.connect(stores.superuser_url("postgres"))
+    await admin.execute("CREATE DATABASE fresh OWNER sandbox_bot")
+    url = stores.database_url.rpartition("/")[0] + "/fresh"
+    both = await asyncio.gather(*(asyncio.to_thread(refuse, tmp_path, "migrate", DATABASE_URL=url) for _ in range(2)))
+    again = await asyncio.to_thread(refuse, tmp_path, "migrate", DATABASE_URL=url)
+    await admin.execute("DROP DATABASE fresh")
+    await admin.close()
+    assert [ended.returncode for ended in (*both, again)] == [0, 0, 0]
+    applied = "".join(ended.stdout for ended in both)
+    assert applied.count("applied 0001") == 1
+    assert again.stdout == "nothing to apply\n"
+
+
+async def test_a_second_bot_on_the_same_folder_is_refused_by_name(tmp_path, discord):
+    async with EmbeddedStores(tmp_path / "data", stores=frozenset({"redis"}), durable=False):
+        ended = await asyncio.to_thread(refuse, tmp_path, "run", DISCORD_TOKEN="t", BOT_LOG__LEVEL="ERROR")
+    assert ended.returncode == 69
+    assert str(tmp_path / "data") in ended.stderr
+    assert str(os.getpid()) in ended.stderr
