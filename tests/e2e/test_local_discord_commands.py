@@ -16,6 +16,7 @@ from bot.demo.local_discord import CommandUsageError
 from tests.e2e.test_local_discord_support import ProbeBot, connected
 
 Interaction = discord.Interaction[Any]
+FAULTY_CALLBACKS: list[Any] = [{"type": 7}, {"type": 8}, {"type": []}, {"type": 4, "data": [1]}, {"type": 4}, []]
 
 
 def all_sorts(bot: ProbeBot) -> None:
@@ -265,6 +266,9 @@ async def test_a_token_is_of_no_use_before_the_answer_and_after_a_quarter_of_an_
             async with session.post(webhook, json={"content": "early"}) as response:
                 assert (response.status, (await response.json())["code"]) == (404, 10015)
             callback = f"{local.api_base}/interactions/{reply.interaction_id}/{reply.token}/callback"
+            for wrong in FAULTY_CALLBACKS:
+                async with session.post(callback, json=wrong) as response:
+                    assert (response.status, (await response.json())["code"]) in [(400, 50035), (400, 50006)]
             async with session.post(callback, json={"type": 4, "data": {"content": "now"}}) as response:
                 assert response.status == 204
             async with session.post(callback, json={"type": 4, "data": {"content": "now"}}) as response:

@@ -213,6 +213,9 @@ async def test_what_a_client_may_not_send_closes_the_connection():
     async with LocalDiscord() as local:
         wrong: list[tuple[int, list[Any]]] = [
             (4001, [{"op": 77}]),
+            (4001, [{"op": []}]),
+            (4002, [identify(local), {"op": 8, "d": {}}]),
+            (4004, [{"op": 2, "d": None}]),
             (4002, ["{"]),
             (4002, [[]]),
             (4002, [{"op": 1, "d": "x" * 5000}]),

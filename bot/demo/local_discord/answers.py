@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from bot.demo.local_discord.world import World
 
 MESSAGE, DEFERRED_MESSAGE, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 4, 5, 6, 7, 8, 9
+_IN_PLACE = (DEFERRED_UPDATE, UPDATE)
 _PERMITTED = {
-    COMMAND: {MESSAGE, DEFERRED_MESSAGE, MODAL},
-    COMPONENT: {MESSAGE, DEFERRED_MESSAGE, DEFERRED_UPDATE, UPDATE, MODAL},
-    AUTOCOMPLETE: {CHOICES},
-    MODAL_SUBMIT: {MESSAGE, DEFERRED_MESSAGE, DEFERRED_UPDATE, UPDATE},
+    COMMAND: (MESSAGE, DEFERRED_MESSAGE, MODAL),
+    COMPONENT: (MESSAGE, DEFERRED_MESSAGE, *_IN_PLACE, MODAL),
+    AUTOCOMPLETE: (CHOICES,),
+    MODAL_SUBMIT: (MESSAGE, DEFERRED_MESSAGE, *_IN_PLACE),
 }
 _SLASH_REPLY = 20
 
@@ -36,9 +37,10 @@ class Answers:
         """The first answer; what Discord tells of it."""
         body = form.object()
         kind, data = body.get("type"), body.get("data") or {}
-        permitted = _PERMITTED[interaction.kind]
-        if kind not in permitted or (kind in (UPDATE, DEFERRED_UPDATE) and interaction.source is None):
+        if kind not in _PERMITTED[interaction.kind] or (kind in _IN_PLACE and interaction.source is None):
             raise invalid_form(("type",), "That type cannot answer this interaction.")
+        if not isinstance(data, dict):
+            raise invalid_form(("data",), "Only dictionaries may be used in this field.")
         match kind:
             case 4 | 5:
                 self._open(interaction, data, form.files, loading=kind == DEFERRED_MESSAGE)
@@ -59,7 +61,7 @@ class Answers:
         if original is not None and original.loading and not original.deleted:
             return self.edit(interaction, original, form)
         written = draft(data, form.files, self._world.snowflakes)
-        written.flags |= int(data.get("flags") or 0) & EPHEMERAL
+        written.flags |= _ephemeral(data)
         message = self._post(interaction, written, kind=0)
         interaction.reply.show(message)
         return message
@@ -89,7 +91,7 @@ class Answers:
         self, interaction: Interaction, data: Json, files: dict[int, tuple[str, bytes]], *, loading: bool
     ) -> None:
         written = Draft() if loading else draft(data, files, self._world.snowflakes)
-        written.flags |= int(data.get("flags") or 0) & EPHEMERAL | (LOADING if loading else 0)
+        written.flags |= _ephemeral(data) | (LOADING if loading else 0)
         kind = _SLASH_REPLY if interaction.kind == COMMAND else 0
         interaction.original = self._post(interaction, written, kind=kind)
         if not loading:
@@ -146,6 +148,11 @@ class Answers:
         )
         interaction.messages[message.id] = message
         return message
+
+
+def _ephemeral(data: Json) -> int:
+    flags = data.get("flags")
+    return flags & EPHEMERAL if isinstance(flags, int) else 0
 
 
 def _focused_type(options: list[Json]) -> int:

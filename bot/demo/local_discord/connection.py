@@ -44,7 +44,7 @@ class Connection:
         self._gone = asyncio.Event()
         self._hung_up = False
         self.session: Session | None = None
-        self._opcodes: dict[Any, Callable[[Any], object]] = {
+        self._opcodes: dict[int, Callable[[Any], object]] = {
             1: self._heartbeat,
             2: self._identify,
             3: self._needs_session,
@@ -142,7 +142,8 @@ class Connection:
             raise _HangUp(4002, "Error while decoding payload.") from None
         if len(frame) > _MOST_BYTES or not isinstance(message, dict):
             raise _HangUp(4002, "Error while decoding payload.")
-        handle = self._opcodes.get(message.get("op"))
+        op = message.get("op")
+        handle = self._opcodes.get(op) if isinstance(op, int) else None
         if handle is None:
             raise _HangUp(4001, "Unknown opcode.")
         handle(message.get("d"))
