@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -16,21 +16,19 @@ import orjson
 from loguru import logger
 
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
+from bot.control_plane import open_control_plane
 from bot.errors import ServiceUnavailable
 from bot.routing.gateway import point_at, tap
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
-from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.notices import NoticeOutbox, NoticePump
 from bot.sandboxes.reaper import Reaper
 from bot.settings import Settings, SettingsError
-from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.opening import Stores, open_stores
 from bot.stores.postgres import Pool, load_queries
-from bot.stores.redis import RedisStore
 from bot.ui.messenger import Messenger
 
 _DRAIN_S = 2.0
@@ -62,6 +60,7 @@ class App:
             asyncio.create_task(_supervised("route watcher", self.watcher.run)),
             asyncio.create_task(_periodically("reaper", self.reaper.sweep, every)),
             asyncio.create_task(_periodically("notices", self._pump, every)),
+            asyncio.create_task(_periodically("access", self._keep_access, every)),
         ]
         gateway = asyncio.create_task(self._serve_discord())
         stopped = asyncio.create_task(self.stop.wait())
@@ -103,6 +102,9 @@ class App:
                 "portal, or take them out of config.toml."
             ) from None
 
+    async def _keep_access(self) -> None:
+        await self.manager.access.keep(self.settings.isolation.longest_transaction)
+
     async def _pump(self) -> None:
         if self.bot.user is not None:  # logged in; direct messages need no gateway
             await self.pump.pump(self.bot.admins)
@@ -111,15 +113,17 @@ class App:
 @asynccontextmanager
 async def open_app(settings: Settings) -> AsyncIterator[App]:
     """Everything reached, migrated and wired, but not started."""
-    async with open_stores(settings) as stores:
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings))
         table = RouteTable()
         watcher = RouteWatcher(
             stores.pool, stores.addresses.postgres, table, reload_every=settings.routing.reload_every
         )
-        manager = _manager(settings, stores, watcher)
+        manager = await stack.enter_async_context(open_control_plane(settings, stores, watcher.refresh))
         outbox = NoticeOutbox(stores.pool)
         publisher = Publisher(stores.nats, window=settings.routing.window, ack_timeout=settings.routing.ack_timeout)
         await publisher.start()
+        stack.push_async_callback(publisher.close)
         router = EventRouter(
             table,
             publisher,
@@ -134,32 +138,18 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             admins=settings.discord.admins,
         )
         tap(bot, router, publisher)
-        try:
-            yield App(
-                settings,
-                stores,
-                manager,
-                table,
-                watcher,
-                publisher,
-                router,
-                _reaper(settings, manager, outbox),
-                NoticePump(outbox, manager.get_by_id, _messenger(settings, bot).deliver),
-                bot,
-            )
-        finally:
-            await publisher.close()
-
-
-def _manager(settings: Settings, stores: Stores, watcher: RouteWatcher) -> SandboxManager:
-    chosen, nats = settings.sandboxes, settings.nats
-    streams = StreamStore(
-        stores.nats,
-        StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024),
-    )
-    limits = Limits(chosen.max_per_owner, chosen.max_guilds, chosen.default_ttl, chosen.max_ttl)
-    redis = RedisStore(stores.redis)
-    return SandboxManager(stores.pool, redis, streams, limits, routes_changed=watcher.refresh)
+        yield App(
+            settings,
+            stores,
+            manager,
+            table,
+            watcher,
+            publisher,
+            router,
+            _reaper(settings, manager, outbox),
+            NoticePump(outbox, manager.get_by_id, _messenger(settings, bot).deliver),
+            bot,
+        )
 
 
 def _reaper(settings: Settings, manager: SandboxManager, outbox: NoticeOutbox) -> Reaper:

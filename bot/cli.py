@@ -13,6 +13,7 @@ import typer
 
 from bot import log
 from bot.errors import SandboxError, ServiceUnavailable
+from bot.sandboxes.access import Isolation
 from bot.settings import Settings, SettingsError, load_settings
 
 EX_UNAVAILABLE = 69
@@ -104,13 +105,16 @@ def check(config: Config = None) -> None:
 
     settings = _settings(config, need_token=True)
 
-    async def ask() -> str:
+    async def ask() -> tuple[str, Isolation]:
         async with open_app(settings) as app, app.bot:
             await app.login()
-            return str(app.bot.user)
+            return str(app.bot.user), app.manager.access.isolation
 
-    user = _run(ask())
+    user, isolation = _run(ask())
     typer.echo(f"PostgreSQL, Redis, NATS (JetStream) and Discord (as {user}) answer.")
+    typer.echo(f"Isolation of sandboxes in PostgreSQL: {isolation.postgres}")
+    typer.echo(f"Isolation of sandboxes in Redis: {isolation.redis}")
+    typer.echo(f"Isolation of sandboxes in NATS: {isolation.nats}")
 
 
 def main() -> None:

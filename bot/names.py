@@ -38,6 +38,40 @@ def redis_prefix(sandbox_id: UUID) -> str:
     return f"sandbox:{sandbox_id}:"
 
 
+def redis_user(sandbox_id: UUID) -> str:
+    return f"sandbox-{sandbox_id}"
+
+
+def sandbox_of_redis_user(user: str) -> UUID | None:
+    """None for a user that is not a sandbox's."""
+    if not user.startswith("sandbox-"):
+        return None
+    try:
+        return UUID(user.removeprefix("sandbox-"))
+    except ValueError:
+        return None
+
+
+def role_name(sandbox_id: UUID) -> str:
+    """The PostgreSQL login, named like the schema."""
+    return schema_name(sandbox_id)
+
+
+def inbox_prefix(sandbox_id: UUID) -> str:
+    """Where the sandbox's workers receive NATS replies."""
+    return f"_INBOX_{sandbox_id.hex}"
+
+
+def work_subjects(sandbox_id: UUID) -> str:
+    """The wildcard of what a sandbox's workers tell each other."""
+    return f"sandbox.{sandbox_id}.work.>"
+
+
+def replay_subject(sandbox_id: UUID) -> str:
+    """Where a sandbox's workers ask the bot to play its events again."""
+    return f"sandbox.{sandbox_id}.replay"
+
+
 def nats_prefix(sandbox_id: UUID) -> str:
     return f"sandbox.{sandbox_id}."
 

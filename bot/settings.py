@@ -53,6 +53,9 @@ COMMON_NAMES = {
     "DATABASE_URL": "BOT_POSTGRES__DSN",
     "REDIS_URL": "BOT_REDIS__URL",
     "NATS_URL": "BOT_NATS__URL",
+    "NATS_AUTH_URL": "BOT_NATS__AUTH_URL",
+    "NATS_SYSTEM_URL": "BOT_NATS__SYSTEM_URL",
+    "NATS_ACCOUNT_SEED": "BOT_NATS__ACCOUNT_SEED",
 }
 """Variables by the names that everybody gives them, and what they are called here."""
 
@@ -114,7 +117,7 @@ class Sandboxes(Section):
     max_ttl: Duration = timedelta(hours=168)
     warn_before: Duration = timedelta(hours=1)
     grace: Duration = timedelta(hours=1)
-    sweep_every: Duration = timedelta(seconds=5)
+    sweep_every: Duration = timedelta(seconds=1)
     stuck_after: Duration = timedelta(minutes=2)
 
     @model_validator(mode="after")
@@ -135,9 +138,32 @@ class Redis(Section):
 
 class Nats(Section):
     url: SecretStr = SecretStr(EMBEDDED)
+    auth_url: SecretStr = SecretStr("")
+    system_url: SecretStr = SecretStr("")
+    account_seed: SecretStr = SecretStr("")
     stream_max_age: Duration = timedelta(hours=72)
     stream_max_messages: int = Field(default=100_000, ge=1)
     stream_max_megabytes: int = Field(default=256, ge=1)
+
+
+class Workers(Section):
+    postgres: str = ""
+    redis: str = ""
+    nats: str = ""
+
+    @field_validator("postgres", "redis", "nats")
+    @classmethod
+    def _is_an_address_without_login(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (not parts.scheme or not parts.hostname or "@" in parts.netloc):
+            raise ValueError("write an address like nats://nats.example.com:4222, without user and password")
+        return value
+
+
+class Isolation(Section):
+    require: bool = False
+    max_connections: int = Field(default=10, ge=1, le=1000)
+    longest_transaction: Duration = timedelta(seconds=60)
 
 
 class Embedded(Section):
@@ -205,6 +231,8 @@ class Settings(BaseSettings):
     postgres: Postgres = Postgres()
     redis: Redis = Redis()
     nats: Nats = Nats()
+    workers: Workers = Workers()
+    isolation: Isolation = Isolation()
     embedded: Embedded = Embedded()
     routing: Routing = Routing()
     log: Log = Log()
@@ -229,9 +257,11 @@ class Settings(BaseSettings):
 
     def secrets(self) -> list[str]:
         """What must never be read in a log: the token, and the passwords inside the addresses."""
-        addresses = (self.postgres.dsn, self.redis.url, self.nats.url)
+        nats = self.nats
+        addresses = (self.postgres.dsn, self.redis.url, nats.url, nats.auth_url, nats.system_url)
         parts = [urlsplit(address.get_secret_value()) for address in addresses]
-        return [self.discord.token.get_secret_value(), *(part.password or "" for part in parts)]
+        keys = (self.discord.token, nats.account_seed)
+        return [*(key.get_secret_value() for key in keys), *(part.password or "" for part in parts)]
 
     def require_token(self) -> str:
         """Discord's token, or `SettingsError` that says where it comes from."""

@@ -8,7 +8,7 @@ from discord.ext import commands
 from bot.client import Interaction, SandboxBot
 from bot.errors import InvalidInput
 from bot.ui import replies
-from bot.ui.buttons import DYNAMIC_ITEMS, confirm_view
+from bot.ui.buttons import DYNAMIC_ITEMS, confirm_view, rotate_view
 from bot.ui.options import BoundServerOption, DurationOption, SandboxOption, ServerOption
 from bot.ui.servers import find_server, require_manager
 
@@ -54,15 +54,23 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
         """Show how a sandbox is, as each store answers right now."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         health = await self.bot.manager.get_health(sandbox.id)
-        await interaction.followup.send(embed=replies.status(health), ephemeral=True)
+        embed = replies.status(health, self.bot.manager.access.isolation)
+        await interaction.followup.send(embed=embed, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
     async def connect(self, interaction: Interaction, sandbox: SandboxOption) -> None:
-        """Get the environment of a sandbox's workers, as text and as a .env file."""
-        details = await self.bot.manager.get_connection_details(self.bot.actor(interaction.user), sandbox.id)
-        embed, file = replies.connection(details)
-        await interaction.response.send_message(embed=embed, file=file, ephemeral=True)
+        """Get the environment of a sandbox's workers, with its credentials the first time."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        actor = self.bot.actor(interaction.user)
+        details = await self.bot.manager.get_connection_details(actor, sandbox.id)
+        if details.issued_before:
+            embed, file = replies.connection(details)
+            view = rotate_view(sandbox.id, interaction.user.id)
+            await interaction.followup.send(embed=embed, file=file, view=view, ephemeral=True)
+            return
+        embed, file = replies.connection(await self.bot.manager.issue_credentials(actor, sandbox.id))
+        await interaction.followup.send(embed=embed, file=file, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox", by="How much longer it lives, like 8h or 3d")

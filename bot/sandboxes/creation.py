@@ -17,6 +17,7 @@ from bot.errors import (
     SandboxError,
     ServiceUnavailable,
 )
+from bot.sandboxes.access import SandboxAccess
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
@@ -49,11 +50,12 @@ class Creation:
         pool: Pool,
         records: SandboxRecords,
         schemas: SchemaProvisioner,
+        access: SandboxAccess,
         streams: StreamStore,
         teardown: Teardown,
         limits: Limits,
     ) -> None:
-        self._pool, self._records, self._schemas = pool, records, schemas
+        self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
         self._streams, self._teardown, self._limits = streams, teardown, limits
 
     async def reserve(self, order: Order) -> UUID:
@@ -75,7 +77,7 @@ class Creation:
         """
         step = "PostgreSQL schema"
         try:
-            await self._make_schema(sandbox.id)
+            await self._make_schema(sandbox)
             step = "NATS stream"
             await self._streams.create(sandbox.id)
             step = "start"
@@ -108,10 +110,11 @@ class Creation:
         for guild_id in order.guild_ids:
             await self._records.bind(connection, sandbox_id, guild_id, order.actor)
 
-    async def _make_schema(self, sandbox_id: UUID) -> None:
+    async def _make_schema(self, sandbox: Sandbox) -> None:
         async with transaction(self._pool) as connection:
-            await self._move(connection, sandbox_id, SandboxStatus.PENDING, SandboxStatus.CREATING)
-            await self._schemas.create_schema(sandbox_id, connection)
+            await self._move(connection, sandbox.id, SandboxStatus.PENDING, SandboxStatus.CREATING)
+            await self._schemas.create_schema(sandbox.id, connection)
+            await self._access.create_role(connection, sandbox.id, sandbox.expires_at)
 
     async def _move(
         self, connection: Connection, sandbox_id: UUID, expected: SandboxStatus, wanted: SandboxStatus

@@ -9,8 +9,9 @@ from uuid import UUID
 from loguru import logger
 
 from bot import names
-from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, SandboxNotFound
-from bot.sandboxes.connection import ConnectionDetails, connection_details
+from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, SandboxNotFound, ServiceUnavailable
+from bot.sandboxes.access import SandboxAccess
+from bot.sandboxes.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.creation import Creation, Order
 from bot.sandboxes.health import Health, HealthProbe
 from bot.sandboxes.limits import Limits
@@ -19,6 +20,7 @@ from bot.sandboxes.notices import NoticeKind, NoticeOutbox
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.teardown import Teardown
+from bot.sandboxes.tokens import new_credentials
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Connection, Pool, transaction
 from bot.stores.redis import RedisStore
@@ -29,7 +31,7 @@ RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
 LIVING = tuple(status for status in SandboxStatus if status is not SandboxStatus.DESTROYED)
 
 
-async def _nobody_listens(guild_ids: Collection[int]) -> None:
+async def nobody_listens(guild_ids: Collection[int]) -> None:
     """No router in this process: other ones hear of it from PostgreSQL."""
 
 
@@ -47,7 +49,9 @@ class SandboxManager:
         streams: StreamStore,
         limits: Limits | None = None,
         *,
-        routes_changed: RoutesChanged = _nobody_listens,
+        access: SandboxAccess | None = None,
+        workers: WorkerAddresses | None = None,
+        routes_changed: RoutesChanged = nobody_listens,
     ) -> None:
         self._pool = pool
         self._limits = limits or Limits()
@@ -55,8 +59,10 @@ class SandboxManager:
         self._records = SandboxRecords()
         self._outbox = NoticeOutbox(pool)
         self.schemas = SchemaProvisioner(pool)
-        self._teardown = Teardown(pool, self._records, self.schemas, redis, streams)
-        self._creation = Creation(pool, self._records, self.schemas, streams, self._teardown, self._limits)
+        self.access = access or SandboxAccess(pool, redis)
+        self._workers = workers or WorkerAddresses()
+        self._teardown = Teardown(pool, self._records, self.schemas, self.access, redis, streams)
+        self._creation = Creation(pool, self._records, self.schemas, self.access, streams, self._teardown, self._limits)
         self._probe = HealthProbe(self.schemas, redis, streams)
 
     async def create(
@@ -163,6 +169,7 @@ class SandboxManager:
                 raise InvalidTransition(sandbox.name, sandbox.status, "extended")
             expires_at, capped = self._limits.extended(sandbox, by, await self._now(connection))
             await self._records.set_expiry(connection, sandbox_id, expires_at)
+            await self.access.set_expiry(connection, sandbox_id, expires_at)
             if sandbox.status is SandboxStatus.EXPIRED:
                 await self._records.change_status(connection, sandbox_id, SandboxStatus.EXPIRED, SandboxStatus.RUNNING)
             details = {
@@ -173,6 +180,7 @@ class SandboxManager:
             }
             await self._records.audit(connection, sandbox_id, AuditEvent.TTL_EXTENDED, actor, details)
         await self._announce(sandbox.guild_ids)
+        await _at_once(self.access.renew(sandbox_id), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
 
     async def destroy(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
@@ -194,10 +202,23 @@ class SandboxManager:
         return await self._probe.probe(await self.get_by_id(sandbox_id))
 
     async def get_connection_details(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:
-        """What the sandbox's workers need. Only of a running one, only for its owner or an admin."""
+        """What the sandbox's workers need, without credentials. Only of a running one, for its owner or an admin."""
         sandbox = _require_access(await self.get_by_id(sandbox_id), actor)
         _require_running(sandbox, "connected to")
-        return connection_details(sandbox)
+        issued = await self.access.has_credentials(sandbox_id)
+        return connection_details(sandbox, self.access.isolation, self._workers, issued=issued)
+
+    async def issue_credentials(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:
+        """The same with a fresh token, which is kept nowhere. Older ones end here, with their live connections."""
+        credentials = new_credentials()
+        async with transaction(self._pool) as connection:
+            sandbox = _require_access(await self._records.lock(connection, sandbox_id), actor)
+            _require_running(sandbox, "connected to")
+            await self.access.save(connection, sandbox, credentials)
+            await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
+        await _at_once(self.access.cut(sandbox_id), sandbox_id)
+        await _at_once(self.access.admit(sandbox_id), sandbox_id)
+        return connection_details(sandbox, self.access.isolation, self._workers, token=credentials.token)
 
     async def get_audit(self, actor: Actor, sandbox_id: UUID, *, limit: int = 50) -> Sequence[AuditEntry]:
         """Newest first, also of a destroyed sandbox."""
@@ -219,6 +240,7 @@ class SandboxManager:
             await self._records.move(connection, sandbox_id, SandboxStatus.RUNNING, SandboxStatus.EXPIRED)
             await self._outbox.write(connection, sandbox, NoticeKind.EXPIRED)
         await self._announce(sandbox.guild_ids)
+        await _at_once(self.access.cut(sandbox_id), sandbox_id)
         logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)
         return True
 
@@ -298,3 +320,11 @@ def _require_access(sandbox: Sandbox, actor: Actor) -> Sandbox:
 def _require_running(sandbox: Sandbox, wanted: str) -> None:
     if sandbox.status is not SandboxStatus.RUNNING:
         raise InvalidTransition(sandbox.name, sandbox.status, wanted)
+
+
+async def _at_once(step: Awaitable[None], sandbox_id: UUID) -> None:
+    """What follows a commit, which has settled new logins already. What fails is made up for by `access.keep`."""
+    try:
+        await step
+    except ServiceUnavailable as error:
+        logger.warning("access not changed at once", sandbox=str(sandbox_id), service=error.service)

@@ -37,6 +37,7 @@ class AuditEvent(StrEnum):
     GUILD_UNREGISTERED = "guild_unregistered"
     DESTROYING = "sandbox_destroying"
     DESTROYED = "sandbox_destroyed"
+    CREDENTIALS_ISSUED = "credentials_issued"
     NOTICE_UNDELIVERED = "notice_undelivered"
 
 

@@ -9,6 +9,7 @@ import asyncpg
 from loguru import logger
 
 from bot.errors import CleanupFailed, ServiceUnavailable
+from bot.sandboxes.access import SandboxAccess
 from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
@@ -25,10 +26,11 @@ class Teardown:
         pool: Pool,
         records: SandboxRecords,
         schemas: SchemaProvisioner,
+        access: SandboxAccess,
         redis: RedisStore,
         streams: StreamStore,
     ) -> None:
-        self._pool, self._records, self._schemas = pool, records, schemas
+        self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
         self._redis, self._streams = redis, streams
 
     async def begin(self, connection: Connection, sandbox: Sandbox, actor: Actor | None, reason: str) -> bool:
@@ -41,6 +43,7 @@ class Teardown:
             return False
         await self._records.change_status(connection, sandbox.id, status, SandboxStatus.DESTROYING)
         await self._records.unbind_all(connection, sandbox.id, actor)
+        await self._access.bar(connection, sandbox.id)
         details = {"from": status, "reason": reason}
         await self._records.audit(connection, sandbox.id, AuditEvent.DESTROYING, actor, details)
         return True
@@ -52,10 +55,11 @@ class Teardown:
         repeats them. False if somebody else had finished it.
         """
         steps = {
-            "NATS stream": self._attempt(self._streams.delete(sandbox.id), "NATS stream", sandbox.id),
-            "Redis keys": self._attempt(self._redis.delete_keys(sandbox.id), "Redis keys", sandbox.id),
+            "live connections": self._access.cut(sandbox.id),
+            "NATS stream": self._streams.delete(sandbox.id),
+            "Redis keys": self._redis.delete_keys(sandbox.id),
         }
-        failed = [name for name, step in steps.items() if not await step]
+        failed = [name for name, step in steps.items() if not await self._attempt(step, name, sandbox.id)]
         if failed:
             raise CleanupFailed(sandbox.name, failed)
         try:
@@ -70,6 +74,7 @@ class Teardown:
             if sandbox.status is not SandboxStatus.DESTROYING:
                 return False
             await self._schemas.drop_schema(sandbox_id, connection)
+            await self._access.drop_role(connection, sandbox_id)
             await self._records.change_status(connection, sandbox_id, SandboxStatus.DESTROYING, SandboxStatus.DESTROYED)
             await self._records.audit(connection, sandbox_id, AuditEvent.DESTROYED, actor, {})
         logger.info("sandbox destroyed", sandbox=str(sandbox_id), name=sandbox.name)

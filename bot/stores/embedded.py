@@ -22,6 +22,8 @@ from loguru import logger
 from bot.stores.embedded_servers import (
     CONTROL_ROLE,
     DATABASE,
+    NATS_AUTH_USER,
+    NATS_SYSTEM_USER,
     NATS_USER,
     SUPERUSER,
     WORKER_ROLE,
@@ -34,6 +36,8 @@ from bot.stores.embedded_servers import (
 )
 from bot.stores.folder_lock import lock_folder
 from bot.stores.launch import EX_NO_NAMESPACE
+from bot.stores.nats_access import Callout
+from bot.stores.nats_jwt import new_account_seed
 
 __all__ = ["EmbeddedError", "EmbeddedStores"]
 
@@ -87,6 +91,16 @@ class EmbeddedStores:
         return f"{scheme}://{user}:{self._layout.passwords[store]}@127.0.0.1:{self._layout.ports[store]}"
 
     @property
+    def nats_callout(self) -> Callout:
+        """What answers the server's auth callout: users of their own, and the key that signs."""
+        port, passwords = self._layout.ports["nats"], self._layout.passwords
+        return Callout(
+            auth_url=f"nats://{NATS_AUTH_USER}:{passwords['nats-auth']}@127.0.0.1:{port}",
+            system_url=f"nats://{NATS_SYSTEM_USER}:{passwords['nats-system']}@127.0.0.1:{port}",
+            account_seed=passwords["nats-seed"],
+        )
+
+    @property
     def database_url(self) -> str:
         return self.url("postgres")
 
@@ -113,8 +127,9 @@ class EmbeddedStores:
     def _load_passwords(self) -> dict[str, str]:
         path = self._folder / "secrets.json"
         known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-        wanted = (SUPERUSER, CONTROL_ROLE, "redis", "nats")
+        wanted = (SUPERUSER, CONTROL_ROLE, "redis", "nats", "nats-auth", "nats-system")
         passwords = {name: known.get(name) or secrets.token_urlsafe(24) for name in wanted}
+        passwords["nats-seed"] = known.get("nats-seed") or new_account_seed()
         if passwords != known:
             write_private(path, json.dumps(passwords))
         return passwords

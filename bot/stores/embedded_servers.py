@@ -11,11 +11,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.stores.nats_jwt import account_of
+
 SUPERUSER = "postgres"
 CONTROL_ROLE = "sandbox_bot"
 WORKER_ROLE = "sandbox_worker"
 DATABASE = "sandboxes"
 NATS_USER = "sandbox-bot"
+NATS_AUTH_USER = "sandbox-auth"
+NATS_SYSTEM_USER = "sandbox-system"
 
 
 class EmbeddedError(Exception):
@@ -96,11 +100,26 @@ def _redis(layout: Layout) -> tuple[list[str], signal.Signals, signal.Signals]:
 
 def _nats(layout: Layout) -> tuple[list[str], signal.Signals, signal.Signals]:
     store = _make_folder(layout.folder / "nats")
+    passwords = layout.passwords
     text = f"""
 server_name: "sandbox-bot-embedded"
 listen: "127.0.0.1:{layout.ports["nats"]}"
 jetstream {{ store_dir: {_quoted(store)} }}
-authorization {{ user: "{NATS_USER}", password: "{layout.passwords["nats"]}", timeout: 3 }}
+max_subscriptions: 10000
+system_account: SYS
+accounts {{
+  APP {{ users: [{{ user: "{NATS_AUTH_USER}", password: "{passwords["nats-auth"]}" }}] }}
+  SANDBOX {{ jetstream: enabled, users: [{{ user: "{NATS_USER}", password: "{passwords["nats"]}" }}] }}
+  SYS {{ users: [{{ user: "{NATS_SYSTEM_USER}", password: "{passwords["nats-system"]}" }}] }}
+}}
+authorization {{
+  timeout: 3
+  auth_callout {{
+    issuer: {account_of(passwords["nats-seed"])}
+    account: APP
+    auth_users: ["{NATS_AUTH_USER}", "{NATS_USER}", "{NATS_SYSTEM_USER}"]
+  }}
+}}
 """
     config = write_private(layout.folder / "nats.conf", text)
     return [_nats_program(), "-c", str(config)], signal.SIGTERM, signal.SIGTERM

@@ -112,8 +112,8 @@ class StreamStore:
             raise ServiceUnavailable("NATS", f"stream {stream} is not this sandbox's; remove it by hand")
 
 
-async def open_nats(url: str, *, name: str = "sandbox-bot") -> Client:
-    """A client that has reached a server with JetStream and comes back by itself after an outage.
+async def open_nats(url: str, *, name: str = "sandbox-bot", jetstream: bool = True) -> Client:
+    """A client that has reached a server (with JetStream) and comes back by itself after an outage.
 
     `ServiceUnavailable` has the reason, never the password.
     """
@@ -135,7 +135,8 @@ async def open_nats(url: str, *, name: str = "sandbox-bot") -> Client:
                 disconnected_cb=state.lost,
                 reconnected_cb=state.back,
             )
-        await client.jetstream(timeout=5).account_info()
+        if jetstream:
+            await client.jetstream(timeout=5).account_info()
     except (*_FAILURES, ValueError) as error:
         await client.close()
         raise _unavailable(state.last_error or error) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import redis.asyncio
 from nats.aio.client import Client
@@ -12,8 +12,10 @@ from nats.aio.client import Client
 from bot.settings import Settings
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.nats import open_nats
+from bot.stores.nats_access import Callout
 from bot.stores.postgres import Pool, migrate, open_pool
 from bot.stores.redis import open_redis
+from bot.stores.urls import without_login
 
 ALL = frozenset({"postgres", "redis", "nats"})
 
@@ -22,9 +24,24 @@ ALL = frozenset({"postgres", "redis", "nats"})
 class Addresses:
     """Where the stores are. They hold passwords: never log one."""
 
-    postgres: str
-    redis: str
-    nats: str
+    postgres: str = field(repr=False)
+    redis: str = field(repr=False)
+    nats: str = field(repr=False)
+    callout: Callout | None = None
+
+    @property
+    def public(self) -> dict[str, str]:
+        """By store, without the bot's own credentials."""
+        return {store: without_login(getattr(self, store)) for store in sorted(ALL)}
+
+
+@dataclass(frozen=True, slots=True)
+class CalloutClients:
+    """Connected as the two users that answer NATS's auth callout."""
+
+    auth: Client
+    system: Client
+    account_seed: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +50,7 @@ class Stores:
     pool: Pool
     redis: redis.asyncio.Redis
     nats: Client
+    callout: CalloutClients | None
 
 
 @asynccontextmanager
@@ -45,11 +63,12 @@ async def open_addresses(settings: Settings, *, only: frozenset[str] = ALL) -> A
     }
     to_run = settings.embedded_stores & only
     if not to_run:
-        yield Addresses(**configured)
+        yield Addresses(**configured, callout=_callout(settings))
         return
     folder, durable = settings.embedded.folder, settings.embedded.durable
     async with EmbeddedStores(folder, stores=to_run, durable=durable) as embedded:
-        yield Addresses(**configured | {name: embedded.url(name) for name in to_run})
+        callout = embedded.nats_callout if "nats" in to_run else _callout(settings)
+        yield Addresses(**configured | {name: embedded.url(name) for name in to_run}, callout=callout)
 
 
 @asynccontextmanager
@@ -64,4 +83,20 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         stack.push_async_callback(client.aclose)
         nats = await open_nats(addresses.nats)
         stack.push_async_callback(nats.close)
-        yield Stores(addresses, pool, client, nats)
+        callout = await _open_callout(stack, addresses.callout) if addresses.callout else None
+        yield Stores(addresses, pool, client, nats, callout)
+
+
+async def _open_callout(stack: AsyncExitStack, callout: Callout) -> CalloutClients:
+    auth = await open_nats(callout.auth_url, name="sandbox-bot auth", jetstream=False)
+    stack.push_async_callback(auth.close)
+    system = await open_nats(callout.system_url, name="sandbox-bot system", jetstream=False)
+    stack.push_async_callback(system.close)
+    return CalloutClients(auth, system, callout.account_seed)
+
+
+def _callout(settings: Settings) -> Callout | None:
+    """None unless all three secrets are set."""
+    nats = settings.nats
+    values = [secret.get_secret_value() for secret in (nats.auth_url, nats.system_url, nats.account_seed)]
+    return Callout(*values) if all(values) else None

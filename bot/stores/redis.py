@@ -7,12 +7,22 @@ from uuid import UUID
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from bot import names
 from bot.errors import ServiceUnavailable
 
 _BATCH = 1000
+_PROBE = "sandbox-probe"
+
+
+_ALLOWED = """
++@string +@hash +@list +@set +@sortedset +@stream +@bitmap +@hyperloglog +@geo +@transaction
++del +unlink +exists +type +touch +expire +pexpire +expireat +pexpireat +ttl +pttl +persist +rename +renamenx
++publish +subscribe +psubscribe +unsubscribe +punsubscribe +ping +echo -@dangerous -@admin -@scripting
+""".split()
+"""What a sandbox's user may do, on its own keys and channels. A list of what is allowed, for what is forbidden grows
+with every release: SCAN and KEYS would name others' keys, a script could block the server."""
 
 
 class RedisStore:
@@ -24,6 +34,52 @@ class RedisStore:
     async def ping(self) -> None:
         try:
             await self._client.ping()
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def probe(self) -> str | None:
+        """Why a sandbox's user would not be confined here; None if it would be."""
+        try:
+            if "nopass" in str(await self._client.acl_getuser("default")):
+                return "anybody may connect: the user “default” has no password"
+            await self._acl_setuser(_PROBE, "reset", *_ALLOWED)
+            await self._client.acl_deluser(_PROBE)
+        except ResponseError as error:
+            return f"no rights to manage users: {error}"
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+        return None
+
+    async def run_id(self) -> str:
+        """Another one after every start of the server, which forgets its users."""
+        try:
+            return str((await self._client.info("server"))["run_id"])
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def set_user(self, sandbox_id: UUID, token_sha256: str) -> None:
+        """Lets the token in, to the sandbox's keys and channels alone. Live connections go on."""
+        prefix = names.redis_prefix(sandbox_id)
+        rules = ["reset", "on", f"#{token_sha256}", f"~{prefix}*", "resetchannels", f"&{prefix}*", *_ALLOWED]
+        if database := self._client.connection_pool.connection_kwargs.get("db"):
+            rules.append(f"+select|{database}")  # no other one: what lies there would not be found to be deleted
+        try:
+            await self._acl_setuser(names.redis_user(sandbox_id), *rules)
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def list_users(self) -> set[UUID]:
+        """The sandboxes that have a user."""
+        try:
+            users = await self._client.acl_users()
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+        return {sandbox_id for user in users if (sandbox_id := names.sandbox_of_redis_user(_text(user)))}
+
+    async def delete_user(self, sandbox_id: UUID) -> None:
+        """Ends its connections too."""
+        try:
+            await self._client.acl_deluser(names.redis_user(sandbox_id))
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
@@ -49,6 +105,9 @@ class RedisStore:
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
+    async def _acl_setuser(self, user: str, *rules: str) -> None:
+        await self._client.execute_command("ACL", "SETUSER", user, *rules)  # type: ignore[no-untyped-call]
+
 
 async def open_redis(url: str) -> redis.asyncio.Redis:
     """A client that has reached its server, or `ServiceUnavailable` with the reason, never the password."""
@@ -68,6 +127,10 @@ async def open_redis(url: str) -> redis.asyncio.Redis:
         await client.aclose()
         raise
     return client
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _pattern(sandbox_id: UUID) -> str:

@@ -112,11 +112,37 @@ class KeepButton(DynamicItem[Button[View]], _AskerButton, template=_ID + "keep:"
         await interaction.response.edit_message(embed=replies.kept(name), view=None)
 
 
-DYNAMIC_ITEMS = (ExtendButton, DestroyButton, KeepButton)
+class RotateButton(DynamicItem[Button[View]], _AskerButton, template=_ID + "rotate:" + _HEX + r":(?P<asker>\d{17,20})"):
+    """Issues new credentials, which ends the old ones with their connections."""
+
+    def __init__(self, sandbox_id: UUID, asker_id: int) -> None:
+        self.sandbox_id, self.asker_id = sandbox_id, asker_id
+        custom_id = f"{_ID}rotate:{sandbox_id.hex}:{asker_id}"
+        super().__init__(Button(label="New credentials", style=ButtonStyle.danger, custom_id=custom_id))
+
+    @classmethod
+    async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
+        return cls(UUID(match["sandbox"]), int(match["asker"]))
+
+    @reported
+    async def callback(self, interaction: Interaction) -> None:
+        self.require_asker(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        bot = interaction.client
+        details = await bot.manager.issue_credentials(bot.actor(interaction.user), self.sandbox_id)
+        embed, file = replies.connection(details)
+        await interaction.followup.send(embed=embed, file=file, ephemeral=True)
+
+
+DYNAMIC_ITEMS = (ExtendButton, DestroyButton, KeepButton, RotateButton)
 
 
 def extend_view(sandbox_id: UUID, by: timedelta) -> View:
     return View(timeout=None).add_item(ExtendButton(sandbox_id, by))
+
+
+def rotate_view(sandbox_id: UUID, asker_id: int) -> View:
+    return View(timeout=None).add_item(RotateButton(sandbox_id, asker_id))
 
 
 def confirm_view(sandbox_id: UUID, asker_id: int) -> View:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import discord
 from discord.utils import format_dt
 
+from bot.sandboxes.access import Isolation
 from bot.sandboxes.connection import ConnectionDetails
 from bot.sandboxes.health import Health, StoreHealth
 from bot.sandboxes.model import Extension, Sandbox, SandboxStatus
@@ -53,27 +54,35 @@ def listing(sandboxes: Sequence[Sandbox]) -> discord.Embed:
     return embed
 
 
-def status(health: Health) -> discord.Embed:
+def status(health: Health, isolation: Isolation) -> discord.Embed:
     embed = _about(health.sandbox, f"Sandbox “{health.sandbox.name}” is {health.sandbox.status}")
     if health.sandbox.description:
         embed.description = discord.utils.escape_markdown(health.sandbox.description)
-    for name, store in (("PostgreSQL", health.postgres), ("Redis", health.redis), ("NATS", health.nats)):
-        embed.add_field(name=name, value=_store(store), inline=False)
+    for name, store, isolated in (
+        ("PostgreSQL", health.postgres, isolation.postgres),
+        ("Redis", health.redis, isolation.redis),
+        ("NATS", health.nats, isolation.nats),
+    ):
+        embed.add_field(name=name, value=f"{_store(store)}\nisolation {isolated}", inline=False)
     return embed
 
 
 def connection(details: ConnectionDetails) -> tuple[discord.Embed, discord.File]:
-    """The environment as text and as a file."""
-    dotenv = details.as_dotenv()
+    """The environment as text and as a file, which alone has the token in it."""
     sandbox = details.sandbox
     embed = discord.Embed(
         title=f"Connect to “{sandbox.name}”",
-        description=f"```sh\n{dotenv}```",
+        description=f"```sh\n{details.as_dotenv(secret=False)}```",
         colour=discord.Colour.green(),
     )
     embed.add_field(name="Expires", value=_relative(sandbox))
-    embed.set_footer(text="The addresses of PostgreSQL, Redis and NATS come from whoever runs this bot.")
-    return embed, discord.File(io.BytesIO(dotenv.encode()), filename=f"{sandbox.name}.env")
+    if details.has_token:
+        footer = "The file also holds the credentials. They are shown this once; keep the file to yourself."
+    else:
+        footer = "The credentials were shown before and are kept nowhere. New ones end the old ones."
+    embed.set_footer(text=footer)
+    dotenv = io.BytesIO(details.as_dotenv().encode())
+    return embed, discord.File(dotenv, filename=f"{sandbox.name}.env")
 
 
 def extended(extension: Extension) -> discord.Embed:

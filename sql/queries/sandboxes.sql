@@ -7,8 +7,8 @@ INSERT INTO sandbox_owners (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = 
 SELECT count(*) FROM sandboxes WHERE owner_id = $1 AND status <> 'destroyed';
 
 -- schema_name_is_free --
--- $1 sandbox id
-SELECT to_regnamespace(sandbox_schema_name($1)) IS NULL;
+-- Also as a role's, which another database of the server may have. $1 sandbox id
+SELECT to_regnamespace(sandbox_schema_name($1)) IS NULL AND to_regrole(sandbox_schema_name($1)) IS NULL;
 
 -- insert_sandbox --
 -- $1 id, $2 name, $3 owner id, $4 description, $5 time to live

@@ -63,7 +63,12 @@ def settings_of(stores, dsn):
             sandboxes=Sandboxes(**{"sweep_every": TICK, **(sandboxes or {})}),
             postgres=Postgres(dsn=SecretStr(dsn)),
             redis=Redis(url=SecretStr(stores.redis_url)),
-            nats=Nats(url=SecretStr(stores.nats_url)),
+            nats=Nats(
+                url=SecretStr(stores.nats_url),
+                auth_url=SecretStr(stores.nats_callout.auth_url),
+                system_url=SecretStr(stores.nats_callout.system_url),
+                account_seed=SecretStr(stores.nats_callout.account_seed),
+            ),
             routing=Routing(**(routing or {})),
             log=Log(),
         )

@@ -2,13 +2,14 @@ import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.sandboxes.connection import ConnectionDetails, connection_details
+from bot.sandboxes.access import Isolation
+from bot.sandboxes.connection import ConnectionDetails, WorkerAddresses, connection_details
 from tests.unit.test_limits import sandbox
 
 
 def test_the_environment_names_all_that_a_worker_needs():
     owned = replace(sandbox(), guild_ids=(10**17, 10**18))
-    environment = connection_details(owned).environment
+    environment = connection_details(owned, Isolation(), WorkerAddresses()).environment
     assert environment["SANDBOX_ID"] == str(owned.id)
     assert environment["SANDBOX_SCHEMA"] == owned.schema_name
     assert environment["SANDBOX_REDIS_PREFIX"] == f"sandbox:{owned.id}:"

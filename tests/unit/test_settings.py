@@ -36,6 +36,7 @@ def test_the_shipped_config_holds_every_knob_at_its_default():
     assert load_settings(shipped) == Settings()
     written = tomllib.loads(shipped.read_text())
     secret = {("discord", "token"), ("postgres", "dsn"), ("redis", "url"), ("nats", "url")}
+    secret |= {("nats", "auth_url"), ("nats", "system_url"), ("nats", "account_seed")}
     optional = {("discord", "notice_channel")}
     for section, field in Settings.model_fields.items():
         for key in type(field.default).model_fields:

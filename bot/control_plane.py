@@ -1,0 +1,74 @@
+"""The manager with all that it needs, on open stores: for the bot, and for the command line without Discord."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loguru import logger
+
+from bot.sandboxes.access import SandboxAccess
+from bot.sandboxes.connection import WorkerAddresses
+from bot.sandboxes.limits import Limits
+from bot.sandboxes.manager import RoutesChanged, SandboxManager, nobody_listens
+from bot.settings import Settings, SettingsError
+from bot.stores.nats import StreamLimits, StreamStore
+from bot.stores.nats_access import NatsAccess
+from bot.stores.nats_jwt import Issuer
+from bot.stores.opening import Stores
+from bot.stores.redis import RedisStore
+
+_WITHOUT_CALLOUT = "NATS_AUTH_URL, NATS_SYSTEM_URL and NATS_ACCOUNT_SEED are not set"
+
+
+@asynccontextmanager
+async def open_control_plane(
+    settings: Settings, stores: Stores, routes_changed: RoutesChanged = nobody_listens
+) -> AsyncIterator[SandboxManager]:
+    """Probed for isolation; `SettingsError` if it is required and a store does not enforce it."""
+    redis, most = RedisStore(stores.redis), settings.isolation.max_connections
+    access = SandboxAccess(stores.pool, redis, max_connections=most)
+    nats = _nats_access(stores, access, most)
+    if nats is not None:
+        await nats.start()
+    try:
+        await _probe(settings, stores, access, nats)
+        yield _manager(settings, stores, redis, access, routes_changed)
+    finally:
+        if nats is not None:
+            await nats.close()
+
+
+def _nats_access(stores: Stores, access: SandboxAccess, max_connections: int) -> NatsAccess | None:
+    if stores.callout is None:
+        return None
+    clients = stores.callout
+    return NatsAccess(
+        clients.auth, clients.system, Issuer(clients.account_seed), access.look_up, max_connections=max_connections
+    )
+
+
+async def _probe(settings: Settings, stores: Stores, access: SandboxAccess, nats: NatsAccess | None) -> None:
+    isolation = await access.probe(nats, stores.addresses.public["nats"], _WITHOUT_CALLOUT)
+    unenforced = isolation.unenforced()
+    if unenforced and settings.isolation.require:
+        raise SettingsError(f"isolation.require: {'; '.join(unenforced)}.")
+    for line in unenforced:
+        logger.warning("sandboxes are not kept apart by a store", store=line)
+
+
+def _manager(
+    settings: Settings, stores: Stores, redis: RedisStore, access: SandboxAccess, routes_changed: RoutesChanged
+) -> SandboxManager:
+    chosen, nats = settings.sandboxes, settings.nats
+    streams = StreamStore(
+        stores.nats,
+        StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024),
+    )
+    limits = Limits(chosen.max_per_owner, chosen.max_guilds, chosen.default_ttl, chosen.max_ttl)
+    public = stores.addresses.public
+    of_workers = {store: getattr(settings.workers, store) or address for store, address in public.items()}
+    workers = WorkerAddresses(**of_workers, discord=settings.discord.api_base)
+    return SandboxManager(
+        stores.pool, redis, streams, limits, access=access, workers=workers, routes_changed=routes_changed
+    )

@@ -1,0 +1,179 @@
+"""A sandbox's credentials in all three stores: issued, renewed, cut off; and where a store does not confine them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from loguru import logger
+
+from bot.errors import ServiceUnavailable
+from bot.sandboxes.model import Sandbox
+from bot.sandboxes.tokens import Credentials
+from bot.stores.nats_access import Login, NatsAccess
+from bot.stores.postgres import Connection, Pool, load_queries, transaction
+from bot.stores.redis import RedisStore
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """Whether a store keeps sandboxes apart by itself; if not, the reason, and they are apart by convention."""
+
+    reason: str | None = None
+
+    @property
+    def enforced(self) -> bool:
+        return self.reason is None
+
+    def __str__(self) -> str:
+        return "enforced" if self.reason is None else f"by convention: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """How far each store can be relied on."""
+
+    postgres: Enforcement = Enforcement("not probed")
+    redis: Enforcement = Enforcement("not probed")
+    nats: Enforcement = Enforcement("not probed")
+
+    def unenforced(self) -> list[str]:
+        """What an operator would have to mend, a line for each store."""
+        stores = {field.name: getattr(self, field.name) for field in fields(self)}
+        return [f"{name} {state}" for name, state in stores.items() if not state.enforced]
+
+
+class SandboxAccess:
+    """Does nothing in a store that does not enforce it."""
+
+    def __init__(self, pool: Pool, redis: RedisStore, *, max_connections: int = 10) -> None:
+        self._pool, self._redis, self._max_connections = pool, redis, max_connections
+        self._sql = load_queries("access")
+        self._nats: NatsAccess | None = None
+        self._redis_run: str | None = None
+        self._left_over: set[UUID] = set()
+        self.isolation = Isolation()
+
+    async def probe(self, nats: NatsAccess | None, nats_address: str, without_nats: str) -> Isolation:
+        """Find out what each store enforces. `without_nats` is the reason if there is no `nats` to ask."""
+        self._nats = nats
+        refused = await nats.probe(nats_address) if nats else without_nats
+        self.isolation = Isolation(
+            Enforcement(await self._probe_postgres()),
+            Enforcement(await self._redis.probe()),
+            Enforcement(refused),
+        )
+        return self.isolation
+
+    async def look_up(self, sandbox_id: UUID) -> Login | None:
+        async with transaction(self._pool) as connection:
+            row = await connection.fetchrow(self._sql["get_login"], sandbox_id)
+        return Login(row["token_sha256"], row["expires_at"]) if row else None
+
+    async def create_role(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
+        """In the transaction that makes the schema. Safe to repeat."""
+        if self.isolation.postgres.enforced:
+            await connection.execute(self._sql["create_role"], sandbox_id, expires_at, self._max_connections)
+
+    async def save(self, connection: Connection, sandbox: Sandbox, credentials: Credentials) -> None:
+        """In the transaction that issues them; the old ones are worth nothing from its commit on."""
+        verifier, digest = credentials.scram_verifier, credentials.token_sha256
+        await self.create_role(connection, sandbox.id, sandbox.expires_at)  # not there if made before it was enforced
+        await connection.execute(self._sql["save_credentials"], sandbox.id, verifier, digest)
+        await connection.execute(self._sql["set_password"], sandbox.id, verifier)
+
+    async def has_credentials(self, sandbox_id: UUID) -> bool:
+        async with transaction(self._pool) as connection:
+            return bool(await connection.fetchval(self._sql["has_credentials"], sandbox_id))
+
+    async def set_expiry(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
+        """In the transaction that moves it."""
+        await connection.execute(self._sql["set_expiry"], sandbox_id, expires_at)
+
+    async def bar(self, connection: Connection, sandbox_id: UUID) -> None:
+        """In the transaction that ends the sandbox: no new login from its commit on."""
+        await connection.execute(self._sql["cut_role"], sandbox_id)
+        await connection.execute(self._sql["forget_credentials"], sandbox_id)
+
+    async def drop_role(self, connection: Connection, sandbox_id: UUID) -> None:
+        """In the transaction that has dropped the schema."""
+        await connection.execute(self._sql["drop_role"], sandbox_id)
+
+    async def cut(self, sandbox_id: UUID) -> None:
+        """End the live connections in every store, and Redis logins with them.
+
+        If a store is away, `ServiceUnavailable` when the others are done, and `keep` goes on trying.
+        """
+        self._left_over.add(sandbox_id)
+        steps = [self._end_sessions(sandbox_id)]
+        if self.isolation.redis.enforced:
+            steps.append(self._redis.delete_user(sandbox_id))
+        if self._nats is not None:
+            steps.append(self._nats.shut_out(sandbox_id))
+        for outcome in await asyncio.gather(*steps, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self._left_over.discard(sandbox_id)
+
+    async def admit(self, sandbox_id: UUID) -> None:
+        """Let the token in force into Redis. If it is away, `keep` does it when it is back."""
+        login = await self.look_up(sandbox_id)
+        if login is None or not self.isolation.redis.enforced:
+            return
+        try:
+            await self._redis.set_user(sandbox_id, login.token_sha256)
+        except ServiceUnavailable:
+            self._redis_run = None
+            raise
+
+    async def renew(self, sandbox_id: UUID) -> None:
+        """After an extension: Redis lets an expired sandbox in again, NATS connections take up the new expiry."""
+        await self.admit(sandbox_id)
+        if self._nats is not None:
+            await self._nats.kick(sandbox_id)
+
+    async def keep(self, longest_transaction: timedelta) -> None:
+        """Now and then: end overlong transactions and what could not be ended, tell a restarted Redis its users."""
+        async with transaction(self._pool) as connection:
+            ended = await connection.fetchval(self._sql["end_overlong"], longest_transaction)
+        if ended:
+            logger.warning("overlong transactions of sandboxes ended", sessions=ended)
+        for sandbox_id in tuple(self._left_over):
+            await self.cut(sandbox_id)
+            self._redis_run = None
+        if self.isolation.redis.enforced and (run := await self._redis.run_id()) != self._redis_run:
+            await self._assert_users()
+            self._redis_run = run
+
+    async def _end_sessions(self, sandbox_id: UUID) -> None:
+        async with transaction(self._pool) as connection:
+            await connection.execute(self._sql["end_sessions"], sandbox_id)
+
+    async def _assert_users(self) -> None:
+        """Redis has the users of running sandboxes, and none of those that this database knows to be over."""
+        users = await self._redis.list_users()
+        async with transaction(self._pool) as connection:
+            logins = {row["id"]: row["token_sha256"] for row in await connection.fetch(self._sql["list_logins"])}
+            over = [row["id"] for row in await connection.fetch(self._sql["list_over"], list(users - logins.keys()))]
+        for sandbox_id in over:
+            await self._redis.delete_user(sandbox_id)
+        for sandbox_id, token_sha256 in logins.items():
+            await self._redis.set_user(sandbox_id, token_sha256)
+        logger.info("Redis users asserted", users=len(logins))
+
+    async def _probe_postgres(self) -> str | None:
+        async with transaction(self._pool) as connection:
+            found = await connection.fetchrow(self._sql["probe"])
+            assert found is not None
+            may_connect = found["has_group"] and await connection.fetchval(self._sql["group_may_connect"])
+        missing = {
+            "the bot's role may not create roles": found["may_create_roles"],
+            "the role sandbox_worker is missing": found["has_group"],
+            "the bot's role may not grant sandbox_worker": found["may_grant_group"],
+            "sandbox_worker may not connect to the database": may_connect,
+            "everybody may use the schema public": not found["public_is_open"],
+        }
+        reasons = [reason for reason, fine in missing.items() if not fine]
+        return f"{reasons[0]} (see sql/bootstrap.sql)" if reasons else None

@@ -1,0 +1,257 @@
+"""Who may connect to NATS as a sandbox: the answers to the server's auth callout, and the end of live connections."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import nats
+import nats.errors
+import orjson
+from loguru import logger
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from bot import names
+from bot.errors import ServiceUnavailable
+from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
+
+ACCOUNT = "SANDBOX"
+"""The account that all sandboxes live in; the product's own subjects are in another one."""
+
+_REQUESTS = "$SYS.REQ.USER.AUTH"
+_QUEUE = "sandbox-bot"
+_GATHER_S = 0.25
+_ANSWER_WITHIN_S = 1.5
+_PROBE_USER = "probe"
+_PROBE_WITHIN_S = 3
+_MOST_KICKS = 5
+_UNLISTED_S = 1.0
+_MOST_REMEMBERED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Callout:
+    """What it takes to answer: two users that the callout itself does not check, and the issuing account's seed."""
+
+    auth_url: str = field(repr=False)
+    system_url: str = field(repr=False)
+    account_seed: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a running sandbox's token is checked by, and until when it counts."""
+
+    token_sha256: str
+    expires_at: datetime
+
+
+LookUp = Callable[[UUID], Awaitable[Login | None]]
+"""None for a sandbox that does not run or has no token."""
+
+
+class NatsAccess:
+    """Several bot processes answer as one queue group."""
+
+    def __init__(self, auth: Client, system: Client, issuer: Issuer, look_up: LookUp, *, max_connections: int) -> None:
+        self._auth, self._system, self._issuer = auth, system, issuer
+        self._look_up, self._max_connections = look_up, max_connections
+        self._admissions = _Admissions()
+        self._requests: Subscription | None = None
+        self._answers: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        self._requests = await self._auth.subscribe(_REQUESTS, queue=_QUEUE, cb=self._on_request)
+        await self._auth.flush()
+
+    async def close(self) -> None:
+        """Answers what has been asked, and no more: the other processes go on."""
+        if self._requests is not None:
+            with suppress(nats.errors.Error, OSError):
+                await self._requests.drain()  # type: ignore[no-untyped-call]
+        await asyncio.gather(*self._answers)
+
+    async def probe(self, url: str) -> str | None:
+        """Why the server does not ask the bots, this or another process; None if it does. `url` has no credentials."""
+        if await _lets_in(url, user=str(uuid4()), password=str(uuid4())):
+            return "anybody may connect to the server"
+        if await _lets_in(url, user=_PROBE_USER, password=self._issuer.derive(_PROBE_USER)):
+            return None
+        return "the server does not ask the bot (no auth_callout for its account, or another issuer)"
+
+    async def kick(self, sandbox_id: UUID) -> int:
+        """End the sandbox's live connections on every server; how many there were. They may log in anew at once."""
+        kicked = 0
+        try:
+            for server in await self._connections(sandbox_id):
+                for connection in server["data"].get("connections") or ():
+                    subject = f"$SYS.REQ.SERVER.{server['server']['id']}.KICK"
+                    await self._system.request(subject, orjson.dumps({"cid": connection["cid"]}), timeout=2)
+                    kicked += 1
+        except (nats.errors.Error, OSError) as error:
+            raise ServiceUnavailable("NATS", f"cannot end connections: {error!r}") from error
+        return kicked
+
+    async def shut_out(self, sandbox_id: UUID) -> None:
+        """`kick` until none is left: a login may have been under way while its right to it ended."""
+        for _ in range(_MOST_KICKS):
+            if not await self.kick(sandbox_id):
+                return
+
+    async def _connections(self, sandbox_id: UUID) -> list[dict[str, Any]]:
+        """What every server answers; one that is in no cluster is the only one."""
+        inbox = self._system.new_inbox()
+        answers: list[dict[str, Any]] = []
+        subscription = await self._system.subscribe(inbox)
+        try:
+            question = orjson.dumps({"auth": True, "user": str(sandbox_id), "limit": 1024})
+            await self._system.publish("$SYS.REQ.SERVER.PING.CONNZ", question, reply=inbox)
+            async with asyncio.timeout(_GATHER_S):
+                while not answers or "cluster" in answers[-1]["server"]:
+                    answers.append(orjson.loads((await subscription.next_msg(timeout=None)).data))
+        except TimeoutError:
+            if not answers:
+                raise ServiceUnavailable("NATS", "no server tells its connections") from None
+        finally:
+            await subscription.unsubscribe()
+        return answers
+
+    async def _on_request(self, message: Msg) -> None:
+        """One slow look-up holds up no other login."""
+        answer = asyncio.create_task(self._answer(message))
+        self._answers.add(answer)
+        answer.add_done_callback(self._answers.discard)
+
+    async def _answer(self, message: Msg) -> None:
+        try:
+            request = verify(message.data)["nats"]
+            user_nkey, server_id = request["user_nkey"], request["server_id"]["id"]
+            connection = (server_id, request["client_info"]["id"])
+        except (InvalidJwt, KeyError, TypeError):
+            logger.warning("an auth request is not of a NATS server")
+            return
+        answer: dict[str, Any] = {"type": "authorization_response", "version": 2}
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                claims = await self._claims(request.get("connect_opts", {}), connection)
+            answer["jwt"] = self._issuer.sign({"sub": user_nkey, "aud": ACCOUNT, **claims})
+        except _RefusedError as error:
+            answer["error"] = str(error)
+        except Exception as error:  # no answer: the client sees a timeout and tries again
+            logger.warning("an auth request was not answered", error=repr(error))
+            return
+        response = self._issuer.sign({"sub": user_nkey, "aud": server_id, "nats": answer})
+        with suppress(nats.errors.Error, OSError):  # the server is gone, and the client with it
+            await message.respond(response.encode())
+
+    async def _claims(self, options: dict[str, Any], connection: tuple[str, int]) -> dict[str, Any]:
+        """What the user may do, or `_RefusedError`."""
+        user, offered = str(options.get("user", "")), str(options.get("pass", ""))
+        if user == _PROBE_USER and hmac.compare_digest(offered.encode(), self._issuer.derive(_PROBE_USER).encode()):
+            return _user_claims(user, time.time() + _PROBE_WITHIN_S, publish=[], subscribe=[])
+        try:
+            sandbox_id = UUID(user)
+        except ValueError:
+            raise _RefusedError("the user is the sandbox's id") from None
+        await self._check_token(sandbox_id, offered)  # before the count: a stranger takes nobody's place
+        with self._admissions.ask(sandbox_id, connection) as earlier:
+            if len(await self._live(sandbox_id, connection[0]) | earlier) >= self._max_connections:
+                raise _RefusedError(f"the sandbox has {self._max_connections} connections already")
+            return _sandbox_claims(sandbox_id, await self._check_token(sandbox_id, offered))
+
+    async def _check_token(self, sandbox_id: UUID, offered: str) -> datetime:
+        """Until when it counts."""
+        login = await self._look_up(sandbox_id)
+        digest = hashlib.sha256(offered.encode()).hexdigest()
+        if login is None or not hmac.compare_digest(digest, login.token_sha256):
+            raise _RefusedError("wrong token, or the sandbox does not run")
+        return login.expires_at
+
+    async def _live(self, sandbox_id: UUID, server_id: str) -> set[tuple[str, int]]:
+        """The sandbox's connections on the server that asks."""
+        question = orjson.dumps({"auth": True, "user": str(sandbox_id), "limit": self._max_connections})
+        answer = await self._system.request(f"$SYS.REQ.SERVER.{server_id}.CONNZ", question, timeout=1)
+        return {(server_id, found["cid"]) for found in orjson.loads(answer.data)["data"].get("connections") or ()}
+
+
+class _Admissions:
+    """Connections let in so lately that their server may not list them yet."""
+
+    def __init__(self) -> None:
+        self._of: dict[UUID, dict[tuple[str, int], float]] = {}
+
+    @contextmanager
+    def ask(self, sandbox_id: UUID, connection: tuple[str, int]) -> Iterator[set[tuple[str, int]]]:
+        """The ones that asked earlier; this one counts from now on, unless it is refused by an exception."""
+        now = time.monotonic()
+        recent = {known: at for known, at in self._of.get(sandbox_id, {}).items() if at > now - _UNLISTED_S}
+        self._of[sandbox_id] = recent
+        earlier = set(recent)
+        recent[connection] = now
+        try:
+            yield earlier
+        except BaseException:
+            recent.pop(connection, None)
+            raise
+        finally:
+            if len(self._of) > _MOST_REMEMBERED:
+                del self._of[next(iter(self._of))]
+
+
+class _RefusedError(Exception):
+    pass
+
+
+def _sandbox_claims(sandbox_id: UUID, expires_at: datetime) -> dict[str, Any]:
+    """The sandbox's own subjects, and of JetStream no more than pulling from and acknowledging on its consumer."""
+    stream = names.stream_name(sandbox_id)
+    consumer = f"{stream}.{names.WORKER_CONSUMER}"
+    publish = [
+        names.work_subjects(sandbox_id),
+        names.replay_subject(sandbox_id),
+        f"$JS.API.CONSUMER.MSG.NEXT.{consumer}",
+        f"$JS.ACK.{consumer}.>",
+    ]
+    subscribe = [f"{names.nats_prefix(sandbox_id)}>", f"{names.inbox_prefix(sandbox_id)}.>"]
+    return _user_claims(str(sandbox_id), expires_at.timestamp(), publish=publish, subscribe=subscribe)
+
+
+def _user_claims(name: str, expires_at: float, *, publish: list[str], subscribe: list[str]) -> dict[str, Any]:
+    """An empty list allows nothing; to the server it would mean everything."""
+    permissions = {
+        verb: {"allow": subjects} if subjects else {"deny": [">"]}
+        for verb, subjects in (("pub", publish), ("sub", subscribe))
+    }
+    limits = {"subs": -1, "data": -1, "payload": -1}
+    user = {"type": "user", "version": 2, **limits, **permissions}
+    return {"name": name, "exp": int(expires_at), "nats": user}
+
+
+async def _lets_in(url: str, *, user: str, password: str) -> bool:
+    client = Client()
+    with suppress(nats.errors.Error, OSError, TimeoutError):
+        await client.connect(
+            url,
+            user=user,
+            password=password,
+            allow_reconnect=False,
+            connect_timeout=_PROBE_WITHIN_S,
+            error_cb=_ignore,
+        )
+    let_in = client.is_connected
+    await client.close()
+    return let_in
+
+
+async def _ignore(_: Exception) -> None:
+    """The probe may be refused."""

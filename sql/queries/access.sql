@@ -1,0 +1,75 @@
+-- probe --
+-- Whether this role may give every sandbox a login of its own, and what is missing otherwise.
+SELECT me.rolcreaterole OR me.rolsuper AS may_create_roles,
+       EXISTS (SELECT FROM pg_roles WHERE rolname = 'sandbox_worker') AS has_group,
+       me.rolsuper OR EXISTS (
+           SELECT FROM pg_auth_members AS membership JOIN pg_roles AS worker ON worker.oid = membership.roleid
+            WHERE worker.rolname = 'sandbox_worker' AND membership.member = me.oid AND membership.admin_option
+       ) AS may_grant_group,
+       has_schema_privilege('public', 'public', 'USAGE') AS public_is_open
+  FROM pg_roles AS me WHERE me.rolname = current_user;
+
+-- group_may_connect --
+-- Asked only if the group exists.
+SELECT has_database_privilege('sandbox_worker', current_database(), 'CONNECT');
+
+-- create_role --
+-- $1 sandbox id, $2 its expiry, $3 how many connections it may have
+SELECT create_sandbox_role($1, $2, $3);
+
+-- set_password --
+-- $1 sandbox id, $2 SCRAM verifier
+SELECT set_sandbox_role_password($1, $2);
+
+-- set_expiry --
+-- $1 sandbox id, $2 its expiry
+SELECT set_sandbox_role_expiry($1, $2);
+
+-- cut_role --
+-- $1 sandbox id
+SELECT cut_sandbox_role($1);
+
+-- end_sessions --
+-- $1 sandbox id
+SELECT end_sandbox_sessions($1);
+
+-- end_overlong --
+-- $1 the longest that a transaction may take
+SELECT end_overlong_sandbox_transactions($1);
+
+-- drop_role --
+-- $1 sandbox id
+SELECT drop_sandbox_role($1);
+
+-- save_credentials --
+-- $1 sandbox id, $2 SCRAM verifier, $3 SHA-256 of the token
+INSERT INTO sandbox_credentials (sandbox_id, scram_verifier, token_sha256) VALUES ($1, $2, $3)
+ON CONFLICT (sandbox_id) DO UPDATE
+   SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now();
+
+-- forget_credentials --
+-- $1 sandbox id
+DELETE FROM sandbox_credentials WHERE sandbox_id = $1;
+
+-- has_credentials --
+-- $1 sandbox id
+SELECT EXISTS (SELECT FROM sandbox_credentials WHERE sandbox_id = $1);
+
+-- get_login --
+-- What a login is checked by; no row unless the sandbox runs. $1 sandbox id
+SELECT credentials.token_sha256, sandbox.expires_at
+  FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
+ WHERE sandbox.id = $1 AND sandbox.status = 'running' AND sandbox.expires_at > now();
+
+-- list_logins --
+-- Of all running sandboxes.
+SELECT sandbox.id, credentials.token_sha256
+  FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
+ WHERE sandbox.status = 'running' AND sandbox.expires_at > now();
+
+-- list_over --
+-- Those of $1 that are sandboxes of this database, but with no token that counts.
+SELECT sandbox.id FROM sandboxes AS sandbox
+  LEFT JOIN sandbox_credentials AS credentials ON credentials.sandbox_id = sandbox.id
+ WHERE sandbox.id = ANY ($1::uuid[])
+   AND (credentials.sandbox_id IS NULL OR sandbox.status <> 'running' OR sandbox.expires_at <= now());
