@@ -26,6 +26,7 @@ from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.notices import NoticeOutbox, NoticePump
 from bot.sandboxes.reaper import Reaper
+from bot.sandboxes.replay import ReplayService
 from bot.settings import Settings, SettingsError
 from bot.stores.opening import Stores, open_stores
 from bot.stores.postgres import Pool, load_queries
@@ -123,6 +124,9 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         outbox = NoticeOutbox(stores.pool)
         publisher = Publisher(stores.nats, window=settings.routing.window, ack_timeout=settings.routing.ack_timeout)
         await publisher.start()
+        replay = ReplayService(stores.nats, manager.streams)
+        await replay.start()
+        stack.push_async_callback(replay.close)
         stack.push_async_callback(publisher.close)
         router = EventRouter(
             table,

@@ -67,6 +67,9 @@ def work_subjects(sandbox_id: UUID) -> str:
     return f"sandbox.{sandbox_id}.work.>"
 
 
+ANY_REPLAY_SUBJECT = "sandbox.*.replay"
+
+
 def replay_subject(sandbox_id: UUID) -> str:
     """Where a sandbox's workers ask the bot to play its events again."""
     return f"sandbox.{sandbox_id}.replay"

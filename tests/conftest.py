@@ -9,7 +9,9 @@ import nats
 import pytest
 import redis.asyncio
 from hypothesis import settings
+from pydantic import SecretStr
 
+from bot.settings import Nats, Postgres, Redis
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.postgres import migrate, open_pool
 
@@ -62,6 +64,20 @@ async def redis_client(stores):
     yield client
     await client.flushall()
     await client.aclose()
+
+
+def store_settings(stores, dsn):
+    """The sections that point a bot at the session's stores and one database, with NATS's auth callout."""
+    return {
+        "postgres": Postgres(dsn=SecretStr(dsn)),
+        "redis": Redis(url=SecretStr(stores.redis_url)),
+        "nats": Nats(
+            url=SecretStr(stores.nats_url),
+            auth_url=SecretStr(stores.nats_callout.auth_url),
+            system_url=SecretStr(stores.nats_callout.system_url),
+            account_seed=SecretStr(stores.nats_callout.account_seed),
+        ),
+    }
 
 
 def address(stores, database):

@@ -58,7 +58,7 @@ class SandboxManager:
         self._routes_changed = routes_changed
         self._records = SandboxRecords()
         self._outbox = NoticeOutbox(pool)
-        self.schemas = SchemaProvisioner(pool)
+        self.schemas, self.streams = SchemaProvisioner(pool), streams
         self.access = access or SandboxAccess(pool, redis)
         self._workers = workers or WorkerAddresses()
         self._teardown = Teardown(pool, self._records, self.schemas, self.access, redis, streams)

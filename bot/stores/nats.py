@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import nats.errors
 from loguru import logger
 from nats.aio.client import Client
-from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
 from nats.js.errors import APIError, BadRequestError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
 from bot import names
-from bot.errors import ServiceUnavailable
+from bot.errors import InvalidInput, ServiceUnavailable
 
 MARK = "discord-sandboxes"
 """The description that our streams carry: nothing without it is ever changed or deleted."""
 
 _CONNECT_TIMEOUT_S = 6
+_HEARTBEAT_S = 5
+_FORGET_LISTENER_S = 10
+_MOST_CONSUMERS = 20
 _LONGEST_DUPLICATE_WINDOW = timedelta(minutes=10)
 _FAILURES = (nats.errors.Error, JetStreamError, OSError, TimeoutError)
 
@@ -43,6 +55,16 @@ class StreamStats:
     bytes: int
     waiting: int
     workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What to deliver to which subject: from a time (Unix, seconds) or a stream sequence on; neither: what is new."""
+
+    deliver: str
+    since: float | None = None
+    after: int | None = None
+    events: tuple[str, ...] = ()
 
 
 class StreamStore:
@@ -76,6 +98,29 @@ class StreamStore:
         except _FAILURES as error:
             raise _unavailable(error) from error
         return True
+
+    async def replay(self, sandbox_id: UUID, request: Replay) -> None:
+        """Deliver stored events, then the ones that come, until nobody listens any more.
+
+        `InvalidInput` if the sandbox has too many listeners.
+        """
+        stream = names.stream_name(sandbox_id)
+        prefix = names.event_subject_prefix(sandbox_id)
+        config = ConsumerConfig(
+            deliver_subject=request.deliver,
+            ack_policy=AckPolicy.NONE,
+            filter_subjects=[prefix + name for name in request.events] or [prefix + ">"],
+            idle_heartbeat=_HEARTBEAT_S,
+            inactive_threshold=_FORGET_LISTENER_S,
+            mem_storage=True,
+            **_start(request),
+        )
+        try:
+            if (await self._jetstream.stream_info(stream)).state.consumer_count >= _MOST_CONSUMERS:
+                raise InvalidInput(f"The sandbox has {_MOST_CONSUMERS} listeners already. Stop one of them.")
+            await self._jetstream.add_consumer(stream, config)
+        except _FAILURES as error:
+            raise _unavailable(error) from error
 
     async def stats(self, sandbox_id: UUID) -> StreamStats | None:
         """None if there is no stream."""
@@ -175,6 +220,15 @@ def _consumer_config(sandbox_id: UUID) -> ConsumerConfig:
         ack_wait=30,
         max_ack_pending=1000,
     )
+
+
+def _start(request: Replay) -> dict[str, Any]:
+    if request.after is not None:
+        return {"deliver_policy": DeliverPolicy.BY_START_SEQUENCE, "opt_start_seq": request.after + 1}
+    if request.since is not None:
+        moment = datetime.fromtimestamp(request.since, UTC)
+        return {"deliver_policy": DeliverPolicy.BY_START_TIME, "opt_start_time": moment}
+    return {"deliver_policy": DeliverPolicy.NEW}
 
 
 def _unavailable(error: BaseException) -> ServiceUnavailable:

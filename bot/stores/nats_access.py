@@ -19,17 +19,16 @@ import orjson
 from loguru import logger
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from bot import names
 from bot.errors import ServiceUnavailable
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
+from bot.stores.nats_responder import Responder
 
 ACCOUNT = "SANDBOX"
 """The account that all sandboxes live in; the product's own subjects are in another one."""
 
 _REQUESTS = "$SYS.REQ.USER.AUTH"
-_QUEUE = "sandbox-bot"
 _GATHER_S = 0.25
 _ANSWER_WITHIN_S = 1.5
 _PROBE_USER = "probe"
@@ -64,22 +63,16 @@ class NatsAccess:
     """Several bot processes answer as one queue group."""
 
     def __init__(self, auth: Client, system: Client, issuer: Issuer, look_up: LookUp, *, max_connections: int) -> None:
-        self._auth, self._system, self._issuer = auth, system, issuer
+        self._system, self._issuer = system, issuer
         self._look_up, self._max_connections = look_up, max_connections
         self._admissions = _Admissions()
-        self._requests: Subscription | None = None
-        self._answers: set[asyncio.Task[None]] = set()
+        self._responder = Responder(auth, _REQUESTS, self._answer)
 
     async def start(self) -> None:
-        self._requests = await self._auth.subscribe(_REQUESTS, queue=_QUEUE, cb=self._on_request)
-        await self._auth.flush()
+        await self._responder.start()
 
     async def close(self) -> None:
-        """Answers what has been asked, and no more: the other processes go on."""
-        if self._requests is not None:
-            with suppress(nats.errors.Error, OSError):
-                await self._requests.drain()  # type: ignore[no-untyped-call]
-        await asyncio.gather(*self._answers)
+        await self._responder.close()
 
     async def probe(self, url: str) -> str | None:
         """Why the server does not ask the bots, this or another process; None if it does. `url` has no credentials."""
@@ -126,20 +119,14 @@ class NatsAccess:
             await subscription.unsubscribe()
         return answers
 
-    async def _on_request(self, message: Msg) -> None:
-        """One slow look-up holds up no other login."""
-        answer = asyncio.create_task(self._answer(message))
-        self._answers.add(answer)
-        answer.add_done_callback(self._answers.discard)
-
-    async def _answer(self, message: Msg) -> None:
+    async def _answer(self, message: Msg) -> bytes | None:
         try:
             request = verify(message.data)["nats"]
             user_nkey, server_id = request["user_nkey"], request["server_id"]["id"]
             connection = (server_id, request["client_info"]["id"])
         except (InvalidJwt, KeyError, TypeError):
             logger.warning("an auth request is not of a NATS server")
-            return
+            return None
         answer: dict[str, Any] = {"type": "authorization_response", "version": 2}
         try:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
@@ -149,10 +136,8 @@ class NatsAccess:
             answer["error"] = str(error)
         except Exception as error:  # no answer: the client sees a timeout and tries again
             logger.warning("an auth request was not answered", error=repr(error))
-            return
-        response = self._issuer.sign({"sub": user_nkey, "aud": server_id, "nats": answer})
-        with suppress(nats.errors.Error, OSError):  # the server is gone, and the client with it
-            await message.respond(response.encode())
+            return None
+        return self._issuer.sign({"sub": user_nkey, "aud": server_id, "nats": answer}).encode()
 
     async def _claims(self, options: dict[str, Any], connection: tuple[str, int]) -> dict[str, Any]:
         """What the user may do, or `_RefusedError`."""

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from bot.app import App, open_app
 from bot.demo.local_discord import Guild, LocalDiscord, Person
-from bot.settings import Discord, Log, Nats, Postgres, Redis, Routing, Sandboxes, Settings
+from bot.settings import Discord, Log, Routing, Sandboxes, Settings
+from tests.conftest import store_settings
 
 TICK = timedelta(milliseconds=50)
 
@@ -61,14 +62,7 @@ def settings_of(stores, dsn):
         return Settings(
             discord=Discord(token=SecretStr(discord.token), api_base=discord.api_base, **of_discord),
             sandboxes=Sandboxes(**{"sweep_every": TICK, **(sandboxes or {})}),
-            postgres=Postgres(dsn=SecretStr(dsn)),
-            redis=Redis(url=SecretStr(stores.redis_url)),
-            nats=Nats(
-                url=SecretStr(stores.nats_url),
-                auth_url=SecretStr(stores.nats_callout.auth_url),
-                system_url=SecretStr(stores.nats_callout.system_url),
-                account_seed=SecretStr(stores.nats_callout.account_seed),
-            ),
+            **store_settings(stores, dsn),
             routing=Routing(**(routing or {})),
             log=Log(),
         )

@@ -7,13 +7,18 @@ from datetime import timedelta
 
 import pytest
 
+from bot.control_plane import open_control_plane
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
 from bot.sandboxes.notices import NoticeOutbox
 from bot.sandboxes.reaper import Reaper
+from bot.sandboxes.replay import ReplayService
+from bot.settings import Settings
 from bot.stores.nats import StreamLimits, StreamStore
+from bot.stores.opening import open_stores
 from bot.stores.redis import RedisStore
+from tests.conftest import store_settings
 
 STREAM_LIMITS = StreamLimits(timedelta(hours=1), 10_000, 10_000_000)
 ADA = Actor(100_000_000_000_000_001, "ada")
@@ -45,6 +50,17 @@ def make_manager(pool, redis_client, nats_client):
 @pytest.fixture
 def manager(make_manager):
     return make_manager()
+
+
+@pytest.fixture
+async def enforced(stores, dsn, nats_client, redis_client):
+    """A manager whose sandboxes are kept apart by the servers, with the bot's answers to their workers."""
+    settings = Settings(**store_settings(stores, dsn))
+    async with open_stores(settings) as opened, open_control_plane(settings, opened) as manager:
+        replay = ReplayService(opened.nats, manager.streams)
+        await replay.start()
+        yield manager
+        await replay.close()
 
 
 @pytest.fixture

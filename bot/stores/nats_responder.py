@@ -1,0 +1,58 @@
+"""Answers to NATS requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+_QUEUE = "sandbox-bot"
+_MOST_AT_ONCE = 256
+
+Answer = Callable[[Msg], Awaitable[bytes | None]]
+"""What to respond; None to keep silent, so that the asker sees a timeout."""
+
+
+class Responder:
+    """Answers requests on a subject, each in a task of its own: a slow one holds up no other.
+
+    Several bot processes share the requests as one queue group.
+    """
+
+    def __init__(self, client: Client, subject: str, answer: Answer) -> None:
+        self._client, self._subject, self._answer = client, subject, answer
+        self._subscription: Subscription | None = None
+        self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        self._subscription = await self._client.subscribe(self._subject, queue=_QUEUE, cb=self._on_request)
+        await self._client.flush()
+
+    async def close(self) -> None:
+        """Answers what has been asked, and no more: the other processes go on."""
+        if self._subscription is not None:
+            with suppress(nats.errors.Error, OSError):
+                await self._subscription.drain()  # type: ignore[no-untyped-call]
+        await asyncio.gather(*self._tasks)
+
+    async def _on_request(self, message: Msg) -> None:
+        await self._slots.acquire()
+        task = asyncio.create_task(self._respond(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._slots.release()
+
+    async def _respond(self, message: Msg) -> None:
+        response = await self._answer(message)
+        if response is not None:
+            with suppress(nats.errors.Error, OSError):  # the server is gone, and the asker with it
+                await message.respond(response)

@@ -1,0 +1,124 @@
+"""A worker that listens to its sandbox without taking events from the others."""
+
+import json
+import time
+
+import nats
+import pytest
+
+from bot import names
+from tests.service.conftest import ADA, BOB
+
+
+class Listener:
+    """A worker with the sandbox's own credentials."""
+
+    def __init__(self, client, sandbox):
+        self.client, self.sandbox = client, sandbox
+        self.inbox = client.new_inbox()
+
+    async def ask(self, **request):
+        self.events = await self.client.subscribe(self.inbox)
+        body = json.dumps({"deliver": self.inbox, **request}).encode()
+        return json.loads((await self.client.request(names.replay_subject(self.sandbox.id), body, timeout=5)).data)
+
+    async def receive(self, count):
+        """Names and stream sequences of the next events."""
+        found: list[tuple[str, int]] = []
+        while len(found) < count:
+            message = await self.events.next_msg(timeout=10)
+            if message.headers is None or "Status" not in message.headers:
+                found.append((message.subject.rpartition(".")[2], message.metadata.sequence.stream))
+        return found
+
+
+@pytest.fixture
+async def listen(enforced):
+    clients = []
+
+    async def connect(sandbox, as_=None):
+        details = await enforced.issue_credentials(as_ or ADA, sandbox.id)
+        client = await nats.connect(
+            details.environment["SANDBOX_NATS_URL"], inbox_prefix=names.inbox_prefix(sandbox.id).encode()
+        )
+        clients.append(client)
+        return Listener(client, sandbox)
+
+    yield connect
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+def publish(nats_client):
+    async def send(sandbox, *events):
+        for name in events:
+            await nats_client.jetstream().publish(f"sandbox.{sandbox.id}.events.{name}", b"{}")
+
+    return send
+
+
+async def test_stored_events_are_played_from_a_time_on_and_then_the_ones_that_come(enforced, listen, publish):
+    sandbox = await enforced.create(ADA)
+    await publish(sandbox, "OLD")
+    since = time.time()
+    await publish(sandbox, "MESSAGE_CREATE", "TYPING_START")
+    listener = await listen(sandbox)
+    assert await listener.ask(since=since) == {"ok": True}
+    assert await listener.receive(2) == [("MESSAGE_CREATE", 2), ("TYPING_START", 3)]
+    await publish(sandbox, "MESSAGE_DELETE")
+    assert await listener.receive(1) == [("MESSAGE_DELETE", 4)]
+
+
+async def test_a_listener_goes_on_where_it_was_and_hears_what_it_asked_for_only(enforced, listen, publish):
+    sandbox = await enforced.create(ADA)
+    await publish(sandbox, "MESSAGE_CREATE", "MESSAGE_CREATE", "TYPING_START", "MESSAGE_CREATE")
+    listener = await listen(sandbox)
+    assert await listener.ask(after=1, events=["MESSAGE_CREATE"]) == {"ok": True}
+    assert await listener.receive(2) == [("MESSAGE_CREATE", 2), ("MESSAGE_CREATE", 4)]
+
+
+async def test_listening_takes_nothing_from_the_workers(enforced, listen, publish, nats_client):
+    sandbox = await enforced.create(ADA)
+    await publish(sandbox, "MESSAGE_CREATE")
+    listener = await listen(sandbox)
+    await listener.ask(since=0)
+    await listener.receive(1)
+    assert (await nats_client.jetstream().consumer_info(sandbox.stream, "worker")).num_pending == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"events": ["a.b"]},
+        {"since": -1},
+        {"since": 1e300},
+        {"after": 2**70},
+        {"unknown": 1},
+        {"deliver": "sandbox.events"},
+        {"deliver": "_INBOX_00000000000000000000000000000000.x"},
+    ],
+)
+async def test_a_misshapen_request_is_refused_with_a_sentence(enforced, listen, request_):
+    listener = await listen(await enforced.create(ADA))
+    assert "error" in await listener.ask(**request_)
+
+
+async def test_events_are_never_delivered_outside_the_askers_inbox(enforced, listen, publish, nats_client):
+    ada, bob = await enforced.create(ADA), await enforced.create(BOB)
+    await publish(ada, "MESSAGE_CREATE")
+    listener = await listen(ada)
+    for deliver in (names.event_subject_prefix(bob.id) + "X", names.inbox_prefix(bob.id) + ".x", listener.inbox + ".>"):
+        assert "error" in await listener.ask(deliver=deliver, since=0)
+    await listener.client.publish(
+        names.replay_subject(ada.id), b"{}", reply=names.event_subject_prefix(bob.id) + "FORGED"
+    )
+    assert await listener.ask(since=0) == {"ok": True}  # what was asked before has been looked at
+    assert (await nats_client.jetstream().stream_info(bob.stream)).state.messages == 0
+
+
+async def test_one_sandbox_has_no_more_listeners_than_twenty(enforced, listen):
+    listener = await listen(await enforced.create(ADA))
+    answers = [await listener.ask() for _ in range(20)]
+    assert [answer.get("ok") for answer in answers] == [True] * 19 + [None]
+    assert "20 listeners" in answers[-1]["error"]
