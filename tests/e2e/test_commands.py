@@ -1,6 +1,7 @@
 import io
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from dotenv import dotenv_values
 
@@ -70,6 +71,49 @@ async def test_connect_gives_the_environment_as_text_and_as_a_file_and_no_creden
     assert all((line in text(reply)) == ("_URL=" not in line) for line in lines)
     for secret in scene.app.settings.secrets():
         assert secret not in text(reply) + attachment.content.decode()
+
+
+def environment_in(reply):
+    (attachment,) = reply.message.attachments
+    return dotenv_values(stream=io.StringIO(attachment.content.decode()))
+
+
+async def test_credentials_are_shown_once_and_new_ones_end_the_old_ones_after_asking(scene):
+    ada, here = scene.ada, scene.lab.general
+    await ada.command("sandbox create", channel=here, name="blue")
+    first = environment_in(await ada.command("sandbox connect", channel=here, sandbox="blue"))
+    old = await asyncpg.connect(first["SANDBOX_DATABASE_URL"])
+    await old.execute("INSERT INTO communities (guild_id, name) VALUES (1, 'here')")
+
+    again = await ada.command("sandbox connect", channel=here, sandbox="blue")
+    assert not [name for name in environment_in(again) if name.endswith("_URL")]
+    assert await old.fetchval("SELECT count(*) FROM communities") == 1
+
+    pressed = await ada.click(again.message, "New credentials")
+    await pressed.wait_for(lambda reply: reply.message is not None and reply.message.attachments)
+    second = environment_in(pressed)
+    assert second["SANDBOX_DATABASE_URL"] != first["SANDBOX_DATABASE_URL"]
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await old.fetchval("SELECT 1")
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(first["SANDBOX_DATABASE_URL"])
+    new = await asyncpg.connect(second["SANDBOX_DATABASE_URL"])
+    assert await new.fetchval("SELECT name FROM communities") == "here"
+    await new.close()
+
+
+async def test_nobody_else_gets_credentials(scene):
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
+    await scene.ada.command("sandbox connect", channel=scene.lab.general, sandbox="blue")
+    question = (await scene.ada.command("sandbox connect", channel=scene.lab.general, sandbox="blue")).message
+    assert "SANDBOX_009" in text(await scene.bob.command("sandbox connect", channel=scene.lab.general, sandbox="blue"))
+    assert "Only the one who was asked" in text(await scene.bob.click(question, "New credentials", force=True))
+
+
+async def test_status_says_which_store_keeps_sandboxes_apart_by_itself(scene):
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
+    reply = await scene.ada.command("sandbox status", channel=scene.lab.general, sandbox="blue")
+    assert text(reply).count("isolation enforced") == 3
 
 
 async def test_keeping_a_sandbox_leaves_it_as_it_is(scene):
