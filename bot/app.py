@@ -16,7 +16,7 @@ import orjson
 from loguru import logger
 
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
-from bot.control_plane import open_control_plane
+from bot.control_plane import make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
 from bot.routing.gateway import point_at, tap
 from bot.routing.publisher import Publisher
@@ -24,7 +24,7 @@ from bot.routing.router import EventRouter
 from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.notices import NoticeOutbox, NoticePump
+from bot.sandboxes.notices import NoticePump
 from bot.sandboxes.reaper import Reaper
 from bot.sandboxes.replay import ReplayService
 from bot.settings import Settings, SettingsError
@@ -112,16 +112,15 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings) -> AsyncIterator[App]:
-    """Everything reached, migrated and wired, but not started."""
+async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[App]:
+    """Everything reached, migrated and wired, but not started. `share`: as for `open_addresses`."""
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(settings))
+        stores = await stack.enter_async_context(open_stores(settings, share=share))
         table = RouteTable()
         watcher = RouteWatcher(
             stores.pool, stores.addresses.postgres, table, reload_every=settings.routing.reload_every
         )
         manager = await stack.enter_async_context(open_control_plane(settings, stores, watcher.refresh))
-        outbox = NoticeOutbox(stores.pool)
         publisher = Publisher(stores.nats, window=settings.routing.window, ack_timeout=settings.routing.ack_timeout)
         await publisher.start()
         replay = ReplayService(stores.nats, manager.streams)
@@ -150,15 +149,10 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             watcher,
             publisher,
             router,
-            _reaper(settings, manager, outbox),
-            NoticePump(outbox, manager.get_by_id, _messenger(settings, bot).deliver),
+            make_reaper(settings, manager),
+            NoticePump(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,
         )
-
-
-def _reaper(settings: Settings, manager: SandboxManager, outbox: NoticeOutbox) -> Reaper:
-    chosen = settings.sandboxes
-    return Reaper(manager, outbox, warn_before=chosen.warn_before, grace=chosen.grace, stuck_after=chosen.stuck_after)
 
 
 def _messenger(settings: Settings, bot: SandboxBot) -> Messenger:

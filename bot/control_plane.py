@@ -11,6 +11,7 @@ from bot.sandboxes.access import SandboxAccess
 from bot.sandboxes.connection import WorkerAddresses
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import RoutesChanged, SandboxManager, nobody_listens
+from bot.sandboxes.reaper import Reaper
 from bot.settings import Settings, SettingsError
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.nats_access import NatsAccess
@@ -37,6 +38,11 @@ async def open_control_plane(
     finally:
         if nats is not None:
             await nats.close()
+
+
+def make_reaper(settings: Settings, manager: SandboxManager) -> Reaper:
+    chosen = settings.sandboxes
+    return Reaper(manager, warn_before=chosen.warn_before, grace=chosen.grace, stuck_after=chosen.stuck_after)
 
 
 def _nats_access(stores: Stores, access: SandboxAccess, max_connections: int) -> NatsAccess | None:

@@ -36,12 +36,17 @@ class ConnectionDetails:
         """Lines for a `.env` file, quoted so that a shell that sources it runs nothing; with `secret` false, the
         lines that hold the token are left out."""
         heading = f"Sandbox {self.sandbox.name}, expires {self.sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        lines = [
-            f"{name}={shlex.quote(value)}"
-            for name, value in self.environment.items()
-            if secret or not name.endswith("_URL")
-        ]
-        return "\n".join([*(f"# {line}" for line in (heading, *self.remarks)), *lines]) + "\n"
+        remarks = [f"# {' '.join(line.split())}" for line in (heading, *self.remarks)]
+        shown = {name: value for name, value in self.environment.items() if secret or not name.endswith("_URL")}
+        return "".join(f"{line}\n" for line in (*remarks, *_assignments(shown)))
+
+    def as_exports(self) -> str:
+        """The same for a shell's `eval`."""
+        return "".join(f"export {line}\n" for line in _assignments(self.environment))
+
+
+def _assignments(environment: Mapping[str, str]) -> list[str]:
+    return [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
 
 
 def connection_details(

@@ -34,6 +34,7 @@ class Order:
     """What is asked for, checked. Without a name the sandbox gets one."""
 
     actor: Actor
+    owner_id: int
     name: str | None
     ttl: timedelta
     description: str | None
@@ -90,7 +91,7 @@ class Creation:
             raise ProvisioningFailed(sandbox.name, step) from error
 
     async def _reserve(self, connection: Connection, sandbox_id: UUID, order: Order) -> None:
-        owner_id = order.actor.id
+        owner_id = order.owner_id
         await self._records.value(connection, "lock_owner", owner_id)
         if await self._records.count_living(connection, owner_id) >= self._limits.max_per_owner:
             raise QuotaReached(self._limits.max_per_owner)

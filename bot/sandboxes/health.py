@@ -32,8 +32,12 @@ class Health:
     nats: StoreHealth
 
     @property
+    def stores(self) -> dict[str, StoreHealth]:
+        return {"postgres": self.postgres, "redis": self.redis, "nats": self.nats}
+
+    @property
     def ok(self) -> bool:
-        return self.postgres.ok and self.redis.ok and self.nats.ok
+        return all(store.ok for store in self.stores.values())
 
 
 class HealthProbe:

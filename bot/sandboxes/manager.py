@@ -57,7 +57,7 @@ class SandboxManager:
         self._limits = limits or Limits()
         self._routes_changed = routes_changed
         self._records = SandboxRecords()
-        self._outbox = NoticeOutbox(pool)
+        self.outbox = NoticeOutbox(pool)
         self.schemas, self.streams = SchemaProvisioner(pool), streams
         self.access = access or SandboxAccess(pool, redis)
         self._workers = workers or WorkerAddresses()
@@ -69,18 +69,22 @@ class SandboxManager:
         self,
         actor: Actor,
         *,
+        owner_id: int | None = None,
         name: str | None = None,
         ttl: timedelta | None = None,
         description: str | None = None,
         guild_ids: Iterable[int] = (),
     ) -> Sandbox:
-        """Make a running sandbox of the actor's, with the guilds bound to it.
+        """Make a running sandbox of the actor's, or by an admin of somebody else's, with the guilds bound to it.
 
         If a step fails after the row is there, the sandbox is taken down again and `ProvisioningFailed` names
         the step; if the process dies, the reaper does it.
         """
+        if owner_id not in (None, actor.id) and not actor.is_admin:
+            raise NotAllowed("Only an admin creates a sandbox for somebody else.")
         order = Order(
             actor,
+            owner_id if owner_id is not None else actor.id,
             names.check_name(name) if name is not None else None,
             self._limits.check_ttl(ttl),
             self._limits.check_description(description),
@@ -90,7 +94,7 @@ class SandboxManager:
         await self._creation.provision(reserved, actor)
         sandbox = await self.get_by_id(reserved.id)
         await self._announce(sandbox.guild_ids)
-        logger.info("sandbox created", sandbox=str(sandbox.id), name=sandbox.name, owner=actor.id)
+        logger.info("sandbox created", sandbox=str(sandbox.id), name=sandbox.name, owner=sandbox.owner_id)
         return sandbox
 
     async def get_by_id(self, sandbox_id: UUID) -> Sandbox:
@@ -108,13 +112,18 @@ class SandboxManager:
             raise GuildNotBound(guild_id)
         return sandbox
 
-    async def find(self, actor: Actor, wanted: str) -> Sandbox:
-        """The living sandbox that the actor means by its name, its id or the first eight digits of that."""
+    async def find(self, actor: Actor, wanted: str, *, destroyed: bool = False) -> Sandbox:
+        """The living sandbox that the actor means by its name, its id or the first eight digits of that.
+
+        With `destroyed`, an id also means one that is destroyed.
+        """
         wanted = wanted.strip().lower()
         try:
             sandbox = await self.get_by_name(wanted)
         except SandboxNotFound:
             sandbox = await self._find_by_id(wanted)
+            if sandbox.status is SandboxStatus.DESTROYED and not destroyed:
+                raise
         return _require_access(sandbox, actor)
 
     async def list(
@@ -238,7 +247,7 @@ class SandboxManager:
             if sandbox.expires_at > await self._now(connection) or sandbox.status is not SandboxStatus.RUNNING:
                 return False
             await self._records.move(connection, sandbox_id, SandboxStatus.RUNNING, SandboxStatus.EXPIRED)
-            await self._outbox.write(connection, sandbox, NoticeKind.EXPIRED)
+            await self.outbox.write(connection, sandbox, NoticeKind.EXPIRED)
         await self._announce(sandbox.guild_ids)
         await _at_once(self.access.cut(sandbox_id), sandbox_id)
         logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)
@@ -289,12 +298,10 @@ class SandboxManager:
         if len(wanted) == 8:
             return await self._get("get_sandbox_by_schema_name", names.SCHEMA_PREFIX + wanted, wanted)
         try:
-            sandbox = await self.get_by_id(UUID(wanted))
+            sandbox_id = UUID(wanted)
         except ValueError:
             raise SandboxNotFound(wanted) from None
-        if sandbox.status is SandboxStatus.DESTROYED:
-            raise SandboxNotFound(wanted)
-        return sandbox
+        return await self.get_by_id(sandbox_id)
 
     async def _announce(self, guild_ids: Collection[int]) -> None:
         if not guild_ids:

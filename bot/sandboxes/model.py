@@ -54,6 +54,10 @@ class Actor:
     is_admin: bool = False
 
 
+OPERATOR = Actor(0, "operator", is_admin=True)
+"""Who uses the command line: whoever may run it there may do everything, and Discord does not know them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sandbox:
     """One row of `sandboxes`, with the guilds bound to it. Times are timezone-aware."""

@@ -11,7 +11,6 @@ from loguru import logger
 
 from bot.errors import CleanupFailed, SandboxNotFound
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.notices import NoticeOutbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +29,17 @@ class Reaper:
     def __init__(
         self,
         manager: SandboxManager,
-        outbox: NoticeOutbox,
         *,
         warn_before: timedelta,
         grace: timedelta,
         stuck_after: timedelta,
     ) -> None:
-        self._manager, self._outbox = manager, outbox
+        self._manager = manager
         self._warn_before, self._grace, self._stuck_after = warn_before, grace, stuck_after
 
     async def sweep(self) -> Sweep:
         """One pass over everything that is due. What fails is logged and tried again at the next pass."""
-        warned = await self._outbox.write_warnings(self._warn_before)
+        warned = await self._manager.outbox.write_warnings(self._warn_before)
         due = [sandbox.id for sandbox in await self._manager.find_expired()]
         expired = await _each(due, self._manager.mark_expired)
         over = await self._manager.find_reclaimable(self._grace)
@@ -49,6 +47,13 @@ class Reaper:
         stuck = await self._manager.find_stuck(self._stuck_after)
         recovered = await _each(stuck, self._manager.recover)
         return Sweep(warned, expired, destroyed, recovered)
+
+    async def due(self) -> Sweep:
+        """What a sweep would change now; warnings are not counted."""
+        expired = await self._manager.find_expired()
+        over = await self._manager.find_reclaimable(self._grace)
+        stuck = await self._manager.find_stuck(self._stuck_after)
+        return Sweep(0, len(expired), len(over), len(stuck))
 
 
 async def _each(sandbox_ids: Sequence[UUID], change: Callable[[UUID], Awaitable[bool]]) -> int:

@@ -34,7 +34,7 @@ from bot.stores.embedded_servers import (
     server,
     write_private,
 )
-from bot.stores.folder_lock import lock_folder
+from bot.stores.folder_lock import FolderInUse, lock_folder
 from bot.stores.launch import EX_NO_NAMESPACE
 from bot.stores.nats_access import Callout
 from bot.stores.nats_jwt import new_account_seed
@@ -50,11 +50,14 @@ _POLL_S = 0.02
 class EmbeddedStores:
     """`async with` starts the servers; leaving it stops them. `EmbeddedError` says what to do about a failure.
 
-    The addresses hold passwords. They stay the same over restarts, as long as their ports stay free.
+    The addresses hold passwords. They stay the same over restarts, as long as their ports stay free. With `share`,
+    servers that another process keeps in the folder are used and left alone.
     """
 
-    def __init__(self, folder: Path, *, stores: frozenset[str] = NAMES, durable: bool = True) -> None:
-        self._folder, self._stores, self._durable = folder.absolute(), stores, durable
+    def __init__(
+        self, folder: Path, *, stores: frozenset[str] = NAMES, durable: bool = True, share: bool = False
+    ) -> None:
+        self._folder, self._stores, self._durable, self._share = folder.absolute(), stores, durable, share
         self.pids: dict[str, int] = {}
         self._died: dict[str, int] = {}
         self._lock_fd: int | None = None
@@ -64,7 +67,13 @@ class EmbeddedStores:
     async def __aenter__(self) -> Self:
         try:
             self._make_folders()
-            self._lock_fd = await lock_folder(self._folder)
+            try:
+                self._lock_fd = await lock_folder(self._folder)
+            except FolderInUse:
+                if not self._share:
+                    raise
+                self._layout = self._layout_of_other()
+                return self
             self._layout = Layout(self._folder, self._choose_ports(), self._load_passwords(), self._durable)
             if "postgres" in self._stores:
                 await self._init_postgres()
@@ -124,22 +133,32 @@ class EmbeddedStores:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._folder / "log").mkdir(mode=0o700, exist_ok=True)
 
+    def _layout_of_other(self) -> Layout:
+        ports = self._read("ports")
+        if missing := self._stores - ports.keys():
+            named = ", ".join(sorted(missing))
+            raise EmbeddedError(f"The bot that uses {self._folder} keeps no {named} there. Try again in a moment.")
+        return Layout(self._folder, ports, self._read("secrets"), self._durable)
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self._folder / f"{name}.json"
+        content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        return content
+
     def _load_passwords(self) -> dict[str, str]:
-        path = self._folder / "secrets.json"
-        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        known = self._read("secrets")
         wanted = (SUPERUSER, CONTROL_ROLE, "redis", "nats", "nats-auth", "nats-system")
         passwords = {name: known.get(name) or secrets.token_urlsafe(24) for name in wanted}
         passwords["nats-seed"] = known.get("nats-seed") or new_account_seed()
         if passwords != known:
-            write_private(path, json.dumps(passwords))
+            write_private(self._folder / "secrets.json", json.dumps(passwords))
         return passwords
 
     def _choose_ports(self) -> dict[str, int]:
-        path = self._folder / "ports.json"
-        known: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+        known = self._read("ports")
         ports = {name: _free_port(known.get(name, 0)) for name in sorted(self._stores)}
         if known != known | ports:
-            write_private(path, json.dumps(known | ports))
+            write_private(self._folder / "ports.json", json.dumps(known | ports))
         return ports
 
     async def _init_postgres(self) -> None:

@@ -13,6 +13,10 @@ _LOCK_WITHIN_S = 10.0
 _POLL_S = 0.02
 
 
+class FolderInUse(EmbeddedError):
+    """A bot that lives has it."""
+
+
 async def lock_folder(folder: Path) -> int:
     """Held until the last server is gone, for they inherit it. Waits for the servers of a bot that is no more."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -25,7 +29,7 @@ async def lock_folder(folder: Path) -> int:
             process = holder.partition(" ")[0] or "unknown"
             if _lives(holder) or asyncio.get_running_loop().time() > deadline:
                 os.close(descriptor)
-                raise EmbeddedError(
+                raise FolderInUse(
                     f"Another bot uses the data folder {folder} (process {process}). "
                     "Stop it, or set another folder in [embedded]."
                 ) from None

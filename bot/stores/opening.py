@@ -54,8 +54,13 @@ class Stores:
 
 
 @asynccontextmanager
-async def open_addresses(settings: Settings, *, only: frozenset[str] = ALL) -> AsyncIterator[Addresses]:
-    """The configured addresses; what is to be embedded (of `only`) runs as long as the context lasts."""
+async def open_addresses(
+    settings: Settings, *, only: frozenset[str] = ALL, share: bool = False
+) -> AsyncIterator[Addresses]:
+    """The configured addresses; what is to be embedded (of `only`) runs as long as the context lasts.
+
+    With `share`, the embedded stores of a bot that runs are used, instead of being refused.
+    """
     configured = {
         "postgres": settings.postgres.dsn.get_secret_value(),
         "redis": settings.redis.url.get_secret_value(),
@@ -66,16 +71,16 @@ async def open_addresses(settings: Settings, *, only: frozenset[str] = ALL) -> A
         yield Addresses(**configured, callout=_callout(settings))
         return
     folder, durable = settings.embedded.folder, settings.embedded.durable
-    async with EmbeddedStores(folder, stores=to_run, durable=durable) as embedded:
+    async with EmbeddedStores(folder, stores=to_run, durable=durable, share=share) as embedded:
         callout = embedded.nats_callout if "nats" in to_run else _callout(settings)
         yield Addresses(**configured | {name: embedded.url(name) for name in to_run}, callout=callout)
 
 
 @asynccontextmanager
-async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
+async def open_stores(settings: Settings, *, share: bool = False) -> AsyncIterator[Stores]:
     """All three, reached and migrated. `ServiceUnavailable` or `EmbeddedError` says which one is not."""
     async with AsyncExitStack() as stack:
-        addresses = await stack.enter_async_context(open_addresses(settings))
+        addresses = await stack.enter_async_context(open_addresses(settings, share=share))
         pool = await open_pool(addresses.postgres, max_size=settings.postgres.pool_size)
         stack.push_async_callback(pool.close)
         await migrate(pool)

@@ -69,9 +69,9 @@ def outbox(pool):
 
 
 @pytest.fixture
-def make_reaper(manager, outbox):
+def make_reaper(manager):
     def make(*, warn_before=timedelta(hours=1), grace=timedelta(hours=1), stuck_after=timedelta(minutes=2)):
-        return Reaper(manager, outbox, warn_before=warn_before, grace=grace, stuck_after=stuck_after)
+        return Reaper(manager, warn_before=warn_before, grace=grace, stuck_after=stuck_after)
 
     return make
 

@@ -1,0 +1,35 @@
+"""Commands that need the manager and no Discord."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from bot.cli.invocation import complete, read_settings
+from bot.cli.views import progress
+from bot.control_plane import open_control_plane
+from bot.sandboxes.manager import SandboxManager
+from bot.settings import Settings
+from bot.stores.opening import open_stores
+
+
+def managed[ResultT](
+    work: Callable[[SandboxManager], Awaitable[ResultT]],
+    config: Path | None,
+    doing: str | None = None,
+    *,
+    as_json: bool,
+) -> ResultT:
+    """The result of the work; `doing` is shown on a terminal meanwhile."""
+    return complete_managed(read_settings(config, quiet=True, as_json=as_json), work, doing, as_json=as_json)
+
+
+def complete_managed[ResultT](
+    settings: Settings, work: Callable[[SandboxManager], Awaitable[ResultT]], doing: str | None, *, as_json: bool
+) -> ResultT:
+    async def run() -> ResultT:
+        async with open_stores(settings, share=True) as stores, open_control_plane(settings, stores) as manager:
+            return await work(manager)
+
+    with progress(doing, quiet=as_json):
+        return complete(run(), as_json=as_json)

@@ -1,0 +1,151 @@
+"""What the commands print: JSON for scripts, tables for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bot.durations import format_duration
+from bot.sandboxes.access import Isolation
+from bot.sandboxes.health import Health
+from bot.sandboxes.model import AuditEntry, Sandbox
+
+
+def show_json(data: object) -> None:
+    typer.echo(json.dumps(data, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False, default=str))
+
+
+@contextmanager
+def progress(doing: str | None, *, quiet: bool) -> Iterator[None]:
+    """A spinner on a terminal's standard error, gone when it is done."""
+    if doing is None or quiet or not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status(f"{doing} …"):
+        yield
+
+
+def sandbox_data(sandbox: Sandbox) -> dict[str, Any]:
+    """Discord's ids are strings: not every reader of JSON keeps 64 bits."""
+    return {
+        "id": str(sandbox.id),
+        "short_id": sandbox.short_id,
+        "name": sandbox.name,
+        "owner_id": str(sandbox.owner_id),
+        "description": sandbox.description,
+        "status": str(sandbox.status),
+        "guild_ids": [str(guild_id) for guild_id in sandbox.guild_ids],
+        "schema": sandbox.schema_name,
+        "redis_prefix": sandbox.redis_prefix,
+        "nats_prefix": sandbox.nats_prefix,
+        "nats_stream": sandbox.stream,
+        "created_at": sandbox.created_at.isoformat(),
+        "expires_at": sandbox.expires_at.isoformat(),
+        "last_activity_at": sandbox.last_activity_at.isoformat() if sandbox.last_activity_at else None,
+    }
+
+
+def health_data(health: Health, isolation: Isolation) -> dict[str, Any]:
+    stores = {
+        name: {"ok": store.ok, "summary": store.summary, **store.figures, "isolation": str(getattr(isolation, name))}
+        for name, store in health.stores.items()
+    }
+    return {**sandbox_data(health.sandbox), "ok": health.ok, "stores": stores}
+
+
+def audit_data(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "sandbox_id": str(entry.sandbox_id),
+        "event": entry.event_type,
+        "actor_id": str(entry.actor_id) if entry.actor_id is not None else None,
+        "details": entry.details,
+        "created_at": entry.created_at.isoformat(),
+    }
+
+
+def show_sandboxes(sandboxes: Sequence[Sandbox]) -> None:
+    if not sandboxes:
+        typer.echo("There is no such sandbox.")
+        return
+    rows = [
+        (item.name, item.short_id, item.status, str(item.owner_id), str(len(item.guild_ids)), _until(item.expires_at))
+        for item in sandboxes
+    ]
+    _table(("name", "id", "status", "owner", "servers", "expires"), rows)
+
+
+def show_sandbox(sandbox: Sandbox) -> None:
+    _pairs(
+        ("name", sandbox.name),
+        ("id", str(sandbox.id)),
+        ("owner", str(sandbox.owner_id)),
+        ("description", sandbox.description or ""),
+        ("status", str(sandbox.status)),
+        ("expires", f"{sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC, {_until(sandbox.expires_at)}"),
+        ("servers", ", ".join(map(str, sandbox.guild_ids)) or "none"),
+        ("schema", sandbox.schema_name),
+        ("stream", sandbox.stream),
+    )
+
+
+def show_health(health: Health, isolation: Isolation) -> None:
+    show_sandbox(health.sandbox)
+    stores = [
+        (name, ("ok: " if store.ok else "NOT OK: ") + store.summary + f"; isolation {getattr(isolation, name)}")
+        for name, store in health.stores.items()
+    ]
+    _pairs(*stores)
+
+
+def show_audit(entries: Sequence[AuditEntry]) -> None:
+    rows = [
+        (
+            f"{entry.created_at:%Y-%m-%d %H:%M:%S}",
+            entry.event_type,
+            str(entry.actor_id) if entry.actor_id is not None else "the bot",
+            json.dumps(entry.details),
+        )
+        for entry in entries
+    ]
+    _table(("when (UTC)", "event", "who", "details"), rows)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    _console().print(table, markup=False)
+
+
+def _pairs(*pairs: tuple[str, str]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        table.add_row(name, _plain(value))
+    _console().print(table)
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
+
+
+def _plain(text: str) -> str:
+    """Without what would steer a terminal."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def _until(moment: datetime) -> str:
+    left = moment - datetime.now(UTC)
+    return f"in {format_duration(left)}" if left.total_seconds() >= 1 else f"{format_duration(-left)} ago"

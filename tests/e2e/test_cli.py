@@ -1,0 +1,183 @@
+"""`sandbox-bot sandbox …` as a script calls it: a process, its output and its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.e2e.test_process import BOT, base_environment
+
+ADA = "100000000000000001"
+GUILD = "200000000000000001"
+
+
+@pytest.fixture
+def environment(stores, dsn, nats_client, redis_client):
+    callout = stores.nats_callout
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "DATABASE_URL": dsn,
+        "REDIS_URL": stores.redis_url,
+        "NATS_URL": stores.nats_url,
+        "NATS_AUTH_URL": callout.auth_url,
+        "NATS_SYSTEM_URL": callout.system_url,
+        "NATS_ACCOUNT_SEED": callout.account_seed,
+    }
+
+
+@pytest.fixture
+def cli(environment, tmp_path):
+    async def run(*arguments, **changes):
+        return await asyncio.to_thread(
+            subprocess.run,
+            [*BOT, "sandbox", *arguments],
+            cwd=tmp_path,
+            env=environment | changes,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+@pytest.fixture
+def data(cli):
+    """What a command prints as JSON, alone on standard output."""
+
+    async def run(*arguments):
+        ended = await cli(*arguments, "--json")
+        assert (ended.returncode, ended.stderr) == (0, "")
+        return json.loads(ended.stdout)
+
+    return run
+
+
+async def test_a_sandbox_is_created_found_changed_and_destroyed(data, cli):
+    made = await data("create", "blue", "--owner", ADA, "--ttl", "2h", "--guild", GUILD)
+    assert (made["name"], made["owner_id"], made["status"], made["guild_ids"]) == ("blue", ADA, "running", [GUILD])
+    listed, by_name, by_id = await asyncio.gather(
+        data("list", "--owner", ADA), data("status", "blue"), data("status", made["id"])
+    )
+    assert [item["id"] for item in listed] == [made["id"]]
+    assert by_name["ok"]
+    assert {store["isolation"] for store in by_id["stores"].values()} == {"enforced"}
+
+    extended = await data("extend", made["short_id"], "3h")
+    assert extended["expires_at"] > made["expires_at"]
+    assert (await data("unbind-guild", GUILD))["guild_ids"] == []
+    assert (await data("bind-guild", "blue", GUILD))["guild_ids"] == [GUILD]
+
+    planned = await data("destroy", "blue", "--dry-run")
+    assert (planned[0]["name"], planned[0]["status"]) == ("blue", "running")
+    asked = await cli("destroy", "blue")
+    assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
+    (destroyed,) = await data("destroy", "blue", "--yes")
+    assert destroyed["status"] == "destroyed"
+    assert await data("list") == []
+    everything, audited = await asyncio.gather(data("list", "--all"), data("audit", made["id"]))
+    assert [item["status"] for item in everything] == ["destroyed"]
+    assert audited[0]["event"] == "sandbox_destroyed"
+    assert {entry["actor_id"] for entry in audited if entry["event"] == "ttl_extended"} == {"0"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "code"),
+    [
+        (["status", "nobody"], 1, "SANDBOX_004"),
+        (["create", "b", "--owner", ADA], 1, "SANDBOX_008"),
+        (["create", "blue", "--owner", "ada"], 1, "SANDBOX_008"),
+        (["create", "blue", "--owner", ADA, "--ttl", "-5h"], 1, "SANDBOX_008"),
+        (["destroy", "--yes"], 2, "USAGE"),
+    ],
+)
+async def test_what_is_refused_is_one_json_object_on_standard_error(cli, arguments, exit_code, code):
+    ended = await cli(*arguments, "--json")
+    assert (ended.returncode, ended.stdout) == (exit_code, "")
+    error = json.loads(ended.stderr)["error"]
+    assert error["code"] == code
+    assert error["message"].strip()
+
+
+async def test_without_json_an_error_is_one_line(cli):
+    ended = await cli("status", "nobody")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.count("\n") == 1
+    assert "SANDBOX_004" in ended.stderr
+    away = await cli("list", "--json", REDIS_URL="redis://127.0.0.1:9")
+    assert (away.returncode, json.loads(away.stderr)["error"]["code"]) == (69, "SANDBOX_010")
+    wrong = await cli("list", "--json", BOT_LOG__LEVEL="loud")
+    assert (wrong.returncode, json.loads(wrong.stderr)["error"]["code"]) == (78, "CONFIGURATION")
+
+
+async def test_all_sandboxes_of_an_owner_are_destroyed_at_once(data):
+    await asyncio.gather(*(data("create", f"blue-{number}", "--owner", ADA) for number in range(2)))
+    await data("create", "red", "--owner", "100000000000000002")
+    destroyed = await data("destroy", "--all", "--owner", ADA, "--yes")
+    assert {item["name"] for item in destroyed} == {"blue-0", "blue-1"}
+    assert [item["name"] for item in await data("list")] == ["red"]
+
+
+async def test_the_environment_logs_in_and_executes_nothing_in_a_shell(cli, data, environment, tmp_path):
+    hostile = "x'; touch PWNED; '$(touch PWNED)`touch PWNED`\n touch PWNED"
+    await data("create", "blue", "--owner", ADA, "--description", hostile, "--guild", GUILD)
+    script = (
+        f'eval "$({" ".join(BOT)} sandbox env blue)" && printf "%s\\n" "$SANDBOX_DATABASE_URL" "$SANDBOX_GUILD_IDS"'
+    )
+    shell = await asyncio.to_thread(
+        subprocess.run, ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    url, guilds = shell.stdout.splitlines()
+    assert guilds == GUILD
+    assert not (tmp_path / "PWNED").exists()
+    worker = await asyncpg.connect(url)
+    assert await worker.fetchval("SELECT count(*) FROM communities") == 0
+    await worker.close()
+
+
+async def test_credentials_are_printed_once_and_rotated_only_when_told(cli, data):
+    await data("create", "blue", "--owner", ADA)
+    first = json.loads((await cli("env", "blue", "--format", "json")).stdout)
+    again = await cli("env", "blue", "--format", "dotenv")
+    assert "--rotate" in again.stderr
+    assert "SANDBOX_DATABASE_URL" not in again.stdout
+    assert (await cli("env", "blue", "--rotate")).returncode == 2
+    rotated = await cli("env", "blue", "--rotate", "--yes")
+    assert "export SANDBOX_DATABASE_URL=" in rotated.stdout
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(first["SANDBOX_DATABASE_URL"])
+
+
+async def test_a_sweep_does_what_is_due_and_says_so_before(data, pool):
+    made = await data("create", "blue", "--owner", ADA)
+    await pool.execute("UPDATE sandboxes SET created_at = now() - interval '2h', expires_at = now() - interval '1m'")
+    assert await data("sweep", "--dry-run") == {"warned": 0, "expired": 1, "destroyed": 0, "recovered": 0}
+    assert (await data("sweep"))["expired"] == 1
+    assert (await data("status", made["id"]))["status"] == "expired"
+
+
+async def test_it_works_beside_a_running_bot_on_its_embedded_stores(discord, tmp_path):
+    environment = base_environment(discord)
+    bot = await asyncio.create_subprocess_exec(
+        *BOT, "run", cwd=tmp_path, env=environment, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        await discord.wait_ready(30)
+        arguments = [*BOT, "sandbox", "create", "blue", "--owner", ADA, "--json"]
+        made = await asyncio.to_thread(
+            subprocess.run, arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (made.returncode, made.stderr) == (0, "")
+        assert json.loads(made.stdout)["status"] == "running"
+        assert bot.returncode is None
+    finally:
+        bot.terminate()
+        await bot.wait()
