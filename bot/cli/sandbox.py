@@ -168,10 +168,7 @@ def env(
 
     async def work(manager: SandboxManager) -> ConnectionDetails:
         found = await manager.find(OPERATOR, sandbox)
-        details = await manager.get_connection_details(OPERATOR, found.id)
-        if rotate or not details.issued_before:
-            return await manager.issue_credentials(OPERATOR, found.id)
-        return details
+        return await manager.issue_credentials(OPERATOR, found.id, rotate=rotate)
 
     details = managed(work, config, "issuing", as_json=as_json)
     if not details.has_token:

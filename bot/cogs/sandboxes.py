@@ -62,15 +62,13 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
     async def connect(self, interaction: Interaction, sandbox: SandboxOption) -> None:
         """Get the environment of a sandbox's workers, with its credentials the first time."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        actor = self.bot.actor(interaction.user)
-        details = await self.bot.manager.get_connection_details(actor, sandbox.id)
-        if details.issued_before:
-            embed, file = replies.connection(details)
+        details = await self.bot.manager.issue_credentials(self.bot.actor(interaction.user), sandbox.id)
+        embed, file = replies.connection(details)
+        if details.has_token:
+            await interaction.followup.send(embed=embed, file=file, ephemeral=True)
+        else:
             view = rotate_view(sandbox.id, interaction.user.id)
             await interaction.followup.send(embed=embed, file=file, view=view, ephemeral=True)
-            return
-        embed, file = replies.connection(await self.bot.manager.issue_credentials(actor, sandbox.id))
-        await interaction.followup.send(embed=embed, file=file, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox", by="How much longer it lives, like 8h or 3d")

@@ -84,9 +84,8 @@ class SandboxAccess:
         await connection.execute(self._sql["save_credentials"], sandbox.id, verifier, digest)
         await connection.execute(self._sql["set_password"], sandbox.id, verifier)
 
-    async def has_credentials(self, sandbox_id: UUID) -> bool:
-        async with transaction(self._pool) as connection:
-            return bool(await connection.fetchval(self._sql["has_credentials"], sandbox_id))
+    async def has_credentials(self, connection: Connection, sandbox_id: UUID) -> bool:
+        return bool(await connection.fetchval(self._sql["has_credentials"], sandbox_id))
 
     async def set_expiry(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
         """In the transaction that moves it."""

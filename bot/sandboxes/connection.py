@@ -30,7 +30,6 @@ class ConnectionDetails:
     environment: Mapping[str, str] = field(repr=False)
     remarks: tuple[str, ...] = ()
     has_token: bool = False
-    issued_before: bool = False
 
     def as_dotenv(self, *, secret: bool = True) -> str:
         """Lines for a `.env` file, quoted so that a shell that sources it runs nothing; with `secret` false, the
@@ -55,7 +54,6 @@ def connection_details(
     addresses: WorkerAddresses,
     *,
     token: str | None = None,
-    issued: bool = False,
 ) -> ConnectionDetails:
     """With a token, the addresses of the stores that check it; the others' are the team's own business."""
     environment = {
@@ -71,7 +69,7 @@ def connection_details(
     if token is not None:
         environment |= _urls(sandbox, isolation, addresses, token)
     remarks = tuple(f"{line}; use your team's own address" for line in isolation.unenforced())
-    return ConnectionDetails(sandbox, environment, remarks, has_token=token is not None, issued_before=issued)
+    return ConnectionDetails(sandbox, environment, remarks, has_token=token is not None)
 
 
 def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, token: str) -> dict[str, str]:

@@ -214,15 +214,19 @@ class SandboxManager:
         """What the sandbox's workers need, without credentials. Only of a running one, for its owner or an admin."""
         sandbox = _require_access(await self.get_by_id(sandbox_id), actor)
         _require_running(sandbox, "connected to")
-        issued = await self.access.has_credentials(sandbox_id)
-        return connection_details(sandbox, self.access.isolation, self._workers, issued=issued)
+        return connection_details(sandbox, self.access.isolation, self._workers)
 
-    async def issue_credentials(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:
-        """The same with a fresh token, which is kept nowhere. Older ones end here, with their live connections."""
+    async def issue_credentials(self, actor: Actor, sandbox_id: UUID, *, rotate: bool = False) -> ConnectionDetails:
+        """The same with a fresh token, which is kept nowhere; without one if it was issued before.
+
+        With `rotate` there is always a fresh one, and older ones end here, with their live connections.
+        """
         credentials = new_credentials()
         async with transaction(self._pool) as connection:
             sandbox = _require_access(await self._records.lock(connection, sandbox_id), actor)
             _require_running(sandbox, "connected to")
+            if not rotate and await self.access.has_credentials(connection, sandbox_id):
+                return connection_details(sandbox, self.access.isolation, self._workers)
             await self.access.save(connection, sandbox, credentials)
             await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
         await _at_once(self.access.cut(sandbox_id), sandbox_id)

@@ -129,7 +129,7 @@ class RotateButton(DynamicItem[Button[View]], _AskerButton, template=_ID + "rota
         self.require_asker(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         bot = interaction.client
-        details = await bot.manager.issue_credentials(bot.actor(interaction.user), self.sandbox_id)
+        details = await bot.manager.issue_credentials(bot.actor(interaction.user), self.sandbox_id, rotate=True)
         embed, file = replies.connection(details)
         await interaction.followup.send(embed=embed, file=file, ephemeral=True)
 
