@@ -13,13 +13,13 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -32,16 +32,22 @@ from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     InitSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
-from bot.durations import parse_duration
-from bot.errors import InvalidInput
-from bot.names import check_snowflake
+from bot.setting_types import (
+    EMBEDDED,
+    Duration,
+    Intents,
+    NatsAddress,
+    PostgresAddress,
+    RedisAddress,
+    Snowflakes,
+    Token,
+    is_address,
+)
 
-EMBEDDED = "embedded"
 DISCORD_API = "https://discord.com/api/v10"
 CONFIG_VARIABLE = "BOT_CONFIG"
 
@@ -64,48 +70,22 @@ class SettingsError(Exception):
     """The configuration cannot be used. `str(error)` is one line that names the key and the mend."""
 
 
-def _duration(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("write a duration in quotes, like “90s”, “45m”, “24h” or “7d”")
-    try:
-        return parse_duration(value)
-    except InvalidInput as error:
-        raise ValueError("write a duration like 90s, 45m, 24h or 7d, above zero") from error
-
-
-def _snowflakes(value: object) -> object:
-    parts = re.split(r'[\s,"\[\]]+', value.strip(' ,"[]')) if isinstance(value, str) and value else value
-    if not isinstance(parts, list | tuple | set | frozenset):
-        raise ValueError("write a list of Discord ids")
-    try:
-        return frozenset(check_snowflake(part, "Discord id") for part in parts)
-    except InvalidInput as error:
-        raise ValueError("a Discord id is a number of 17 to 20 digits") from error
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Snowflakes = Annotated[frozenset[int], BeforeValidator(_snowflakes), NoDecode]
-
-
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Discord(Section):
-    token: SecretStr = SecretStr("")
+    token: Token = SecretStr("")
     api_base: str = DISCORD_API
     admins: Snowflakes = frozenset()
-    privileged_intents: tuple[Literal["members", "message_content", "presences"], ...] = ("members", "message_content")
+    privileged_intents: Intents = ("members", "message_content")
     notice_channel: int | None = Field(default=None, ge=10**16, lt=2**64)
     sync_commands: bool = True
 
     @field_validator("api_base")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not is_address(value, ("http", "https")) or not urlsplit(value).hostname:
             raise ValueError("write an address like https://discord.com/api/v10")
         return value.rstrip("/")
 
@@ -128,18 +108,18 @@ class Sandboxes(Section):
 
 
 class Postgres(Section):
-    dsn: SecretStr = SecretStr(EMBEDDED)
+    dsn: PostgresAddress = SecretStr(EMBEDDED)
     pool_size: int = Field(default=10, ge=2, le=200)
 
 
 class Redis(Section):
-    url: SecretStr = SecretStr(EMBEDDED)
+    url: RedisAddress = SecretStr(EMBEDDED)
 
 
 class Nats(Section):
-    url: SecretStr = SecretStr(EMBEDDED)
-    auth_url: SecretStr = SecretStr("")
-    system_url: SecretStr = SecretStr("")
+    url: NatsAddress = SecretStr(EMBEDDED)
+    auth_url: NatsAddress = SecretStr("")
+    system_url: NatsAddress = SecretStr("")
     account_seed: SecretStr = SecretStr("")
     stream_max_age: Duration = timedelta(hours=72)
     stream_max_messages: int = Field(default=100_000, ge=1)
@@ -209,7 +189,7 @@ class _Environment(EnvSettingsSource):
     def __call__(self) -> dict[str, Any]:
         known = {f"bot_{section}" for section in self.settings_cls.model_fields}
         for name in self.env_vars:
-            if name.partition("__")[0] not in known or "__" not in name:
+            if name.partition("__")[0] not in known or name.count("__") != 1:
                 raise SettingsError(f"{name.upper()}: there is no such setting; see config.toml for the keys.")
         return super().__call__()
 
@@ -259,9 +239,9 @@ class Settings(BaseSettings):
         """What must never be read in a log: the token, and the passwords inside the addresses."""
         nats = self.nats
         addresses = (self.postgres.dsn, self.redis.url, nats.url, nats.auth_url, nats.system_url)
-        parts = [urlsplit(address.get_secret_value()) for address in addresses]
+        passwords = [urlsplit(address.get_secret_value()).password or "" for address in addresses]
         keys = (self.discord.token, nats.account_seed)
-        return [*(key.get_secret_value() for key in keys), *(part.password or "" for part in parts)]
+        return [*(key.get_secret_value().strip() for key in keys), *passwords, *map(unquote, passwords)]
 
     def require_token(self) -> str:
         """Discord's token, or `SettingsError` that says where it comes from."""
@@ -280,7 +260,7 @@ def load_settings(config: Path | None = None, dotenv: Path = Path(".env")) -> Se
     """
     path = config or _config_from_environment()
     values = _read_toml(path) if path else {}
-    environment = _Environment(Settings, dotenv_values(dotenv) if dotenv.is_file() else {})
+    environment = _Environment(Settings, _read_dotenv(dotenv) if dotenv.is_file() else {})
     try:
         layers = (environment(), InitSettingsSource(Settings, values)())
         return Settings(**_merged(layers))
@@ -298,11 +278,26 @@ def _config_from_environment() -> Path | None:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}; name a readable file with --config.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}.") from None
+    for section, keys in values.items():
+        if section in Settings.model_fields and not isinstance(keys, dict):
+            raise SettingsError(f"{section}: it is a section; write [{section}], and its keys below.")
+    return values
+
+
+def _read_dotenv(path: Path) -> dict[str, str | None]:
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            broken = [binding.original.line for binding in parse_stream(lines) if binding.error]
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{path}: not readable as UTF-8 text; mend it or remove it.") from None
+    if broken:
+        raise SettingsError(f"{path}: line {broken[0]} is not understood; write NAME=value.")
+    return dotenv_values(path, encoding="utf-8-sig")
 
 
 def _merged(layers: tuple[dict[str, Any], ...]) -> dict[str, Any]:

@@ -76,6 +76,9 @@ def test_the_common_names_are_understood(monkeypatch):
         ("[discord]\nadmins = ['me']", "discord.admins.*17 to 20"),
         ("[discord]\napi_base = 'discord.com'", "discord.api_base"),
         ("[routing]\nunbound_subject = 'sandbox.x'", "routing.unbound_subject"),
+        ("[discord]\napi_base = 'http://127.0.0.1:port'", "discord.api_base"),
+        ("[discord]\nprivileged_intents = ['everything']", "discord.privileged_intents"),
+        ("discord = 'x'", r"discord: .*\[discord\]"),
         ("[log\n", "not valid TOML"),
     ],
 )
@@ -85,13 +88,80 @@ def test_a_wrong_setting_is_named_on_one_line(text, named):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["BOT_DISCORD__TOKN", "BOT_FOO__BAR", "BOT_TOKEN", "BOT_DISCORD"])
+@pytest.mark.parametrize(
+    "name", ["BOT_DISCORD__TOKN", "BOT_FOO__BAR", "BOT_TOKEN", "BOT_DISCORD", "BOT_DISCORD__TOKEN__X"]
+)
 def test_an_unknown_variable_is_named(monkeypatch, name):
     monkeypatch.setenv(name, "very-secret")
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert name.rpartition("_")[2].lower() in str(caught.value).lower()
     assert "very-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DISCORD_TOKEN", "hunter22 and more"),
+        ("DISCORD_TOKEN", "hunter22\nX-Header: y"),
+        ("DATABASE_URL", "hunter22"),
+        ("DATABASE_URL", "mysql://u:hunter22@h/d"),
+        ("DATABASE_URL", "postgresql://u:hunter22@h:99999/d"),
+        ("DATABASE_URL", "postgresql://u:hunter22@[::1/d"),
+        ("DATABASE_URL", "postgresql://u:hunter22/x@h:5432/d"),
+        ("REDIS_URL", "redis://:hunter22@[::1"),
+        ("REDIS_URL", "redis://:hunter22@h:port"),
+        ("NATS_URL", "http://u:hunter22@h"),
+        ("NATS_URL", "nats://u:hunter22@h:port"),
+        ("NATS_URL", "nats://u:hunter22@h:4222,nats://u:hunter22@i:4222"),
+    ],
+)
+def test_a_secret_that_cannot_be_one_is_named_and_not_repeated(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name) as caught:
+        load_settings()
+    assert "hunter22" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgres://u:p@h,i:5433/d?target_session_attrs=primary"),
+        ("DATABASE_URL", "postgresql:///d?host=/run/postgresql"),
+        ("REDIS_URL", "unix:///run/redis.sock?db=1"),
+        ("REDIS_URL", "rediss://h"),
+        ("NATS_URL", "tls://u:p%2Fq@[::1]:4222"),
+    ],
+)
+def test_what_a_driver_can_read_is_an_address(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    assert len(load_settings().embedded_stores) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "named"), [(b"BOT_LOG__LEVEL=\xff", "UTF-8"), (b"BOT_LOG__LEVEL=INFO\nhunter22 hunter22\n", "line 2")]
+)
+def test_a_dotenv_that_cannot_be_read_is_named(content, named):
+    Path(".env").write_bytes(content)
+    with pytest.raises(SettingsError, match=rf"\.env: .*{named}") as caught:
+        load_settings()
+    assert "hunter22" not in str(caught.value)
+
+
+def test_files_may_begin_with_a_byte_order_mark():
+    write('\ufeff[log]\nlevel = "DEBUG"\n')
+    Path(".env").write_text("\ufeffBOT_SANDBOXES__GRACE=3h\n")
+    settings = load_settings()
+    assert (settings.log.level, settings.sandboxes.grace) == ("DEBUG", timedelta(hours=3))
+
+
+def test_intents_come_as_a_list_in_the_environment_too(monkeypatch):
+    for text in ("members,presences", '["members", "presences"]'):
+        monkeypatch.setenv("BOT_DISCORD__PRIVILEGED_INTENTS", text)
+        assert load_settings().discord.privileged_intents == ("members", "presences")
+    monkeypatch.setenv("BOT_DISCORD__PRIVILEGED_INTENTS", "")
+    assert load_settings().discord.privileged_intents == ()
 
 
 def test_admins_come_as_a_list_in_the_environment_too(monkeypatch):
@@ -119,3 +189,9 @@ def test_no_secret_shows_in_a_representation(monkeypatch):
     settings = load_settings()
     assert "very-secret" not in repr(settings) + str(settings)
     assert "very-secret" in settings.secrets()
+
+
+def test_secrets_are_known_as_they_are_used(monkeypatch):
+    monkeypatch.setenv("DISCORD_TOKEN", " token\n")
+    monkeypatch.setenv("REDIS_URL", "redis://:p%40ss@h")
+    assert {"token", "p%40ss", "p@ss"} <= set(load_settings().secrets())

@@ -1,0 +1,85 @@
+"""How single settings are written: durations, ids, addresses. No error repeats a value, for it may be a secret."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+from bot.durations import parse_duration
+from bot.errors import InvalidInput
+from bot.names import check_snowflake
+
+EMBEDDED = "embedded"
+"""In place of an address: the bot itself runs the server."""
+
+
+def is_address(text: str, schemes: tuple[str, ...]) -> bool:
+    """Whether a driver could read it. Only PostgreSQL's takes several hosts."""
+    try:
+        parts = urlsplit(text)
+        hosts = parts.netloc.rpartition("@")[2].split(",")
+        ports = [urlsplit(f"//{host}").port for host in hosts]
+    except ValueError:
+        return False
+    return parts.scheme in schemes and (len(ports) == 1 or parts.scheme.startswith("postgres"))
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("write a duration in quotes, like “90s”, “45m”, “24h” or “7d”")
+    try:
+        return parse_duration(value)
+    except InvalidInput as error:
+        raise ValueError("write a duration like 90s, 45m, 24h or 7d, above zero") from error
+
+
+def _words(value: object) -> object:
+    """The environment's way to write a list: with commas, or as JSON."""
+    return re.findall(r'[^\s,"\[\]]+', value) if isinstance(value, str) else value
+
+
+def _snowflakes(value: object) -> object:
+    parts = _words(value)
+    if not isinstance(parts, list | tuple | set | frozenset):
+        raise ValueError("write a list of Discord ids")
+    try:
+        return frozenset(check_snowflake(part, "Discord id") for part in parts)
+    except InvalidInput as error:
+        raise ValueError("a Discord id is a number of 17 to 20 digits") from error
+
+
+def _token(value: SecretStr) -> SecretStr:
+    token = value.get_secret_value().strip()
+    if not token.isascii() or any(not character.isprintable() or character.isspace() for character in token):
+        raise ValueError("a token is one word of ASCII; set DISCORD_TOKEN to the bot's token")
+    return value
+
+
+def _address(variable: str, example: str, *schemes: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text not in {"", EMBEDDED} and not is_address(text, schemes):
+            raise ValueError(f"write {variable} like {example}, special characters of the password as %XX")
+        return value
+
+    return AfterValidator(check)
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Snowflakes = Annotated[frozenset[int], BeforeValidator(_snowflakes), NoDecode]
+Intents = Annotated[tuple[Literal["members", "message_content", "presences"], ...], BeforeValidator(_words), NoDecode]
+Token = Annotated[SecretStr, AfterValidator(_token)]
+PostgresAddress = Annotated[
+    SecretStr, _address("DATABASE_URL", "postgresql://user:password@host:5432/database", "postgresql", "postgres")
+]
+RedisAddress = Annotated[
+    SecretStr, _address("REDIS_URL", "redis://default:password@host:6379/0", "redis", "rediss", "unix")
+]
+NatsAddress = Annotated[SecretStr, _address("NATS_URL", "nats://user:password@host:4222", "nats", "tls", "ws", "wss")]
