@@ -87,7 +87,7 @@ class App:
             await self.bot.login(self.settings.require_token())
         except discord.LoginFailure:
             raise SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.") from None
-        except (aiohttp.ClientError, OSError, discord.DiscordServerError) as error:
+        except (aiohttp.ClientError, OSError, discord.HTTPException) as error:
             raise ServiceUnavailable("Discord", f"{self.settings.discord.api_base}: {error}") from error
 
     async def _serve_discord(self) -> None:

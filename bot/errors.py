@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_LONGEST_DETAIL = 300
+
 
 class SandboxError(Exception):
     """An expected failure. `str(error)` is a sentence that may be shown; `code` is stable for scripts."""
@@ -110,10 +112,10 @@ class NotAllowed(SandboxError):
 
 
 class ServiceUnavailable(SandboxError):
-    """A store cannot be reached. `detail` is for the operator and never holds a secret."""
+    """A service cannot be used. `detail` is one line for the operator and never holds a secret."""
 
     code = "SANDBOX_010"
 
     def __init__(self, service: str, detail: str = "") -> None:
-        self.service, self.detail = service, detail
+        self.service, self.detail = service, " ".join(detail.split())[:_LONGEST_DETAIL]
         super().__init__(f"{service} is not reachable at the moment. Try again in a minute.")

@@ -21,7 +21,7 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import APIError, BadRequestError, NotFoundError
+from nats.js.errors import APIError, BadRequestError, NotFoundError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
 
 from bot import names
@@ -232,7 +232,7 @@ def _start(request: Replay) -> dict[str, Any]:
 
 
 def _unavailable(error: BaseException) -> ServiceUnavailable:
-    if isinstance(error, APIError):
+    if isinstance(error, APIError) and not (isinstance(error, ServiceUnavailableError) and error.err_code is None):
         return ServiceUnavailable("NATS", f"JetStream: {error.description or error}")
     if isinstance(error, JetStreamError):
         return ServiceUnavailable("NATS", "JetStream is not enabled on the server (start it with -js)")

@@ -32,7 +32,6 @@ _UNREACHABLE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )
-_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 
 def sql_folder() -> Path:
@@ -97,14 +96,23 @@ async def migrate(pool: Pool) -> list[str]:
 
     Safe to run twice and from several processes at once: the ledger table's lock lets one through at a time.
     It is a table's lock because, unlike an advisory one, no other role of the database can hold it.
+    `ServiceUnavailable` if the role of the pool may not do it.
     """
-    async with pool.acquire() as connection:
-        await _ensure_ledger(connection)
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
-            rows = await connection.fetch("SELECT name, checksum FROM schema_migrations")
-            applied = {row["name"]: row["checksum"] for row in rows}
-            return [name for name, text in _migrations() if await _apply(connection, name, text, applied.get(name))]
+    try:
+        async with pool.acquire() as connection:
+            await _ensure_ledger(connection)
+            return await _apply_missing(connection)
+    except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
+        detail = f"{error}; the role of DATABASE_URL has to own the database"
+        raise ServiceUnavailable("PostgreSQL", detail) from error
+
+
+async def _apply_missing(connection: Connection) -> list[str]:
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
+        rows = await connection.fetch("SELECT name, checksum FROM schema_migrations")
+        applied = {row["name"]: row["checksum"] for row in rows}
+        return [name for name, text in _migrations() if await _apply(connection, name, text, applied.get(name))]
 
 
 async def _ensure_ledger(connection: Connection) -> None:

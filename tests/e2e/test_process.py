@@ -196,6 +196,23 @@ async def test_a_token_that_discord_refuses_is_a_configuration_error(tmp_path, d
     assert (ended.returncode, "discord.token" in ended.stderr) == (78, True)
 
 
+async def test_an_api_base_without_an_api_is_named(tmp_path, discord, dsn, stores):
+    ended = await asyncio.to_thread(
+        refuse,
+        tmp_path,
+        "check",
+        DISCORD_TOKEN=discord.token,
+        BOT_DISCORD__API_BASE=discord.api_base + "/nothing",
+        DATABASE_URL=dsn,
+        REDIS_URL=stores.redis_url,
+        NATS_URL=stores.nats_url,
+        BOT_LOG__LEVEL="ERROR",
+    )
+    assert ended.returncode == 69
+    assert ended.stderr.startswith(f"sandbox-bot: Discord is not reachable: {discord.api_base}/nothing: 404")
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
 async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):
     environment = {
         "DISCORD_TOKEN": discord.token,

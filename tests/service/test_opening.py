@@ -1,0 +1,58 @@
+"""Servers that answer, but not as the bot needs them to."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from bot.errors import ServiceUnavailable
+from bot.stores.embedded import _free_port
+from bot.stores.embedded_servers import _nats_program
+from bot.stores.nats import open_nats
+from bot.stores.postgres import migrate, open_pool
+from bot.stores.redis import open_redis
+
+
+@pytest.fixture
+async def nats_without_jetstream():
+    """Its address. Started by hand, with nothing but a port."""
+    port = _free_port(0)
+    process = await asyncio.create_subprocess_exec(
+        _nats_program(), "-a", "127.0.0.1", "-p", str(port), stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(10):
+        while b"Server is ready" not in await process.stderr.readline():
+            pass
+    yield f"nats://127.0.0.1:{port}"
+    process.terminate()
+    await process.communicate()
+
+
+async def test_a_nats_without_jetstream_is_told_how_to_have_it(nats_without_jetstream):
+    with pytest.raises(ServiceUnavailable) as caught:
+        await open_nats(nats_without_jetstream)
+    assert caught.value.detail == "JetStream is not enabled on the server (start it with -js)"
+
+
+async def test_another_protocol_is_reported_on_one_line(nats_without_jetstream):
+    with pytest.raises(ServiceUnavailable) as caught:
+        await open_redis(nats_without_jetstream.replace("nats:", "redis:"))
+    assert "\n" not in caught.value.detail
+    assert len(caught.value.detail) <= 300
+
+
+async def test_a_role_that_may_not_set_the_database_up_is_told_what_it_needs(stores, dsn):
+    owner = await asyncpg.connect(stores.superuser_url("postgres"))
+    await owner.execute("CREATE ROLE weak LOGIN PASSWORD 'hunter22'")
+    await owner.execute(f"GRANT CONNECT ON DATABASE {dsn.rpartition('/')[2]} TO weak")
+    host = dsn.rpartition("@")[2]
+    pool = await open_pool(f"postgresql://weak:hunter22@{host}")
+    try:
+        with pytest.raises(ServiceUnavailable) as caught:
+            await migrate(pool)
+    finally:
+        await pool.close()
+        await owner.execute(f"REVOKE CONNECT ON DATABASE {host.rpartition('/')[2]} FROM weak")
+        await owner.execute("DROP ROLE weak")
+        await owner.close()
+    assert caught.value.detail.endswith("the role of DATABASE_URL has to own the database")
