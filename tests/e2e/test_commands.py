@@ -211,6 +211,23 @@ async def test_bad_input_is_answered_with_what_to_do(scene, command, options, sa
     assert "SANDBOX_00" in text(reply)
 
 
+async def test_what_is_taken_or_used_up_is_answered_with_a_sentence_and_no_database_error(open_scene):
+    async with open_scene(sandboxes={"max_per_owner": 1}) as scene:
+        await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
+        scene.lab.add_member(scene.bob, manage_guild=True)
+        for options, said, code in (
+            ({"name": "blue"}, "Choose another name", "SANDBOX_001"),
+            ({"bind_here": True}, "bound to another sandbox", "SANDBOX_003"),
+        ):
+            reply = await scene.bob.command("sandbox create", channel=scene.lab.general, **options)
+            assert said in text(reply)
+            assert code in text(reply)
+            assert "duplicate key" not in text(reply)
+        reply = await scene.ada.command("sandbox create", channel=scene.lab.general, name="red")
+        assert "1 of 1" in text(reply)
+        assert "SANDBOX_002" in text(reply)
+
+
 async def test_a_bug_becomes_a_reference_that_stands_in_the_log(scene, monkeypatch):
     from loguru import logger
 

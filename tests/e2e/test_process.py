@@ -11,7 +11,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from bot.stores.embedded import EmbeddedStores
 from tests.e2e.conftest import title
 
 BOT = [sys.executable, "-m", "bot"]
@@ -85,17 +84,16 @@ def refuse(tmp_path, *arguments, **environment):
     )
 
 
-async def servers_in(folder):
-    """Live processes that work in the folder."""
-    marker = str(folder).encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+def servers_in(folder):
+    """The commands of the live processes that hold a file of the folder: some change their command line."""
+    found = {}
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            if marker in path.read_bytes():
-                found.append(path.parent.name)
+            if str(link.readlink()).startswith(f"{folder}/"):
+                found[link.parts[2]] = Path("/proc", link.parts[2], "comm").read_text().strip()
         except OSError:
             continue
-    return found
+    return sorted(found.values())
 
 
 async def test_a_token_is_all_it_needs_and_sandboxes_survive_a_restart(discord, start, tmp_path):
@@ -104,9 +102,10 @@ async def test_a_token_is_all_it_needs_and_sandboxes_survive_a_restart(discord, 
     bot = await start()
     reply = await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
     assert title(reply.message) == "Sandbox “blue” is running"
+    assert {"postgres", "redis-server", "nats-server"} <= set(servers_in(tmp_path / "data"))
     code, took = await bot.stop()
     assert (code, took < 5) == (0, True)
-    assert await servers_in(tmp_path / "data") == []
+    assert servers_in(tmp_path / "data") == []
 
     bot = await start()
     reply = await ada.command("sandbox status", channel=lab.general, sandbox="blue")
@@ -128,7 +127,7 @@ async def test_nothing_outlives_a_bot_that_is_killed_and_it_starts_again(discord
     bot = await start()
     await bot.stop(signal.SIGKILL)
     async with asyncio.timeout(10):
-        while await servers_in(tmp_path / "data"):
+        while servers_in(tmp_path / "data"):
             await asyncio.sleep(0.02)
     bot = await start()
     assert (await bot.stop())[0] == 0
@@ -241,9 +240,12 @@ async def test_migrate_works_from_two_processes_at_once_and_twice(tmp_path, stor
     assert again.stdout == "nothing to apply\n"
 
 
-async def test_a_second_bot_on_the_same_folder_is_refused_by_name(tmp_path, discord):
-    async with EmbeddedStores(tmp_path / "data", stores=frozenset({"redis"}), durable=False):
-        ended = await asyncio.to_thread(refuse, tmp_path, "run", DISCORD_TOKEN="t", BOT_LOG__LEVEL="ERROR")
+async def test_a_second_bot_on_the_same_folder_is_refused_by_name(tmp_path, discord, start):
+    ada = discord.add_person("ada")
+    bot = await start()
+    ended = await asyncio.to_thread(refuse, tmp_path, "run", DISCORD_TOKEN="t", BOT_LOG__LEVEL="ERROR")
     assert ended.returncode == 69
     assert str(tmp_path / "data") in ended.stderr
-    assert str(os.getpid()) in ended.stderr
+    assert f"process {bot.process.pid}" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "no sandboxes" in str((await ada.command("sandbox list")).message.embeds)  # the first one is unimpressed

@@ -63,6 +63,45 @@ async def test_a_message_in_an_unbound_server_is_in_no_stream(bound):
     assert {subject.rpartition(".")[2] for subject, _, _ in after[1]} == {"TYPING_START"}
 
 
+async def test_a_message_in_an_unbound_server_is_on_no_subject_at_all(bound):
+    seen = []
+
+    async def note(message):
+        seen.append(message.data)
+
+    await bound.app.stores.nats.subscribe(">", cb=note)
+    await bound.app.stores.nats.flush()
+    await bound.ada.send(bound.lobby.general, "to nobody")
+    await bound.bob.send(bound.arcade.general, "to red")
+    await fence(bound)
+    await bound.app.stores.nats.flush()
+    assert any(b"to red" in data for data in seen)
+    assert not any(b"to nobody" in data for data in seen)
+
+
+async def test_a_command_takes_effect_before_it_is_answered_even_if_nobody_is_notified(open_scene):
+    async with open_scene(routing={"reload_every": HOUR}) as scene:
+        for table in ("sandboxes", "sandbox_guild_mapping"):
+            await scene.app.stores.pool.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+
+        def is_routed():
+            return scene.app.table.lookup(scene.lab.id, time.time()) is not None
+
+        async def says(command, **options):
+            return await scene.ada.command(f"sandbox {command}", channel=scene.lab.general, **options)
+
+        await says("create", name="blue", bind_here=True)
+        assert is_routed()
+        await says("unbind-guild")
+        assert not is_routed()
+        await says("bind-guild", sandbox="blue")
+        assert is_routed()
+        question = (await says("destroy", sandbox="blue")).message
+        pressed = await scene.ada.click(question, "Destroy")
+        await pressed.wait_for(lambda _: "is destroyed" in question.embeds[0].get("title", ""), timeout=10)
+        assert not is_routed()
+
+
 async def test_nothing_arrives_after_an_unbind(bound):
     blue = await bound.sandbox("blue")
     await bound.ada.command("sandbox unbind-guild", channel=bound.lab.general)

@@ -3,9 +3,11 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+import redis.asyncio
 
 from bot.errors import CleanupFailed, ProvisioningFailed, ServiceUnavailable
 from bot.sandboxes.model import SandboxStatus
+from bot.sandboxes.reaper import Reaper
 from bot.stores.nats import StreamStore
 from bot.stores.redis import RedisStore
 from tests.service.conftest import ADA, STREAM_LIMITS, new_guild
@@ -96,6 +98,21 @@ async def test_a_create_that_fails_is_taken_down_and_frees_its_name(make_manager
     assert await manager.create(ADA, name="blue")
 
 
+async def test_the_audit_log_keeps_what_became_of_a_failed_create(make_manager, nats_client, pool):
+    guild = new_guild()
+    with pytest.raises(ProvisioningFailed):
+        await make_manager(streams=AwayStreams(nats_client, STREAM_LIMITS)).create(ADA, guild_ids=[guild])
+    rows = await pool.fetch("SELECT event_type FROM sandbox_audit_log ORDER BY id")
+    assert [row["event_type"] for row in rows] == [
+        "sandbox_created",
+        "guild_registered",
+        "status_changed",
+        "guild_unregistered",
+        "sandbox_destroying",
+        "sandbox_destroyed",
+    ]
+
+
 async def test_redis_away_during_a_destroy_is_made_up_for_by_the_reaper(
     make_manager, manager, make_reaper, age, redis_client
 ):
@@ -112,6 +129,34 @@ async def test_redis_away_during_a_destroy_is_made_up_for_by_the_reaper(
     await make_reaper().sweep()
     assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.DESTROYED
     assert await redis_client.keys("*") == []
+
+
+async def test_a_redis_that_does_not_answer_is_named_and_made_up_for(make_manager, manager, make_reaper, age):
+    sandbox = await manager.create(ADA)
+    nobody = redis.asyncio.from_url("redis://127.0.0.1:9")
+    with pytest.raises(CleanupFailed, match="Redis keys"):
+        await make_manager(redis=RedisStore(nobody)).destroy(ADA, sandbox.id)
+    assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.DESTROYING
+    await age(sandbox, timedelta(minutes=3))
+    assert (await make_reaper().sweep()).recovered == 1
+    await nobody.aclose()
+
+
+async def test_one_sandbox_that_cannot_be_taken_down_delays_no_other(make_manager, age, redis_client):
+    class PartlyAwayRedis(RedisStore):
+        async def delete_keys(self, sandbox_id):
+            if sandbox_id == first.id:
+                raise ServiceUnavailable("Redis", "refused")
+            return await super().delete_keys(sandbox_id)
+
+    manager = make_manager(redis=PartlyAwayRedis(redis_client))
+    first, second = [await manager.create(ADA, ttl=HOUR) for _ in range(2)]
+    for sandbox in (first, second):
+        await age(sandbox, 10 * HOUR)
+    reaper = Reaper(manager, warn_before=HOUR, grace=HOUR, stuck_after=HOUR)
+    assert (await reaper.sweep()).destroyed == 1
+    assert (await manager.get_by_id(first.id)).status is SandboxStatus.DESTROYING
+    assert (await manager.get_by_id(second.id)).status is SandboxStatus.DESTROYED
 
 
 async def test_a_worker_that_holds_a_table_delays_the_teardown_only(manager, make_reaper, age, pool):
