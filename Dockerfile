@@ -7,7 +7,7 @@ COPY sql sql
 RUN python -m venv /app && /app/bin/pip install --no-cache-dir -c constraints.txt '.[embedded]'
 
 FROM python:3.12-slim
-RUN useradd --uid 10001 --create-home --home-dir /home/bot bot
+RUN useradd --uid 10001 --create-home --home-dir /home/bot bot && install --directory --owner bot --mode 700 /home/bot/data
 COPY --from=build /app /app
 ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 BOT_EMBEDDED__FOLDER=/home/bot/data
 USER bot
