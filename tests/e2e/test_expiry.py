@@ -30,6 +30,21 @@ async def test_owner_and_admin_hear_once_of_each_and_then_everything_is_gone(ope
         assert not await scene.app.manager.schemas.schema_exists(sandbox.id)
 
 
+async def test_a_restart_between_the_notices_neither_doubles_nor_loses_one(open_scene, settings_of, discord):
+    async with open_scene() as scene:
+        await scene.ada.command("sandbox create", channel=scene.lab.general, name="brief", ttl="4s")
+        for person in (scene.ada, discord.owner):
+            await person.wait_for_dm(lambda message: "about to expire" in title(message), timeout=10)
+    async with open_app(settings_of(discord)) as app, running(app, discord):
+        for person in (scene.ada, discord.owner):
+            await person.wait_for_dm(lambda message: "has expired" in title(message), timeout=10)
+    async with open_app(settings_of(discord)) as app, running(app, discord):
+        for _ in range(2):
+            await app.reaper.sweep()
+            await app.pump.pump(app.bot.admins)
+    assert titles(scene.ada) == titles(discord.owner) == BOTH_ONCE
+
+
 async def test_the_button_of_a_notice_extends_even_after_a_restart_of_the_bot(open_scene, settings_of, discord):
     async with open_scene() as scene:
         await scene.ada.command("sandbox create", channel=scene.lab.general, name="brief", ttl="1s")
