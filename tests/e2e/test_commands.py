@@ -156,6 +156,19 @@ async def test_the_applications_owner_is_an_admin_if_none_is_named(scene):
     assert title(reply.message) == "Sandbox “blue” lives longer"
 
 
+async def test_the_applications_team_are_admins_but_not_who_is_only_invited(open_scene, discord):
+    carol, dave = discord.add_person("carol"), discord.add_person("dave")
+    discord.add_to_team(carol)
+    discord.add_to_team(dave, accepted=False)
+    async with open_scene() as scene:
+        await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
+        reply = await carol.command("sandbox extend", channel=None, sandbox="blue", by="1h")
+        assert title(reply.message) == "Sandbox “blue” lives longer"
+        for person in (dave, discord.owner):
+            reply = await person.command("sandbox extend", channel=None, sandbox="blue", by="1h")
+            assert "SANDBOX_009" in text(reply)
+
+
 async def test_named_admins_replace_the_applications_owner(open_scene, discord):
     async with open_scene(admins=frozenset({10**17})) as scene:
         await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")

@@ -9,6 +9,7 @@ from aiohttp import web
 from bot.demo.local_discord import forms
 from bot.demo.local_discord.errors import invalid_form
 from bot.demo.local_discord.http_api import answer, nothing, number
+from bot.demo.local_discord.wire import Json
 
 if TYPE_CHECKING:
     from bot.demo.local_discord.world import World
@@ -72,6 +73,30 @@ class UserRoutes:
     async def user(self, request: web.Request) -> web.Response:
         return answer(self._world.person(number(request, "user")).payload())
 
+    def _team(self) -> Json | None:
+        """Whoever owns the application if it is not one person alone."""
+        world = self._world
+        if not world.team:
+            return None
+        members = [
+            {
+                "user": person.payload(),
+                "team_id": str(world.application_id),
+                "membership_state": 2 if accepted else 1,
+                "role": "developer",
+                "permissions": ["*"],
+            }
+            for person, accepted in world.team.items()
+        ]
+        owner_id = str(world.owner.id)
+        return {
+            "id": str(world.application_id),
+            "icon": None,
+            "name": "team",
+            "owner_user_id": owner_id,
+            "members": members,
+        }
+
     async def application(self, _: web.Request) -> web.Response:
         world = self._world
         return answer(
@@ -86,7 +111,7 @@ class UserRoutes:
                 "verify_key": "0" * 64,
                 "flags": world.application_flags,
                 "owner": world.owner.payload(),
-                "team": None,
+                "team": self._team(),
                 "interactions_endpoint_url": None,
                 "redirect_uris": [],
                 "tags": [],

@@ -77,6 +77,10 @@ class LocalDiscord:
     def add_person(self, name: str) -> Person:
         return self.world.add_person(name)
 
+    def add_to_team(self, person: Person, *, accepted: bool = True) -> None:
+        """From then on the application belongs to a team. Somebody who has not accepted is only invited."""
+        self.world.team[person] = accepted
+
     def add_guild(self, name: str, owner: Person) -> Guild:
         """With the bot in it. The first guild is on shard 0, the next on shard 1, and so on around."""
         return self.world.add_guild(name, owner)

@@ -36,6 +36,7 @@ class World:
         self.channels: dict[int, Channel] = {}
         self.attachments: dict[int, Attachment] = {}
         self.owner = self.add_person("owner")
+        self.team: dict[Person, bool] = {}
         self.bot_user = self.add_person("sandbox-bot", bot=True)
         self.application_id = self.bot_user.id
         self.gateway = Gateway(self)
