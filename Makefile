@@ -1,16 +1,20 @@
-# `make demo` shows the product, `make test` proves it. Both install what they need into .venv.
+# `make demo` shows the product, `make test` proves it, `make bench` measures it.
+# Each installs what it needs into .venv.
 PYTHON ?= $(shell command -v python3.12 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: demo test lint format clean
+.PHONY: demo test bench lint format clean
 
 demo: $(READY)
 	@$(BIN)/sandbox-bot demo
 
 test: $(READY)
 	$(BIN)/pytest
+
+bench: $(READY)
+	@$(BIN)/python -m bench $(BENCH)
 
 lint: $(READY)
 	$(BIN)/ruff check .

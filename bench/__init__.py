@@ -1,0 +1,1 @@
+"""Measures the data plane: `make bench` prints one table."""

@@ -1,0 +1,76 @@
+"""`python -m bench`: one table of the data plane's figures, measured in one run on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench import parts
+from bench.parts import FULL, QUICK, Row, Size
+from bot import log
+from bot.stores.embedded import EmbeddedStores
+
+PARTS = "abcdefg"
+
+
+async def measure(only: frozenset[str], size: Size) -> list[Row]:
+    """The parts in their order, each on servers of their own, which nothing has been done to."""
+    rows: list[Row] = []
+    jobs: list[parts.Part] = []
+    if only & {"a", "b"}:
+        jobs.append(lambda stores, size: parts.throughput(stores, size, only))
+    others = {"c": parts.publishers, "d": parts.latency, "e": parts.changes, "f": parts.table, "g": parts.memory}
+    jobs += [job for part, job in others.items() if part in only]
+    for job in jobs:
+        with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as folder:
+            async with EmbeddedStores(Path(folder), durable=False) as stores:
+                rows += await job(stores, size)
+    return rows
+
+
+def show(rows: list[Row], size: Size, load: float) -> None:
+    title = (
+        f"The data plane: medians of {size.runs} runs of {size.events:,} events of 1.5 KB, "
+        f"{os.cpu_count()} cores, load {load:.1f} before"
+    )
+    table = Table(title=title, title_justify="left")
+    for column in ("part", "what", "value", "unit", "goal", ""):
+        table.add_column(column, justify="right" if column == "value" else "left", no_wrap=True)
+    for row in rows:
+        verdict = {None: "", True: "met", False: "MISSED"}[row.is_met]
+        table.add_row(row.part, row.what, _readable(row.value), row.unit, row.goal, verdict)
+    Console(width=110).print(table)
+
+
+def _readable(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
+
+
+def main(
+    only: Annotated[str, typer.Option(help="Which parts, as letters.")] = PARTS,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer and shorter runs: a glance, no figure.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A list of rows instead of the table.")] = False,
+) -> None:
+    """Measure the data plane. Ends with 1 if a goal is missed."""
+    log.configure("ERROR")
+    size = QUICK if quick else FULL
+    load = os.getloadavg()[0]
+    rows = asyncio.run(measure(frozenset(only), size))
+    if as_json:
+        typer.echo(json.dumps([row.as_json() for row in rows], ensure_ascii=False, indent=1))
+    else:
+        show(rows, size, load)
+    sys.exit(any(row.is_met is False for row in rows))
+
+
+if __name__ == "__main__":
+    typer.run(main)

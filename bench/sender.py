@@ -1,0 +1,130 @@
+"""A local Discord in a process of its own, which can also send prepared frames much faster than anybody receives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable, Iterator
+from itertools import batched
+
+from bench import processes
+from bench.processes import Json
+from bot.demo.local_discord import Guild, LocalDiscord, Person
+from bot.demo.local_discord.sessions import Session
+
+EVENT_BYTES = 1500
+_FRAMES_A_WRITE = 64
+
+
+class Sender:
+    """Its guilds are there before anybody connects."""
+
+    def __init__(self, discord: LocalDiscord, guilds: int) -> None:
+        self._discord = discord
+        self._people = [discord.add_person(f"person-{number}") for number in range(guilds)]
+        self._guilds = [discord.add_guild(f"Guild {n}", owner=person) for n, person in enumerate(self._people)]
+
+    async def describe(self) -> Json:
+        discord = self._discord
+        return {
+            "api_base": discord.api_base,
+            "token": discord.token,
+            "guilds": [guild.id for guild in self._guilds],
+            "owner": discord.owner.id,
+        }
+
+    async def wait_ready(self) -> Json:
+        await self._discord.wait_ready(30)
+        return {}
+
+    async def blast(self, events: int) -> Json:
+        """Messages of 1.5 KB, guild by guild in turn, as fast as the receiver takes them. Times are monotonic."""
+        (session,) = self._discord.world.gateway.live()
+        frames = self._frames(session, events)
+        prepared = list(batched(frames, _FRAMES_A_WRITE)) if events <= 100_000 else batched(frames, _FRAMES_A_WRITE)
+        started_at, cpu = time.monotonic(), time.process_time()
+        await _write(session, prepared)
+        return {"started_at": started_at, "ended_at": time.monotonic(), "cpu": time.process_time() - cpu}
+
+    async def trickle(self, events: int, rate: float) -> Json:
+        """The same at a steady rate (a second), each stamped with the monotonic time at which it is sent."""
+        (session,) = self._discord.world.gateway.live()
+        templates = [_template(guild, person) for guild, person in zip(self._guilds, self._people, strict=True)]
+        started_at = time.monotonic()
+        for number in range(events):
+            await asyncio.sleep(max(started_at + number / rate - time.monotonic(), 0))
+            head, tail = templates[number % len(templates)]
+            session.sequence += 1
+            stamp = f"{time.monotonic():020.9f}".encode()
+            await _write(session, [(_frame(head % (session.sequence, stamp) + tail),)])
+        return {"seconds": time.monotonic() - started_at}
+
+    def _frames(self, session: Session, events: int) -> Iterator[bytes]:
+        templates = [_template(guild, person) for guild, person in zip(self._guilds, self._people, strict=True)]
+        stamp = b"0" * 20
+        for number in range(events):
+            head, tail = templates[number % len(templates)]
+            session.sequence += 1
+            yield _frame(head % (session.sequence, stamp) + tail)
+
+
+async def _write(session: Session, batches: Iterable[Iterable[bytes]]) -> None:
+    """Past aiohttp's WebSocket, whole frames at a time."""
+    assert session.connection is not None
+    request = session.connection._request
+    assert request.transport is not None
+    for frames in batches:
+        request.transport.write(b"".join(frames))
+        await request.protocol._drain_helper()
+
+
+def _template(guild: Guild, author: Person) -> tuple[bytes, bytes]:
+    """A message's text before and after what changes: sequence and stamp."""
+    member = guild.members[author.id].partial()
+    data = {
+        "type": 0,
+        "tts": False,
+        "timestamp": "2026-01-01T12:00:00.000000+00:00",
+        "pinned": False,
+        "mentions": [],
+        "mention_roles": [],
+        "mention_everyone": False,
+        "member": member,
+        "id": str(guild.id + 1),
+        "flags": 0,
+        "embeds": [],
+        "edited_timestamp": None,
+        "content": "",
+        "components": [],
+        "channel_id": str(guild.general.id),
+        "author": author.payload(),
+        "attachments": [],
+        "guild_id": str(guild.id),
+    }
+    body = json.dumps(data, separators=(",", ":")).encode()
+    head = b'{"t":"MESSAGE_CREATE","s":%d,"op":0,"d":{"nonce":"%b",'
+    missing = EVENT_BYTES - len(head) - len(body) - 20
+    return head, body.replace(b'"content":""', b'"content":"%b"' % (b"x" * missing))[1:] + b"}"
+
+
+def _frame(text: bytes) -> bytes:
+    """A server's text frame, between 126 and 65,535 bytes."""
+    return b"\x81\x7e" + len(text).to_bytes(2) + text
+
+
+async def main() -> None:
+    async with LocalDiscord() as discord:
+        sender = Sender(discord, **processes.config())
+        await processes.serve(
+            {
+                "describe": sender.describe,
+                "wait_ready": sender.wait_ready,
+                "blast": sender.blast,
+                "trickle": sender.trickle,
+            }
+        )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

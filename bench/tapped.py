@@ -1,0 +1,60 @@
+"""The bot as it is run, counting what JetStream has acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from bench import processes
+from bench.meter import Meter
+from bench.processes import Json
+from bot import log
+from bot.app import App, open_app
+from bot.sandboxes.model import Actor
+from bot.settings import Discord, Nats, Postgres, Redis, Sandboxes, Settings
+
+
+def settings_of(config: Json) -> Settings:
+    return Settings(
+        discord=Discord(token=SecretStr(config["token"]), api_base=config["api_base"], sync_commands=False),
+        postgres=Postgres(dsn=SecretStr(config["postgres"])),
+        redis=Redis(url=SecretStr(config["redis"])),
+        nats=Nats(url=SecretStr(config["nats"]), stream_max_messages=config.get("stream_max_messages", 1_000_000)),
+        sandboxes=Sandboxes(max_per_owner=1000, sweep_every=timedelta(seconds=5)),
+    )
+
+
+class Tapped:
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def bind(self, owner: int, guilds: list[int]) -> Json:
+        """A sandbox for each guild; their ids."""
+        actor = Actor(owner, "owner", is_admin=True)
+        made = [await self._app.manager.create(actor, guild_ids=[guild]) for guild in guilds]
+        return {"sandboxes": [str(sandbox.id) for sandbox in made]}
+
+    async def counts(self) -> Json:
+        return {"router": dict(self._app.router.counts), "publisher": dict(self._app.publisher.counts)}
+
+    def acknowledged(self) -> int:
+        return self._app.publisher.counts["acked"]
+
+
+async def main() -> None:
+    log.configure("ERROR")
+    async with open_app(settings_of(processes.config())) as app:
+        tapped = Tapped(app)
+        meter = Meter(tapped.acknowledged)
+        running = asyncio.create_task(app.run())
+        await processes.serve(
+            {"bind": tapped.bind, "counts": tapped.counts, "expect": meter.expect, "measure": meter.measure}
+        )
+        app.stop.set()
+        await running
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
