@@ -63,17 +63,20 @@ class _InteractionData(msgspec.Struct):
     custom_id: str | None = None
 
 
-class _Body(msgspec.Struct):
+_ABSENT = msgspec.Raw(b"null")
+
+
+class _Body(msgspec.Struct, gc=False):
     id: _Id = None
     guild_id: _Id = None
     channel_id: _Id = None
     type: Any = None
-    meta: msgspec.Raw = msgspec.Raw(b"null")
-    data: msgspec.Raw = msgspec.Raw(b"null")
-    interaction_metadata: msgspec.Raw = msgspec.Raw(b"null")
+    meta: msgspec.Raw = _ABSENT
+    data: msgspec.Raw = _ABSENT
+    interaction_metadata: msgspec.Raw = _ABSENT
 
 
-class Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct, gc=False):
     """What routing reads of a gateway message; the rest is skipped, not built."""
 
     op: int = -1
@@ -126,7 +129,7 @@ def object_id_of(envelope: Envelope) -> int | None:
 def answered_interaction(envelope: Envelope) -> int | None:
     """The id of the interaction that a message answers."""
     body = envelope.d
-    if type(body) is not _Body:
+    if type(body) is not _Body or body.interaction_metadata is _ABSENT:
         return None
     try:
         interaction = _decode_identified(body.interaction_metadata)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from bot.routing import events
@@ -20,7 +20,9 @@ _MOST_INTERACTIONS = 1000
 class Outlet(Protocol):
     """Where routed events go."""
 
-    def publish(self, subject: str, payload: bytes, message_id: str, headers: dict[str, str] | None = None) -> None: ...
+    def publish(
+        self, subject: str, payload: bytes, message_id: str, headers: Mapping[str, str] | None = None
+    ) -> None: ...
 
     def publish_unacknowledged(self, subject: str, payload: bytes) -> None: ...
 

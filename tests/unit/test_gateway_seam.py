@@ -1,4 +1,4 @@
-"""What `bot/routing/gateway.py` and `bot/stores/nats.py` rely on in private parts of libraries.
+"""What `bot/routing` and `bot/stores/nats.py` rely on in private parts of libraries.
 
 If one of these fails after an upgrade, read the new source, mend the seam, and only then the fingerprint here.
 """
@@ -6,9 +6,12 @@ If one of these fails after an upgrade, read the new source, mend the seam, and 
 import hashlib
 import inspect
 
+import aiohttp
 import discord
 import nats.aio.client
+from aiohttp._websocket.reader_py import WebSocketDataQueue
 from discord.gateway import DiscordWebSocket
+from nats.protocol.parser import Parser
 
 from bot.routing.gateway import SUPPORTED
 
@@ -24,6 +27,7 @@ def test_discord_py_is_the_version_that_the_seam_was_made_for():
 def test_the_websocket_is_the_one_that_the_tap_was_made_for():
     assert fingerprint(DiscordWebSocket.received_message) == "62c9f5ec6596dfef"
     assert fingerprint(DiscordWebSocket.from_client) == "25ac637bdad3134c"
+    assert fingerprint(DiscordWebSocket.poll_event) == "f0b053464dec87ea"
 
 
 def test_shards_and_clients_look_the_websocket_up_where_the_tap_is_installed():
@@ -32,6 +36,28 @@ def test_shards_and_clients_look_the_websocket_up_where_the_tap_is_installed():
 
     assert "DiscordWebSocket.from_client" in inspect.getsource(discord.shard.Shard.reidentify)
     assert "DiscordWebSocket.from_client" in inspect.getsource(discord.client.Client.connect)
+
+
+def test_aiohttp_keeps_received_messages_where_the_tap_looks_for_more():
+    source = inspect.getsource(WebSocketDataQueue)
+    assert "self._put_buffer((data, size))" in source
+    assert "self._put_buffer = self._buffer.append" in source
+    assert "self._reader.read()" in inspect.getsource(aiohttp.ClientWebSocketResponse.receive)
+
+
+def test_nats_py_reads_and_writes_through_what_the_publisher_uses():
+    assert fingerprint(Parser) == "0fb65d992f6f0614"
+    assert "await self._ps.parse(b)" in inspect.getsource(nats.aio.client.Client._read_loop)
+    assert fingerprint(nats.aio.client.Client._flush_pending) == "317c8d7ef54b90b7"
+    assert "self._transport.writelines(self._pending[:])" in inspect.getsource(nats.aio.client.Client._flusher)
+
+
+def test_a_reconnect_is_counted_before_anything_can_be_written_on_the_new_connection():
+    source = inspect.getsource(nats.aio.client.Client._attempt_reconnect)
+    after = source[source.index("await self._process_connect_init()") :]
+    counted = after.index('self.stats["reconnects"] += 1')
+    assert "await" not in after[len("await") : counted]
+    assert "await" not in after[counted : after.index("self._transport.write(sub_cmd)")]
 
 
 def test_nats_py_keeps_unwritten_data_where_we_clear_it():
