@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.gateway_events import LOCATIONS, Location
 from bot.routing import events
-from bot.routing.events import LOCATIONS, Location
 from bot.routing.router import TOO_LARGE_HEADER, EventRouter
 from bot.routing.table import Route, RouteTable
 from tests.unit.test_events import body, gateway_text
