@@ -7,7 +7,7 @@ import pytest
 
 from bot.errors import ServiceUnavailable
 from bot.stores.embedded import _free_port
-from bot.stores.embedded_servers import _nats_program
+from bot.stores.embedded_servers import nats_program
 from bot.stores.nats import open_nats
 from bot.stores.postgres import migrate, open_pool
 from bot.stores.redis import open_redis
@@ -18,7 +18,7 @@ async def nats_without_jetstream():
     """Its address. Started by hand, with nothing but a port."""
     port = _free_port(0)
     process = await asyncio.create_subprocess_exec(
-        _nats_program(), "-a", "127.0.0.1", "-p", str(port), stderr=asyncio.subprocess.PIPE
+        nats_program(), "-a", "127.0.0.1", "-p", str(port), stderr=asyncio.subprocess.PIPE
     )
     async with asyncio.timeout(10):
         while b"Server is ready" not in await process.stderr.readline():
