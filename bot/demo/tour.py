@@ -23,7 +23,28 @@ class StepFailed(Exception):
 
 
 async def run_tour(*, keep: bool = False, svg: Path | None = None) -> int:
-    """The exit code: 0 if every step passed. `keep` leaves everything running until Ctrl+C."""
+    """The exit code: 0 if every step passed. `keep` leaves everything running until Ctrl+C.
+
+    Whoever ends the process by SIGTERM or closes the terminal finds nothing left behind either.
+    """
+    tour = asyncio.create_task(_give_tour(keep, svg))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, tour.cancel)
+    try:
+        return await tour
+    except asyncio.CancelledError:
+        if tour.cancelled() and not _is_interrupted():
+            return 1
+        raise
+
+
+def _is_interrupted() -> bool:
+    """Whether Ctrl+C has ended it, which `asyncio.run` reports by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _give_tour(keep: bool, svg: Path | None) -> int:
     transcript = Transcript()
     transcript.note("Two developers share one bot. Everything below really happens: PostgreSQL, Redis and NATS are")
     transcript.note("real, the bot is the one you would run, and only Discord is a local one.")

@@ -4,10 +4,12 @@ import asyncio
 import io
 import os
 import re
+import signal
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
 from dotenv import dotenv_values
 
 from tests.e2e.test_process import BOT, servers_in
@@ -15,7 +17,9 @@ from tests.e2e.test_process import BOT, servers_in
 REPOSITORY = Path(__file__).parents[2]
 
 
-async def test_the_tour_passes_draws_its_picture_and_leaves_nothing_behind(tmp_path):
+@pytest.fixture
+async def tour(tmp_path):
+    """The tour as a process, with a folder for temporary files of its own."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     process = await asyncio.create_subprocess_exec(
@@ -28,11 +32,30 @@ async def test_the_tour_passes_draws_its_picture_and_leaves_nothing_behind(tmp_p
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    stdout, stderr = await asyncio.wait_for(process.communicate(), 50)
-    assert (process.returncode, stderr) == (0, b"")
+    yield process
+    if process.returncode is None:
+        process.kill()
+        await process.communicate()
+
+
+async def test_the_tour_passes_draws_its_picture_and_leaves_nothing_behind(tour, tmp_path):
+    stdout, stderr = await asyncio.wait_for(tour.communicate(), 50)
+    assert (tour.returncode, stderr) == (0, b"")
     assert re.search(r"^tour: (\d\d)/\1 steps passed$", stdout.decode(), re.MULTILINE)
     assert ET.parse(tmp_path / "tour.svg").getroot().tag.endswith("svg")
-    assert (list(temporary.iterdir()), servers_in(temporary)) == ([], [])
+    assert (list((tmp_path / "tmp").iterdir()), servers_in(tmp_path / "tmp")) == ([], [])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 1), (signal.SIGINT, 130)])
+async def test_a_tour_that_is_broken_off_leaves_nothing_behind(tour, tmp_path, number, code):
+    async with asyncio.timeout(30):
+        while b"/sandbox create" not in await tour.stdout.readline():
+            pass
+    assert "postgres" in servers_in(tmp_path / "tmp")
+    tour.send_signal(number)
+    await asyncio.wait_for(tour.communicate(), 20)
+    assert tour.returncode == code
+    assert (list((tmp_path / "tmp").iterdir()), servers_in(tmp_path / "tmp")) == ([], [])
 
 
 async def test_the_worker_of_the_readme_receives_what_is_written(scene, stores, tmp_path):
