@@ -1,0 +1,59 @@
+"""What the workers of a sandbox tell each other."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from nats.aio.msg import Msg
+
+from bot.worker.link import Link, Listener
+
+_MOST_WAITING = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`subject` is what the sender called it, without the sandbox's prefix."""
+
+    subject: str
+    data: bytes = field(repr=False)
+
+
+class Messages:
+    """`async with` begins to listen, `async for` waits for the next one, over outages too; what was sent during one is
+    not received."""
+
+    def __init__(self, link: Link, prefix: str, subject: str) -> None:
+        self._link, self._prefix = link, prefix
+        self._listener = Listener(prefix + subject, self._arrive, self._on_loss)
+        self._arrived: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._room = asyncio.Semaphore(_MOST_WAITING)
+
+    async def __aenter__(self) -> Self:
+        await self._link.listen(self._listener)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._room.release()  # lets go of one that waits for room
+        await self._link.drop(self._listener)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        while (message := await self._arrived.get()) is None:
+            await self._link.client()  # `SandboxEnded`, or it is back already
+        self._room.release()
+        return message
+
+    async def _arrive(self, message: Msg) -> None:
+        await self._room.acquire()
+        self._arrived.put_nowait(Message(message.subject.removeprefix(self._prefix), message.data))
+
+    def _on_loss(self) -> None:
+        self._arrived.put_nowait(None)

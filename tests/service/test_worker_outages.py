@@ -1,0 +1,237 @@
+"""What a worker survives, and what is the end of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from datetime import timedelta
+
+import pytest
+from loguru import logger
+
+from bot.control_plane import open_control_plane
+from bot.sandboxes.replay import ReplayService
+from bot.settings import Settings
+from bot.stores.embedded import EmbeddedStores
+from bot.stores.opening import open_stores
+from bot.worker import SandboxEnded
+from tests.conftest import store_settings
+from tests.service.conftest import ADA
+from tests.service.workers import Gate, make_place, take
+
+
+@pytest.fixture
+async def place(enforced, nats_client):
+    return await make_place(enforced, nats_client)
+
+
+@pytest.fixture
+async def own_place(tmp_path, stores, dsn, redis_client):
+    """With a NATS server of its own, that a test may kill."""
+    async with EmbeddedStores(tmp_path, stores=frozenset({"nats"})) as own:
+        settings = Settings(**store_settings(_Mixed(stores, own), dsn))
+        async with open_stores(settings) as opened, open_control_plane(settings, opened) as manager:
+            replay = ReplayService(opened.nats, manager.streams)
+            await replay.start()
+            place = await make_place(manager, opened.nats)
+            place.own = own
+            yield place
+            await replay.close()
+
+
+class _Mixed:
+    """The session's stores but for NATS."""
+
+    def __init__(self, stores, own):
+        self.redis_url, self.nats_url, self.nats_callout = stores.redis_url, own.nats_url, own.nats_callout
+
+
+@pytest.fixture
+def logged():
+    lines = []
+    number = logger.add(lambda line: lines.append(line.record["message"]), level="INFO")
+    yield lines
+    logger.remove(number)
+
+
+async def kill_nats(place):
+    """The guardian starts it again."""
+    pid = place.own.pids["nats"]
+    os.kill(pid, signal.SIGKILL)
+
+    async def is_back():
+        return place.own.pids.get("nats", pid) != pid and place.nats.is_connected
+
+    await place.until(is_back)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A refusal counts soon."""
+    monkeypatch.setattr("bot.worker.link._REFUSED_FOR_S", 0.5)
+
+
+@pytest.fixture
+async def gate(place):
+    gate = Gate(place.environment["SANDBOX_NATS_URL"])
+    await gate.open()
+    yield gate
+    await gate.shut()
+
+
+async def test_nothing_is_lost_when_nats_is_killed_in_the_middle(own_place, logged):
+    await own_place.send_many(300)
+    contents = []
+    async with own_place.worker() as sandbox, asyncio.timeout(45):
+        async for event in sandbox.events(batch=50):
+            contents.append(int(event.data["content"]))
+            if len(contents) == 120:
+                await kill_nats(own_place)
+                await own_place.send_many(100, start=300)
+            await event.ack()
+            if len(set(contents)) == 400:
+                break
+    assert contents[:120] == list(range(120))
+    assert set(contents) == set(range(400))
+    assert "NATS connection lost, reconnecting" in logged
+    assert "NATS connection is back" in logged
+
+
+async def test_a_worker_waits_for_a_nats_that_is_away_however_long(place, gate, impatient, logged):
+    await place.send(content="early")
+    await gate.shut()
+    async with place.worker(SANDBOX_NATS_URL=gate.of(place.environment["SANDBOX_NATS_URL"])) as sandbox:
+        events = sandbox.events()
+        first = asyncio.create_task(take(events, 1))
+        await asyncio.wait([first], timeout=1)
+        await gate.open()
+        assert (await first)[0].data["content"] == "early"
+        await gate.shut()
+        second = asyncio.create_task(take(events, 1))
+        await place.until(place.is_left)
+        await place.send(content="late")
+        await asyncio.wait([second], timeout=1)
+        assert not second.done()
+        await gate.open()
+        assert (await second)[0].data["content"] == "late"
+    words = [line for line in logged if line.startswith("NATS ")]
+    assert words == [
+        "NATS does not let the worker in, trying on",
+        "NATS connection lost, reconnecting",
+        "NATS connection is back",
+    ]
+
+
+async def test_a_bot_that_is_away_refuses_nobody(place, impatient):
+    access = place.manager.access._nats
+    async with place.worker() as sandbox:
+        events = sandbox.events()
+        await place.send(content="before")
+        await take(events, 1)
+        await access.close()
+        await access.kick(place.sandbox.id)
+        later = asyncio.create_task(take(events, 1))
+        await asyncio.wait([later], timeout=3)
+        assert not later.done()
+        await access.start()
+        await place.send(content="after")
+        assert (await later)[0].data["content"] == "after"
+
+
+async def test_a_kick_costs_nothing(place):
+    await place.send_many(50)
+    async with place.worker() as sandbox:
+        events = sandbox.events(batch=20)
+        await take(events, 10)
+        assert await place.manager.access._nats.kick(place.sandbox.id) == 1
+        await place.send_many(50, start=50)
+        found = await take(events, 90)
+        await place.until_settled()
+    assert [int(event.data["content"]) for event in found] == list(range(10, 100))
+
+
+async def test_a_worker_goes_on_after_an_extension_and_after_the_login_of_before_has_expired(enforced, nats_client):
+    place = await make_place(enforced, nats_client, ttl=timedelta(seconds=2))
+    async with place.worker() as sandbox:
+        events = sandbox.events()
+        await place.send(content="before")
+        await take(events, 1)
+        await enforced.extend_ttl(ADA, place.sandbox.id, timedelta(hours=1))
+        await place.until(lambda: _holds(sandbox._link.connections == 2))
+        await place.send(content="after")
+        await take(events, 1)
+        await asyncio.sleep(max(place.sandbox.expires_at.timestamp() - time.time(), 0) + 0.1)
+        await place.send(content="still")
+        assert (await take(events, 1))[0].data["content"] == "still"
+
+
+async def test_a_worker_goes_on_when_only_its_expiry_tells_it_of_the_extension(enforced, nats_client, logged):
+    """The bot could not end the connection at the extension."""
+    place = await make_place(enforced, nats_client, ttl=timedelta(seconds=2))
+    async with place.worker() as sandbox:
+        events = sandbox.events()
+        await place.send(content="before")
+        await take(events, 1)
+        await enforced._pool.execute(
+            "UPDATE sandboxes SET expires_at = expires_at + interval '1 hour' WHERE id = $1", place.sandbox.id
+        )
+        await place.until(lambda: _holds("NATS connection lost, reconnecting" in logged))
+        await place.send(content="after")
+        assert (await take(events, 1))[0].data["content"] == "after"
+
+
+async def test_the_end_of_a_sandbox_is_told_within_seconds(place):
+    async with place.worker() as sandbox:
+        waiting = asyncio.create_task(take(sandbox.events(), 1))
+        async with sandbox.subscribe("anything") as messages:
+            listening = asyncio.create_task(anext(messages))
+            await place.until(lambda: _holds(sandbox._link.live is not None))
+            await place.manager.destroy(ADA, place.sandbox.id)
+            started = time.monotonic()
+            with pytest.raises(SandboxEnded, match="destroyed, expired or new credentials") as ended:
+                await waiting
+            assert ended.value.reason == "refused"
+            with pytest.raises(SandboxEnded):
+                await listening
+            with pytest.raises(SandboxEnded):
+                await sandbox.publish("anything")
+            assert time.monotonic() - started < 8
+
+
+async def test_a_worker_with_rotated_credentials_is_told_so(place, impatient):
+    async with place.worker() as sandbox:
+        events = sandbox.events()
+        await place.send()
+        await take(events, 1)
+        fresh = await place.manager.issue_credentials(ADA, place.sandbox.id, rotate=True)
+        with pytest.raises(SandboxEnded, match="/sandbox connect"):
+            await take(events, 1)
+    await place.send(content="new")
+    async with place.worker(SANDBOX_NATS_URL=fresh.environment["SANDBOX_NATS_URL"]) as sandbox:
+        await take(sandbox.events(), 1)
+
+
+async def test_a_worker_of_an_expired_sandbox_is_told_that_it_expired(enforced, nats_client, impatient):
+    place = await make_place(enforced, nats_client, ttl=timedelta(seconds=2))
+    async with place.worker() as sandbox:
+        with pytest.raises(SandboxEnded, match="/sandbox extend") as ended:
+            await take(sandbox.events(), 1)
+    assert ended.value.reason == "expired"
+
+
+async def test_where_logins_are_the_teams_the_end_is_a_stream_that_is_gone(place, nats_client, stores, monkeypatch):
+    monkeypatch.setattr("bot.worker.feed._GONE_FOR_S", 0.6)
+    async with place.worker(SANDBOX_NATS_URL=stores.nats_url) as sandbox:
+        events = sandbox.events()
+        await place.send()
+        await take(events, 1)
+        await nats_client.jetstream().delete_stream(place.sandbox.stream)
+        with pytest.raises(SandboxEnded, match="no stream of events") as ended:
+            await take(events, 1)
+    assert ended.value.reason == "gone"
+
+
+async def _holds(fact):
+    return fact

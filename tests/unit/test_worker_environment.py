@@ -1,0 +1,98 @@
+"""What a worker reads from its environment."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.sandboxes.access import Enforcement, Isolation
+from bot.sandboxes.connection import WorkerAddresses, connection_details
+from bot.sandboxes.model import Sandbox, SandboxStatus
+from bot.worker import Sandbox as Worker
+from bot.worker import WrongEnvironment
+from bot.worker.environment import read_environment
+
+ID = uuid.UUID("1a2b3c4d-0000-4000-8000-000000000001")
+HANDED_OUT = {
+    "SANDBOX_ID": str(ID),
+    "SANDBOX_NAME": "blue",
+    "SANDBOX_SCHEMA": "sandbox_1a2b3c4d",
+    "SANDBOX_REDIS_PREFIX": f"sandbox:{ID}:",
+    "SANDBOX_NATS_PREFIX": f"sandbox.{ID}.",
+    "SANDBOX_NATS_STREAM": "SANDBOX_1a2b3c4d",
+    "SANDBOX_NATS_URL": "nats://blue:secret@127.0.0.1:4222",
+}
+
+
+@pytest.fixture
+def dotenv(tmp_path):
+    return tmp_path / ".env"
+
+
+def test_the_file_that_connect_hands_out_is_read_as_it_is(dotenv):
+    sandbox = Sandbox(
+        id=ID,
+        name="blue",
+        owner_id=1,
+        description=None,
+        status=SandboxStatus.RUNNING,
+        schema_name="sandbox_1a2b3c4d",
+        created_at=datetime.now(UTC),
+        expires_at=datetime.now(UTC),
+        last_activity_at=None,
+        guild_ids=(17, 18),
+    )
+    details = connection_details(
+        sandbox,
+        Isolation(Enforcement(), Enforcement(), Enforcement()),
+        WorkerAddresses("postgresql://db/bot", "redis://cache", "nats://bus", "https://discord.example/api"),
+        token="t$o{k}en '\"#",
+    )
+    dotenv.write_text(details.as_dotenv())
+    found = read_environment({}, dotenv)
+    assert (found.sandbox_id, found.name, found.schema) == (ID, "blue", sandbox.schema_name)
+    assert (found.redis_prefix, found.stream, found.guild_ids) == (sandbox.redis_prefix, sandbox.stream, (17, 18))
+    assert found.discord_api == "https://discord.example/api"
+    assert found.nats_url == details.environment["SANDBOX_NATS_URL"]
+    assert found.database_url == details.environment["SANDBOX_DATABASE_URL"]
+    assert found.redis_url == details.environment["SANDBOX_REDIS_URL"]
+    assert "t$o" not in repr(found)
+
+
+def test_the_environment_wins_over_the_file(dotenv):
+    dotenv.write_text("SANDBOX_NAME=green\nSANDBOX_DISCORD_API=https://discord.example/api/\n")
+    found = read_environment(HANDED_OUT, dotenv)
+    assert (found.name, found.discord_api) == ("blue", "https://discord.example/api")
+
+
+def test_all_that_is_missing_is_named_with_the_mend(dotenv):
+    environment = {name: value for name, value in HANDED_OUT.items() if name not in {"SANDBOX_ID", "SANDBOX_SCHEMA"}}
+    with pytest.raises(WrongEnvironment, match=r"Not set: SANDBOX_ID, SANDBOX_SCHEMA\. Save .* as \.env"):
+        Worker.from_env(environment, dotenv=dotenv)
+
+
+def test_an_id_that_is_none_is_named(dotenv):
+    with pytest.raises(WrongEnvironment, match="SANDBOX_ID is not a sandbox's id"):
+        read_environment(HANDED_OUT | {"SANDBOX_ID": "blue"}, dotenv)
+
+
+def test_a_store_that_sandboxes_share_is_reached_at_the_teams_address(dotenv):
+    shared = {"DATABASE_URL": "postgresql://team", "REDIS_URL": "redis://team", "NATS_URL": "nats://team"}
+    found = read_environment(HANDED_OUT | shared, dotenv)
+    assert found.nats_url == HANDED_OUT["SANDBOX_NATS_URL"]
+    assert (found.database_url, found.redis_url) == ("postgresql://team", "redis://team")
+
+
+def test_without_any_address_of_nats_there_is_no_worker(dotenv):
+    with pytest.raises(WrongEnvironment, match="Neither SANDBOX_NATS_URL nor NATS_URL is set"):
+        read_environment(HANDED_OUT | {"SANDBOX_NATS_URL": ""}, dotenv)
+
+
+async def test_a_store_without_an_address_is_missed_when_it_is_used(dotenv):
+    async with Worker.from_env(HANDED_OUT, dotenv=dotenv) as sandbox:
+        with pytest.raises(WrongEnvironment, match="Neither SANDBOX_DATABASE_URL nor DATABASE_URL"):
+            _ = sandbox.pg
+        with pytest.raises(WrongEnvironment, match="Neither SANDBOX_REDIS_URL nor REDIS_URL"):
+            _ = sandbox.redis
