@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from bot.app import App, open_app
@@ -129,3 +131,9 @@ def text(reply):
         parts += [embed.get("title", ""), embed.get("description", ""), embed.get("footer", {}).get("text", "")]
         parts += [f"{field['name']}: {field['value']}" for field in embed.get("fields", ())]
     return "\n".join(parts)
+
+
+def environment_in(reply):
+    """What the attached `.env` file sets."""
+    (attachment,) = reply.message.attachments
+    return dotenv_values(stream=io.StringIO(attachment.content.decode()))

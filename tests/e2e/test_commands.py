@@ -7,7 +7,7 @@ from dotenv import dotenv_values
 
 from bot.demo.local_discord.errors import UsageError
 from bot.sandboxes.model import SandboxStatus
-from tests.e2e.conftest import text, title
+from tests.e2e.conftest import environment_in, text, title
 
 HOUR = timedelta(hours=1)
 
@@ -71,11 +71,6 @@ async def test_connect_gives_the_environment_as_text_and_as_a_file_and_no_creden
     assert all((line in text(reply)) == ("_URL=" not in line) for line in lines)
     for secret in scene.app.settings.secrets():
         assert secret not in text(reply) + attachment.content.decode()
-
-
-def environment_in(reply):
-    (attachment,) = reply.message.attachments
-    return dotenv_values(stream=io.StringIO(attachment.content.decode()))
 
 
 async def test_credentials_are_shown_once_and_new_ones_end_the_old_ones_after_asking(scene):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from datetime import timedelta
 
@@ -12,14 +10,13 @@ import pytest
 from loguru import logger
 
 from bot.control_plane import open_control_plane
-from bot.sandboxes.replay import ReplayService
 from bot.settings import Settings
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.opening import open_stores
 from bot.worker import SandboxEnded
 from tests.conftest import store_settings
 from tests.service.conftest import ADA
-from tests.service.workers import Gate, make_place, take
+from tests.service.workers import Gate, OwnNats, make_place, take
 
 
 @pytest.fixture
@@ -31,21 +28,12 @@ async def place(enforced, nats_client):
 async def own_place(tmp_path, stores, dsn, redis_client):
     """With a NATS server of its own, that a test may kill."""
     async with EmbeddedStores(tmp_path, stores=frozenset({"nats"})) as own:
-        settings = Settings(**store_settings(_Mixed(stores, own), dsn))
+        servers = OwnNats(stores, own)
+        settings = Settings(**store_settings(servers, dsn))
         async with open_stores(settings) as opened, open_control_plane(settings, opened) as manager:
-            replay = ReplayService(opened.nats, manager.streams)
-            await replay.start()
             place = await make_place(manager, opened.nats)
-            place.own = own
+            place.servers = servers
             yield place
-            await replay.close()
-
-
-class _Mixed:
-    """The session's stores but for NATS."""
-
-    def __init__(self, stores, own):
-        self.redis_url, self.nats_url, self.nats_callout = stores.redis_url, own.nats_url, own.nats_callout
 
 
 @pytest.fixture
@@ -54,17 +42,6 @@ def logged():
     number = logger.add(lambda line: lines.append(line.record["message"]), level="INFO")
     yield lines
     logger.remove(number)
-
-
-async def kill_nats(place):
-    """The guardian starts it again."""
-    pid = place.own.pids["nats"]
-    os.kill(pid, signal.SIGKILL)
-
-    async def is_back():
-        return place.own.pids.get("nats", pid) != pid and place.nats.is_connected
-
-    await place.until(is_back)
 
 
 @pytest.fixture
@@ -88,7 +65,7 @@ async def test_nothing_is_lost_when_nats_is_killed_in_the_middle(own_place, logg
         async for event in sandbox.events(batch=50):
             contents.append(int(event.data["content"]))
             if len(contents) == 120:
-                await kill_nats(own_place)
+                await own_place.servers.kill(own_place.nats)
                 await own_place.send_many(100, start=300)
             await event.ack()
             if len(set(contents)) == 400:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 
 from bot.worker import Sandbox
 from tests.service.conftest import ADA
@@ -97,6 +99,22 @@ class Gate:
         finally:
             self._writers.discard(writer)
             writer.close()
+
+
+class OwnNats:
+    """The session's stores, but for a NATS server that a test may kill. The guardian starts it again."""
+
+    def __init__(self, stores, own):
+        self._own = own
+        self.redis_url, self.nats_url, self.nats_callout = stores.redis_url, own.nats_url, own.nats_callout
+
+    async def kill(self, client):
+        """Returns when it runs again and the client is connected."""
+        pid = self._own.pids["nats"]
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(15):
+            while self._own.pids.get("nats", pid) == pid or not client.is_connected:
+                await asyncio.sleep(0.02)
 
 
 async def make_place(manager, nats_client, **order):
