@@ -18,9 +18,10 @@ from loguru import logger
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
 from bot.control_plane import make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
-from bot.routing.gateway import point_at, tap
+from bot.routing.gateway import Tap, point_at, tap
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
+from bot.routing.sessions import SessionStore
 from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.manager import SandboxManager
@@ -48,6 +49,7 @@ class App:
     watcher: RouteWatcher
     publisher: Publisher
     router: EventRouter
+    gateway: Tap
     reaper: Reaper
     pump: NoticePump
     bot: SandboxBot
@@ -59,6 +61,7 @@ class App:
         every = self.settings.sandboxes.sweep_every
         parts = [
             asyncio.create_task(_supervised("route watcher", self.watcher.run)),
+            asyncio.create_task(_supervised("gateway sessions", self.gateway.run)),
             asyncio.create_task(_periodically("reaper", self.reaper.sweep, every)),
             asyncio.create_task(_periodically("notices", self._pump, every)),
             asyncio.create_task(_periodically("access", self._keep_access, every)),
@@ -80,6 +83,7 @@ class App:
         await asyncio.wait(tasks)
         await self.bot.close()
         await self.publisher.drain(_DRAIN_S)
+        await self.gateway.save()
 
     async def login(self) -> None:
         """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
@@ -140,7 +144,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             intents=chosen_intents(settings.discord.privileged_intents),
             admins=settings.discord.admins,
         )
-        tap(bot, router, publisher)
+        gateway = tap(bot, router, publisher, SessionStore(stores.redis, publisher))
         yield App(
             settings,
             stores,
@@ -149,6 +153,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             watcher,
             publisher,
             router,
+            gateway,
             make_reaper(settings, manager),
             NoticePump(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,

@@ -89,6 +89,11 @@ def event_subjects(sandbox_id: UUID) -> str:
     return event_subject_prefix(sandbox_id) + ">"
 
 
+def gateway_session_key(application_id: int, shard_count: int, shard_id: int) -> str:
+    """Where Redis keeps how far a shard has come."""
+    return f"sandbox-bot:session:{application_id}:{shard_count}:{shard_id}"
+
+
 def stream_name(sandbox_id: UUID) -> str:
     return f"SANDBOX_{short_id(sandbox_id)}"
 

@@ -110,6 +110,16 @@ class Publisher:
             self._wake.set()
 
     @property
+    def published(self) -> int:
+        """The number of the message published last; they count from 1."""
+        return self._number
+
+    @property
+    def settled(self) -> int:
+        """Up to this number every message is acknowledged or refused."""
+        return next(iter(self._pending), self._number + 1) - 1
+
+    @property
     def is_full(self) -> bool:
         return len(self._pending) >= self._window or self._bytes >= self._max_bytes
 

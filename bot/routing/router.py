@@ -12,6 +12,9 @@ from bot.routing import events
 from bot.routing.events import Envelope
 from bot.routing.table import RouteTable
 
+GAP = "GATEWAY_GAP"
+"""The name, no event of Discord's, of what stands for events that it did not deliver."""
+
 TOO_LARGE_HEADER = "Sandbox-Too-Large"
 _MOST_CHANNELS = 100_000
 _MOST_INTERACTIONS = 1000
@@ -72,6 +75,18 @@ class EventRouter:
             self.counts["unbound"] += 1
             if self._unbound_prefix and _is_token(name):
                 self._outlet.publish_unacknowledged(self._unbound_prefix + name, text.encode())
+
+    def mark_gap(self, facts: Mapping[str, object], shard_id: int, shard_count: int, session_id: str) -> int:
+        """Tell every sandbox that has guilds on the shard that events may be missing; how many there are."""
+        marked = 0
+        for prefix, guild_ids in self._table.by_prefix(self._clock()).items():
+            concerned = [str(guild_id) for guild_id in guild_ids if (guild_id >> 22) % shard_count == shard_id]
+            if concerned:
+                gap = {"op": 0, "t": GAP, "s": None, "d": {**facts, "guild_ids": concerned}}
+                self._outlet.publish(prefix + GAP, json.dumps(gap).encode(), f"{session_id}:{shard_id}:gap")
+                marked += 1
+        self.counts["gaps"] += marked
+        return marked
 
     def is_own(self, envelope: Envelope) -> bool:
         """Whether an interaction is with the bot itself; every other one is for a sandbox's worker."""

@@ -32,6 +32,14 @@ class RouteTable:
         route = self._routes.get(guild_id)
         return route if route is not None and now < route.expires_at else None
 
+    def by_prefix(self, now: float) -> dict[str, list[int]]:
+        """The guilds that go to each sandbox just now."""
+        found: dict[str, list[int]] = {}
+        for guild_id, route in self._routes.items():
+            if now < route.expires_at:
+                found.setdefault(route.prefix, []).append(guild_id)
+        return found
+
     def ticket(self) -> int:
         """To be taken before the read begins."""
         self._tickets += 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import discord
 from discord.app_commands import Choice, Transform, Transformer
 
 from bot import names
@@ -67,18 +66,14 @@ class BoundServerTransformer(ServerTransformer):
     async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
         bot = interaction.client
         owned = await bot.manager.list(owner_id=interaction.user.id)
+        server_names = {server.id: server.name for server in await self._managed.all(bot)}
         choices = [
-            _choice(f"{_server_name(bot, server_id)} → {sandbox.name}", server_id)
+            _choice(f"{server_names.get(server_id, server_id)} → {sandbox.name}", server_id)
             for sandbox in owned
             for server_id in sandbox.guild_ids
         ]
         typed = str(value).strip().lower()
         return [choice for choice in choices if typed in choice.name.lower()][:MOST_CHOICES]
-
-
-def _server_name(bot: discord.Client, server_id: int) -> str:
-    server = bot.get_guild(server_id)
-    return server.name if server else str(server_id)
 
 
 def _choice(name: str, server_id: int) -> Choice[str | int | float]:

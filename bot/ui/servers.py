@@ -43,13 +43,24 @@ class ManagedServers:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], tuple[float, bool]] = {}
+        self._listed: tuple[float, list[discord.Guild]] = (0.0, [])
 
     async def search(self, interaction: Interaction, typed: str, *, limit: int = 25) -> list[discord.Guild]:
         """Those whose name or id contains what is typed, the one where it is typed first."""
-        matching = [server for server in interaction.client.guilds if _matches(server, typed)]
+        matching = [server for server in await self.all(interaction.client) if _matches(server, typed)]
         matching.sort(key=lambda server: (server.id != interaction.guild_id, server.name.lower()))
         managed = await self._ask(interaction, matching[:_CANDIDATES])
         return [server for server in matching if server.id in managed][:limit]
+
+    async def all(self, bot: SandboxBot) -> list[discord.Guild]:
+        """Every server that the bot is in; a bot that went on with its last session has not been told of them."""
+        if bot.is_ready():
+            return list(bot.guilds)
+        until, listed = self._listed
+        if until < time.monotonic():
+            listed = [server async for server in bot.fetch_guilds(limit=None, with_counts=False)]
+            self._listed = (time.monotonic() + _REMEMBER_S, listed)
+        return listed
 
     async def _ask(self, interaction: Interaction, servers: Iterable[discord.Guild]) -> set[int]:
         room = asyncio.Semaphore(_AT_ONCE)
@@ -81,6 +92,8 @@ class ManagedServers:
 
 async def _manages(interaction: Interaction, server: discord.Guild) -> bool:
     user = interaction.user
+    if server.owner_id is None:  # one of a list, which tells no more than its name
+        server = await interaction.client.fetch_guild(server.id, with_counts=False)
     if server.owner_id == user.id:
         return True
     if interaction.guild_id == server.id:

@@ -52,9 +52,9 @@ async def start(tmp_path, discord):
         )
         running = Process(process)
         started.append(running)
-        before = discord.identifies
+        before = discord.identifies + discord.resumes
         async with asyncio.timeout(30):
-            while discord.identifies == before and process.returncode is None:
+            while discord.identifies + discord.resumes == before and process.returncode is None:
                 await asyncio.sleep(0.02)
             await discord.wait_ready(10)
         return running
@@ -150,6 +150,42 @@ async def test_the_same_on_servers_started_by_hand(discord, start, stores, dsn, 
     code, took = await bot.stop(signal.SIGINT)
     assert (code, took < 5) == (0, True)
     assert not (tmp_path / "data").exists()
+
+
+async def test_a_bot_that_is_killed_again_and_again_under_load_loses_and_doubles_nothing(
+    discord, start, stores, dsn, nats_client, redis_client
+):
+    ada = discord.add_person("ada")
+    lab = discord.add_guild("Ada's Lab", owner=ada)
+    addresses = {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
+    bot = await start(**addresses)
+    await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
+    sent: list[str | None] = []
+    enough = asyncio.Event()
+
+    async def load():
+        while not enough.is_set():
+            sent.append(
+                await discord.dispatch("TYPING_START", {"guild_id": str(lab.id), "n": len(sent)}, guild_id=lab.id)
+            )
+            await asyncio.sleep(0.002)
+
+    loading = asyncio.create_task(load())
+    for _ in range(3):
+        goal = len(sent) + 200
+        while len(sent) < goal:
+            await asyncio.sleep(0.01)
+        await bot.stop(signal.SIGKILL)
+        bot = await start(**addresses)
+    enough.set()
+    await loading
+
+    (stream,) = await nats_client.jetstream().streams_info()
+    events = await nats_client.jetstream().subscribe("sandbox.*.events.>", ordered_consumer=True)
+    stored = [(await events.next_msg(timeout=10)).data.decode() for _ in sent]
+    assert stored == sent
+    state = (await nats_client.jetstream().stream_info(stream.config.name)).state
+    assert (state.messages, discord.identifies, discord.resumes) == (len(sent), 1, 3)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import inspect
 
 import aiohttp
 import discord
+import discord.shard
 import nats.aio.client
 from aiohttp._websocket.reader_py import WebSocketDataQueue
 from discord.gateway import DiscordWebSocket
@@ -28,6 +29,14 @@ def test_the_websocket_is_the_one_that_the_tap_was_made_for():
     assert fingerprint(DiscordWebSocket.received_message) == "62c9f5ec6596dfef"
     assert fingerprint(DiscordWebSocket.from_client) == "25ac637bdad3134c"
     assert fingerprint(DiscordWebSocket.poll_event) == "f0b053464dec87ea"
+
+
+def test_a_session_is_resumed_and_closed_as_the_seam_expects():
+    assert fingerprint(DiscordWebSocket.close) == "faca96f43534ee4e"
+    assert fingerprint(DiscordWebSocket.resume) == "2cfb05e643447f77"
+    assert fingerprint(discord.shard.Shard.reidentify) == "d018e505806f8a1a"
+    assert fingerprint(discord.shard.AutoShardedClient.launch_shards) == "a65898ed135314b6"
+    assert "from_client(self._client, shard_id=self.id)" in inspect.getsource(discord.shard.Shard.reconnect)
 
 
 def test_shards_and_clients_look_the_websocket_up_where_the_tap_is_installed():

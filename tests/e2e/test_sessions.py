@@ -1,0 +1,167 @@
+"""Discord's sessions outlive the bot: what it has missed comes again, and what never comes is marked."""
+
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bot import names
+from bot.app import open_app
+from bot.client import SandboxBot
+from tests.e2e.conftest import running, text, title
+
+
+@pytest.fixture
+async def stage(open_scene, settings_of, discord, monkeypatch):
+    """A scene whose bot may be stopped and started again; `blue` holds Ada's server and `red` Bob's."""
+
+    async def at_once(*_, **__):
+        """Instead of five seconds between two IDENTIFYs."""
+
+    monkeypatch.setattr(SandboxBot, "before_identify_hook", at_once)
+
+    class Stage:
+        def __init__(self, scene):
+            self.scene = scene
+
+        @asynccontextmanager
+        async def again(self, **changes):
+            async with open_app(settings_of(discord, **changes)) as app, running(app, discord):
+                self.scene.app = app
+                yield self.scene
+
+    @asynccontextmanager
+    async def first():
+        async with open_scene() as scene:
+            await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
+            await scene.bob.command("sandbox create", channel=scene.arcade.general, name="red", bind_here=True)
+            yield Stage(scene)
+
+    async with first() as stage:
+        pass
+    return stage
+
+
+async def contents(scene, sandbox):
+    """The texts of the messages in a sandbox's stream."""
+    stored = await scene.stored(await scene.sandbox(sandbox))
+    return [json.loads(payload)["d"]["content"] for subject, payload, _ in stored if subject.endswith("MESSAGE_CREATE")]
+
+
+async def gaps(scene, sandbox):
+    stored = await scene.stored(await scene.sandbox(sandbox))
+    return [json.loads(payload)["d"] for subject, payload, _ in stored if subject.endswith("GATEWAY_GAP")]
+
+
+async def until_stored(scene, sandbox, count):
+    async def enough():
+        return len(await contents(scene, sandbox)) >= count
+
+    await scene.until(enough)
+
+
+async def test_a_restarted_bot_gets_what_it_has_missed_and_identifies_once(stage, discord):
+    for number in range(30):
+        await stage.scene.ada.send(stage.scene.lab.general, f"missed {number}")
+    async with stage.again() as scene:
+        await scene.ada.send(scene.lab.general, "and then")
+        await until_stored(scene, "blue", 31)
+        assert await contents(scene, "blue") == [*(f"missed {number}" for number in range(30)), "and then"]
+        assert await gaps(scene, "blue") == []
+    assert (discord.identifies, discord.resumes) == (1, 1)
+
+
+async def test_commands_work_at_once_after_a_restart_although_no_cache_was_filled(stage, discord):
+    async with stage.again() as scene:
+        assert not scene.app.bot.is_ready()
+        reply = await scene.ada.command("sandbox create", channel=scene.lab.general, name="green")
+        assert title(reply.message) == "Sandbox “green” is running"
+        choices = await scene.ada.autocomplete(
+            "sandbox bind-guild", channel=scene.lab.general, focused="guild", sandbox="green", guild="lab"
+        )
+        assert [choice["name"] for choice in choices] == ["Ada's Lab"]
+        bound = await scene.ada.autocomplete(
+            "sandbox unbind-guild", channel=scene.lab.general, focused="guild", guild=""
+        )
+        assert [choice["name"] for choice in bound] == ["Ada's Lab → blue"]
+        await scene.ada.command("sandbox unbind-guild", channel=scene.lab.general)
+        reply = await scene.ada.command("sandbox bind-guild", channel=scene.lab.general, sandbox="green")
+        assert "❌" not in text(reply)
+        await scene.ada.send(scene.lab.general, "for green")
+        await until_stored(scene, "green", 1)
+        await scene.ada.send_dm("hello?")
+        await scene.until(lambda: answered(scene.ada))
+    assert discord.identifies == 1
+
+
+async def answered(person):
+    return any("slash commands" in message.content for message in person.dm_channel.messages.values())
+
+
+async def test_a_command_that_is_played_again_is_not_run_again(stage, redis_client, monkeypatch):
+    async with stage.again() as scene:
+        before = await redis_client.get(key(scene))
+        await scene.ada.command("sandbox create", channel=scene.lab.general, name="green")
+        await scene.ada.command("sandbox destroy", channel=scene.lab.general, sandbox="green")
+    await redis_client.set(key(scene), before)  # as if the bot had died before it could save
+    monkeypatch.setattr("bot.routing.gateway._ANSWERABLE_S", 0)
+    async with stage.again() as scene:
+        await scene.ada.send(scene.lab.general, "all has been played again")
+        await until_stored(scene, "blue", 1)
+        await scene.ada.command("sandbox list", channel=scene.lab.general)
+        assert scene.app.router.counts["stale interactions"] == 2
+        assert scene.app.router.counts["own interactions"] == 3
+
+
+def key(scene):
+    return names.gateway_session_key(scene.discord.application_id, 1, 0)
+
+
+async def test_a_refused_resume_gives_each_sandbox_exactly_one_gap_marker(stage, discord):
+    lost = await _lose_the_session(stage, discord)
+    async with stage.again() as scene:
+        await scene.ada.send(scene.lab.general, "afterwards")
+        await until_stored(scene, "blue", 1)
+        (blue,), (red,) = await gaps(scene, "blue"), await gaps(scene, "red")
+        assert blue["guild_ids"] == [str(scene.lab.id)]
+        assert red["guild_ids"] == [str(scene.arcade.id)]
+        assert (blue["shard"], blue["session_id"], blue["last_sequence"]) == ([0, 1], lost.id, lost.sequence)
+        assert blue["since"] < blue["until"]
+        assert scene.app.router.counts["gaps"] == 2
+    async with stage.again() as scene:
+        assert len(await gaps(scene, "blue")) == 1
+    assert discord.identifies == 2
+
+
+async def _lose_the_session(stage, discord):
+    (session,) = discord.world.gateway.sessions.values()
+    discord.forget_sessions()
+    return session
+
+
+@pytest.mark.parametrize("code", [4007, 4009])
+async def test_a_session_that_discord_ends_while_the_bot_runs_leaves_a_marker_too(stage, discord, code):
+    async with stage.again() as scene:
+        await scene.ada.send(scene.lab.general, "before")
+        await until_stored(scene, "blue", 1)
+        identified = discord.identifies
+        await discord.hang_up(code=code)
+        await discord.wait_ready()
+        await scene.until(lambda: has_identified(discord, identified))
+        await scene.until(lambda: has_gap(scene))
+        assert len(await gaps(scene, "blue")) == 1
+
+
+async def has_identified(discord, before):
+    return discord.identifies > before
+
+
+async def has_gap(scene):
+    return await gaps(scene, "blue")
+
+
+async def test_without_a_saved_session_nobody_knows_and_the_marker_says_so(stage, discord, redis_client):
+    await redis_client.flushall()
+    async with stage.again() as scene:
+        (gap,) = await gaps(scene, "blue")
+        assert (gap["session_id"], gap["last_sequence"], gap["since"]) == (None, None, None)
