@@ -44,12 +44,27 @@ def redis_user(sandbox_id: UUID) -> str:
 
 def sandbox_of_redis_user(user: str) -> UUID | None:
     """None for a user that is not a sandbox's."""
-    if not user.startswith("sandbox-"):
-        return None
+    return _named_in(user, "sandbox-", "")
+
+
+def sandbox_of_redis_prefix(prefix: str) -> UUID | None:
+    """None for a prefix that is not a sandbox's."""
+    return _named_in(prefix, "sandbox:", ":")
+
+
+def sandbox_of_event_subjects(subjects: str) -> UUID | None:
+    """None for subjects that are not all of a sandbox's events."""
+    return _named_in(subjects, "sandbox.", ".events.>")
+
+
+def _named_in(name: str, before: str, after: str) -> UUID | None:
+    """Strictly as the names are built here: UUID() itself reads other spellings too."""
+    found = name.removeprefix(before).removesuffix(after)
     try:
-        return UUID(user.removeprefix("sandbox-"))
+        sandbox_id = UUID(found)
     except ValueError:
         return None
+    return sandbox_id if name == f"{before}{sandbox_id}{after}" else None
 
 
 def role_name(sandbox_id: UUID) -> str:

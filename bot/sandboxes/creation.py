@@ -18,6 +18,7 @@ from bot.errors import (
     ServiceUnavailable,
 )
 from bot.sandboxes.access import SandboxAccess
+from bot.sandboxes.attendance import attended
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
@@ -78,12 +79,13 @@ class Creation:
         """
         step = "PostgreSQL schema"
         try:
-            await self._make_schema(sandbox)
-            step = "NATS stream"
-            await self._streams.create(sandbox.id)
-            step = "start"
-            async with transaction(self._pool) as connection:
-                await self._move(connection, sandbox.id, SandboxStatus.CREATING, SandboxStatus.RUNNING)
+            async with attended(self._pool, self._records, [sandbox.id]):
+                await self._make_schema(sandbox)
+                step = "NATS stream"
+                await self._streams.create(sandbox.id)
+                step = "start"
+                async with transaction(self._pool) as connection:
+                    await self._move(connection, sandbox.id, SandboxStatus.CREATING, SandboxStatus.RUNNING)
         except Exception as error:
             detail = error.detail if isinstance(error, ServiceUnavailable) else repr(error)
             logger.error("provisioning failed", step=step, sandbox=str(sandbox.id), error=detail)
@@ -108,7 +110,7 @@ class Creation:
             raise _Taken from error
         details = {"name": name, "ttl_seconds": order.ttl.total_seconds()}
         await self._records.audit(connection, sandbox_id, AuditEvent.CREATED, order.actor, details)
-        for guild_id in order.guild_ids:
+        for guild_id in sorted(order.guild_ids):  # whoever binds several at once takes them in the same order
             await self._records.bind(connection, sandbox_id, guild_id, order.actor)
 
     async def _make_schema(self, sandbox: Sandbox) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from loguru import logger
@@ -17,12 +17,13 @@ from bot.sandboxes.health import Health, HealthProbe
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.model import Actor, AuditEntry, AuditEvent, Extension, Sandbox, SandboxStatus
 from bot.sandboxes.notices import NoticeKind, NoticeOutbox
+from bot.sandboxes.reclaiming import Reclaimer
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.teardown import Teardown
 from bot.sandboxes.tokens import new_credentials
 from bot.stores.nats import StreamStore
-from bot.stores.postgres import Connection, Pool, transaction
+from bot.stores.postgres import Pool, transaction
 from bot.stores.redis import RedisStore
 
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
@@ -63,6 +64,7 @@ class SandboxManager:
         self._workers = workers or WorkerAddresses()
         self._teardown = Teardown(pool, self._records, self.schemas, self.access, redis, streams)
         self._creation = Creation(pool, self._records, self.schemas, self.access, streams, self._teardown, self._limits)
+        self.reclaimer = Reclaimer(pool, self._records, self._teardown, self._announce)
         self._probe = HealthProbe(self.schemas, redis, streams)
 
     async def create(
@@ -176,7 +178,7 @@ class SandboxManager:
             sandbox = _require_access(await self._records.lock(connection, sandbox_id), actor)
             if sandbox.status not in {SandboxStatus.RUNNING, SandboxStatus.EXPIRED}:
                 raise InvalidTransition(sandbox.name, sandbox.status, "extended")
-            expires_at, capped = self._limits.extended(sandbox, by, await self._now(connection))
+            expires_at, capped = self._limits.extended(sandbox, by, await self._records.now(connection))
             await self._records.set_expiry(connection, sandbox_id, expires_at)
             await self.access.set_expiry(connection, sandbox_id, expires_at)
             if sandbox.status is SandboxStatus.EXPIRED:
@@ -239,8 +241,8 @@ class SandboxManager:
         async with transaction(self._pool) as connection:
             return await self._records.history(connection, sandbox_id, limit)
 
-    async def find_expired(self, *, limit: int = 100) -> Sequence[Sandbox]:
-        """Running past their time, the longest overdue first."""
+    async def find_expired(self, *, limit: int | None = 100) -> Sequence[Sandbox]:
+        """Running past their time, the longest overdue first; all of them if there is no limit."""
         async with transaction(self._pool) as connection:
             return await self._records.many(connection, "find_expired", limit)
 
@@ -248,7 +250,7 @@ class SandboxManager:
         """`expired`, with a notice to owner and admins; False if it is not due (any more)."""
         async with transaction(self._pool) as connection:
             sandbox = await self._records.lock(connection, sandbox_id)
-            if sandbox.expires_at > await self._now(connection) or sandbox.status is not SandboxStatus.RUNNING:
+            if sandbox.expires_at > await self._records.now(connection) or sandbox.status is not SandboxStatus.RUNNING:
                 return False
             await self._records.move(connection, sandbox_id, SandboxStatus.RUNNING, SandboxStatus.EXPIRED)
             await self.outbox.write(connection, sandbox, NoticeKind.EXPIRED)
@@ -256,40 +258,6 @@ class SandboxManager:
         await _at_once(self.access.cut(sandbox_id), sandbox_id)
         logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)
         return True
-
-    async def find_reclaimable(self, grace: timedelta, *, limit: int = 100) -> Sequence[UUID]:
-        """Expired, with the grace time over."""
-        return await self._find("find_reclaimable", grace, limit)
-
-    async def reclaim(self, sandbox_id: UUID, grace: timedelta) -> bool:
-        """Take down what is still expired, with the grace time still over; False otherwise."""
-        async with transaction(self._pool) as connection:
-            sandbox = await self._records.lock(connection, sandbox_id)
-            over = sandbox.expires_at + grace <= await self._now(connection)
-            if sandbox.status is not SandboxStatus.EXPIRED or not over:
-                return False
-            await self._teardown.begin(connection, sandbox, None, "expired")
-        await self._announce(sandbox.guild_ids)
-        return await self._teardown.finish(sandbox)
-
-    async def find_stuck(self, stuck_after: timedelta, *, limit: int = 100) -> Sequence[UUID]:
-        """Pending, creating or destroying for so long that nobody can be working on it any more."""
-        return await self._find("find_stuck", stuck_after, limit)
-
-    async def recover(self, sandbox_id: UUID) -> bool:
-        """Take a stuck sandbox down; False if it has got on by itself."""
-        async with transaction(self._pool) as connection:
-            sandbox = await self._records.lock(connection, sandbox_id)
-            if sandbox.status in {SandboxStatus.PENDING, SandboxStatus.CREATING}:
-                await self._teardown.begin(connection, sandbox, None, "stuck")
-            elif sandbox.status is not SandboxStatus.DESTROYING:
-                return False
-        await self._announce(sandbox.guild_ids)
-        return await self._teardown.finish(sandbox)
-
-    async def _find(self, query: str, since: timedelta, limit: int) -> Sequence[UUID]:
-        async with transaction(self._pool) as connection:
-            return [row["id"] for row in await self._records.rows(connection, query, since, limit)]
 
     async def _get(self, query: str, key: object, wanted: str) -> Sandbox:
         async with transaction(self._pool) as connection:
@@ -314,12 +282,6 @@ class SandboxManager:
             await self._routes_changed(guild_ids)
         except Exception as error:  # it is committed; the watcher's reload makes up for it
             logger.warning("routes not refreshed at once", guilds=len(guild_ids), error=repr(error))
-
-    @staticmethod
-    async def _now(connection: Connection) -> datetime:
-        """PostgreSQL's clock decides, not that of one of several bots."""
-        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
-        return now
 
 
 def _require_access(sandbox: Sandbox, actor: Actor) -> Sandbox:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
 from loguru import logger
 
-from bot.errors import CleanupFailed, SandboxNotFound
+from bot.sandboxes.attendance import a_few_at_once
 from bot.sandboxes.manager import SandboxManager
 
 
@@ -40,27 +39,24 @@ class Reaper:
     async def sweep(self) -> Sweep:
         """One pass over everything that is due. What fails is logged and tried again at the next pass."""
         warned = await self._manager.outbox.write_warnings(self._warn_before)
-        due = [sandbox.id for sandbox in await self._manager.find_expired()]
-        expired = await _each(due, self._manager.mark_expired)
-        over = await self._manager.find_reclaimable(self._grace)
-        destroyed = await _each(over, lambda sandbox_id: self._manager.reclaim(sandbox_id, self._grace))
-        stuck = await self._manager.find_stuck(self._stuck_after)
-        recovered = await _each(stuck, self._manager.recover)
+        due = [sandbox.id for sandbox in await self._manager.find_expired(limit=None)]
+        expired = _count(await a_few_at_once(due, self._manager.mark_expired))
+        destroyed, recovered = await self._manager.reclaimer.take_down(self._grace, self._stuck_after)
         return Sweep(warned, expired, destroyed, recovered)
 
     async def due(self) -> Sweep:
         """What a sweep would change now; warnings are not counted."""
-        expired = await self._manager.find_expired()
-        over = await self._manager.find_reclaimable(self._grace)
-        stuck = await self._manager.find_stuck(self._stuck_after)
+        expired = await self._manager.find_expired(limit=None)
+        over = await self._manager.reclaimer.find_reclaimable(self._grace)
+        stuck = await self._manager.reclaimer.find_stuck(self._stuck_after)
         return Sweep(0, len(expired), len(over), len(stuck))
 
 
-async def _each(sandbox_ids: Sequence[UUID], change: Callable[[UUID], Awaitable[bool]]) -> int:
+def _count(outcomes: Iterable[bool | BaseException]) -> int:
     changed = 0
-    for sandbox_id in sandbox_ids:
-        try:
-            changed += await change(sandbox_id)
-        except (CleanupFailed, SandboxNotFound) as error:
-            logger.warning("sweep could not finish a sandbox", sandbox=str(sandbox_id), error=str(error))
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            logger.warning("a sandbox could not be marked as expired", error=str(outcome) or repr(outcome))
+        else:
+            changed += outcome
     return changed

@@ -40,6 +40,11 @@ class SandboxRecords:
             raise SandboxNotFound(str(sandbox_id))
         return sandbox
 
+    async def now(self, connection: Connection) -> datetime:
+        """PostgreSQL's clock decides, not that of one of several bots."""
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        return now
+
     async def change_status(
         self, connection: Connection, sandbox_id: UUID, expected: SandboxStatus, wanted: SandboxStatus
     ) -> bool:

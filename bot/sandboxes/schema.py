@@ -13,6 +13,7 @@ from bot import names
 from bot.errors import CleanupRefused
 from bot.stores.postgres import Connection, Pool, load_queries, transaction
 
+_AT_ONCE = 300
 _SCHEMA_NAME = re.compile(names.SCHEMA_PREFIX + r"([0-9a-f]{8})")
 
 
@@ -47,8 +48,20 @@ class SchemaProvisioner:
         return str(await self._value("create_schema", connection, sandbox_id))
 
     async def drop_schema(self, sandbox_id: UUID, connection: Connection | None = None) -> bool:
-        """True if there was one. A schema of that name that is not ours is an error."""
+        """True if there was one. A schema of that name that is not ours is an error.
+
+        With a connection, `thin` has to have made it small before.
+        """
+        while connection is None and await self.thin(None, names.schema_name(sandbox_id)):
+            pass
         return bool(await self._value("drop_schema", connection, sandbox_id))
+
+    async def thin(self, connection: Connection | None, schema_name: str) -> bool:
+        """Drop a part of what is in a large schema; False if the rest can go at once.
+
+        To be a transaction of its own: dropping all at once needs more locks than the server has.
+        """
+        return bool(await self._value("thin_schema", connection, schema_name, _AT_ONCE))
 
     async def schema_exists(self, sandbox_id: UUID) -> bool:
         return bool(await self._value("schema_exists", None, sandbox_id))
@@ -64,6 +77,12 @@ class SchemaProvisioner:
         async with transaction(self._pool) as connection:
             return [row["schema_name"] for row in await connection.fetch(self._sql["list_schemas"])]
 
+    async def list_orphans(self, min_age: timedelta) -> dict[str, bool]:
+        """The marked schemas older than that which no living sandbox owns; true: it is known to be destroyed."""
+        async with transaction(self._pool) as connection:
+            rows = await connection.fetch(self._sql["list_orphans"], min_age)
+        return {row["schema_name"]: row["was_destroyed"] for row in rows}
+
     async def cleanup_orphaned_schemas(
         self, *, dry_run: bool = True, min_age: timedelta = timedelta(hours=1), force: bool = False
     ) -> list[str]:
@@ -72,16 +91,17 @@ class SchemaProvisioner:
         A dry run only names them. When nothing would be left, `CleanupRefused`, unless forced: rather than
         everything being an orphan, the bot may look at the wrong database.
         """
-        async with transaction(self._pool) as connection:
-            orphans = [row["schema_name"] for row in await connection.fetch(self._sql["list_orphans"], min_age)]
-            marked = await connection.fetch(self._sql["list_schemas"])
+        orphans = list(await self.list_orphans(min_age))
         if dry_run or not orphans:
             return orphans
-        if len(orphans) == len(marked) and not force:
+        if len(orphans) == len(await self.list_schemas()) and not force:
             raise CleanupRefused(len(orphans))
-        return [name for name in orphans if await self._drop_orphan(name, min_age)]
+        return [name for name in orphans if await self.drop_orphan(name, min_age)]
 
-    async def _drop_orphan(self, schema_name: str, min_age: timedelta) -> bool:
+    async def drop_orphan(self, schema_name: str, min_age: timedelta) -> bool:
+        """False if it is no orphan any more."""
+        while await self._value("thin_orphan", None, schema_name, min_age, _AT_ONCE):
+            pass
         dropped = bool(await self._value("drop_orphan", None, schema_name, min_age))
         if dropped:
             logger.warning("orphaned schema dropped", schema=schema_name)

@@ -20,6 +20,7 @@ from nats.js.api import (
     RetentionPolicy,
     StorageType,
     StreamConfig,
+    StreamInfo,
 )
 from nats.js.errors import APIError, BadRequestError, NotFoundError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
@@ -55,6 +56,19 @@ class StreamStats:
     bytes: int
     waiting: int
     workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStream:
+    """A stream that carries our mark. Another installation on the same server has the same mark."""
+
+    sandbox_id: UUID
+    created_at: datetime
+    messages: int
+
+    @property
+    def name(self) -> str:
+        return names.stream_name(self.sandbox_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,22 @@ class StreamStore:
         except _FAILURES as error:
             raise _unavailable(error) from error
         return True
+
+    async def list_streams(self) -> list[FoundStream]:
+        """All that carry our mark."""
+        found: list[FoundStream] = []
+        offset = 0
+        try:
+            while page := await self._jetstream.streams_info(offset):
+                offset += len(page)
+                found += [stream for info in page if (stream := _marked(info))]
+        except _FAILURES as error:
+            raise _unavailable(error) from error
+        return found
+
+    async def is_whole(self, sandbox_id: UUID) -> bool:
+        """Whether the sandbox has its stream with its consumer."""
+        return await self.stats(sandbox_id) is not None
 
     async def replay(self, sandbox_id: UUID, request: Replay) -> None:
         """Deliver stored events, then the ones that come, until nobody listens any more.
@@ -152,8 +182,8 @@ class StreamStore:
 
     async def _require_mark(self, sandbox_id: UUID) -> None:
         stream = names.stream_name(sandbox_id)
-        config = (await self._jetstream.stream_info(stream)).config
-        if config.description != MARK or config.subjects != [names.event_subjects(sandbox_id)]:
+        found = _marked(await self._jetstream.stream_info(stream))
+        if found is None or found.sandbox_id != sandbox_id:
             raise ServiceUnavailable("NATS", f"stream {stream} is not this sandbox's; remove it by hand")
 
 
@@ -211,6 +241,15 @@ class _Connection:
 
     async def back(self) -> None:
         logger.info("NATS connection is back")
+
+
+def _marked(info: StreamInfo) -> FoundStream | None:
+    """None if the stream is not one of a sandbox, by its description, name and subjects."""
+    config, subjects = info.config, info.config.subjects or []
+    sandbox_id = names.sandbox_of_event_subjects(subjects[0]) if len(subjects) == 1 else None
+    if config.description != MARK or sandbox_id is None or config.name != names.stream_name(sandbox_id):
+        return None
+    return FoundStream(sandbox_id, info.created or datetime.now(UTC), info.state.messages)
 
 
 def _consumer_config(sandbox_id: UUID) -> ConsumerConfig:

@@ -22,7 +22,10 @@ else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
 
-_ACQUIRE_TIMEOUT_S = 10
+_CONNECT_TIMEOUT_S = 10
+_COMMAND_TIMEOUT_S = 30
+_QUEUE_TIMEOUT_S = 60
+"""More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
 _HEADING = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
 _UNREACHABLE = (
     OSError,
@@ -31,6 +34,7 @@ _UNREACHABLE = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
 )
 
 
@@ -67,8 +71,8 @@ async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
             min_size=2,
             max_size=max_size,
             init=prepare_connection,
-            timeout=10,
-            command_timeout=30,
+            timeout=_CONNECT_TIMEOUT_S,
+            command_timeout=_COMMAND_TIMEOUT_S,
             server_settings={"application_name": "sandbox-bot", "search_path": "public", "timezone": "UTC"},
         )
     except (
@@ -85,7 +89,7 @@ async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A connection inside a transaction; `ServiceUnavailable` when PostgreSQL does not answer."""
     try:
-        async with pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as connection, connection.transaction():
+        async with pool.acquire(timeout=_QUEUE_TIMEOUT_S) as connection, connection.transaction():
             yield connection
     except (*_UNREACHABLE, asyncpg.InterfaceError) as error:
         raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import batched
+from typing import cast
 from uuid import UUID
 
 import redis.asyncio
@@ -13,6 +16,8 @@ from bot import names
 from bot.errors import ServiceUnavailable
 
 _BATCH = 1000
+_ANY_KEY = "sandbox:*"
+_PREFIX_LENGTH = len(names.redis_prefix(UUID(int=0)))
 _PROBE = "sandbox-probe"
 
 
@@ -83,30 +88,62 @@ class RedisStore:
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
-    async def delete_keys(self, sandbox_id: UUID) -> int:
-        """Unlink every key of the sandbox, in batches, and return how many there were."""
-        deleted = 0
-        try:
-            batch: list[bytes] = []
-            async for key in self._client.scan_iter(match=_pattern(sandbox_id), count=_BATCH):
-                batch.append(key)
-                if len(batch) >= _BATCH:
-                    deleted += await self._client.unlink(*batch)
-                    batch.clear()
-            if batch:
-                deleted += await self._client.unlink(*batch)
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
+    async def delete_keys(self, *sandbox_ids: UUID) -> int:
+        """Unlink every key of the sandboxes, in batches, and return how many there were.
+
+        Redis is gone through once, however many sandboxes there are.
+        """
+        pattern = names.redis_prefix(sandbox_ids[0]) + "*" if len(sandbox_ids) == 1 else _ANY_KEY
+        deleted, wanted = 0, set(sandbox_ids)
+        async for page in self.pages(pattern):
+            deleted += await self.unlink([key for owner in page.keys() & wanted for key in page[owner]])
         return deleted
 
     async def count_keys(self, sandbox_id: UUID) -> int:
+        pages = self.pages(names.redis_prefix(sandbox_id) + "*")
+        return sum([len(keys) async for page in pages for keys in page.values()])
+
+    async def pages(self, pattern: str = _ANY_KEY) -> AsyncIterator[dict[UUID, list[bytes]]]:
+        """All keys of sandboxes, in one pass over Redis, page by page. A key may come twice."""
+        cursor, owners = 0, _Owners()
+        while True:
+            try:
+                cursor, keys = await self._client.scan(cursor, match=pattern, count=_BATCH)
+            except (RedisError, OSError) as error:
+                raise _unavailable(error) from error
+            yield owners.group(cast("list[bytes]", keys))
+            if cursor == 0:
+                return
+
+    async def unlink(self, keys: Sequence[bytes]) -> int:
+        """How many there were."""
         try:
-            return sum([1 async for _ in self._client.scan_iter(match=_pattern(sandbox_id), count=_BATCH)])
+            return sum([await self._client.unlink(*batch) for batch in batched(keys, _BATCH)])
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
     async def _acl_setuser(self, user: str, *rules: str) -> None:
         await self._client.execute_command("ACL", "SETUSER", user, *rules)  # type: ignore[no-untyped-call]
+
+
+class _Owners:
+    """Whose a key is. Remembers the prefixes that it has read, for there are few among many keys."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, UUID | None] = {}
+
+    def group(self, keys: Iterable[bytes]) -> dict[UUID, list[bytes]]:
+        """What is no sandbox's is left out."""
+        grouped: dict[UUID, list[bytes]] = {}
+        for key in keys:
+            if (owner := self._of(key[:_PREFIX_LENGTH])) is not None:
+                grouped.setdefault(owner, []).append(key)
+        return grouped
+
+    def _of(self, prefix: bytes) -> UUID | None:
+        if prefix not in self._known:
+            self._known[prefix] = names.sandbox_of_redis_prefix(prefix.decode(errors="replace"))
+        return self._known[prefix]
 
 
 async def open_redis(url: str) -> redis.asyncio.Redis:
@@ -131,10 +168,6 @@ async def open_redis(url: str) -> redis.asyncio.Redis:
 
 def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
-
-
-def _pattern(sandbox_id: UUID) -> str:
-    return names.redis_prefix(sandbox_id) + "*"
 
 
 def _unavailable(error: Exception) -> ServiceUnavailable:

@@ -15,7 +15,7 @@ SELECT has_database_privilege('sandbox_worker', current_database(), 'CONNECT');
 
 -- create_role --
 -- $1 sandbox id, $2 its expiry, $3 how many connections it may have
-SELECT create_sandbox_role($1, $2, $3);
+SELECT create_sandbox_role($1, $2, $3), mark_sandbox_role($1);
 
 -- set_password --
 -- $1 sandbox id, $2 SCRAM verifier
@@ -68,7 +68,7 @@ SELECT sandbox.id, credentials.token_sha256
  WHERE sandbox.status = 'running' AND sandbox.expires_at > now();
 
 -- list_over --
--- Those of $1 that are sandboxes of this database, but with no token that counts.
+-- Those of $1 that are sandboxes of this database, but with no token that counts. $1 sandbox ids
 SELECT sandbox.id FROM sandboxes AS sandbox
   LEFT JOIN sandbox_credentials AS credentials ON credentials.sandbox_id = sandbox.id
  WHERE sandbox.id = ANY ($1::uuid[])

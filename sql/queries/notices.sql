@@ -4,7 +4,8 @@ INSERT INTO sandbox_notices (sandbox_id, kind, expires_at) VALUES ($1, $2, $3)
 ON CONFLICT ON CONSTRAINT sandbox_notices_once DO NOTHING;
 
 -- write_warnings --
--- For what expires soon: within $1, or, of a life shorter than twice that, in its second half.
+-- For what expires soon: within $1, or, of a life shorter than twice that, in its second half. In order of the ids, for
+-- two that write the same ones in another order would wait for each other.
 INSERT INTO sandbox_notices (sandbox_id, kind, expires_at)
 SELECT sandbox.id, 'expiry_warning', sandbox.expires_at FROM sandboxes AS sandbox
  WHERE sandbox.status = 'running' AND sandbox.expires_at > now()
@@ -12,6 +13,7 @@ SELECT sandbox.id, 'expiry_warning', sandbox.expires_at FROM sandboxes AS sandbo
    AND NOT EXISTS (SELECT FROM sandbox_notices AS notice
                     WHERE notice.sandbox_id = sandbox.id AND notice.kind = 'expiry_warning'
                       AND notice.expires_at = sandbox.expires_at)
+ ORDER BY sandbox.id
 ON CONFLICT ON CONSTRAINT sandbox_notices_once DO NOTHING
 RETURNING id;
 

@@ -88,16 +88,29 @@ SELECT id, sandbox_id, event_type, actor_id, details, created_at
 UPDATE sandboxes SET last_activity_at = now() WHERE id = $1 AND status = 'running' RETURNING id;
 
 -- find_expired --
--- Running past their time, the longest overdue first. $1 limit
+-- Running past their time, the longest overdue first. $1 limit or NULL
 SELECT * FROM sandbox_overview WHERE status = 'running' AND expires_at <= now() ORDER BY expires_at LIMIT $1;
 
 -- find_reclaimable --
--- Expired, with the grace time over. $1 grace, $2 limit
+-- Expired, with the grace time over. $1 grace, $2 limit or NULL
 SELECT id FROM sandboxes WHERE status = 'expired' AND expires_at <= now() - $1::interval
  ORDER BY expires_at LIMIT $2;
 
 -- find_stuck --
--- In a state that should have passed long ago: whoever worked on it is gone. $1 since how long, $2 limit
-SELECT id, status FROM sandboxes
- WHERE status IN ('pending', 'creating', 'destroying') AND status_changed_at <= now() - $1::interval
+-- Unfinished, and attended by nobody: whoever worked on it is gone. $1 since how long, $2 limit or NULL
+SELECT id FROM sandboxes
+ WHERE status IN ('pending', 'creating', 'destroying')
+   AND greatest(status_changed_at, attended_at) <= now() - $1::interval
  ORDER BY status_changed_at LIMIT $2;
+
+-- claim_stuck --
+-- No row if somebody attends it (again). $1 sandbox id, $2 since how long nobody must have
+UPDATE sandboxes SET attended_at = now()
+ WHERE id = $1 AND status IN ('pending', 'creating', 'destroying')
+   AND greatest(status_changed_at, attended_at) <= now() - $2::interval
+RETURNING id;
+
+-- attend --
+-- The unfinished ones of those that somebody works on. $1 sandbox ids
+UPDATE sandboxes SET attended_at = now()
+ WHERE id = ANY ($1::uuid[]) AND status IN ('pending', 'creating', 'destroying');

@@ -19,9 +19,18 @@ SELECT table_name, row_count, total_bytes FROM get_sandbox_schema_stats($1);
 SELECT nspname AS schema_name FROM pg_namespace
  WHERE nspname ~ '^sandbox_[0-9a-f]{8}$' AND sandbox_schema_mark(nspname) ORDER BY nspname;
 
+-- thin_schema --
+-- How much was dropped; 0: the rest can go at once. $1 schema name, $2 how much at most
+SELECT thin_sandbox_schema($1, $2);
+
 -- list_orphans --
--- $1 the age under which a schema is spared
-SELECT schema_name FROM orphaned_sandbox_schemas($1) AS schema_name;
+-- And whether their sandbox is known to be destroyed. $1 the age under which a schema is spared
+SELECT schema_name, sandbox_was_destroyed(schema_name, $1) AS was_destroyed
+  FROM orphaned_sandbox_schemas($1) AS schema_name;
+
+-- thin_orphan --
+-- As thin_schema, of an orphan. $1 schema name, $2 the age under which it is spared, $3 how much at most
+SELECT thin_orphaned_sandbox_schema($1, $2, $3);
 
 -- drop_orphan --
 -- True if it was an orphan still. $1 schema name, $2 the age under which it is spared

@@ -83,7 +83,8 @@ def age(pool):
     async def move(sandbox, by):
         await pool.execute(
             "UPDATE sandboxes SET created_at = created_at - $2::interval, expires_at = expires_at - $2::interval,"
-            " status_changed_at = status_changed_at - $2::interval WHERE id = $1",
+            " status_changed_at = status_changed_at - $2::interval, attended_at = attended_at - $2::interval,"
+            " destroyed_at = destroyed_at - $2::interval WHERE id = $1",
             sandbox.id,
             by,
         )

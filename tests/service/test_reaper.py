@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 class AwayRedis(RedisStore):
     """A Redis that is not there."""
 
-    async def delete_keys(self, sandbox_id):
+    async def delete_keys(self, *sandbox_ids):
         raise ServiceUnavailable("Redis", "refused")
 
 
@@ -168,3 +168,87 @@ async def test_a_worker_that_holds_a_table_delays_the_teardown_only(manager, mak
     await age(sandbox, timedelta(minutes=3))
     await make_reaper().sweep()
     assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.DESTROYED
+
+
+async def insert_expired(pool, count):
+    """Sandboxes whose grace time is over, as rows alone."""
+    await pool.execute("INSERT INTO sandbox_owners (id) VALUES ($1) ON CONFLICT DO NOTHING", ADA.id)
+    await pool.execute(
+        "INSERT INTO sandboxes (id, name, owner_id, schema_name, status, created_at, expires_at)"
+        " SELECT id, 'old-' || number, $1, sandbox_schema_name(id), 'expired', now() - interval '9h',"
+        " now() - interval '3h' FROM (SELECT gen_random_uuid() AS id, number FROM generate_series(1, $2) AS number)",
+        ADA.id,
+        count,
+    )
+
+
+async def test_one_sweep_ends_all_that_are_due_with_one_pass_over_redis(manager, make_reaper, pool, redis_client):
+    await insert_expired(pool, 120)
+    ids = [row["id"] for row in await pool.fetch("SELECT id FROM sandboxes")]
+    await redis_client.mset({f"sandbox:{sandbox_id}:key": 1 for sandbox_id in ids} | {"sandbox:team:kept": 1})
+    await redis_client.config_resetstat()
+    assert (await make_reaper().sweep()).destroyed == 120
+    assert (await redis_client.info("commandstats"))["cmdstat_scan"]["calls"] == 1
+    assert await redis_client.keys("*") == [b"sandbox:team:kept"]
+
+
+async def test_one_that_cannot_be_taken_down_stops_none_of_the_others(manager, make_reaper, pool, age):
+    cursed, *others = [await manager.create(ADA) for _ in range(3)]
+    for sandbox in (cursed, *others):
+        await age(sandbox, 30 * HOUR)
+    await pool.execute(f"COMMENT ON SCHEMA {cursed.schema_name} IS 'not ours'")
+    await make_reaper().sweep()
+    statuses = [(await manager.get_by_id(sandbox.id)).status for sandbox in (cursed, *others)]
+    assert statuses == [SandboxStatus.DESTROYING, SandboxStatus.DESTROYED, SandboxStatus.DESTROYED]
+
+
+async def test_what_somebody_works_on_is_not_taken_for_abandoned(manager, make_reaper, age, pool):
+    sandbox = await manager.create(ADA)
+    await pool.execute("UPDATE sandboxes SET status = 'creating' WHERE id = $1", sandbox.id)
+    await age(sandbox, timedelta(minutes=30))
+    await pool.execute("UPDATE sandboxes SET attended_at = now() - interval '10s'")
+    assert (await make_reaper().sweep()).recovered == 0
+    await pool.execute("UPDATE sandboxes SET attended_at = now() - interval '3m'")
+    assert (await make_reaper().sweep()).recovered == 1
+
+
+async def test_a_slow_creation_says_that_it_lives(make_manager, nats_client, pool, monkeypatch):
+    monkeypatch.setattr("bot.sandboxes.attendance.ATTEND_EVERY_S", 0.01)
+    go_on = asyncio.Event()
+
+    class SlowStreams(StreamStore):
+        async def create(self, sandbox_id):
+            await go_on.wait()
+            await super().create(sandbox_id)
+
+    slow = asyncio.create_task(make_manager(streams=SlowStreams(nats_client, STREAM_LIMITS)).create(ADA))
+    seen: set[object] = set()
+    while len(seen) < 3:
+        seen |= {row["attended_at"] for row in await pool.fetch("SELECT attended_at FROM sandboxes")} - {None}
+    go_on.set()
+    assert (await slow).status is SandboxStatus.RUNNING
+
+
+async def test_a_creation_that_was_taken_for_dead_ends_in_nothing_and_leaves_nothing(
+    make_manager, make_reaper, manager, nats_client, age, audit
+):
+    go_on, waits = asyncio.Event(), asyncio.Event()
+
+    class SlowStreams(StreamStore):
+        async def create(self, sandbox_id):
+            waits.set()
+            await go_on.wait()
+            await super().create(sandbox_id)
+
+    slow = asyncio.create_task(make_manager(streams=SlowStreams(nats_client, STREAM_LIMITS)).create(ADA))
+    await waits.wait()
+    (sandbox,) = await manager.list()
+    await age(sandbox, timedelta(minutes=3))
+    assert (await make_reaper().sweep()).recovered == 1
+    go_on.set()
+    with pytest.raises(ProvisioningFailed):
+        await slow
+    assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.DESTROYED
+    assert await manager.streams.list_streams() == []
+    assert Counter(await audit(sandbox.id))["sandbox_destroying"] == 1
+    assert Counter(await audit(sandbox.id))["sandbox_destroyed"] == 1

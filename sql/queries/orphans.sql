@@ -1,0 +1,16 @@
+-- list_roles --
+-- $1 the age under which a role is spared
+SELECT role_name, is_ours, was_destroyed FROM orphaned_sandbox_roles($1);
+
+-- drop_role --
+-- True if it was an orphan still. $1 role name, $2 the age under which it is spared
+SELECT drop_orphaned_sandbox_role($1, $2);
+
+-- judge --
+-- What this database knows of them; no row of one that it does not know. $1 sandbox ids, $2 grace time
+SELECT id, status <> 'destroyed' AS lives, coalesce(destroyed_at <= now() - $2::interval, false) AS is_over
+  FROM sandboxes WHERE id = ANY ($1::uuid[]);
+
+-- claim_sweep --
+-- True for one process at a time. $1 how often
+UPDATE sandbox_orphan_sweeps SET swept_at = now() WHERE swept_at <= now() - $1::interval RETURNING true;
