@@ -168,7 +168,10 @@ def _messenger(settings: Settings, bot: SandboxBot) -> Messenger:
 async def sync_commands(bot: SandboxBot, pool: Pool, *, force: bool = False) -> bool:
     """Tell Discord our commands if they are not what it was told last; True if it was told."""
     sql = load_queries("commands")
-    payload = [command.to_dict(bot.tree) for command in bot.tree.get_commands()]
+    translator = bot.tree.translator
+    assert translator is not None
+    commands = bot.tree.get_commands()
+    payload = [await command.get_translated_payload(bot.tree, translator) for command in commands]
     checksum = hashlib.sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)).hexdigest()
     if not force and await pool.fetchval(sql["get_checksum"], bot.application_id) == checksum:
         return False

@@ -11,6 +11,7 @@ from loguru import logger
 
 from bot import names
 from bot.errors import SandboxError
+from bot.language import COMMAND_NAME, catalogue, say, speak
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
 
@@ -43,6 +44,7 @@ class SandboxBot(commands.AutoShardedBot):
         """Knows its admins and has its cogs before it connects; a broken cog stops the start."""
         if not self.admins:
             self.admins = await self._application_admins()
+        await self.tree.set_translator(CommandTranslator())
         for cog in COGS:
             await self.load_extension(cog)
 
@@ -60,7 +62,24 @@ class SandboxBot(commands.AutoShardedBot):
 Interaction = discord.Interaction[SandboxBot]
 
 
+class CommandTranslator(app_commands.Translator):
+    """What Discord is told that commands and options are called in other languages. Interactions keep the English."""
+
+    async def translate(
+        self, string: app_commands.locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
+    ) -> str | None:
+        known, text = catalogue(locale.value), string.message
+        is_name = context.location.name in {"command_name", "group_name", "parameter_name"}
+        translated = known.pgettext(COMMAND_NAME, text) if is_name else known.gettext(text)
+        return translated if translated != text else None
+
+
 class SandboxTree(app_commands.CommandTree[SandboxBot]):
+    async def interaction_check(self, interaction: Interaction, /) -> bool:
+        """Lets everything pass, and answers it in the asker's language."""
+        speak(interaction.locale.value)
+        return True
+
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError) -> None:
         await report(interaction, error)
 
@@ -71,7 +90,10 @@ async def report(interaction: Interaction, error: BaseException) -> None:
     if text is None:
         reference = names.random_suffix(8)
         logger.opt(exception=error).error("interaction failed", reference=reference, user=interaction.user.id)
-        text = f"That failed, and it is the bot's fault. Tell an admin the reference `{reference}`: it is in the log."
+        text = say(
+            "That failed, and it is the bot's fault. Tell an admin the reference `{reference}`: it is in the log.",
+            reference=reference,
+        )
     await _answer(interaction, text)
 
 
@@ -81,11 +103,11 @@ def explain(error: BaseException) -> str | None:
         error = error.__cause__ or error
     match error:
         case SandboxError():
-            return f"{error} `{error.code}`"
+            return f"{say(error.sentence, **error.data)} `{error.code}`"
         case app_commands.CommandNotFound() | app_commands.CommandSignatureMismatch():
-            return "The bot's commands have changed. Reload Discord (Ctrl+R) and try again."
+            return say("The bot's commands have changed. Reload Discord (Ctrl+R) and try again.")
         case app_commands.CheckFailure():
-            return "You are not allowed to do that."
+            return say("You are not allowed to do that.")
         case _:
             return None
 

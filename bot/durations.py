@@ -17,14 +17,14 @@ def parse_duration(text: str) -> timedelta:
     """A positive duration of at most ten years; `InvalidInput` says how one is written."""
     cleaned = text.strip().lower()
     if not cleaned.isascii() or not _WHOLE.fullmatch(cleaned):
-        raise InvalidInput(f"“{text[:40]}” is not a duration. Write it like 90s, 45m, 24h, 7d or 1d12h.")
+        raise InvalidInput("“{text}” is not a duration. Write it like 90s, 45m, 24h, 7d or 1d12h.", text=text[:40])
     found = _UNITS.findall(cleaned)
     units = [unit for _, unit in found]
     if len(set(units)) < len(units):
-        raise InvalidInput(f"“{text[:40]}” names a unit twice. Write it like 90s, 45m, 24h, 7d or 1d12h.")
+        raise InvalidInput("“{text}” names a unit twice. Write it like 90s, 45m, 24h, 7d or 1d12h.", text=text[:40])
     seconds = sum(int(number) * _SECONDS[unit] for number, unit in found)
     if not 0 < seconds <= _LONGEST.total_seconds():
-        raise InvalidInput(f"“{text[:40]}” is not between one second and ten years.")
+        raise InvalidInput("“{text}” is not between one second and ten years.", text=text[:40])
     return timedelta(seconds=seconds)
 
 

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bot.language import Phrase
+
 _LONGEST_DETAIL = 300
 
 
 class SandboxError(Exception):
-    """An expected failure. `str(error)` is a sentence that may be shown; `code` is stable for scripts."""
+    """An expected failure. `str(error)` is a sentence that may be shown; `code` is stable for scripts.
+
+    `sentence` and the `data` in its `{places}` make it in other languages.
+    """
 
     code = "SANDBOX_000"
+
+    def __init__(self, sentence: str, **data: object) -> None:
+        self.sentence, self.data = sentence, data
+        super().__init__(sentence.format(**data) if data else sentence)
 
 
 class NameTaken(SandboxError):
@@ -21,7 +30,7 @@ class NameTaken(SandboxError):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f"A sandbox named “{name}” exists already. Choose another name.")
+        super().__init__("A sandbox named “{name}” exists already. Choose another name.", name=name)
 
 
 class QuotaReached(SandboxError):
@@ -29,7 +38,9 @@ class QuotaReached(SandboxError):
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        super().__init__(f"You have {limit} of {limit} sandboxes. Destroy one with `/sandbox destroy` first.")
+        super().__init__(
+            "You have {limit} of {limit} sandboxes. Destroy one with `/sandbox destroy` first.", limit=limit
+        )
 
 
 class GuildTaken(SandboxError):
@@ -40,8 +51,9 @@ class GuildTaken(SandboxError):
     def __init__(self, guild_id: int) -> None:
         self.guild_id = guild_id
         super().__init__(
-            f"Server {guild_id} is bound to another sandbox. "
-            "Its owner or an admin can free it with `/sandbox unbind-guild`."
+            "Server {guild_id} is bound to another sandbox. "
+            "Its owner or an admin can free it with `/sandbox unbind-guild`.",
+            guild_id=guild_id,
         )
 
 
@@ -50,7 +62,7 @@ class SandboxNotFound(SandboxError):
 
     def __init__(self, wanted: str) -> None:
         self.wanted = wanted
-        super().__init__(f"There is no sandbox “{wanted}”. `/sandbox list` shows yours.")
+        super().__init__("There is no sandbox “{wanted}”. `/sandbox list` shows yours.", wanted=wanted)
 
 
 class GuildNotBound(SandboxError):
@@ -58,7 +70,7 @@ class GuildNotBound(SandboxError):
 
     def __init__(self, guild_id: int) -> None:
         self.guild_id = guild_id
-        super().__init__(f"Server {guild_id} is not bound to a sandbox.")
+        super().__init__("Server {guild_id} is not bound to a sandbox.", guild_id=guild_id)
 
 
 class ProvisioningFailed(SandboxError):
@@ -67,7 +79,9 @@ class ProvisioningFailed(SandboxError):
     def __init__(self, name: str, step: str) -> None:
         self.name, self.step = name, step
         super().__init__(
-            f"Sandbox “{name}” could not be set up ({step} failed) and is being removed. Try again in a minute."
+            "Sandbox “{name}” could not be set up ({step} failed) and is being removed. Try again in a minute.",
+            name=name,
+            step=step,
         )
 
 
@@ -77,8 +91,10 @@ class CleanupFailed(SandboxError):
     def __init__(self, name: str, steps: Iterable[str]) -> None:
         self.name, self.steps = name, tuple(steps)
         super().__init__(
-            f"Sandbox “{name}” is cut off, but not everything is removed yet ({', '.join(self.steps)}). "
-            "The bot goes on trying; nothing is left for you to do."
+            "Sandbox “{name}” is cut off, but not everything is removed yet ({steps}). "
+            "The bot goes on trying; nothing is left for you to do.",
+            name=name,
+            steps=", ".join(self.steps),
         )
 
 
@@ -90,8 +106,9 @@ class CleanupRefused(SandboxError):
     def __init__(self, count: int) -> None:
         self.count = count
         super().__init__(
-            f"All {count} sandbox schemas look orphaned, so none was dropped. Check that this is the right "
-            "database, then force the sweep."
+            "All {count} sandbox schemas look orphaned, so none was dropped. Check that this is the right "
+            "database, then force the sweep.",
+            count=count,
         )
 
 
@@ -100,7 +117,12 @@ class InvalidTransition(SandboxError):
 
     def __init__(self, name: str, status: str, wanted: str) -> None:
         self.name, self.status, self.wanted = name, status, wanted
-        super().__init__(f"Sandbox “{name}” is {status} and cannot be {wanted}. `/sandbox list` shows its state.")
+        super().__init__(
+            "Sandbox “{name}” is {status} and cannot be {wanted}. `/sandbox list` shows its state.",
+            name=name,
+            status=Phrase(status),
+            wanted=Phrase(wanted),
+        )
 
 
 class InvalidInput(SandboxError):
@@ -118,4 +140,4 @@ class ServiceUnavailable(SandboxError):
 
     def __init__(self, service: str, detail: str = "") -> None:
         self.service, self.detail = service, " ".join(detail.split())[:_LONGEST_DETAIL]
-        super().__init__(f"{service} is not reachable at the moment. Try again in a minute.")
+        super().__init__("{service} is not reachable at the moment. Try again in a minute.", service=service)

@@ -12,6 +12,7 @@ import string
 from uuid import UUID
 
 from bot.errors import InvalidInput
+from bot.language import Phrase
 
 SCHEMA_PREFIX = "sandbox_"
 ROUTES_CHANNEL = "sandbox_routes"
@@ -135,5 +136,7 @@ def check_snowflake(value: int | str, what: str) -> int:
     """A Discord id as an integer; `InvalidInput` names `what` it should have been."""
     text = str(value).strip()
     if not SNOWFLAKE_PATTERN.fullmatch(text) or int(text) > _MAX_SNOWFLAKE:
-        raise InvalidInput(f"A {what} is a number of 17 to 20 digits. Copy it from Discord's “Copy ID”.")
+        raise InvalidInput(
+            "A {what} is a number of 17 to 20 digits. Copy it from Discord's “Copy ID”.", what=Phrase(what)
+        )
     return int(text)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from bot.errors import ServiceUnavailable
+from bot.language import say, say_count
 from bot.sandboxes.model import Sandbox
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
@@ -54,32 +55,42 @@ class HealthProbe:
 
     async def _postgres(self, sandbox: Sandbox) -> StoreHealth:
         if not await self._schemas.schema_exists(sandbox.id):
-            return StoreHealth(False, f"schema {sandbox.schema_name} is missing", {})
+            return StoreHealth(False, say("schema {schema} is missing", schema=sandbox.schema_name), {})
         tables = await self._schemas.get_schema_stats(sandbox.id)
         figures = {
             "tables": len(tables),
             "rows": sum(table.rows for table in tables),
             "bytes": sum(table.bytes for table in tables),
         }
-        parts = (_counted(figures["tables"], "table"), _counted(figures["rows"], "row"), _size(figures["bytes"]))
+        parts = (
+            say_count(figures["tables"], "{number} table", "{number} tables"),
+            say_count(figures["rows"], "{number:,} row", "{number:,} rows"),
+            _size(figures["bytes"]),
+        )
         return StoreHealth(True, ", ".join(parts), figures)
 
     async def _keys(self, sandbox: Sandbox) -> StoreHealth:
         keys = await self._redis.count_keys(sandbox.id)
-        return StoreHealth(True, _counted(keys, "key"), {"keys": keys})
+        return StoreHealth(True, say_count(keys, "{number:,} key", "{number:,} keys"), {"keys": keys})
 
     async def _stream(self, sandbox: Sandbox) -> StoreHealth:
         stats = await self._streams.stats(sandbox.id)
         if stats is None:
-            return StoreHealth(False, f"stream {sandbox.stream} or its consumer is missing", {})
+            missing = say("stream {stream} or its consumer is missing", stream=sandbox.stream)
+            return StoreHealth(False, missing, {})
         figures = {
             "messages": stats.messages,
             "bytes": stats.bytes,
             "unacknowledged": stats.waiting,
             "waiting_workers": stats.workers,
         }
-        stored, waiting = _counted(stats.messages, "event"), f"{stats.waiting} not yet acknowledged by a worker"
-        return StoreHealth(True, f"{stored}, {_size(stats.bytes)}, {waiting}", figures)
+        parts = (
+            say_count(stats.messages, "{number:,} event", "{number:,} events"),
+            _size(stats.bytes),
+            say("{number:,} not yet acknowledged by a worker", number=stats.waiting),
+            say_count(stats.workers, "{number} worker waits for more", "{number} workers wait for more"),
+        )
+        return StoreHealth(True, ", ".join(parts), figures)
 
 
 async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
@@ -87,13 +98,9 @@ async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
         async with asyncio.timeout(_TIMEOUT_S):
             return await question
     except TimeoutError:
-        return StoreHealth(False, f"no answer within {_TIMEOUT_S} s", {})
+        return StoreHealth(False, say("no answer within {seconds} s", seconds=_TIMEOUT_S), {})
     except ServiceUnavailable as error:
-        return StoreHealth(False, f"not reachable: {error.detail}", {})
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+        return StoreHealth(False, say("not reachable: {detail}", detail=error.detail), {})
 
 
 def _size(number: float) -> str:

@@ -30,21 +30,26 @@ class Limits:
         if ttl <= timedelta(0):
             raise InvalidInput("A sandbox lives longer than nothing. Write its time like 45m, 24h or 7d.")
         if ttl > self.max_ttl:
-            longest = format_duration(self.max_ttl)
-            raise InvalidInput(f"A sandbox lives at most {longest}; {format_duration(ttl)} is more.")
+            raise InvalidInput(
+                "A sandbox lives at most {longest}; {wanted} is more.",
+                longest=format_duration(self.max_ttl),
+                wanted=format_duration(ttl),
+            )
         return ttl
 
     def check_guilds(self, guild_ids: Iterable[int]) -> list[int]:
         """The guilds of one sandbox, each once, in their order."""
         guilds = list(dict.fromkeys(names.check_snowflake(guild_id, "server id") for guild_id in guild_ids))
         if len(guilds) > self.max_guilds:
-            raise InvalidInput(f"A sandbox has at most {self.max_guilds} servers. Unbind one of them first.")
+            raise InvalidInput("A sandbox has at most {most} servers. Unbind one of them first.", most=self.max_guilds)
         return guilds
 
     def check_description(self, description: str | None) -> str | None:
         cleaned = " ".join((description or "").replace("\x00", "").split())
         if len(cleaned) > _MAX_DESCRIPTION:
-            raise InvalidInput(f"A description has at most {_MAX_DESCRIPTION} characters, not {len(cleaned)}.")
+            raise InvalidInput(
+                "A description has at most {most} characters, not {length}.", most=_MAX_DESCRIPTION, length=len(cleaned)
+            )
         return cleaned or None
 
     def extended(self, sandbox: Sandbox, by: timedelta, now: datetime) -> tuple[datetime, bool]:
@@ -55,7 +60,8 @@ class Limits:
         wanted = max(sandbox.expires_at, now) + by
         if latest <= max(sandbox.expires_at, now):
             raise InvalidInput(
-                f"Sandbox “{sandbox.name}” has reached the longest life of {format_duration(self.max_ttl)} "
-                "and cannot be extended. Create a new one."
+                "Sandbox “{name}” has reached the longest life of {longest} and cannot be extended. Create a new one.",
+                name=sandbox.name,
+                longest=format_duration(self.max_ttl),
             )
         return min(wanted, latest), wanted > latest

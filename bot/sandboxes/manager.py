@@ -286,7 +286,7 @@ class SandboxManager:
 
 def _require_access(sandbox: Sandbox, actor: Actor) -> Sandbox:
     if not sandbox.belongs_to(actor):
-        raise NotAllowed(f"Sandbox “{sandbox.name}” is not yours. Only its owner or an admin may do that.")
+        raise NotAllowed("Sandbox “{name}” is not yours. Only its owner or an admin may do that.", name=sandbox.name)
     return sandbox
 
 

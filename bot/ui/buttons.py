@@ -18,6 +18,7 @@ from discord.ui import Button, DynamicItem, View
 from bot.client import COMPONENT_PREFIX, Interaction, report
 from bot.durations import format_duration
 from bot.errors import NotAllowed
+from bot.language import say, speak
 from bot.ui import replies
 
 _ID = COMPONENT_PREFIX + "v1:"
@@ -30,6 +31,7 @@ def reported[ItemT](
     """Errors of a button reach its presser, as those of a command do: discord.py would only log them."""
 
     async def wrapped(item: ItemT, interaction: discord.Interaction[Any]) -> None:
+        speak(interaction.locale.value)
         try:
             await callback(item, interaction)
         except Exception as error:
@@ -44,7 +46,7 @@ class ExtendButton(DynamicItem[Button[View]], template=_ID + "extend:" + _HEX + 
     def __init__(self, sandbox_id: UUID, by: timedelta) -> None:
         self.sandbox_id, self.by = sandbox_id, by
         custom_id = f"{_ID}extend:{sandbox_id.hex}:{int(by.total_seconds())}"
-        label = f"Extend by {format_duration(by)}"
+        label = say("Extend by {duration}", duration=format_duration(by))
         super().__init__(Button(label=label, style=ButtonStyle.primary, custom_id=custom_id))
 
     @classmethod
@@ -77,7 +79,7 @@ class DestroyButton(
     def __init__(self, sandbox_id: UUID, asker_id: int) -> None:
         self.sandbox_id, self.asker_id = sandbox_id, asker_id
         custom_id = f"{_ID}destroy:{sandbox_id.hex}:{asker_id}"
-        super().__init__(Button(label="Destroy", style=ButtonStyle.danger, custom_id=custom_id))
+        super().__init__(Button(label=say("Destroy"), style=ButtonStyle.danger, custom_id=custom_id))
 
     @classmethod
     async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
@@ -99,7 +101,7 @@ class KeepButton(DynamicItem[Button[View]], _AskerButton, template=_ID + "keep:"
     def __init__(self, sandbox_id: UUID, asker_id: int) -> None:
         self.sandbox_id, self.asker_id = sandbox_id, asker_id
         custom_id = f"{_ID}keep:{sandbox_id.hex}:{asker_id}"
-        super().__init__(Button(label="Keep it", style=ButtonStyle.secondary, custom_id=custom_id))
+        super().__init__(Button(label=say("Keep it"), style=ButtonStyle.secondary, custom_id=custom_id))
 
     @classmethod
     async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
@@ -118,7 +120,7 @@ class RotateButton(DynamicItem[Button[View]], _AskerButton, template=_ID + "rota
     def __init__(self, sandbox_id: UUID, asker_id: int) -> None:
         self.sandbox_id, self.asker_id = sandbox_id, asker_id
         custom_id = f"{_ID}rotate:{sandbox_id.hex}:{asker_id}"
-        super().__init__(Button(label="New credentials", style=ButtonStyle.danger, custom_id=custom_id))
+        super().__init__(Button(label=say("New credentials"), style=ButtonStyle.danger, custom_id=custom_id))
 
     @classmethod
     async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:

@@ -9,7 +9,8 @@ from datetime import timedelta
 import discord
 from discord.utils import format_dt
 
-from bot.sandboxes.access import Isolation
+from bot.language import Phrase, say, say_count
+from bot.sandboxes.access import Enforcement, Isolation
 from bot.sandboxes.connection import ConnectionDetails
 from bot.sandboxes.health import Health, StoreHealth
 from bot.sandboxes.model import Extension, Sandbox, SandboxStatus
@@ -33,37 +34,38 @@ LIST_LIMIT = 20
 
 
 def created(sandbox: Sandbox) -> discord.Embed:
-    embed = _about(sandbox, f"Sandbox “{sandbox.name}” is running")
-    embed.add_field(name="Next", value=_next_step(sandbox), inline=False)
+    embed = _about(sandbox, say("Sandbox “{name}” is running", name=sandbox.name))
+    embed.add_field(name=say("Next"), value=_next_step(sandbox), inline=False)
     return embed
 
 
 def listing(sandboxes: Sequence[Sandbox]) -> discord.Embed:
     """At most `LIST_LIMIT` of them; one more in the sequence says that there are more."""
     if not sandboxes:
-        return discord.Embed(description="You have no sandboxes. `/sandbox create` makes one.")
-    embed = discord.Embed(title="Your sandboxes", colour=discord.Colour.blurple())
+        return discord.Embed(description=say("You have no sandboxes. `/sandbox create` makes one."))
+    embed = discord.Embed(title=say("Your sandboxes"), colour=discord.Colour.blurple())
     for sandbox in sandboxes[:LIST_LIMIT]:
         embed.add_field(
             name=f"{_MARKS[sandbox.status]} {sandbox.name}",
-            value=f"`{sandbox.short_id}` · {sandbox.status} · {_until(sandbox)} · {_servers(sandbox)}",
+            value=f"`{sandbox.short_id}` · {say(sandbox.status)} · {_until(sandbox)} · {_servers(sandbox)}",
             inline=False,
         )
     if len(sandboxes) > LIST_LIMIT:
-        embed.set_footer(text=f"These are the newest {LIST_LIMIT}; there are more.")
+        embed.set_footer(text=say("These are the newest {number}; there are more.", number=LIST_LIMIT))
     return embed
 
 
 def status(health: Health, isolation: Isolation) -> discord.Embed:
-    embed = _about(health.sandbox, f"Sandbox “{health.sandbox.name}” is {health.sandbox.status}")
-    if health.sandbox.description:
-        embed.description = discord.utils.escape_markdown(health.sandbox.description)
+    sandbox = health.sandbox
+    embed = _about(sandbox, say("Sandbox “{name}” is {status}", name=sandbox.name, status=Phrase(sandbox.status)))
+    if sandbox.description:
+        embed.description = discord.utils.escape_markdown(sandbox.description)
     for name, store, isolated in (
         ("PostgreSQL", health.postgres, isolation.postgres),
         ("Redis", health.redis, isolation.redis),
         ("NATS", health.nats, isolation.nats),
     ):
-        embed.add_field(name=name, value=f"{_store(store)}\nisolation {isolated}", inline=False)
+        embed.add_field(name=name, value=f"{_store(store)}\n{_isolation(isolated)}", inline=False)
     return embed
 
 
@@ -71,60 +73,71 @@ def connection(details: ConnectionDetails) -> tuple[discord.Embed, discord.File]
     """The environment as text and as a file, which alone has the token in it."""
     sandbox = details.sandbox
     embed = discord.Embed(
-        title=f"Connect to “{sandbox.name}”",
+        title=say("Connect to “{name}”", name=sandbox.name),
         description=f"```sh\n{details.as_dotenv(secret=False)}```",
         colour=discord.Colour.green(),
     )
-    embed.add_field(name="Expires", value=_relative(sandbox))
+    embed.add_field(name=say("Expires"), value=_relative(sandbox))
     if details.has_token:
-        footer = "The file also holds the credentials. They are shown this once; keep the file to yourself."
+        footer = say("The file also holds the credentials. They are shown this once; keep the file to yourself.")
     else:
-        footer = "The credentials were shown before and are kept nowhere. New ones end the old ones."
+        footer = say("The credentials were shown before and are kept nowhere. New ones end the old ones.")
     embed.set_footer(text=footer)
     dotenv = io.BytesIO(details.as_dotenv().encode())
     return embed, discord.File(dotenv, filename=f"{sandbox.name}.env")
 
 
 def extended(extension: Extension) -> discord.Embed:
-    embed = _about(extension.sandbox, f"Sandbox “{extension.sandbox.name}” lives longer")
+    embed = _about(extension.sandbox, say("Sandbox “{name}” lives longer", name=extension.sandbox.name))
     if extension.capped:
-        embed.description = "That is the longest life a sandbox may have, so the extension was cut short."
+        embed.description = say("That is the longest life a sandbox may have, so the extension was cut short.")
     return embed
 
 
 def bound(sandbox: Sandbox, server: str) -> discord.Embed:
-    text = f"Every event of **{discord.utils.escape_markdown(server)}** now goes to sandbox “{sandbox.name}”."
-    return _about(sandbox, "Server bound", text)
+    text = say(
+        "Every event of **{server}** now goes to sandbox “{name}”.",
+        server=discord.utils.escape_markdown(server),
+        name=sandbox.name,
+    )
+    return _about(sandbox, say("Server bound"), text)
 
 
 def unbound(sandbox: Sandbox, server: str) -> discord.Embed:
-    text = f"No event of **{discord.utils.escape_markdown(server)}** goes to sandbox “{sandbox.name}” any more."
-    return _about(sandbox, "Server unbound", text)
+    text = say(
+        "No event of **{server}** goes to sandbox “{name}” any more.",
+        server=discord.utils.escape_markdown(server),
+        name=sandbox.name,
+    )
+    return _about(sandbox, say("Server unbound"), text)
 
 
 def confirm_destroy(sandbox: Sandbox) -> discord.Embed:
-    text = (
-        f"Its schema `{sandbox.schema_name}`, its Redis keys and its stream of events are deleted for good. "
-        f"It has {_servers(sandbox)} bound to it."
+    text = say(
+        "Its schema `{schema}`, its Redis keys and its stream of events are deleted for good. "
+        "It has {servers} bound to it.",
+        schema=sandbox.schema_name,
+        servers=_servers(sandbox),
     )
-    return discord.Embed(title=f"Destroy “{sandbox.name}”?", description=text, colour=discord.Colour.red())
+    title = say("Destroy “{name}”?", name=sandbox.name)
+    return discord.Embed(title=title, description=text, colour=discord.Colour.red())
 
 
 def destroying(name: str) -> discord.Embed:
-    return discord.Embed(description=f"Destroying “{name}” …", colour=discord.Colour.dark_grey())
+    return discord.Embed(description=say("Destroying “{name}” …", name=name), colour=discord.Colour.dark_grey())
 
 
 def destroyed(sandbox: Sandbox) -> discord.Embed:
-    text = "Its schema, its keys and its stream are gone. The name is free again."
-    return discord.Embed(title=f"Sandbox “{sandbox.name}” is destroyed", description=text)
+    text = say("Its schema, its keys and its stream are gone. The name is free again.")
+    return discord.Embed(title=say("Sandbox “{name}” is destroyed", name=sandbox.name), description=text)
 
 
 def kept(name: str) -> discord.Embed:
-    return discord.Embed(description=f"“{name}” stays as it is.", colour=discord.Colour.green())
+    return discord.Embed(description=say("“{name}” stays as it is.", name=name), colour=discord.Colour.green())
 
 
 def notice(delivery: Delivery, sandbox: Sandbox, grace: timedelta) -> discord.Embed:
-    """The direct message about an expiry that is near or has come."""
+    """The direct message about an expiry that is near or has come. In English: nobody has just said what they speak."""
     own = delivery.recipient_id == sandbox.owner_id
     which = f"Your sandbox “{sandbox.name}”" if own else f"Sandbox “{sandbox.name}” of <@{sandbox.owner_id}>"
     when = format_dt(sandbox.expires_at, "R")
@@ -145,21 +158,28 @@ def notice_footer(delivery: Delivery) -> str:
 
 def _about(sandbox: Sandbox, title: str, description: str | None = None) -> discord.Embed:
     embed = discord.Embed(title=title, description=description, colour=_COLOURS.get(sandbox.status))
-    embed.add_field(name="Expires", value=_relative(sandbox))
-    embed.add_field(name="Id", value=f"`{sandbox.short_id}`")
-    embed.add_field(name="Servers", value=_server_ids(sandbox))
+    embed.add_field(name=say("Expires"), value=_relative(sandbox))
+    embed.add_field(name=say("Id"), value=f"`{sandbox.short_id}`")
+    embed.add_field(name=say("Servers"), value=_server_ids(sandbox))
     return embed
 
 
 def _next_step(sandbox: Sandbox) -> str:
-    connect = f"`/sandbox connect {sandbox.name}` gives your worker its environment."
+    connect = say("`/sandbox connect {name}` gives your worker its environment.", name=sandbox.name)
     if sandbox.guild_ids:
         return connect
-    return f"`/sandbox bind-guild {sandbox.name}` in a server sends its events here. {connect}"
+    bind = say("`/sandbox bind-guild {name}` in a server sends its events here.", name=sandbox.name)
+    return f"{bind} {connect}"
 
 
 def _store(store: StoreHealth) -> str:
     return f"{'✅' if store.ok else '❌'} {store.summary}"
+
+
+def _isolation(state: Enforcement) -> str:
+    return (
+        say("isolation enforced") if state.enforced else say("isolation by convention: {reason}", reason=state.reason)
+    )
 
 
 def _relative(sandbox: Sandbox) -> str:
@@ -167,15 +187,17 @@ def _relative(sandbox: Sandbox) -> str:
 
 
 def _until(sandbox: Sandbox) -> str:
-    verb = "expires" if sandbox.status is SandboxStatus.RUNNING else "expired"
-    return f"{verb} {format_dt(sandbox.expires_at, 'R')}"
+    when = format_dt(sandbox.expires_at, "R")
+    if sandbox.status is SandboxStatus.RUNNING:
+        return say("expires {when}", when=when)
+    return say("expired {when}", when=when)
 
 
 def _servers(sandbox: Sandbox) -> str:
     count = len(sandbox.guild_ids)
-    return "1 server" if count == 1 else f"{count or 'no'} servers"
+    return say_count(count, "{number} server", "{number} servers") if count else say("no servers")
 
 
 def _server_ids(sandbox: Sandbox) -> str:
     shown = ", ".join(f"`{guild_id}`" for guild_id in sandbox.guild_ids[:20])
-    return shown + (" …" if len(sandbox.guild_ids) > 20 else "") or "none"
+    return shown + (" …" if len(sandbox.guild_ids) > 20 else "") or say("none")

@@ -21,9 +21,9 @@ async def require_manager(interaction: Interaction, server_id: int) -> str:
     """The server's name, if the bot is in it and the asker has Manage Server there; `NotAllowed` otherwise."""
     server = await find_server(interaction.client, server_id)
     if server is None:
-        raise NotAllowed(f"The bot is not in server {server_id}. Invite it there first.")
+        raise NotAllowed("The bot is not in server {server}. Invite it there first.", server=server_id)
     if not await _manages(interaction, server):
-        raise NotAllowed(f"You need “Manage Server” in {server.name} to bind it.")
+        raise NotAllowed("You need “Manage Server” in {server} to bind it.", server=server.name)
     return server.name
 
 

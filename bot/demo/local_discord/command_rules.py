@@ -131,6 +131,18 @@ def _check_options(errors: FormErrors, path: Path, options: Any, *, depth: int) 
             errors.add(here, "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID", message)
         names.append(option.get("name"))
         optional_seen = optional_seen or not option.get("required")
+    _check_localized_names(errors, path, objects(options))
+
+
+def _check_localized_names(errors: FormErrors, path: Path, options: Iterable[Json]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for index, option in enumerate(options):
+        names = option.get("name_localizations")
+        for locale, name in names.items() if isinstance(names, dict) else ():
+            if (locale, name) in seen:
+                here = (*path, index, "name_localizations", locale)
+                errors.add(here, "APPLICATION_COMMAND_OPTIONS_NAME_ALREADY_EXISTS", "Option name already exists")
+            seen.add((locale, name))
 
 
 def _check_option(errors: FormErrors, path: Path, option: Json, depth: int) -> None:

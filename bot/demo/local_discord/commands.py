@@ -66,10 +66,10 @@ class Commands:
         self.get(guild_id, command_id)
         del self._scopes[guild_id][command_id]
 
-    def find(self, channel: Channel, name: str) -> Json | None:
+    def find(self, channel: Channel, name: str, locale: str) -> Json | None:
         """The slash command that a person sees there; a guild's own one hides a global one."""
         visible = [*self.listing(channel.guild_id), *self.listing(None)]
-        return next((command for command in visible if command["name"] == name and command["type"] == 1), None)
+        return next((one for one in visible if one["type"] == 1 and name in names_in(one, locale)), None)
 
     def _command(self, form: Json, guild_id: int | None, earlier: Json | None) -> Json:
         snowflakes = self._world.snowflakes
@@ -90,6 +90,12 @@ class Commands:
             "version": str(snowflakes.next()),
         }
         return command if guild_id is None else command | {"guild_id": str(guild_id)}
+
+
+def names_in(node: Json, locale: str) -> tuple[str, ...]:
+    """What a command or an option may be called by whoever speaks that language; it is sent by the first of them."""
+    localized = (node.get("name_localizations") or {}).get(locale)
+    return (node["name"], localized) if localized else (node["name"],)
 
 
 def _key(command: Json) -> tuple[int, str]:

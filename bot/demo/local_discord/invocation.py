@@ -19,6 +19,7 @@ from bot.demo.local_discord.command_rules import (
     STRING,
     SUBCOMMAND,
 )
+from bot.demo.local_discord.commands import names_in
 from bot.demo.local_discord.errors import CommandUsageError
 from bot.demo.local_discord.guilds import Role
 from bot.demo.local_discord.resolving import Resolver
@@ -36,9 +37,10 @@ class Invocation:
 
     def __init__(self, world: World, person: Person, channel: Channel, path: str) -> None:
         self._path = path
+        self._locale = person.locale
         self._resolver = Resolver(world, person, channel)
         name, *self._steps = path.removeprefix("/").split()
-        command = world.commands.find(channel, name)
+        command = world.commands.find(channel, name, person.locale)
         if command is None or (channel.guild is not None and not channel.guild.has_bot):
             raise CommandUsageError(f"There is no command /{name} here.")
         self._command = command
@@ -57,7 +59,7 @@ class Invocation:
     def autocomplete_data(self, named: Mapping[str, Any], focused: str) -> Json:
         """As it is sent while typing: neither complete nor checked."""
         given = self._matched({focused: "", **named})
-        focused_name = next(name for name in given if name.replace("-", "_") == focused.replace("-", "_"))
+        (focused_name,) = self._matched({focused: ""})
         values = []
         for option in self._options():
             if option["name"] == focused_name:
@@ -71,7 +73,8 @@ class Invocation:
 
     def _descend(self, node: Json) -> Json:
         for step in self._steps:
-            found = [one for one in node["options"] if one["name"] == step and one["type"] in (SUBCOMMAND, GROUP)]
+            known = [one for one in node["options"] if one["type"] in (SUBCOMMAND, GROUP)]
+            found = [one for one in known if step in names_in(one, self._locale)]
             if not found:
                 raise CommandUsageError(f"/{self._path}: there is no sub-command {step}.")
             node = found[0]
@@ -84,7 +87,11 @@ class Invocation:
 
     def _matched(self, named: Mapping[str, Any]) -> dict[str, Any]:
         """By the options' own names; None means left out, and a dash may be written as an underscore."""
-        names = {option["name"].replace("-", "_"): option["name"] for option in self._options()}
+        names = {
+            called.replace("-", "_"): option["name"]
+            for option in self._options()
+            for called in names_in(option, self._locale)
+        }
         matched: dict[str, Any] = {}
         for name, value in named.items():
             if (found := names.get(name.replace("-", "_"))) is None:
@@ -98,12 +105,12 @@ class Invocation:
         return {"name": option["name"], "type": option["type"], "value": value}
 
     def _wrap(self, options: list[Json]) -> Json:
-        node, kinds = self._command, []
+        node, nodes = self._command, []
         for step in self._steps:
-            node = next(one for one in node["options"] if one["name"] == step)
-            kinds.append(node["type"])
-        for step, kind in reversed(list(zip(self._steps, kinds, strict=True))):
-            options = [{"name": step, "type": kind, "options": options}]
+            node = next(one for one in node["options"] if step in names_in(one, self._locale))
+            nodes.append(node)
+        for node in reversed(nodes):
+            options = [{"name": node["name"], "type": node["type"], "options": options}]
         data: Json = {"id": self._command["id"], "name": self._command["name"], "type": 1, "options": options}
         if "guild_id" in self._command:
             data["guild_id"] = self._command["guild_id"]
@@ -112,7 +119,7 @@ class Invocation:
 
 def foreign_data(world: World, person: Person, channel: Channel, name: str, named: Mapping[str, Any]) -> Json:
     """A command nobody has described here: its options are typed by their values."""
-    if world.commands.find(channel, name) is not None:
+    if world.commands.find(channel, name, person.locale) is not None:
         raise CommandUsageError(f"/{name} is a command of the bot.")
     resolver = Resolver(world, person, channel)
     options = [

@@ -1,0 +1,40 @@
+"""The button that follows a dry run: it drops what is orphaned when it is pressed, not what was shown."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Self
+
+import discord
+from discord import ButtonStyle
+from discord.ui import Button, DynamicItem, View
+
+from bot.client import Interaction
+from bot.errors import NotAllowed
+from bot.language import say
+from bot.ui import admin_replies
+from bot.ui.buttons import ASKER, ID, reported, require_asker
+
+
+class DropOrphansButton(DynamicItem[Button[View]], template=ID + "orphans:" + ASKER + "$"):
+    def __init__(self, asker_id: int) -> None:
+        self.asker_id = asker_id
+        super().__init__(Button(label=say("Drop them"), style=ButtonStyle.danger, custom_id=f"{ID}orphans:{asker_id}"))
+
+    @classmethod
+    async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
+        return cls(int(match["asker"]))
+
+    @reported
+    async def callback(self, interaction: Interaction) -> None:
+        require_asker(interaction, self.asker_id)
+        bot = interaction.client
+        if not bot.actor(interaction.user).is_admin:
+            raise NotAllowed("Only the bot's admins may do that.")
+        await interaction.response.defer()
+        dropped = await bot.manager.schemas.cleanup_orphaned_schemas(dry_run=False)
+        await interaction.edit_original_response(embed=admin_replies.dropped(dropped), view=None)
+
+
+def orphans_view(asker_id: int) -> View:
+    return View(timeout=None).add_item(DropOrphansButton(asker_id))
