@@ -35,7 +35,7 @@ from bot.ui.messenger import Messenger
 
 _DRAIN_S = 2.0
 _RESTART_AFTER_S = 1.0
-_OWN_COMMANDS = frozenset({"sandbox"})
+_OWN_COMMANDS = frozenset({"sandbox", "sandbox-admin"})
 
 
 @dataclass
@@ -139,8 +139,10 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             unbound_subject=settings.routing.unbound_subject,
         )
         point_at(settings.discord.api_base)
+        reaper = make_reaper(settings, manager)
         bot = SandboxBot(
             manager,
+            reaper,
             intents=chosen_intents(settings.discord.privileged_intents),
             admins=settings.discord.admins,
         )
@@ -154,7 +156,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             publisher,
             router,
             gateway,
-            make_reaper(settings, manager),
+            reaper,
             NoticePump(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,
         )

@@ -14,19 +14,22 @@ from bot.errors import SandboxError
 from bot.language import COMMAND_NAME, catalogue, say, speak
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
+from bot.sandboxes.reaper import Reaper
 
 COMPONENT_PREFIX = "sbx:"
 """What the custom ids of our own buttons begin with: every other one belongs to a sandbox's worker."""
 
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it never speaks
 
-COGS = ("bot.cogs.sandboxes", "bot.cogs.guidance")
+COGS = ("bot.cogs.sandboxes", "bot.cogs.admin", "bot.cogs.guidance")
 
 
 class SandboxBot(commands.AutoShardedBot):
     """Keeps no members and no messages: the sandboxes' workers get the events, this bot its commands."""
 
-    def __init__(self, manager: SandboxManager, *, intents: discord.Intents, admins: Iterable[int] = ()) -> None:
+    def __init__(
+        self, manager: SandboxManager, reaper: Reaper, *, intents: discord.Intents, admins: Iterable[int] = ()
+    ) -> None:
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
@@ -37,7 +40,7 @@ class SandboxBot(commands.AutoShardedBot):
             chunk_guilds_at_startup=False,
             allowed_mentions=discord.AllowedMentions.none(),
         )
-        self.manager = manager
+        self.manager, self.reaper = manager, reaper
         self.admins = frozenset(admins)
 
     async def setup_hook(self) -> None:
@@ -99,7 +102,7 @@ async def report(interaction: Interaction, error: BaseException) -> None:
 
 def explain(error: BaseException) -> str | None:
     """What a user is told of an expected failure; None for a bug."""
-    if isinstance(error, app_commands.CommandInvokeError | app_commands.TransformerError):
+    if isinstance(error, app_commands.CommandInvokeError | app_commands.TransformerError | app_commands.CheckFailure):
         error = error.__cause__ or error
     match error:
         case SandboxError():

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import discord
 from discord import app_commands
 from discord.ext import commands
 
 from bot.client import Interaction, SandboxBot
 from bot.errors import InvalidInput
-from bot.ui import replies
+from bot.ui import listings, replies
 from bot.ui.buttons import DYNAMIC_ITEMS, confirm_view, rotate_view
-from bot.ui.options import BoundServerOption, DurationOption, SandboxOption, ServerOption
+from bot.ui.options import (
+    AnySandboxOption,
+    BoundServerOption,
+    DurationOption,
+    SandboxOption,
+    ServerOption,
+    StatusOption,
+)
+from bot.ui.pages import Listing, PageButton, read_page
 from bot.ui.servers import find_server, require_manager
 
 
@@ -43,10 +52,12 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
         await interaction.followup.send(embed=replies.created(sandbox), ephemeral=True)
 
     @app_commands.command(name="list")
-    async def list_(self, interaction: Interaction) -> None:
+    @app_commands.describe(status="Only those of this status; otherwise all living ones")
+    async def list_(self, interaction: Interaction, status: StatusOption | None = None) -> None:
         """List your sandboxes."""
-        owned = await self.bot.manager.list(owner_id=interaction.user.id, limit=replies.LIST_LIMIT + 1)
-        await interaction.response.send_message(embed=replies.listing(owned), ephemeral=True)
+        listing = Listing(interaction.user.id, interaction.user.id, status)
+        embed, view = await read_page(self.bot, self.bot.actor(interaction.user), listing)
+        await interaction.response.send_message(embed=embed, view=view or discord.utils.MISSING, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
@@ -54,8 +65,17 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
         """Show how a sandbox is, as each store answers right now."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         health = await self.bot.manager.get_health(sandbox.id)
-        embed = replies.status(health, self.bot.manager.access.isolation)
+        known = {guild_id: self.bot.get_guild(guild_id) for guild_id in health.sandbox.guild_ids}
+        servers = {guild_id: server.name for guild_id, server in known.items() if server}
+        embed = replies.status(health, self.bot.manager.access.isolation, servers)
         await interaction.followup.send(embed=embed, ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox; one that is destroyed by its id")
+    async def audit(self, interaction: Interaction, sandbox: AnySandboxOption) -> None:
+        """Show what was done with a sandbox, and by whom."""
+        entries = await self.bot.manager.get_audit(self.bot.actor(interaction.user), sandbox.id)
+        await interaction.response.send_message(embed=listings.audit(sandbox, entries), ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
@@ -124,5 +144,5 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
 
 
 async def setup(bot: SandboxBot) -> None:
-    bot.add_dynamic_items(*DYNAMIC_ITEMS)
+    bot.add_dynamic_items(*DYNAMIC_ITEMS, PageButton)
     await bot.add_cog(Sandboxes(bot))

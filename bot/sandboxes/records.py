@@ -65,6 +65,9 @@ class SandboxRecords:
     async def count_living(self, connection: Connection, owner_id: int) -> int:
         return int(await connection.fetchval(self._sql["count_living"], owner_id))
 
+    async def count(self, connection: Connection, owner_id: int | None, statuses: list[str]) -> int:
+        return int(await connection.fetchval(self._sql["count_sandboxes"], owner_id, statuses))
+
     async def bind(self, connection: Connection, sandbox_id: UUID, guild_id: int, actor: Actor) -> None:
         """Bind a guild, with its audit row; `GuildTaken` if it is bound already."""
         if await self.value(connection, "bind_guild", guild_id, sandbox_id, actor.id) is None:

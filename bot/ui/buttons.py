@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 import discord
@@ -18,11 +18,24 @@ from discord.ui import Button, DynamicItem, View
 from bot.client import COMPONENT_PREFIX, Interaction, report
 from bot.durations import format_duration
 from bot.errors import NotAllowed
-from bot.language import say, speak
+from bot.language import Phrase, say, speak
 from bot.ui import replies
 
-_ID = COMPONENT_PREFIX + "v1:"
-_HEX = r"(?P<sandbox>[0-9a-f]{32})"
+ID = COMPONENT_PREFIX + "v1:"
+ASKER = r"(?P<asker>\d{17,20})"
+NEVER = r"(?!)"
+"""The template of a base class: the custom id of no button."""
+
+_SANDBOX = r"(?P<sandbox>[0-9a-f]{32})"
+
+
+def _about_sandbox(action: str) -> str:
+    return f"{ID}{action}:{_SANDBOX}:{ASKER}$"
+
+
+def require_asker(interaction: Interaction, asker_id: int) -> None:
+    if interaction.user.id != asker_id:
+        raise NotAllowed("Only the one who was asked may answer that.")
 
 
 def reported[ItemT](
@@ -40,12 +53,12 @@ def reported[ItemT](
     return wrapped
 
 
-class ExtendButton(DynamicItem[Button[View]], template=_ID + "extend:" + _HEX + r":(?P<seconds>\d{1,9})"):
+class ExtendButton(DynamicItem[Button[View]], template=ID + "extend:" + _SANDBOX + r":(?P<seconds>\d{1,9})"):
     """Extends a sandbox by a fixed time."""
 
     def __init__(self, sandbox_id: UUID, by: timedelta) -> None:
         self.sandbox_id, self.by = sandbox_id, by
-        custom_id = f"{_ID}extend:{sandbox_id.hex}:{int(by.total_seconds())}"
+        custom_id = f"{ID}extend:{sandbox_id.hex}:{int(by.total_seconds())}"
         label = say("Extend by {duration}", duration=format_duration(by))
         super().__init__(Button(label=label, style=ButtonStyle.primary, custom_id=custom_id))
 
@@ -61,25 +74,17 @@ class ExtendButton(DynamicItem[Button[View]], template=_ID + "extend:" + _HEX + 
         await interaction.followup.send(embed=replies.extended(extension), ephemeral=True)
 
 
-class _AskerButton:
-    """What the two answers to “Destroy?” share: only the asker may give one."""
+class AskerButton(DynamicItem[Button[View]], template=NEVER):
+    """About one sandbox, and for the one who was asked about it alone."""
 
-    asker_id: int
-
-    def require_asker(self, interaction: Interaction) -> None:
-        if interaction.user.id != self.asker_id:
-            raise NotAllowed("Only the one who was asked may answer that.")
-
-
-class DestroyButton(
-    DynamicItem[Button[View]], _AskerButton, template=_ID + "destroy:" + _HEX + r":(?P<asker>\d{17,20})"
-):
-    """Destroys a sandbox for good."""
+    action: ClassVar[str]
+    label: ClassVar[Phrase]
+    style: ClassVar[ButtonStyle] = ButtonStyle.danger
 
     def __init__(self, sandbox_id: UUID, asker_id: int) -> None:
         self.sandbox_id, self.asker_id = sandbox_id, asker_id
-        custom_id = f"{_ID}destroy:{sandbox_id.hex}:{asker_id}"
-        super().__init__(Button(label=say("Destroy"), style=ButtonStyle.danger, custom_id=custom_id))
+        custom_id = f"{ID}{self.action}:{sandbox_id.hex}:{asker_id}"
+        super().__init__(Button(label=say(self.label), style=self.style, custom_id=custom_id))
 
     @classmethod
     async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
@@ -87,7 +92,20 @@ class DestroyButton(
 
     @reported
     async def callback(self, interaction: Interaction) -> None:
-        self.require_asker(interaction)
+        require_asker(interaction, self.asker_id)
+        await self.press(interaction)
+
+    async def press(self, interaction: Interaction) -> None:
+        """What it does."""
+        raise NotImplementedError
+
+
+class DestroyButton(AskerButton, template=_about_sandbox("destroy")):
+    """Destroys a sandbox for good."""
+
+    action, label = "destroy", Phrase("Destroy")
+
+    async def press(self, interaction: Interaction) -> None:
         bot = interaction.client
         name = (await bot.manager.get_by_id(self.sandbox_id)).name
         await interaction.response.edit_message(embed=replies.destroying(name), view=None)
@@ -95,40 +113,22 @@ class DestroyButton(
         await interaction.edit_original_response(embed=replies.destroyed(sandbox))
 
 
-class KeepButton(DynamicItem[Button[View]], _AskerButton, template=_ID + "keep:" + _HEX + r":(?P<asker>\d{17,20})"):
+class KeepButton(AskerButton, template=_about_sandbox("keep")):
     """Leaves a sandbox as it is."""
 
-    def __init__(self, sandbox_id: UUID, asker_id: int) -> None:
-        self.sandbox_id, self.asker_id = sandbox_id, asker_id
-        custom_id = f"{_ID}keep:{sandbox_id.hex}:{asker_id}"
-        super().__init__(Button(label=say("Keep it"), style=ButtonStyle.secondary, custom_id=custom_id))
+    action, label, style = "keep", Phrase("Keep it"), ButtonStyle.secondary
 
-    @classmethod
-    async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
-        return cls(UUID(match["sandbox"]), int(match["asker"]))
-
-    @reported
-    async def callback(self, interaction: Interaction) -> None:
-        self.require_asker(interaction)
+    async def press(self, interaction: Interaction) -> None:
         name = (await interaction.client.manager.get_by_id(self.sandbox_id)).name
         await interaction.response.edit_message(embed=replies.kept(name), view=None)
 
 
-class RotateButton(DynamicItem[Button[View]], _AskerButton, template=_ID + "rotate:" + _HEX + r":(?P<asker>\d{17,20})"):
+class RotateButton(AskerButton, template=_about_sandbox("rotate")):
     """Issues new credentials, which ends the old ones with their connections."""
 
-    def __init__(self, sandbox_id: UUID, asker_id: int) -> None:
-        self.sandbox_id, self.asker_id = sandbox_id, asker_id
-        custom_id = f"{_ID}rotate:{sandbox_id.hex}:{asker_id}"
-        super().__init__(Button(label=say("New credentials"), style=ButtonStyle.danger, custom_id=custom_id))
+    action, label = "rotate", Phrase("New credentials")
 
-    @classmethod
-    async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
-        return cls(UUID(match["sandbox"]), int(match["asker"]))
-
-    @reported
-    async def callback(self, interaction: Interaction) -> None:
-        self.require_asker(interaction)
+    async def press(self, interaction: Interaction) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         bot = interaction.client
         details = await bot.manager.issue_credentials(bot.actor(interaction.user), self.sandbox_id, rotate=True)

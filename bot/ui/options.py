@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from discord.app_commands import Choice, Transform, Transformer
+from discord.app_commands import Choice, Transform, Transformer, locale_str
 
 from bot import names
 from bot.client import Interaction, SandboxBot
 from bot.durations import format_duration, parse_duration
 from bot.errors import InvalidInput
-from bot.sandboxes.model import Sandbox
+from bot.language import say
+from bot.sandboxes.model import Sandbox, SandboxStatus
 from bot.ui.servers import ManagedServers
 
 MOST_CHOICES = 25
@@ -28,7 +29,26 @@ class SandboxTransformer(Transformer[SandboxBot]):
     async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
         bot = interaction.client
         found = await bot.manager.suggest(bot.actor(interaction.user), str(value), limit=MOST_CHOICES)
-        return [Choice(name=f"{sandbox.name} · {sandbox.status}", value=sandbox.name) for sandbox in found]
+        return [Choice(name=f"{sandbox.name} · {say(sandbox.status)}", value=sandbox.name) for sandbox in found]
+
+
+class AnySandboxTransformer(SandboxTransformer):
+    """The same, and by its id also one that is destroyed."""
+
+    async def transform(self, interaction: Interaction, value: Any, /) -> Sandbox:
+        bot = interaction.client
+        return await bot.manager.find(bot.actor(interaction.user), str(value), destroyed=True)
+
+
+class StatusTransformer(Transformer[SandboxBot]):
+    """One of the states of a sandbox."""
+
+    @property
+    def choices(self) -> list[Choice[str | int | float]]:
+        return [Choice(name=locale_str(status), value=str(status)) for status in SandboxStatus]
+
+    async def transform(self, interaction: Interaction, value: Any, /) -> SandboxStatus:
+        return SandboxStatus(value)
 
 
 class DurationTransformer(Transformer[SandboxBot]):
@@ -82,11 +102,15 @@ def _choice(name: str, server_id: int) -> Choice[str | int | float]:
 
 if TYPE_CHECKING:
     SandboxOption = Sandbox
+    AnySandboxOption = Sandbox
+    StatusOption = SandboxStatus
     DurationOption = timedelta
     ServerOption = int
     BoundServerOption = int
 else:
     SandboxOption = Transform[Sandbox, SandboxTransformer]
+    AnySandboxOption = Transform[Sandbox, AnySandboxTransformer]
+    StatusOption = Transform[SandboxStatus, StatusTransformer]
     DurationOption = Transform[timedelta, DurationTransformer]
     ServerOption = Transform[int, ServerTransformer]
     BoundServerOption = Transform[int, BoundServerTransformer]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import discord
-from discord.utils import format_dt
+from discord.utils import escape_markdown, format_dt
 
-from bot.language import Phrase, say, say_count
+from bot.language import Phrase, say
 from bot.sandboxes.access import Enforcement, Isolation
 from bot.sandboxes.connection import ConnectionDetails
 from bot.sandboxes.health import Health, StoreHealth
 from bot.sandboxes.model import Extension, Sandbox, SandboxStatus
 from bot.sandboxes.notices import Delivery, NoticeKind
+from bot.ui.listings import count_servers
 
 _COLOURS = {
     SandboxStatus.RUNNING: discord.Colour.green(),
@@ -22,15 +23,6 @@ _COLOURS = {
     SandboxStatus.DESTROYING: discord.Colour.dark_grey(),
     SandboxStatus.DESTROYED: discord.Colour.dark_grey(),
 }
-_MARKS = {
-    SandboxStatus.RUNNING: "🟢",
-    SandboxStatus.EXPIRED: "🟠",
-    SandboxStatus.PENDING: "⚪",
-    SandboxStatus.CREATING: "⚪",
-    SandboxStatus.DESTROYING: "⚫",
-    SandboxStatus.DESTROYED: "⚫",
-}
-LIST_LIMIT = 20
 
 
 def created(sandbox: Sandbox) -> discord.Embed:
@@ -39,27 +31,15 @@ def created(sandbox: Sandbox) -> discord.Embed:
     return embed
 
 
-def listing(sandboxes: Sequence[Sandbox]) -> discord.Embed:
-    """At most `LIST_LIMIT` of them; one more in the sequence says that there are more."""
-    if not sandboxes:
-        return discord.Embed(description=say("You have no sandboxes. `/sandbox create` makes one."))
-    embed = discord.Embed(title=say("Your sandboxes"), colour=discord.Colour.blurple())
-    for sandbox in sandboxes[:LIST_LIMIT]:
-        embed.add_field(
-            name=f"{_MARKS[sandbox.status]} {sandbox.name}",
-            value=f"`{sandbox.short_id}` · {say(sandbox.status)} · {_until(sandbox)} · {_servers(sandbox)}",
-            inline=False,
-        )
-    if len(sandboxes) > LIST_LIMIT:
-        embed.set_footer(text=say("These are the newest {number}; there are more.", number=LIST_LIMIT))
-    return embed
-
-
-def status(health: Health, isolation: Isolation) -> discord.Embed:
+def status(health: Health, isolation: Isolation, servers: Mapping[int, str]) -> discord.Embed:
+    """`servers`: the names of those bound to it, as far as they are known."""
     sandbox = health.sandbox
     embed = _about(sandbox, say("Sandbox “{name}” is {status}", name=sandbox.name, status=Phrase(sandbox.status)))
+    shown = [escape_markdown(servers.get(guild_id, str(guild_id))) for guild_id in sandbox.guild_ids]
+    embed.set_field_at(2, name=say("Servers"), value=_listed(shown))
+    embed.add_field(name=say("Last activity"), value=_activity(sandbox))
     if sandbox.description:
-        embed.description = discord.utils.escape_markdown(sandbox.description)
+        embed.description = escape_markdown(sandbox.description)
     for name, store, isolated in (
         ("PostgreSQL", health.postgres, isolation.postgres),
         ("Redis", health.redis, isolation.redis),
@@ -97,7 +77,7 @@ def extended(extension: Extension) -> discord.Embed:
 def bound(sandbox: Sandbox, server: str) -> discord.Embed:
     text = say(
         "Every event of **{server}** now goes to sandbox “{name}”.",
-        server=discord.utils.escape_markdown(server),
+        server=escape_markdown(server),
         name=sandbox.name,
     )
     return _about(sandbox, say("Server bound"), text)
@@ -106,7 +86,7 @@ def bound(sandbox: Sandbox, server: str) -> discord.Embed:
 def unbound(sandbox: Sandbox, server: str) -> discord.Embed:
     text = say(
         "No event of **{server}** goes to sandbox “{name}” any more.",
-        server=discord.utils.escape_markdown(server),
+        server=escape_markdown(server),
         name=sandbox.name,
     )
     return _about(sandbox, say("Server unbound"), text)
@@ -117,7 +97,7 @@ def confirm_destroy(sandbox: Sandbox) -> discord.Embed:
         "Its schema `{schema}`, its Redis keys and its stream of events are deleted for good. "
         "It has {servers} bound to it.",
         schema=sandbox.schema_name,
-        servers=_servers(sandbox),
+        servers=count_servers(sandbox),
     )
     title = say("Destroy “{name}”?", name=sandbox.name)
     return discord.Embed(title=title, description=text, colour=discord.Colour.red())
@@ -160,7 +140,7 @@ def _about(sandbox: Sandbox, title: str, description: str | None = None) -> disc
     embed = discord.Embed(title=title, description=description, colour=_COLOURS.get(sandbox.status))
     embed.add_field(name=say("Expires"), value=_relative(sandbox))
     embed.add_field(name=say("Id"), value=f"`{sandbox.short_id}`")
-    embed.add_field(name=say("Servers"), value=_server_ids(sandbox))
+    embed.add_field(name=say("Servers"), value=_listed([f"`{guild_id}`" for guild_id in sandbox.guild_ids]))
     return embed
 
 
@@ -186,18 +166,9 @@ def _relative(sandbox: Sandbox) -> str:
     return f"{format_dt(sandbox.expires_at, 'R')} ({format_dt(sandbox.expires_at, 'f')})"
 
 
-def _until(sandbox: Sandbox) -> str:
-    when = format_dt(sandbox.expires_at, "R")
-    if sandbox.status is SandboxStatus.RUNNING:
-        return say("expires {when}", when=when)
-    return say("expired {when}", when=when)
+def _activity(sandbox: Sandbox) -> str:
+    return format_dt(sandbox.last_activity_at, "R") if sandbox.last_activity_at else say("none yet")
 
 
-def _servers(sandbox: Sandbox) -> str:
-    count = len(sandbox.guild_ids)
-    return say_count(count, "{number} server", "{number} servers") if count else say("no servers")
-
-
-def _server_ids(sandbox: Sandbox) -> str:
-    shown = ", ".join(f"`{guild_id}`" for guild_id in sandbox.guild_ids[:20])
-    return shown + (" …" if len(sandbox.guild_ids) > 20 else "") or say("none")
+def _listed(servers: Sequence[str]) -> str:
+    return ", ".join(servers[:20]) + (" …" if len(servers) > 20 else "") or say("none")

@@ -38,10 +38,15 @@ SELECT overview.* FROM sandbox_guild_mapping AS mapping
  WHERE mapping.guild_id = $1;
 
 -- list_sandboxes --
--- Newest first. $1 owner id or NULL for everybody's, $2 statuses, $3 limit
+-- Newest first. $1 owner id or NULL for everybody's, $2 statuses, $3 limit, $4 how many to skip
 SELECT * FROM sandbox_overview
  WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[])
- ORDER BY created_at DESC, id LIMIT $3;
+ ORDER BY created_at DESC, id LIMIT $3 OFFSET $4;
+
+-- count_sandboxes --
+-- $1 owner id or NULL for everybody's, $2 statuses
+SELECT count(*) FROM sandboxes
+ WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[]);
 
 -- suggest_sandboxes --
 -- The asker's own first, then, for an admin, everybody's. $1 asker id, $2 is an admin, $3 part of the name, $4 limit

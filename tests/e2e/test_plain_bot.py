@@ -24,9 +24,11 @@ async def plain_bot(make_manager):  # noqa: F811
 
 
 async def test_the_commands_are_there(plain_bot):
-    (group,) = plain_bot.tree.get_commands()
-    assert group.name == "sandbox"
-    assert {command.name for command in group.commands} == {
+    groups = {group.name: group for group in plain_bot.tree.get_commands()}
+    assert set(groups) == {"sandbox", "sandbox-admin"}
+    assert {command.name for command in groups["sandbox-admin"].commands} == {"list", "orphans", "sweep", "destroy"}
+    assert {command.name for command in groups["sandbox"].commands} == {
+        "audit",
         "create",
         "list",
         "status",
