@@ -16,6 +16,7 @@ import orjson
 from loguru import logger
 
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
+from bot.cogs.departures import Departures
 from bot.control_plane import make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
 from bot.routing.gateway import Tap, point_at, tap
@@ -53,6 +54,7 @@ class App:
     reaper: Reaper
     pump: NoticePump
     bot: SandboxBot
+    departures: Departures
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -62,6 +64,7 @@ class App:
         parts = [
             asyncio.create_task(_supervised("route watcher", self.watcher.run)),
             asyncio.create_task(_supervised("gateway sessions", self.gateway.run)),
+            asyncio.create_task(_supervised("departures", self.departures.run)),
             asyncio.create_task(_periodically("reaper", self.reaper.sweep, every)),
             asyncio.create_task(_periodically("notices", self._pump, every)),
             asyncio.create_task(_periodically("access", self._keep_access, every)),
@@ -147,6 +150,8 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             admins=settings.discord.admins,
         )
         gateway = tap(bot, router, publisher, SessionStore(stores.redis, publisher))
+        departures = Departures(bot)
+        await bot.add_cog(departures)
         yield App(
             settings,
             stores,
@@ -159,6 +164,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             reaper,
             NoticePump(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,
+            departures,
         )
 
 

@@ -15,7 +15,7 @@ from bot.sandboxes.connection import ConnectionDetails, WorkerAddresses, connect
 from bot.sandboxes.creation import Creation, Order
 from bot.sandboxes.health import Health, HealthProbe
 from bot.sandboxes.limits import Limits
-from bot.sandboxes.model import Actor, AuditEntry, AuditEvent, Extension, Sandbox, SandboxStatus
+from bot.sandboxes.model import OPERATOR, Actor, AuditEntry, AuditEvent, Extension, Sandbox, SandboxStatus
 from bot.sandboxes.notices import NoticeKind, NoticeOutbox
 from bot.sandboxes.reclaiming import Reclaimer
 from bot.sandboxes.records import SandboxRecords
@@ -174,6 +174,27 @@ class SandboxManager:
             await self._records.unbind(connection, holder.id, guild_id, actor)
         await self._announce([guild_id])
         return await self.get_by_id(holder.id)
+
+    async def list_bound_guilds(self) -> Sequence[int]:
+        """Every bound guild that the bot must have been in when it was bound."""
+        async with transaction(self._pool) as connection:
+            rows = await self._records.rows(connection, "list_bound_guilds", OPERATOR.id)
+        return [int(row["guild_id"]) for row in rows]
+
+    async def release_guild(self, guild_id: int, guild_name: str | None = None) -> bool:
+        """Free a guild that the bot was removed from, with a notice to the owner; False if no sandbox has it."""
+        try:
+            holder = await self.get_by_guild_id(guild_id)
+            async with transaction(self._pool) as connection:
+                sandbox = await self._records.lock(connection, holder.id)
+                reason = {"reason": "the bot was removed from it"}
+                await self._records.unbind(connection, holder.id, guild_id, None, **reason)
+                await self.outbox.write_removal(connection, sandbox, guild_id, guild_name)
+        except GuildNotBound:
+            return False
+        await self._announce([guild_id])
+        logger.info("the bot was removed from a bound server", sandbox=str(holder.id), guild=guild_id)
+        return True
 
     async def extend_ttl(self, actor: Actor, sandbox_id: UUID, by: timedelta) -> Extension:
         """Move the expiry, counted from now if it has passed, and capped at the longest life; never backwards.

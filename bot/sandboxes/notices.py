@@ -23,6 +23,7 @@ _GIVE_UP_AFTER = 20
 class NoticeKind(StrEnum):
     EXPIRY_WARNING = "expiry_warning"
     EXPIRED = "expired"
+    GUILD_REMOVED = "guild_removed"
 
 
 class Outcome(StrEnum):
@@ -36,7 +37,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One notice to one recipient. `key` is the same at every attempt, so that Discord can drop a repeat."""
+    """One notice to one recipient, of an expiry or of a guild. `key` is the same at every attempt, so that Discord can
+    drop a repeat."""
 
     notice_id: int
     recipient_id: int
@@ -44,6 +46,8 @@ class Delivery:
     kind: NoticeKind
     sandbox_id: UUID
     expires_at: datetime
+    guild_id: int | None = None
+    guild_name: str | None = None
 
     @property
     def key(self) -> str:
@@ -63,17 +67,24 @@ class NoticeOutbox:
         """In the caller's transaction; at most once per kind and expiry."""
         await connection.execute(self._sql["write_notice"], sandbox.id, kind, sandbox.expires_at)
 
+    async def write_removal(
+        self, connection: Connection, sandbox: Sandbox, guild_id: int, guild_name: str | None
+    ) -> None:
+        """In the transaction that frees the guild, for the sandbox's owner."""
+        await connection.execute(self._sql["write_removal"], sandbox.id, sandbox.expires_at, guild_id, guild_name)
+
     async def write_warnings(self, warn_before: timedelta) -> int:
         """Warn of what expires within that time, or, of a short life, of what has begun its second half."""
         async with transaction(self._pool) as connection:
             return len(await connection.fetch(self._sql["write_warnings"], warn_before))
 
     async def address(self, admins: Iterable[int], *, limit: int = 100) -> int:
-        """Make one delivery of each new notice for its owner and for every admin."""
+        """Make one delivery of each new notice for its owner and, of an expiry, for every admin."""
         async with transaction(self._pool) as connection:
             notices = await connection.fetch(self._sql["lock_unaddressed"], limit)
             for notice in notices:
-                recipients = sorted({int(notice["owner_id"]), *admins})
+                concerned = () if notice["kind"] == NoticeKind.GUILD_REMOVED else admins
+                recipients = sorted({int(notice["owner_id"]), *concerned})
                 await connection.execute(self._sql["address"], notice["id"], recipients)
         return len(notices)
 
@@ -123,7 +134,7 @@ class NoticePump:
 
     async def _attempt(self, delivery: Delivery) -> None:
         sandbox = await self._get_sandbox(delivery.sandbox_id)
-        if sandbox.expires_at != delivery.expires_at:
+        if delivery.guild_id is None and sandbox.expires_at != delivery.expires_at:
             await self._outbox.settle(delivery, Outcome.OBSOLETE)
             return
         try:

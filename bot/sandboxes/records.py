@@ -75,11 +75,13 @@ class SandboxRecords:
         details = {"guild_id": str(guild_id)}
         await self.audit(connection, sandbox_id, AuditEvent.GUILD_REGISTERED, actor, details)
 
-    async def unbind(self, connection: Connection, sandbox_id: UUID, guild_id: int, actor: Actor) -> None:
+    async def unbind(
+        self, connection: Connection, sandbox_id: UUID, guild_id: int, actor: Actor | None, **details: object
+    ) -> None:
         """Free a guild, with its audit row; `GuildNotBound` if this sandbox does not have it."""
         if await self.value(connection, "unbind_guild", guild_id, sandbox_id) is None:
             raise GuildNotBound(guild_id)
-        details = {"guild_id": str(guild_id)}
+        details = {"guild_id": str(guild_id), **details}
         await self.audit(connection, sandbox_id, AuditEvent.GUILD_UNREGISTERED, actor, details)
 
     async def unbind_all(self, connection: Connection, sandbox_id: UUID, actor: Actor | None) -> list[int]:

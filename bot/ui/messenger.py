@@ -50,10 +50,11 @@ class Messenger:
     ) -> None:
         if delivery.attempts > 1 and await self._has_said(channel, delivery, mention):
             return
+        of_expiry = delivery.guild_id is None
         await channel.send(
             mention,
             embed=replies.notice(delivery, sandbox, self._grace),
-            view=extend_view(sandbox.id, self._extend_by),
+            view=extend_view(sandbox.id, self._extend_by) if of_expiry else discord.utils.MISSING,
             nonce=delivery.key,
             allowed_mentions=discord.AllowedMentions(users=True),
         )

@@ -117,12 +117,18 @@ def kept(name: str) -> discord.Embed:
 
 
 def notice(delivery: Delivery, sandbox: Sandbox, grace: timedelta) -> discord.Embed:
-    """The direct message about an expiry that is near or has come. In English: nobody has just said what they speak."""
+    """The direct message about an expiry or a removed bot. In English: nobody has just said what they speak."""
     own = delivery.recipient_id == sandbox.owner_id
     which = f"Your sandbox “{sandbox.name}”" if own else f"Sandbox “{sandbox.name}” of <@{sandbox.owner_id}>"
     when = format_dt(sandbox.expires_at, "R")
     if delivery.kind is NoticeKind.EXPIRY_WARNING:
         title, text = "A sandbox is about to expire", f"{which} expires {when}."
+    elif delivery.kind is NoticeKind.GUILD_REMOVED:
+        title = "The bot was removed from a server"
+        server = f"**{escape_markdown(delivery.guild_name)}**" if delivery.guild_name else f"server {delivery.guild_id}"
+        text = (
+            f"{which} gets no events of {server} any more. Invite the bot again and bind the server to get them back."
+        )
     else:
         deleted = format_dt(sandbox.expires_at + grace, "R")
         title = "A sandbox has expired"

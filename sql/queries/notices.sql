@@ -1,7 +1,12 @@
 -- write_notice --
 -- At most once per expiry. $1 sandbox id, $2 kind, $3 the expiry it tells of
 INSERT INTO sandbox_notices (sandbox_id, kind, expires_at) VALUES ($1, $2, $3)
-ON CONFLICT ON CONSTRAINT sandbox_notices_once DO NOTHING;
+ON CONFLICT (sandbox_id, kind, expires_at) WHERE guild_id IS NULL DO NOTHING;
+
+-- write_removal --
+-- $1 sandbox id, $2 its expiry, $3 guild id, $4 guild name or NULL
+INSERT INTO sandbox_notices (sandbox_id, kind, expires_at, guild_id, guild_name)
+VALUES ($1, 'guild_removed', $2, $3, $4);
 
 -- write_warnings --
 -- For what expires soon: within $1, or, of a life shorter than twice that, in its second half. In order of the ids, for
@@ -14,12 +19,12 @@ SELECT sandbox.id, 'expiry_warning', sandbox.expires_at FROM sandboxes AS sandbo
                     WHERE notice.sandbox_id = sandbox.id AND notice.kind = 'expiry_warning'
                       AND notice.expires_at = sandbox.expires_at)
  ORDER BY sandbox.id
-ON CONFLICT ON CONSTRAINT sandbox_notices_once DO NOTHING
+ON CONFLICT (sandbox_id, kind, expires_at) WHERE guild_id IS NULL DO NOTHING
 RETURNING id;
 
 -- lock_unaddressed --
 -- $1 limit
-SELECT notice.id, sandbox.owner_id FROM sandbox_notices AS notice
+SELECT notice.id, notice.kind, sandbox.owner_id FROM sandbox_notices AS notice
   JOIN sandboxes AS sandbox ON sandbox.id = notice.sandbox_id
  WHERE notice.addressed_at IS NULL ORDER BY notice.id LIMIT $1 FOR UPDATE OF notice SKIP LOCKED;
 
@@ -40,7 +45,7 @@ UPDATE sandbox_notice_deliveries AS delivery
  WHERE delivery.notice_id = next.notice_id AND delivery.recipient_id = next.recipient_id
    AND notice.id = delivery.notice_id
 RETURNING delivery.notice_id, delivery.recipient_id, delivery.attempts,
-          notice.kind, notice.sandbox_id, notice.expires_at;
+          notice.kind, notice.sandbox_id, notice.expires_at, notice.guild_id, notice.guild_name;
 
 -- settle_delivery --
 -- $1 notice id, $2 recipient id, $3 outcome

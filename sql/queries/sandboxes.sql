@@ -79,6 +79,10 @@ DELETE FROM sandbox_guild_mapping WHERE guild_id = $1 AND sandbox_id = $2 RETURN
 -- $1 sandbox id
 DELETE FROM sandbox_guild_mapping WHERE sandbox_id = $1 RETURNING guild_id;
 
+-- list_bound_guilds --
+-- Those that somebody bound who was there with the bot; the operator ($1) may bind one before the bot comes.
+SELECT guild_id FROM sandbox_guild_mapping WHERE bound_by <> $1;
+
 -- write_audit --
 -- $1 sandbox id, $2 event type, $3 actor id or NULL for the bot itself, $4 details
 INSERT INTO sandbox_audit_log (sandbox_id, event_type, actor_id, details) VALUES ($1, $2, $3, $4);

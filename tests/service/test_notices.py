@@ -47,7 +47,8 @@ async def test_owner_and_admins_hear_once_of_a_coming_and_of_a_come_expiry(
     for _ in range(3):
         await turn()
 
-    assert Counter(mailbox) == {(kind, recipient, "blue"): 1 for kind in NoticeKind for recipient in (ADA.id, ADMIN.id)}
+    kinds = (NoticeKind.EXPIRY_WARNING, NoticeKind.EXPIRED)
+    assert Counter(mailbox) == {(kind, recipient, "blue"): 1 for kind in kinds for recipient in (ADA.id, ADMIN.id)}
 
 
 async def test_a_short_life_is_warned_of_at_its_half(manager, make_reaper, make_pump, mailbox, age):

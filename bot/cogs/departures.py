@@ -1,0 +1,86 @@
+"""Frees the servers that the bot has been removed from, also while it was away. An outage is no removal."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import discord
+from discord.ext import commands
+from loguru import logger
+
+from bot.client import SandboxBot
+from bot.errors import ServiceUnavailable
+
+_CHECK_EVERY_S = 600.0
+_TRY_AGAIN_AFTER_S = 5.0
+_FAILURES = (ServiceUnavailable, discord.HTTPException, aiohttp.ClientError, OSError)
+
+
+class Departures(commands.Cog):
+    """Believes Discord's word that the bot was removed. What is merely not there it asks for over HTTP first: after a
+    resume across a restart Discord names no guild at all."""
+
+    def __init__(self, bot: SandboxBot) -> None:
+        self._bot = bot
+        self._removed: dict[int, str] = {}
+        self._connected = False
+        self._wake = asyncio.Event()
+
+    @commands.Cog.listener()
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        self._removed[guild.id] = guild.name
+        self._wake.set()
+
+    @commands.Cog.listener()
+    async def on_ready(self) -> None:
+        self._look_around()
+
+    @commands.Cog.listener()
+    async def on_shard_resumed(self, _: int) -> None:
+        self._look_around()
+
+    async def run(self) -> None:
+        """For ever: at once when there is a reason, and now and then without one."""
+        pause = _CHECK_EVERY_S
+        while True:
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                logger.debug("looking for servers that the bot has left")
+            self._wake.clear()
+            try:
+                await self.check()
+                pause = _CHECK_EVERY_S
+            except _FAILURES as error:
+                logger.warning("servers that the bot has left are not freed yet", error=repr(error))
+                pause = _TRY_AGAIN_AFTER_S
+
+    async def check(self) -> None:
+        """Free what the bot was removed from, and what it turns out to be in no more."""
+        for guild_id, name in tuple(self._removed.items()):
+            await self._bot.manager.release_guild(guild_id, name)
+            self._removed.pop(guild_id, None)
+        if not self._connected:
+            return
+        for guild_id in await self._bot.manager.list_bound_guilds():
+            if self._is_missing(guild_id) and await self._has_left(guild_id):
+                await self._bot.manager.release_guild(guild_id)
+
+    def _look_around(self) -> None:
+        """The guilds of the session are known now, those with an outage included."""
+        self._connected = True
+        self._wake.set()
+
+    def _is_missing(self, guild_id: int) -> bool:
+        """Whether a shard of this process should know it and does not."""
+        shard = (guild_id >> 22) % (self._bot.shard_count or 1)
+        return shard in self._bot.shards and self._bot.get_guild(guild_id) is None
+
+    async def _has_left(self, guild_id: int) -> bool:
+        try:
+            await self._bot.fetch_guild(guild_id, with_counts=False)
+        except (discord.NotFound, discord.Forbidden):
+            return True
+        return False
