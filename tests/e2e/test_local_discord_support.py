@@ -52,7 +52,7 @@ class ProbeBot(commands.AutoShardedBot):
         self.heard.append((event, args))
         self._heard_more.set()
 
-    async def hears(self, event: str, wanted: Callable[..., bool] = lambda *_: True, *, timeout: float = 5) -> Any:
+    async def hears(self, event: str, wanted: Callable[..., bool] = lambda *_: True, *, timeout: float = 15) -> Any:
         """The first argument of the first such event, past or to come."""
         async with asyncio.timeout(timeout):
             while True:

@@ -142,14 +142,14 @@ async def test_a_redis_that_does_not_answer_is_named_and_made_up_for(make_manage
     await nobody.aclose()
 
 
-async def test_one_sandbox_that_cannot_be_taken_down_delays_no_other(make_manager, age, redis_client):
-    class PartlyAwayRedis(RedisStore):
-        async def delete_keys(self, sandbox_id):
+async def test_one_sandbox_that_cannot_be_taken_down_delays_no_other(make_manager, age, nats_client):
+    class PartlyAwayStreams(StreamStore):
+        async def delete(self, sandbox_id):
             if sandbox_id == first.id:
-                raise ServiceUnavailable("Redis", "refused")
-            return await super().delete_keys(sandbox_id)
+                raise ServiceUnavailable("NATS", "refused")
+            return await super().delete(sandbox_id)
 
-    manager = make_manager(redis=PartlyAwayRedis(redis_client))
+    manager = make_manager(streams=PartlyAwayStreams(nats_client, STREAM_LIMITS))
     first, second = [await manager.create(ADA, ttl=HOUR) for _ in range(2)]
     for sandbox in (first, second):
         await age(sandbox, 10 * HOUR)

@@ -45,7 +45,8 @@ def sentences_in(path):
 
 
 def modules():
-    return [path for path in PACKAGE.rglob("*.py") if "demo" not in path.parts and path not in ENGLISH_ONLY]
+    silent = {"demo", "worker"}  # nobody hears these in Discord
+    return [path for path in PACKAGE.rglob("*.py") if not silent & set(path.parts) and path not in ENGLISH_ONLY]
 
 
 def said_in_code():
