@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from dotenv import dotenv_values
@@ -47,6 +48,11 @@ class Environment:
 
     def require_redis(self) -> str:
         return self.redis_url or _missing("REDIS_URL")
+
+    @property
+    def has_own_database(self) -> bool:
+        """Whether the login is the sandbox's, which is named like its schema."""
+        return urlsplit(self.database_url).username == self.schema
 
     @property
     def event_prefix(self) -> str:

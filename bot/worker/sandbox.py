@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import asyncpg
 from loguru import logger
@@ -15,6 +15,7 @@ from loguru import logger
 from bot import names
 from bot.worker.discord_api import DiscordApi
 from bot.worker.environment import Environment, read_environment
+from bot.worker.errors import SandboxEnded
 from bot.worker.events import Event, Reader, StoredEvent
 from bot.worker.feed import Feed
 from bot.worker.link import Link
@@ -52,7 +53,7 @@ class Sandbox:
         if url := self.environment.database_url:
             search_path = {"search_path": self.environment.schema}
             self._pool = await asyncpg.create_pool(
-                url, min_size=0, max_size=_MOST_SESSIONS, server_settings=search_path
+                url, min_size=0, max_size=_MOST_SESSIONS, server_settings=search_path, connect=self._connect
             )
         return self
 
@@ -67,6 +68,14 @@ class Sandbox:
             await self._redis.aclose()
         if self._pool is not None:
             await self._pool.close()
+
+    async def _connect(self, *arguments: Any, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
+        try:
+            return await asyncpg.connect(*arguments, **options)
+        except asyncpg.InvalidAuthorizationSpecificationError as error:
+            if not self.environment.has_own_database:
+                raise
+            raise SandboxEnded(self.environment.name, "refused") from error
 
     @property
     def pg(self) -> asyncpg.Pool[asyncpg.Record]:

@@ -7,6 +7,8 @@ import asyncio
 import asyncpg
 import pytest
 
+from bot.worker import SandboxEnded
+from tests.service.conftest import ADA
 from tests.service.workers import Gate, make_place
 
 
@@ -59,6 +61,13 @@ async def test_tables_are_the_sandboxes_own(place, pool):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await sandbox.pg.fetch("TABLE public.sandboxes")
     assert await pool.fetchval(f"SELECT word FROM {place.sandbox.schema_name}.greetings") == "hello"
+
+
+async def test_a_database_that_refuses_the_login_is_the_end_too(place):
+    await place.manager.destroy(ADA, place.sandbox.id)
+    async with place.worker() as sandbox:
+        with pytest.raises(SandboxEnded, match="destroyed, expired or new credentials"):
+            await sandbox.pg.fetchval("SELECT 1")
 
 
 async def test_with_the_teams_addresses_schema_and_prefixes_are_kept_by_the_kit(
