@@ -99,10 +99,14 @@ async def test_the_example_receives_answers_keeps_its_own_and_survives(scene, se
     assert (code, "Traceback" in words) == (0, False)
 
     async with example(tmp_path) as process:
+        assert b"waiting for events" in await process.stderr.readline()
         question = (await ada.command("sandbox destroy", channel=lab.general, sandbox="blue")).message
         await ada.click(question, "Destroy")
         code, words = await ended(process)
     assert (code, "Traceback" in words) == (1, False)
+    async with example(tmp_path) as process:
+        code, words = await ended(process)
+    assert (code, words.splitlines()[-1][:14]) == (1, "Sandbox “blue”")
 
 
 async def test_the_example_says_what_it_misses(tmp_path):
