@@ -17,7 +17,8 @@ from bot.worker.link import Link, Listener
 NAK = b"-NAK"
 _EXPIRES_S, _HEARTBEAT_S = 30, 5
 _SILENT_FOR_S = 3.0 * _HEARTBEAT_S
-_KEPT_FOR_S = 20.0
+_KEPT_FOR_S = 25.0
+"""Less than the 30 seconds after which the server takes an event for lost and delivers it anew."""
 _GONE_FOR_S = 10.0
 _SECOND = 1_000_000_000
 
@@ -49,13 +50,11 @@ class Feed:
                 self._expected = 0  # what was asked for went with the connection
             elif status := status_of(message):
                 await self._heed(status)
-            elif time.monotonic() - arrived_at > _KEPT_FOR_S:
-                self._expected -= 1
-                await self._link.publish(message.reply, NAK)  # it would come twice: it counts as lost after 30 s
             else:
                 self._expected -= 1
                 self._gone_since = None
-                return message
+                if _is_fresh(arrived_at):
+                    return message
 
     async def close(self) -> None:
         """Gives back what was not handed out; it may come in another order then. Safe to repeat."""
@@ -65,9 +64,9 @@ class Feed:
             self._closed = True
             await self._link.drop(self._listener)
             while not self._arrived.empty():
-                _, message = self._arrived.get_nowait()
+                arrived_at, message = self._arrived.get_nowait()
                 client = self._link.live
-                if client is not None and message is not None and not status_of(message):
+                if client is not None and message is not None and not status_of(message) and _is_fresh(arrived_at):
                     with suppress(nats.errors.Error):
                         await client.publish(message.reply, NAK)
 
@@ -104,6 +103,10 @@ class Feed:
 
     def _on_loss(self) -> None:
         self._arrived.put_nowait((0.0, None))
+
+
+def _is_fresh(arrived_at: float) -> bool:
+    return time.monotonic() - arrived_at < _KEPT_FOR_S
 
 
 def status_of(message: Msg) -> str:

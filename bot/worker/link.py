@@ -46,6 +46,7 @@ class Link:
         self._client: Client | None = None
         self._up, self._down = asyncio.Event(), asyncio.Event()
         self._ending: Ending | None = None
+        self._closed = False
         self._expired, self._last_error = False, ""
         self._keeper: asyncio.Task[None] | None = None
         self.connections = 0
@@ -53,6 +54,8 @@ class Link:
     async def close(self) -> None:
         """Sends what was published."""
         client, self._client = self._client, None
+        self._closed = True
+        self._up.set()
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
@@ -66,9 +69,11 @@ class Link:
 
     async def client(self) -> Client:
         """Connects at the first need of it, and waits out an outage. `SandboxEnded` if the sandbox is over."""
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep())
         while self._client is None:
+            if self._closed:
+                raise RuntimeError("the sandbox is used outside its `async with`")
+            if self._keeper is None:
+                self._keeper = asyncio.create_task(self._keep())
             if self._ending is not None:
                 raise SandboxEnded(self._sandbox, self._ending)
             await self._up.wait()
@@ -131,6 +136,8 @@ class Link:
             self.connections += 1
             if self.connections > 1:
                 logger.info("NATS connection is back", sandbox=self._sandbox)
+            if not client.is_connected:  # lost before it was ours to lose
+                self._lose(client)
             await self._down.wait()
             self._expired = "authentication expired" in str(client.last_error).lower()
             if self._ending is None:
@@ -145,7 +152,7 @@ class Link:
             client = Client()
             try:
                 await self._log_in(client)
-            except _FAILURES as error:
+            except Exception as error:  # whatever it is, it is no reason to give up
                 await _close(client)
                 self._last_error = str(error) or type(error).__name__
                 refused_since = (refused_since or time.monotonic()) if _is_refusal(error) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -29,8 +30,7 @@ class Messages:
     def __init__(self, link: Link, prefix: str, subject: str) -> None:
         self._link, self._prefix = link, prefix
         self._listener = Listener(prefix + subject, self._arrive, self._on_loss)
-        self._arrived: asyncio.Queue[Message | None] = asyncio.Queue()
-        self._room = asyncio.Semaphore(_MOST_WAITING)
+        self._arrived: asyncio.Queue[Message | None] = asyncio.Queue(_MOST_WAITING)
 
     async def __aenter__(self) -> Self:
         await self._link.listen(self._listener)
@@ -39,21 +39,22 @@ class Messages:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._room.release()  # lets go of one that waits for room
         await self._link.drop(self._listener)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Message:
-        while (message := await self._arrived.get()) is None:
-            await self._link.client()  # `SandboxEnded`, or it is back already
-        self._room.release()
-        return message
+        while True:
+            if self._arrived.empty():
+                await self._link.client()  # `SandboxEnded` if there is nothing to wait for
+            message = await self._arrived.get()
+            if message is not None:
+                return message
 
     async def _arrive(self, message: Msg) -> None:
-        await self._room.acquire()
-        self._arrived.put_nowait(Message(message.subject.removeprefix(self._prefix), message.data))
+        await self._arrived.put(Message(message.subject.removeprefix(self._prefix), message.data))
 
     def _on_loss(self) -> None:
-        self._arrived.put_nowait(None)
+        with suppress(asyncio.QueueFull):
+            self._arrived.put_nowait(None)

@@ -33,6 +33,7 @@ class Watch:
         self._link, self._environment, self._wanted = link, environment, wanted
         self._reader = Reader(environment.event_prefix)
         self._after: int | None = None
+        self._waits = False
 
     async def events(self, since: float | None) -> AsyncGenerator[StoredEvent]:
         """From that time on (Unix, seconds), otherwise the ones to come. `ServiceUnavailable` if no bot runs at the
@@ -67,8 +68,12 @@ class Watch:
             if not patient:
                 detail = "nobody answers on NATS; is the bot running?"
                 raise ServiceUnavailable("The bot", detail) from error
+            if not self._waits:
+                logger.warning("nobody plays the events, waiting for the bot")
+            self._waits = True
             await asyncio.sleep(_PAUSE_S)
             return False
+        self._waits = False
         told: dict[str, Any] = orjson.loads(answer.data)
         if "error" in told:
             raise InvalidInput(str(told["error"]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from datetime import UTC, datetime
 
@@ -96,3 +98,15 @@ async def test_a_store_without_an_address_is_missed_when_it_is_used(dotenv):
             _ = sandbox.pg
         with pytest.raises(WrongEnvironment, match="Neither SANDBOX_REDIS_URL nor REDIS_URL"):
             _ = sandbox.redis
+
+
+async def test_what_is_used_after_the_end_of_the_with_block_says_so(dotenv):
+    async with Worker.from_env(HANDED_OUT, dotenv=dotenv) as sandbox:
+        pass
+    with pytest.raises(RuntimeError, match="outside its `async with`"):
+        await sandbox.publish("too late")
+
+
+def test_the_kit_does_not_load_discords_client_library():
+    program = "import sys, bot.worker; sys.exit(any(name in sys.modules for name in ('discord', 'bot.settings')))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
