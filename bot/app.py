@@ -19,6 +19,7 @@ from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
 from bot.cogs.departures import Departures
 from bot.control_plane import make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
+from bot.routing.attendance import Attendance
 from bot.routing.gateway import Tap, point_at, tap
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
@@ -33,6 +34,7 @@ from bot.settings import Settings, SettingsError
 from bot.stores.opening import Stores, open_stores
 from bot.stores.postgres import Pool, load_queries
 from bot.ui.messenger import Messenger
+from bot.ui.unanswered import UnansweredReply
 
 _DRAIN_S = 2.0
 _RESTART_AFTER_S = 1.0
@@ -134,13 +136,6 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         await replay.start()
         stack.push_async_callback(replay.close)
         stack.push_async_callback(publisher.close)
-        router = EventRouter(
-            table,
-            publisher,
-            own_commands=_OWN_COMMANDS,
-            component_prefix=COMPONENT_PREFIX,
-            unbound_subject=settings.routing.unbound_subject,
-        )
         point_at(settings.discord.api_base)
         reaper = make_reaper(settings, manager)
         bot = SandboxBot(
@@ -148,6 +143,16 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             reaper,
             intents=chosen_intents(settings.discord.privileged_intents),
             admins=settings.discord.admins,
+        )
+        attendance = Attendance(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
+        stack.push_async_callback(attendance.close)
+        router = EventRouter(
+            table,
+            publisher,
+            own_commands=_OWN_COMMANDS,
+            component_prefix=COMPONENT_PREFIX,
+            unbound_subject=settings.routing.unbound_subject,
+            audience=attendance,
         )
         gateway = tap(bot, router, publisher, SessionStore(stores.redis, publisher))
         departures = Departures(bot)

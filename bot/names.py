@@ -100,6 +100,14 @@ def event_subject_prefix(sandbox_id: UUID) -> str:
     return f"sandbox.{sandbox_id}.events."
 
 
+def sandbox_of_events(prefix: str) -> UUID | None:
+    """The other way around; None for a prefix that is none."""
+    try:
+        return UUID(prefix.removeprefix("sandbox.").removesuffix(".events."))
+    except ValueError:
+        return None
+
+
 def event_subjects(sandbox_id: UUID) -> str:
     """The wildcard that the sandbox's stream holds and its consumer filters by."""
     return event_subject_prefix(sandbox_id) + ">"

@@ -89,6 +89,12 @@ def object_id_of(envelope: Envelope) -> int | None:
     return _number(body.id) if type(body) is _Body else None
 
 
+def wants_answer(envelope: Envelope) -> bool:
+    """Whether an interaction is a command, a component or a form: a suggestion cannot be answered with a message."""
+    body = envelope.d
+    return type(body) is _Body and body.type in (2, 3, 5)
+
+
 def answered_interaction(envelope: Envelope) -> int | None:
     """The id of the interaction that a message answers."""
     body = envelope.d

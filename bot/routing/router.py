@@ -32,6 +32,14 @@ class Outlet(Protocol):
     def fits(self, payload: bytes) -> bool: ...
 
 
+class Audience(Protocol):
+    """Who is to answer the interactions that are forwarded."""
+
+    def expect(self, interaction_id: int, prefix: str, text: str) -> None: ...
+
+    def answered(self, interaction_id: int) -> bool: ...
+
+
 class EventRouter:
     """Sends every event of a bound guild, as received, to its sandbox. It reads nothing of what it has sent."""
 
@@ -43,9 +51,11 @@ class EventRouter:
         own_commands: Collection[str],
         component_prefix: str,
         unbound_subject: str = "",
+        audience: Audience | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._table, self._outlet, self._clock = table, outlet, clock
+        self._audience = audience
         self._own_commands, self._component_prefix = frozenset(own_commands), component_prefix
         self._unbound_prefix = f"{unbound_subject}." if unbound_subject else ""
         self._channels: dict[int, int] = {}
@@ -71,6 +81,8 @@ class EventRouter:
             self._learn_channel(envelope, guild_id)
             self._publish(route.prefix, envelope, text, f"{session_id}:{shard_id}:{envelope.s}")
             self.counts["routed"] += 1
+            if name == "INTERACTION_CREATE":
+                self._expect_answer(route.prefix, envelope, text)
         else:
             self.counts["unbound"] += 1
             if self._unbound_prefix and _is_token(name):
@@ -96,7 +108,16 @@ class EventRouter:
     def _answers_own(self, envelope: Envelope) -> bool:
         """Whether it is one of the bot's own replies, which only the asker may see."""
         answered = events.answered_interaction(envelope)
-        return answered is not None and answered in self._own_interactions
+        if answered is None:
+            return False
+        if self._audience is not None and self._audience.answered(answered):
+            return True
+        return answered in self._own_interactions
+
+    def _expect_answer(self, prefix: str, envelope: Envelope, text: str) -> None:
+        interaction_id = events.object_id_of(envelope)
+        if self._audience is not None and interaction_id is not None and events.wants_answer(envelope):
+            self._audience.expect(interaction_id, prefix, text)
 
     def _publish(self, prefix: str, envelope: Envelope, text: str, message_id: str) -> None:
         assert envelope.t is not None

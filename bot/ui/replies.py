@@ -31,6 +31,18 @@ def created(sandbox: Sandbox) -> discord.Embed:
     return embed
 
 
+def unanswered(sandbox: Sandbox, *, is_deserted: bool) -> discord.Embed:
+    """To whoever has used a command or a button of a sandbox's worker."""
+    text = say("No worker of sandbox “{name}” has answered within two seconds. Its log may say why.", name=sandbox.name)
+    if is_deserted:
+        text = say(
+            "No worker is connected to sandbox “{name}”, so nobody answers. Start one with `sandbox-bot worker tail`, "
+            "or your own, with the environment from `/sandbox connect`.",
+            name=sandbox.name,
+        )
+    return discord.Embed(description=text, colour=discord.Colour.orange())
+
+
 def status(health: Health, isolation: Isolation, servers: Mapping[int, str]) -> discord.Embed:
     """`servers`: the names of those bound to it, as far as they are known."""
     sandbox = health.sandbox

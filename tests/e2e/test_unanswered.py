@@ -1,0 +1,145 @@
+"""What a user is told of a command or a button that belongs to a sandbox's worker."""
+
+import asyncio
+import json
+
+import aiohttp
+import pytest
+
+from bot import names
+from tests.e2e.conftest import text
+
+
+@pytest.fixture
+async def bound(scene):
+    """Ada's server bound to `blue`."""
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
+    return scene
+
+
+class Worker:
+    """Answers what it is sent, `after` so many seconds."""
+
+    task: asyncio.Task[None]
+
+    def __init__(self, scene, after=0.0, answer=None):
+        self.scene, self.after = scene, after
+        self.answer = answer or {"type": 4, "data": {"content": "the worker's", "flags": 64}}
+        self.statuses = []
+
+    async def run(self, stream):
+        events = await self.scene.jetstream.pull_subscribe_bind(consumer=names.WORKER_CONSUMER, stream=stream)
+        try:
+            while True:
+                (message,) = await events.fetch(1, timeout=30)
+                await message.ack()
+                if message.subject.endswith("INTERACTION_CREATE"):
+                    await asyncio.sleep(self.after)
+                    await self.respond(json.loads(message.data)["d"])
+        finally:
+            await events.unsubscribe()
+
+    async def leave(self):
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    async def respond(self, interaction):
+        url = f"{self.scene.discord.api_base}/interactions/{interaction['id']}/{interaction['token']}/callback"
+        async with aiohttp.ClientSession() as session, session.post(url, json=self.answer) as response:
+            self.statuses.append(response.status)
+
+
+@pytest.fixture
+async def hire(bound):
+    hired = []
+
+    async def hire(**options):
+        worker = Worker(bound, **options)
+        sandbox = await bound.sandbox("blue")
+        worker.task = asyncio.create_task(worker.run(sandbox.stream))
+        hired.append(worker)
+
+        async def is_waiting():
+            consumer = await bound.jetstream.consumer_info(sandbox.stream, names.WORKER_CONSUMER)
+            return consumer.num_waiting
+
+        await bound.until(is_waiting)
+        return worker
+
+    yield hire
+    for worker in hired:
+        await worker.leave()
+
+
+async def answered(reply, seconds=5.0):
+    async with asyncio.timeout(seconds):
+        while reply.message is None:
+            await asyncio.sleep(0.01)
+    return reply
+
+
+async def test_without_a_worker_the_user_is_told_so_within_a_second(bound):
+    reply = await bound.ada.use_foreign_command("play", channel=bound.lab.general)
+    await answered(reply, 2)
+    assert "No worker is connected to sandbox “blue”" in text(reply)
+    assert reply.message.ephemeral
+    blue = await bound.sandbox("blue")
+    assert [subject.rpartition(".")[2] for subject, *_ in await bound.stored(blue)] == ["INTERACTION_CREATE"]
+
+
+async def test_a_worker_that_answers_in_time_is_never_disturbed(bound, hire):
+    worker = await hire(after=1.2)
+    reply = await answered(await bound.ada.use_foreign_command("play", channel=bound.lab.general))
+    await bound.until(lambda: nobody_is_waited_for(bound))
+    assert worker.statuses == [204]
+    assert [message.content for message in reply.messages] == ["the worker's"]
+
+
+async def test_an_answer_that_shows_nowhere_is_not_overwritten(bound, hire):
+    worker = await hire(answer={"type": 4, "data": {"components": [_row("quiet")], "content": "press"}})
+    panel = (await answered(await bound.ada.use_foreign_command("panel", channel=bound.lab.general))).message
+    worker.answer = {"type": 6}
+    reply = await bound.ada.click(panel, "quiet")
+    await bound.until(lambda: nobody_is_waited_for(bound))
+    assert bound.discord.requests[-1][2] == 400
+    assert worker.statuses == [204, 204]
+    assert reply.message is None
+
+
+async def nobody_is_waited_for(scene):
+    return not scene.app.router._audience._waiting
+
+
+async def test_a_worker_that_is_too_slow_is_named_before_discords_deadline(bound, hire):
+    worker = await hire(after=2.5)
+    reply = await answered(await bound.ada.use_foreign_command("play", channel=bound.lab.general))
+    assert "No worker of sandbox “blue” has answered within two seconds" in text(reply)
+
+    async def refused():
+        return worker.statuses == [400]
+
+    await bound.until(refused)
+
+
+async def test_a_button_of_a_worker_that_is_gone_is_answered_too(bound, hire):
+    worker = await hire(answer={"type": 4, "data": {"components": [_row("again")], "content": "press"}})
+    panel = (await answered(await bound.ada.use_foreign_command("panel", channel=bound.lab.general))).message
+    await worker.leave()
+    reply = await answered(await bound.ada.click(panel, "again"))
+    assert "No worker is connected" in text(reply)
+
+
+def _row(custom_id):
+    return {"type": 1, "components": [{"type": 2, "style": 1, "label": custom_id, "custom_id": custom_id}]}
+
+
+async def test_suggestions_and_unbound_servers_are_left_alone(bound):
+    data = {"id": "1", "type": 4, "token": "t", "guild_id": str(bound.lab.id), "data": {"name": "play"}}
+    await bound.discord.dispatch("INTERACTION_CREATE", data, guild_id=bound.lab.id)
+    await bound.ada.use_foreign_command("play", channel=bound.lobby.general)
+
+    async def routed():
+        return bound.app.router.counts["unbound"] and bound.app.router.counts["routed"]
+
+    await bound.until(routed)
+    assert not bound.app.router._audience._waiting
