@@ -143,6 +143,8 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             reaper,
             intents=chosen_intents(settings.discord.privileged_intents),
             admins=settings.discord.admins,
+            shard_count=settings.discord.shard_count,
+            shard_ids=settings.discord.shard_ids,
         )
         attendance = Attendance(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(attendance.close)

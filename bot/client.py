@@ -28,9 +28,19 @@ class SandboxBot(commands.AutoShardedBot):
     """Keeps no members and no messages: the sandboxes' workers get the events, this bot its commands."""
 
     def __init__(
-        self, manager: SandboxManager, reaper: Reaper, *, intents: discord.Intents, admins: Iterable[int] = ()
+        self,
+        manager: SandboxManager,
+        reaper: Reaper,
+        *,
+        intents: discord.Intents,
+        admins: Iterable[int] = (),
+        shard_count: int = 0,
+        shard_ids: Sequence[int] = (),
     ) -> None:
+        """Without a count it has as many shards as Discord recommends, without ids it runs all of them."""
         super().__init__(
+            shard_count=shard_count or None,
+            shard_ids=list(shard_ids) or None,  # type: ignore[arg-type]  # None is its default
             command_prefix=commands.when_mentioned,
             help_command=None,
             tree_cls=SandboxTree,

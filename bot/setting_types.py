@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from bot.durations import parse_duration
@@ -75,6 +75,7 @@ def _address(variable: str, example: str, *schemes: str) -> AfterValidator:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Snowflakes = Annotated[frozenset[int], BeforeValidator(_snowflakes), NoDecode]
 Intents = Annotated[tuple[Literal["members", "message_content", "presences"], ...], BeforeValidator(_words), NoDecode]
+Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_words), NoDecode]
 Token = Annotated[SecretStr, AfterValidator(_token)]
 PostgresAddress = Annotated[
     SecretStr, _address("DATABASE_URL", "postgresql://user:password@host:5432/database", "postgresql", "postgres")

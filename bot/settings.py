@@ -41,6 +41,7 @@ from bot.setting_types import (
     Duration,
     Intents,
     NatsAddress,
+    Numbers,
     PostgresAddress,
     RedisAddress,
     Snowflakes,
@@ -81,6 +82,14 @@ class Discord(Section):
     privileged_intents: Intents = ("members", "message_content")
     notice_channel: int | None = Field(default=None, ge=10**16, lt=2**64)
     sync_commands: bool = True
+    shard_count: int = Field(default=0, ge=0, le=100_000)
+    shard_ids: Numbers = ()
+
+    @model_validator(mode="after")
+    def _shards_exist(self) -> Self:
+        if self.shard_ids and max(self.shard_ids) >= self.shard_count:
+            raise ValueError("shard_ids count from 0 and end below shard_count; set shard_count, or leave them out")
+        return self
 
     @field_validator("api_base")
     @classmethod

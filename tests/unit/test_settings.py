@@ -55,6 +55,13 @@ def test_the_environment_wins_over_dotenv_and_that_over_the_file(monkeypatch):
     assert settings.sandboxes.max_per_owner == 7
 
 
+def test_shards_are_named_in_the_environment_too(monkeypatch):
+    monkeypatch.setenv("BOT_DISCORD__SHARD_COUNT", "4")
+    monkeypatch.setenv("BOT_DISCORD__SHARD_IDS", "2,3")
+    discord = load_settings().discord
+    assert (discord.shard_count, discord.shard_ids) == (4, (2, 3))
+
+
 def test_the_common_names_are_understood(monkeypatch):
     monkeypatch.setenv("DISCORD_TOKEN", "a.b.c")
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@h/d")
@@ -78,6 +85,9 @@ def test_the_common_names_are_understood(monkeypatch):
         ("[routing]\nunbound_subject = 'sandbox.x'", "routing.unbound_subject"),
         ("[discord]\napi_base = 'http://127.0.0.1:port'", "discord.api_base"),
         ("[discord]\nprivileged_intents = ['everything']", "discord.privileged_intents"),
+        ("[discord]\nshard_ids = [0]", "discord: .*shard_count"),
+        ("[discord]\nshard_ids = [2]\nshard_count = 2", "discord: .*shard_count"),
+        ("[discord]\nshard_ids = [-1]\nshard_count = 2", "discord.shard_ids"),
         ("discord = 'x'", r"discord: .*\[discord\]"),
         ("[log\n", "not valid TOML"),
     ],
