@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
 from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
+from bot.sandboxes.activity import ActivityLog
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.notices import NoticePump
 from bot.sandboxes.reaper import Reaper
@@ -53,6 +54,7 @@ class App:
     publisher: Publisher
     router: EventRouter
     gateway: Tap
+    activity: ActivityLog
     reaper: Reaper
     pump: NoticePump
     bot: SandboxBot
@@ -69,6 +71,7 @@ class App:
             asyncio.create_task(_supervised("departures", self.departures.run)),
             asyncio.create_task(_periodically("reaper", self.reaper.sweep, every)),
             asyncio.create_task(_periodically("notices", self._pump, every)),
+            asyncio.create_task(_periodically("activity", self.activity.write, self.settings.sandboxes.activity_every)),
             asyncio.create_task(_periodically("access", self._keep_access, every)),
         ]
         gateway = asyncio.create_task(self._serve_discord())
@@ -89,6 +92,8 @@ class App:
         await self.bot.close()
         await self.publisher.drain(_DRAIN_S)
         await self.gateway.save()
+        with suppress(ServiceUnavailable):
+            await self.activity.write()
 
     async def login(self) -> None:
         """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
@@ -168,6 +173,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             publisher,
             router,
             gateway,
+            ActivityLog(stores.pool, router.activity),
             reaper,
             NoticePump(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,

@@ -71,7 +71,14 @@ def _manager(
         stores.nats,
         StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024),
     )
-    limits = Limits(chosen.max_per_owner, chosen.max_guilds, chosen.default_ttl, chosen.max_ttl)
+    limits = Limits(
+        chosen.max_per_owner,
+        chosen.max_guilds,
+        chosen.default_ttl,
+        chosen.max_ttl,
+        chosen.min_name_length,
+        chosen.max_name_length,
+    )
     public = stores.addresses.public
     of_workers = {store: getattr(settings.workers, store) or address for store, address in public.items()}
     workers = WorkerAddresses(**of_workers, discord=settings.discord.api_base)

@@ -21,8 +21,10 @@ ROUTES_CHANNEL = "sandbox_routes"
 WORKER_CONSUMER = "worker"
 """The one durable consumer of a sandbox's stream, shared by its workers."""
 
-NAME_PATTERN = re.compile(r"[a-z0-9-]{3,40}")
+SHORTEST_NAME, LONGEST_NAME = 3, 40
+NAME_PATTERN = re.compile(rf"[a-z0-9-]{{{SHORTEST_NAME},{LONGEST_NAME}}}")
 SNOWFLAKE_PATTERN = re.compile(r"[0-9]{17,20}")
+_RANDOM = 6
 _MAX_SNOWFLAKE = 2**64 - 1
 
 
@@ -100,12 +102,9 @@ def event_subject_prefix(sandbox_id: UUID) -> str:
     return f"sandbox.{sandbox_id}.events."
 
 
-def sandbox_of_events(prefix: str) -> UUID | None:
-    """The other way around; None for a prefix that is none."""
-    try:
-        return UUID(prefix.removeprefix("sandbox.").removesuffix(".events."))
-    except ValueError:
-        return None
+def sandbox_of_subject(subject: str) -> UUID:
+    """Whose subject it is, or whose prefix of subjects; `ValueError` if it is nobody's."""
+    return UUID(subject.split(".")[1])
 
 
 def event_subjects(sandbox_id: UUID) -> str:
@@ -122,21 +121,24 @@ def stream_name(sandbox_id: UUID) -> str:
     return f"SANDBOX_{short_id(sandbox_id)}"
 
 
-def random_suffix(length: int = 6) -> str:
+def random_suffix(length: int = _RANDOM) -> str:
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(length))
 
 
-def default_name(owner: str) -> str:
-    """`<owner>-<6 random>`, whatever the owner's name is made of."""
-    stem = re.sub(r"[^a-z0-9]+", "-", owner.lower()).strip("-")[:33] or "sandbox"
-    return f"{stem}-{random_suffix()}"
+def default_name(owner: str, least: int = SHORTEST_NAME, most: int = LONGEST_NAME) -> str:
+    """`<owner>-<6 random>`, whatever the owner's name is made of, with more that is random if that is too short."""
+    stem = re.sub(r"[^a-z0-9]+", "-", owner.lower()).strip("-") or "sandbox"
+    stem = stem[: most - _RANDOM - 1]
+    return f"{stem}-{random_suffix(max(_RANDOM, least - len(stem) - 1))}"
 
 
-def check_name(name: str) -> str:
-    """The name as it is stored; `InvalidInput` if it is none."""
+def check_name(name: str, least: int = SHORTEST_NAME, most: int = LONGEST_NAME) -> str:
+    """The name as it is stored; `InvalidInput` if it is none, or not of such a length."""
     name = name.strip().lower()
-    if not NAME_PATTERN.fullmatch(name):
-        raise InvalidInput("A name has 3 to 40 characters: a to z, 0 to 9 and dashes.")
+    if not NAME_PATTERN.fullmatch(name) or not least <= len(name) <= most:
+        raise InvalidInput(
+            "A name has {least} to {most} characters: a to z, 0 to 9 and dashes.", least=least, most=most
+        )
     return name
 
 

@@ -36,6 +36,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from bot.names import LONGEST_NAME, SHORTEST_NAME
 from bot.setting_types import (
     EMBEDDED,
     Duration,
@@ -104,15 +105,20 @@ class Sandboxes(Section):
     max_guilds: int = Field(default=10, ge=1, le=1000)
     default_ttl: Duration = timedelta(hours=24)
     max_ttl: Duration = timedelta(hours=168)
+    min_name_length: int = Field(default=SHORTEST_NAME, ge=SHORTEST_NAME, le=LONGEST_NAME)
+    max_name_length: int = Field(default=LONGEST_NAME, ge=8, le=LONGEST_NAME)
     warn_before: Duration = timedelta(hours=1)
     grace: Duration = timedelta(hours=1)
     sweep_every: Duration = timedelta(seconds=1)
     stuck_after: Duration = timedelta(minutes=2)
+    activity_every: Duration = timedelta(seconds=10)
 
     @model_validator(mode="after")
     def _default_fits(self) -> Self:
         if self.default_ttl > self.max_ttl:
             raise ValueError("default_ttl is longer than max_ttl; lower the one or raise the other")
+        if self.min_name_length > self.max_name_length:
+            raise ValueError("min_name_length is above max_name_length; lower the one or raise the other")
         return self
 
 

@@ -50,6 +50,7 @@ def sandbox_data(sandbox: Sandbox) -> dict[str, Any]:
         "created_at": sandbox.created_at.isoformat(),
         "expires_at": sandbox.expires_at.isoformat(),
         "last_activity_at": sandbox.last_activity_at.isoformat() if sandbox.last_activity_at else None,
+        "event_count": sandbox.event_count,
     }
 
 
@@ -77,10 +78,18 @@ def show_sandboxes(sandboxes: Sequence[Sandbox]) -> None:
         typer.echo("There is no such sandbox.")
         return
     rows = [
-        (item.name, item.short_id, item.status, str(item.owner_id), str(len(item.guild_ids)), _until(item.expires_at))
+        (
+            item.name,
+            item.short_id,
+            item.status,
+            str(item.owner_id),
+            str(len(item.guild_ids)),
+            str(item.event_count),
+            _until(item.expires_at),
+        )
         for item in sandboxes
     ]
-    _table(("name", "id", "status", "owner", "servers", "expires"), rows)
+    _table(("name", "id", "status", "owner", "servers", "events", "expires"), rows)
 
 
 def show_sandbox(sandbox: Sandbox) -> None:
@@ -92,6 +101,8 @@ def show_sandbox(sandbox: Sandbox) -> None:
         ("status", str(sandbox.status)),
         ("expires", f"{sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC, {_until(sandbox.expires_at)}"),
         ("servers", ", ".join(map(str, sandbox.guild_ids)) or "none"),
+        ("last activity", _until(sandbox.last_activity_at) if sandbox.last_activity_at else "none yet"),
+        ("events", f"{sandbox.event_count:,}"),
         ("schema", sandbox.schema_name),
         ("stream", sandbox.stream),
     )

@@ -11,6 +11,7 @@ from bot.errors import InvalidInput
 from bot.ui import listings, replies
 from bot.ui.buttons import DYNAMIC_ITEMS, confirm_view, rotate_view
 from bot.ui.options import (
+    SANDBOX,
     AnySandboxOption,
     BoundServerOption,
     DurationOption,
@@ -30,7 +31,7 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
 
     @app_commands.command()
     @app_commands.describe(
-        name="3 to 40 characters: a-z, 0-9 and dashes; made up if left out",
+        name="Of a-z, 0-9 and dashes; made up if left out",
         ttl="How long it lives, like 8h or 3d",
         description="What it is for",
         bind_here="Send this server's events to it",
@@ -116,6 +117,7 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
         """Send a server's events to no sandbox any more."""
         server_id = self._this_server(interaction) if guild is None else guild
         sandbox = await self.bot.manager.unregister_guild(self.bot.actor(interaction.user), server_id)
+        interaction.extras[SANDBOX] = sandbox.id
         server = await find_server(self.bot, server_id)
         embed = replies.unbound(sandbox, server.name if server else str(server_id))
         await interaction.response.send_message(embed=embed, ephemeral=True)
@@ -129,6 +131,12 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
             view=confirm_view(sandbox.id, interaction.user.id),
             ephemeral=True,
         )
+
+    @commands.Cog.listener()
+    async def on_app_command_completion(self, interaction: Interaction, _: object) -> None:
+        """Afterwards, so that whoever asks when something last happened is not told of the question."""
+        if sandbox_id := interaction.extras.get(SANDBOX):
+            await self.bot.manager.update_activity(sandbox_id)
 
     @staticmethod
     def _this_server(interaction: Interaction) -> int:

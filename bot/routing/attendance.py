@@ -48,9 +48,8 @@ class Attendance:
 
     def expect(self, interaction_id: int, prefix: str, text: str) -> None:
         """It has been published below the prefix just now."""
-        sandbox_id = names.sandbox_of_events(prefix)
-        if sandbox_id is not None and len(self._waiting) < _MOST_AT_ONCE:
-            task = asyncio.create_task(self._watch(interaction_id, sandbox_id, text))
+        if len(self._waiting) < _MOST_AT_ONCE:
+            task = asyncio.create_task(self._watch(interaction_id, names.sandbox_of_subject(prefix), text))
             self._waiting[interaction_id] = task
             task.add_done_callback(lambda _: self._waiting.pop(interaction_id, None))
 

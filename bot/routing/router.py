@@ -61,6 +61,8 @@ class EventRouter:
         self._channels: dict[int, int] = {}
         self._own_interactions: deque[int | None] = deque(maxlen=_MOST_INTERACTIONS)
         self.counts: Counter[str] = Counter()
+        self.activity: Counter[str] = Counter()
+        """Events by the prefix of the sandbox that they were routed to; whoever writes them down clears it."""
 
     def route(self, envelope: Envelope, text: str, shard_id: int, session_id: str) -> None:
         """Publish a dispatch if its guild is bound, and count what became of it."""
@@ -83,6 +85,7 @@ class EventRouter:
             self.counts["routed"] += 1
             if name == "INTERACTION_CREATE":
                 self._expect_answer(route.prefix, envelope, text)
+            self.activity[route.prefix] += 1
         else:
             self.counts["unbound"] += 1
             if self._unbound_prefix and _is_token(name):

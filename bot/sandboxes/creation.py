@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import asyncpg
 from loguru import logger
 
-from bot import names
 from bot.errors import (
     NameTaken,
     ProvisioningFailed,
@@ -99,7 +98,7 @@ class Creation:
             raise QuotaReached(self._limits.max_per_owner)
         if not await self._records.value(connection, "schema_name_is_free", sandbox_id):
             raise _Taken
-        name = order.name or names.default_name(order.actor.name)
+        name = order.name or self._limits.default_name(order.actor.name)
         try:
             await self._records.value(
                 connection, "insert_sandbox", sandbox_id, name, owner_id, order.description, order.ttl

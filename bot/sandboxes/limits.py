@@ -22,6 +22,15 @@ class Limits:
     max_guilds: int = 10
     default_ttl: timedelta = timedelta(hours=24)
     max_ttl: timedelta = timedelta(hours=168)
+    min_name_length: int = names.SHORTEST_NAME
+    max_name_length: int = names.LONGEST_NAME
+
+    def check_name(self, name: str) -> str:
+        """The name as it is stored."""
+        return names.check_name(name, self.min_name_length, self.max_name_length)
+
+    def default_name(self, owner: str) -> str:
+        return names.default_name(owner, self.min_name_length, self.max_name_length)
 
     def check_ttl(self, ttl: timedelta | None) -> timedelta:
         """The time to live of a new sandbox."""

@@ -87,7 +87,7 @@ class SandboxManager:
         order = Order(
             actor,
             owner_id if owner_id is not None else actor.id,
-            names.check_name(name) if name is not None else None,
+            self._limits.check_name(name) if name is not None else None,
             self._limits.check_ttl(ttl),
             self._limits.check_description(description),
             self._limits.check_guilds(guild_ids),

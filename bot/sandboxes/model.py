@@ -60,7 +60,10 @@ OPERATOR = Actor(0, "operator", is_admin=True)
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """One row of `sandboxes`, with the guilds bound to it. Times are timezone-aware."""
+    """One row of `sandboxes`, with the guilds bound to it. Times are timezone-aware.
+
+    `last_activity_at` and `event_count`, how many events it was sent, lag behind by a few seconds.
+    """
 
     id: UUID
     name: str
@@ -72,6 +75,7 @@ class Sandbox:
     expires_at: datetime
     last_activity_at: datetime | None
     guild_ids: tuple[int, ...]
+    event_count: int = 0
 
     @property
     def short_id(self) -> str:

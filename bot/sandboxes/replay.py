@@ -47,7 +47,7 @@ class ReplayService:
 
     async def _answer(self, message: Msg) -> bytes | None:
         try:
-            sandbox_id = UUID(message.subject.split(".")[1])
+            sandbox_id = names.sandbox_of_subject(message.subject)
         except ValueError:
             return None
         if not _is_inbox(message.reply, sandbox_id):  # an answer elsewhere would speak for the bot

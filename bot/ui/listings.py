@@ -32,6 +32,8 @@ def sandboxes(shown: Sequence[Sandbox], total: int, *, own: bool, filtered: bool
     embed = discord.Embed(title=f"{title} ({total})", colour=discord.Colour.blurple())
     for sandbox in shown:
         facts = [f"`{sandbox.short_id}`", say(sandbox.status), until(sandbox), count_servers(sandbox)]
+        if sandbox.event_count:
+            facts.append(count_events(sandbox))
         if not own:
             facts.insert(1, f"<@{sandbox.owner_id}>")
         embed.add_field(name=f"{_MARKS[sandbox.status]} {sandbox.name}", value=" · ".join(facts), inline=False)
@@ -60,6 +62,10 @@ def until(sandbox: Sandbox) -> str:
 def count_servers(sandbox: Sandbox) -> str:
     count = len(sandbox.guild_ids)
     return say_count(count, "{number} server", "{number} servers") if count else say("no servers")
+
+
+def count_events(sandbox: Sandbox) -> str:
+    return say_count(sandbox.event_count, "{number:,} event", "{number:,} events")
 
 
 def _line(entry: AuditEntry) -> str:

@@ -16,6 +16,9 @@ from bot.sandboxes.model import Sandbox, SandboxStatus
 from bot.ui.servers import ManagedServers
 
 MOST_CHOICES = 25
+SANDBOX = "sandbox"
+"""Under which an interaction's extras hold the id of the sandbox that it is about."""
+
 _USUAL_DURATIONS = ("1h", "4h", "8h", "24h", "3d", "7d")
 
 
@@ -23,21 +26,26 @@ class SandboxTransformer(Transformer[SandboxBot]):
     """A living sandbox of the asker's, by name, id or short id; an admin means anybody's."""
 
     async def transform(self, interaction: Interaction, value: Any, /) -> Sandbox:
-        bot = interaction.client
-        return await bot.manager.find(bot.actor(interaction.user), str(value))
+        return await self._find(interaction, str(value))
 
     async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
         bot = interaction.client
         found = await bot.manager.suggest(bot.actor(interaction.user), str(value), limit=MOST_CHOICES)
         return [Choice(name=f"{sandbox.name} · {say(sandbox.status)}", value=sandbox.name) for sandbox in found]
 
+    async def _find(self, interaction: Interaction, wanted: str, *, destroyed: bool = False) -> Sandbox:
+        """Remembered with the interaction: a command that succeeds is activity of its sandbox."""
+        bot = interaction.client
+        sandbox = await bot.manager.find(bot.actor(interaction.user), wanted, destroyed=destroyed)
+        interaction.extras[SANDBOX] = sandbox.id
+        return sandbox
+
 
 class AnySandboxTransformer(SandboxTransformer):
     """The same, and by its id also one that is destroyed."""
 
     async def transform(self, interaction: Interaction, value: Any, /) -> Sandbox:
-        bot = interaction.client
-        return await bot.manager.find(bot.actor(interaction.user), str(value), destroyed=True)
+        return await self._find(interaction, str(value), destroyed=True)
 
 
 class StatusTransformer(Transformer[SandboxBot]):

@@ -15,7 +15,7 @@ from bot.sandboxes.connection import ConnectionDetails
 from bot.sandboxes.health import Health, StoreHealth
 from bot.sandboxes.model import Extension, Sandbox, SandboxStatus
 from bot.sandboxes.notices import Delivery, NoticeKind
-from bot.ui.listings import count_servers
+from bot.ui.listings import count_events, count_servers
 
 _COLOURS = {
     SandboxStatus.RUNNING: discord.Colour.green(),
@@ -185,7 +185,9 @@ def _relative(sandbox: Sandbox) -> str:
 
 
 def _activity(sandbox: Sandbox) -> str:
-    return format_dt(sandbox.last_activity_at, "R") if sandbox.last_activity_at else say("none yet")
+    if sandbox.last_activity_at is None:
+        return say("none yet")
+    return f"{format_dt(sandbox.last_activity_at, 'R')} · {count_events(sandbox)}"
 
 
 def _listed(servers: Sequence[str]) -> str:

@@ -96,6 +96,17 @@ SELECT id, sandbox_id, event_type, actor_id, details, created_at
 -- $1 sandbox id
 UPDATE sandboxes SET last_activity_at = now() WHERE id = $1 AND status = 'running' RETURNING id;
 
+-- add_activity --
+-- In the order of the ids, so that two processes never wait for each other in a circle. Neither status nor expiry is
+-- set, for that would be announced. $1 sandbox ids, $2 how many events each was sent
+WITH counted AS (
+    SELECT sandbox.id, counted.events
+      FROM sandboxes AS sandbox JOIN unnest($1::uuid[], $2::bigint[]) AS counted (id, events) ON counted.id = sandbox.id
+     ORDER BY sandbox.id FOR NO KEY UPDATE OF sandbox
+)
+UPDATE sandboxes AS sandbox SET event_count = sandbox.event_count + counted.events, last_activity_at = now()
+  FROM counted WHERE sandbox.id = counted.id;
+
 -- find_expired --
 -- Running past their time, the longest overdue first. $1 limit or NULL
 SELECT * FROM sandbox_overview WHERE status = 'running' AND expires_at <= now() ORDER BY expires_at LIMIT $1;

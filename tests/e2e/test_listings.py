@@ -1,12 +1,13 @@
 """Lists, audit and status as people page through and read them."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from bot.demo.local_discord.errors import UsageError
 from bot.sandboxes.model import SandboxStatus
-from tests.e2e.conftest import running, text, title
+from tests.e2e.conftest import TICK, running, text, title
 
 
 @pytest.fixture
@@ -128,6 +129,42 @@ async def test_the_status_shows_what_each_store_holds_who_waits_and_which_server
     assert "Last activity: " in said
     await scene.ada.send(scene.lab.general, "for the one who waits")
     await waiting
+
+
+async def test_events_and_commands_are_activity_and_a_question_is_told_of_what_was_before_it(open_scene):
+    async with open_scene(sandboxes={"activity_every": TICK}) as scene:
+        ada, here = scene.ada, scene.lab.general
+        await ada.command("sandbox create", channel=here, name="blue", bind_here=True)
+        assert "Last activity: none yet" in text(await ada.command("sandbox status", channel=None, sandbox="blue"))
+
+        async def is_active():
+            return (await scene.sandbox("blue")).last_activity_at is not None
+
+        await scene.until(is_active)  # by the command alone
+        assert (await scene.sandbox("blue")).event_count == 0
+        for number in range(3):
+            await ada.send(here, f"message {number}")
+
+        async def has_three():
+            return (await scene.sandbox("blue")).event_count == 3
+
+        await scene.until(has_three)
+        said = text(await ada.command("sandbox status", channel=None, sandbox="blue"))
+        assert "3 events" in next(line for line in said.splitlines() if line.startswith("Last activity: <t:"))
+        assert "3 events" in text(await ada.command("sandbox list", channel=None))
+
+
+async def test_what_was_counted_is_written_when_the_bot_stops(open_scene, pool):
+    async with open_scene(sandboxes={"activity_every": timedelta(hours=1)}) as scene:
+        await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
+        await scene.ada.send(scene.lab.general, "one")
+
+        async def routed():
+            return sum(scene.app.router.activity.values()) == 1
+
+        await scene.until(routed)
+        assert (await scene.sandbox("blue")).event_count == 0
+    assert await pool.fetchval("SELECT event_count FROM sandboxes") == 1
 
 
 async def test_admins_list_everybodys_sandboxes_and_those_of_one_person(crowded):

@@ -48,6 +48,21 @@ def test_a_time_to_live_is_the_default_or_within_the_limits():
         LIMITS.check_ttl(timedelta(0))
 
 
+def test_a_name_is_as_long_as_the_operator_wants_it():
+    limits = Limits(min_name_length=12, max_name_length=20)
+    assert limits.check_name(" Twelve-chars ") == "twelve-chars"
+    for name in ("eleven-char", "twenty-one-characters"):
+        with pytest.raises(InvalidInput, match="12 to 20"):
+            limits.check_name(name)
+
+
+@given(st.text(max_size=60), st.integers(3, 40), st.integers(8, 40))
+def test_a_made_up_name_is_as_long_as_the_operator_wants_it(owner, least, most):
+    assume(least <= most)
+    limits = Limits(min_name_length=least, max_name_length=most)
+    assert limits.check_name(limits.default_name(owner))
+
+
 def test_guilds_are_counted_once_each_and_limited():
     first, second, third = 10**17, 10**17 + 1, 10**17 + 2
     assert LIMITS.check_guilds([first, first, second]) == [first, second]

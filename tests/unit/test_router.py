@@ -50,6 +50,13 @@ def test_an_event_goes_to_its_guilds_sandbox_unchanged_or_nowhere(name, guild_id
     assert sink.published == expected
 
 
+def test_events_are_counted_by_the_sandbox_that_they_went_to():
+    router = make(Sink())
+    for guild_id in (BOUND, UNBOUND, BOUND):
+        send(router, "TYPING_START", {"guild_id": str(guild_id)})
+    assert router.activity == {"sandbox.x.events.": 2}
+
+
 def test_nothing_goes_to_an_expired_sandbox():
     sink = Sink()
     send(make(sink, now=100.0), "TYPING_START", {"guild_id": str(BOUND)})

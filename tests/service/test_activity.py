@@ -1,0 +1,101 @@
+"""Counts of events, written in batches by any number of processes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+
+import asyncpg
+import pytest
+
+from bot import names
+from bot.errors import ServiceUnavailable
+from bot.sandboxes.activity import ActivityLog
+from bot.stores.postgres import open_pool
+from tests.service.conftest import ADA, new_guild
+
+
+def events_of(*sandboxes, number=1):
+    return Counter({names.event_subject_prefix(sandbox.id): number for sandbox in sandboxes})
+
+
+async def test_what_was_counted_is_added_and_moves_the_last_activity_of_those_sandboxes_alone(manager, pool):
+    blue, red = await manager.create(ADA, name="blue"), await manager.create(ADA, name="red")
+    counted = events_of(blue, number=3)
+    log = ActivityLog(pool, counted)
+    assert await log.write() == 1
+    counted.update(events_of(blue, number=4))
+    assert await log.write() == 1
+    after = await manager.get_by_name("blue")
+    assert after.event_count == 7
+    assert after.created_at < after.last_activity_at
+    untouched = await manager.get_by_name("red")
+    assert (untouched.event_count, untouched.last_activity_at) == (0, None)
+    assert red.id == untouched.id
+
+
+async def test_postgresql_is_not_even_asked_when_nothing_has_happened(dsn):
+    closed = await open_pool(dsn)
+    await closed.close()
+    assert await ActivityLog(closed, Counter()).write() == 0
+
+
+async def test_the_counts_of_several_processes_add_up(make_manager, pool):
+    manager = make_manager(max_per_owner=20)
+    sandboxes = [await manager.create(ADA, name=f"blue-{number}") for number in range(12)]
+    counters = [events_of(*random.sample(sandboxes, len(sandboxes)), number=5) for _ in range(6)]
+    await asyncio.gather(*(ActivityLog(pool, counter).write() for counter in counters))
+    assert {sandbox.event_count for sandbox in await manager.list()} == {30}
+
+
+async def test_what_cannot_be_written_stays_counted(manager, dsn):
+    blue = await manager.create(ADA, name="blue")
+    own, counted = await open_pool(dsn), events_of(blue, number=3)
+    log = ActivityLog(own, counted)
+    await own.close()
+    with pytest.raises(ServiceUnavailable):
+        await log.write()
+    counted.update(events_of(blue, number=2))
+    assert counted == events_of(blue, number=5)
+
+
+async def test_it_waits_for_whoever_changes_a_sandbox_and_overwrites_nothing(manager, pool):
+    blue = await manager.create(ADA, name="blue")
+    async with pool.acquire() as rival, rival.transaction():
+        await rival.execute("UPDATE sandboxes SET event_count = 100, description = 'changed' WHERE id = $1", blue.id)
+        late = asyncio.create_task(ActivityLog(pool, events_of(blue)).write())
+        await until_blocked(rival)
+    await late
+    after = await manager.get_by_id(blue.id)
+    assert (after.event_count, after.description) == (101, "changed")
+
+
+async def test_rows_are_locked_in_one_order_so_that_two_processes_never_wait_in_a_circle(manager, pool):
+    first, second = sorted([await manager.create(ADA), await manager.create(ADA)], key=lambda sandbox: sandbox.id)
+    lock = "SELECT FROM sandboxes WHERE id = $1 FOR UPDATE NOWAIT"
+    async with pool.acquire() as rival, rival.transaction():
+        await rival.execute(lock, first.id)
+        late = asyncio.create_task(ActivityLog(pool, events_of(second, first)).write())
+        await until_blocked(rival)
+        await rival.execute(lock, second.id)
+    assert await late == 2
+
+
+async def until_blocked(connection):
+    while not await connection.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    ):
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
+
+
+async def test_no_router_is_told_of_activity(manager, pool, dsn):
+    guild, heard = new_guild(), asyncio.Queue[object]()
+    blue = await manager.create(ADA, name="blue", guild_ids=[guild])
+    listener = await asyncpg.connect(dsn)
+    await listener.add_listener(names.ROUTES_CHANNEL, lambda *told: heard.put_nowait(told[-1]))
+    await ActivityLog(pool, events_of(blue)).write()
+    await manager.update_activity(blue.id)
+    await listener.execute(f"NOTIFY {names.ROUTES_CHANNEL}, 'fence'")
+    assert await heard.get() == "fence"
+    await listener.close()
