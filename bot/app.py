@@ -17,7 +17,7 @@ from loguru import logger
 
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
 from bot.cogs.departures import Departures
-from bot.control_plane import make_reaper, open_control_plane
+from bot.control_plane import make_orphan_sweeper, make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
 from bot.routing.attendance import Attendance
 from bot.routing.gateway import Tap, point_at, tap
@@ -29,6 +29,7 @@ from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.activity import ActivityLog
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.notices import NoticePump
+from bot.sandboxes.orphans import OrphanSweeper
 from bot.sandboxes.reaper import Reaper
 from bot.sandboxes.replay import ReplayService
 from bot.settings import Settings, SettingsError
@@ -56,6 +57,7 @@ class App:
     gateway: Tap
     activity: ActivityLog
     reaper: Reaper
+    orphans: OrphanSweeper
     pump: NoticePump
     bot: SandboxBot
     departures: Departures
@@ -73,6 +75,8 @@ class App:
             asyncio.create_task(_periodically("notices", self._pump, every)),
             asyncio.create_task(_periodically("activity", self.activity.write, self.settings.sandboxes.activity_every)),
             asyncio.create_task(_periodically("access", self._keep_access, every)),
+            asyncio.create_task(_periodically("streams", self.manager.keeper.mend, self.settings.sandboxes.mend_every)),
+            asyncio.create_task(_periodically("orphans", self._tidy, self.settings.sandboxes.mend_every)),
         ]
         gateway = asyncio.create_task(self._serve_discord())
         stopped = asyncio.create_task(self.stop.wait())
@@ -119,6 +123,9 @@ class App:
 
     async def _keep_access(self) -> None:
         await self.manager.access.keep(self.settings.isolation.longest_transaction)
+
+    async def _tidy(self) -> None:
+        await self.orphans.tidy(self.settings.sandboxes.orphans_every)
 
     async def _pump(self) -> None:
         if self.bot.user is not None:  # logged in; direct messages need no gateway
@@ -175,6 +182,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             gateway,
             ActivityLog(stores.pool, router.activity),
             reaper,
+            make_orphan_sweeper(settings, stores, manager),
             NoticePump(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,
             departures,

@@ -11,6 +11,7 @@ from bot.sandboxes.access import SandboxAccess
 from bot.sandboxes.connection import WorkerAddresses
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import RoutesChanged, SandboxManager, nobody_listens
+from bot.sandboxes.orphans import OrphanSweeper
 from bot.sandboxes.reaper import Reaper
 from bot.settings import Settings, SettingsError
 from bot.stores.nats import StreamLimits, StreamStore
@@ -43,6 +44,11 @@ async def open_control_plane(
 def make_reaper(settings: Settings, manager: SandboxManager) -> Reaper:
     chosen = settings.sandboxes
     return Reaper(manager, warn_before=chosen.warn_before, grace=chosen.grace, stuck_after=chosen.stuck_after)
+
+
+def make_orphan_sweeper(settings: Settings, stores: Stores, manager: SandboxManager) -> OrphanSweeper:
+    redis = RedisStore(stores.redis)
+    return OrphanSweeper(stores.pool, manager.schemas, redis, manager.streams, settings.sandboxes.grace)
 
 
 def _nats_access(stores: Stores, access: SandboxAccess, max_connections: int) -> NatsAccess | None:

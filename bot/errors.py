@@ -99,15 +99,15 @@ class CleanupFailed(SandboxError):
 
 
 class CleanupRefused(SandboxError):
-    """Every schema looks orphaned: more likely the bot looks at the wrong table of sandboxes."""
+    """Everything looks orphaned: more likely the bot looks at the wrong table of sandboxes."""
 
     code = "SANDBOX_006"
 
     def __init__(self, count: int) -> None:
         self.count = count
         super().__init__(
-            "All {count} sandbox schemas look orphaned, so none was dropped. Check that this is the right "
-            "database, then force the sweep.",
+            "Nothing seems to belong to a living sandbox: all {count} things look orphaned, so none was dropped. "
+            "Check that this is the right database, then force the sweep.",
             count=count,
         )
 

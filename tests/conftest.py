@@ -17,6 +17,15 @@ from bot.stores.postgres import migrate, open_pool
 
 TEMPLATE = "migrated"
 
+DROP_ROLES = """
+DO $$ DECLARE role_name text; BEGIN
+    FOR role_name IN SELECT rolname FROM pg_roles WHERE rolname ~ '^sandbox_[0-9a-f]{8}$' LOOP
+        EXECUTE format('DROP ROLE %I', role_name);
+    END LOOP;
+END $$
+"""
+"""Roles are the whole server's: they would outlive a test's database."""
+
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
@@ -39,6 +48,7 @@ async def dsn(stores):
     await _create_database(stores, name, TEMPLATE)
     yield address(stores, name)
     await _as_superuser(stores, f"DROP DATABASE {name} WITH (FORCE)")
+    await _as_superuser(stores, DROP_ROLES)
 
 
 @pytest.fixture
@@ -63,6 +73,9 @@ async def redis_client(stores):
     client = redis.asyncio.from_url(stores.redis_url)
     yield client
     await client.flushall()
+    users = [user for user in await client.acl_users() if user != "default"]
+    if users:
+        await client.acl_deluser(*users)
     await client.aclose()
 
 

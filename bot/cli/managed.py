@@ -7,10 +7,11 @@ from pathlib import Path
 
 from bot.cli.invocation import complete, read_settings
 from bot.cli.views import progress
-from bot.control_plane import open_control_plane
+from bot.control_plane import make_orphan_sweeper, open_control_plane
 from bot.sandboxes.manager import SandboxManager
+from bot.sandboxes.orphans import OrphanSweeper
 from bot.settings import Settings
-from bot.stores.opening import open_stores
+from bot.stores.opening import Stores, open_stores
 
 
 def managed[ResultT](
@@ -27,9 +28,28 @@ def managed[ResultT](
 def complete_managed[ResultT](
     settings: Settings, work: Callable[[SandboxManager], Awaitable[ResultT]], doing: str | None, *, as_json: bool
 ) -> ResultT:
+    return _complete(settings, lambda _, manager: work(manager), doing, as_json=as_json)
+
+
+def complete_sweeping[ResultT](
+    settings: Settings, work: Callable[[OrphanSweeper], Awaitable[ResultT]], doing: str | None, *, as_json: bool
+) -> ResultT:
+    def sweep(stores: Stores, manager: SandboxManager) -> Awaitable[ResultT]:
+        return work(make_orphan_sweeper(settings, stores, manager))
+
+    return _complete(settings, sweep, doing, as_json=as_json)
+
+
+def _complete[ResultT](
+    settings: Settings,
+    work: Callable[[Stores, SandboxManager], Awaitable[ResultT]],
+    doing: str | None,
+    *,
+    as_json: bool,
+) -> ResultT:
     async def run() -> ResultT:
         async with open_stores(settings, share=True) as stores, open_control_plane(settings, stores) as manager:
-            return await work(manager)
+            return await work(stores, manager)
 
     with progress(doing, quiet=as_json):
         return complete(run(), as_json=as_json)

@@ -12,13 +12,14 @@ import typer
 from bot import names
 from bot.cli import views
 from bot.cli.invocation import EX_FAILED, EX_USAGE, EXIT_CODES, Config, Json, ask, fail, read_settings, tell
-from bot.cli.managed import complete_managed, managed
+from bot.cli.managed import complete_managed, complete_sweeping, managed
 from bot.control_plane import make_reaper
 from bot.durations import parse_duration
 from bot.errors import SandboxError
 from bot.sandboxes.connection import ConnectionDetails
 from bot.sandboxes.manager import LIVING, SandboxManager
 from bot.sandboxes.model import OPERATOR, AuditEntry, Sandbox, SandboxStatus
+from bot.sandboxes.orphans import Orphan, OrphanSweeper
 from bot.sandboxes.reaper import Sweep
 
 cli = typer.Typer(
@@ -245,6 +246,33 @@ def sweep(dry_run: DryRun = False, as_json: Json = False, config: Config = None)
         views.show_json(counts)
     else:
         typer.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+@cli.command()
+def orphans(
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Drop what is proved to be ours; otherwise it is only shown.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if nothing seems to belong to a living sandbox.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Show what no living sandbox owns: schemas, roles, streams, Redis users and keys; --drop removes it."""
+    settings = read_settings(config, quiet=True, as_json=as_json)
+    if drop:
+        ask("Drop everything that is proved to be left behind?", yes=yes, as_json=as_json)
+
+    async def work(sweeper: OrphanSweeper) -> list[Orphan]:
+        return await (sweeper.drop(force=force) if drop else sweeper.find())
+
+    found = complete_sweeping(settings, work, "looking", as_json=as_json)
+    if as_json:
+        views.show_json([views.orphan_data(orphan) for orphan in found])
+    else:
+        views.show_orphans(found, dropped=drop)
 
 
 def _show(sandbox: Sandbox, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from bot.durations import format_duration
 from bot.sandboxes.access import Isolation
 from bot.sandboxes.health import Health
 from bot.sandboxes.model import AuditEntry, Sandbox
+from bot.sandboxes.orphans import Orphan, Proof
 
 
 def show_json(data: object) -> None:
@@ -128,6 +129,34 @@ def show_audit(entries: Sequence[AuditEntry]) -> None:
         for entry in entries
     ]
     _table(("when (UTC)", "event", "who", "details"), rows)
+
+
+_PROOFS = {
+    Proof.DESTROYED: "its sandbox is destroyed",
+    Proof.MARK: "made by this database, which knows no such sandbox",
+    Proof.NONE: "perhaps another installation's: never dropped",
+}
+
+
+def orphan_data(orphan: Orphan) -> dict[str, Any]:
+    return {
+        "kind": str(orphan.kind),
+        "name": orphan.name,
+        "proof": str(orphan.proof),
+        "sandbox_id": str(orphan.sandbox_id) if orphan.sandbox_id else None,
+        "size": orphan.size,
+    }
+
+
+def show_orphans(orphans: Sequence[Orphan], *, dropped: bool) -> None:
+    if not orphans:
+        typer.echo("Nothing was dropped." if dropped else "There are no orphans.")
+        return
+    sizes = ("" if orphan.size is None else str(orphan.size) for orphan in orphans)
+    rows = [
+        (orphan.kind, orphan.name, size, _PROOFS[orphan.proof]) for orphan, size in zip(orphans, sizes, strict=True)
+    ]
+    _table(("dropped" if dropped else "kind", "name", "size", "why"), rows)
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

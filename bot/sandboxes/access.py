@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from loguru import logger
 
-from bot.errors import ServiceUnavailable
 from bot.sandboxes.model import Sandbox
 from bot.sandboxes.tokens import Credentials
 from bot.stores.nats_access import Login, NatsAccess
 from bot.stores.postgres import Connection, Pool, load_queries, transaction
 from bot.stores.redis import RedisStore
+
+_FOLLOWED_WITHIN = timedelta(seconds=15)
+_ASSERT_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class SandboxAccess:
         self._sql = load_queries("access")
         self._nats: NatsAccess | None = None
         self._redis_run: str | None = None
-        self._left_over: set[UUID] = set()
+        self._asserted_at = 0.0
         self.isolation = Isolation()
 
     async def probe(self, nats: NatsAccess | None, nats_address: str, without_nats: str) -> Isolation:
@@ -103,9 +107,8 @@ class SandboxAccess:
     async def cut(self, sandbox_id: UUID) -> None:
         """End the live connections in every store, and Redis logins with them.
 
-        If a store is away, `ServiceUnavailable` when the others are done, and `keep` goes on trying.
+        If a store is away, `ServiceUnavailable` when the others are done.
         """
-        self._left_over.add(sandbox_id)
         steps = [self._end_sessions(sandbox_id)]
         if self.isolation.redis.enforced:
             steps.append(self._redis.delete_user(sandbox_id))
@@ -114,53 +117,73 @@ class SandboxAccess:
         for outcome in await asyncio.gather(*steps, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
-        self._left_over.discard(sandbox_id)
 
-    async def admit(self, sandbox_id: UUID) -> None:
-        """Let the token in force into Redis. If it is away, `keep` does it when it is back."""
-        login = await self.look_up(sandbox_id)
-        if login is None or not self.isolation.redis.enforced:
-            return
-        try:
-            await self._redis.set_user(sandbox_id, login.token_sha256)
-        except ServiceUnavailable:
-            self._redis_run = None
-            raise
+    async def note_change(self, connection: Connection, sandbox_id: UUID) -> None:
+        """In the transaction that changes who may connect: `follow` comes after its commit, or else `keep`."""
+        await connection.execute(self._sql["note_change"], sandbox_id)
 
-    async def renew(self, sandbox_id: UUID) -> None:
-        """After an extension: Redis lets an expired sandbox in again, NATS connections take up the new expiry."""
-        await self.admit(sandbox_id)
-        if self._nats is not None:
+    async def follow(self, sandbox_id: UUID, *, cut: bool = True) -> None:
+        """Bring live connections and Redis's user in line with what is committed.
+
+        Without `cut` they go on, and those to NATS take up the new expiry.
+        """
+        changed_at = await self._value("get_change", sandbox_id)
+        if cut:
+            await self.cut(sandbox_id)
+        await self._settle_user(sandbox_id)
+        if self._nats is not None and not cut:
             await self._nats.kick(sandbox_id)
+        await self._value("note_followed", sandbox_id, changed_at)
 
     async def keep(self, longest_transaction: timedelta) -> None:
-        """Now and then: end overlong transactions and what could not be ended, tell a restarted Redis its users."""
-        async with transaction(self._pool) as connection:
-            ended = await connection.fetchval(self._sql["end_overlong"], longest_transaction)
-        if ended:
+        """Now and then: end overlong and barred sessions, follow what was not followed, assert Redis's users."""
+        if ended := await self._value("end_overlong", longest_transaction):
             logger.warning("overlong transactions of sandboxes ended", sessions=ended)
-        for sandbox_id in tuple(self._left_over):
-            await self.cut(sandbox_id)
-            self._redis_run = None
-        if self.isolation.redis.enforced and (run := await self._redis.run_id()) != self._redis_run:
+        await self._value("end_barred")
+        async with transaction(self._pool) as connection:
+            rows = await connection.fetch(self._sql["list_unfollowed"], _FOLLOWED_WITHIN)
+        for row in rows:
+            await self.follow(row["id"])
+        if self.isolation.redis.enforced:
             await self._assert_users()
-            self._redis_run = run
+
+    async def _settle_user(self, sandbox_id: UUID) -> None:
+        """Redis has the user that PostgreSQL knows of, also if that changes meanwhile: whoever looks last is right."""
+        if not self.isolation.redis.enforced:
+            return
+        login = await self.look_up(sandbox_id)
+        while True:
+            if login is None:
+                await self._redis.delete_user(sandbox_id)
+            else:
+                await self._redis.set_user(sandbox_id, login.token_sha256)
+            seen, login = login, await self.look_up(sandbox_id)
+            if login == seen:
+                return
 
     async def _end_sessions(self, sandbox_id: UUID) -> None:
-        async with transaction(self._pool) as connection:
-            await connection.execute(self._sql["end_sessions"], sandbox_id)
+        await self._value("end_sessions", sandbox_id)
 
     async def _assert_users(self) -> None:
-        """Redis has the users of running sandboxes, and none of those that this database knows to be over."""
+        """Redis has the users of running sandboxes, and none of those that this database knows to be over.
+
+        All of them after a restart, for it forgets its users; now and then those that are missing or too many.
+        """
+        restarted = (run := await self._redis.run_id()) != self._redis_run
+        if not restarted and time.monotonic() < self._asserted_at + _ASSERT_EVERY_S:
+            return
         users = await self._redis.list_users()
         async with transaction(self._pool) as connection:
-            logins = {row["id"]: row["token_sha256"] for row in await connection.fetch(self._sql["list_logins"])}
-            over = [row["id"] for row in await connection.fetch(self._sql["list_over"], list(users - logins.keys()))]
-        for sandbox_id in over:
-            await self._redis.delete_user(sandbox_id)
-        for sandbox_id, token_sha256 in logins.items():
-            await self._redis.set_user(sandbox_id, token_sha256)
-        logger.info("Redis users asserted", users=len(logins))
+            logins = {row["id"] for row in await connection.fetch(self._sql["list_logins"])}
+            over = {row["id"] for row in await connection.fetch(self._sql["list_over"], list(users - logins))}
+        for sandbox_id in over | (logins if restarted else logins - users):
+            await self._settle_user(sandbox_id)
+        self._redis_run, self._asserted_at = run, time.monotonic()
+        logger.debug("Redis users asserted", users=len(logins), over=len(over))
+
+    async def _value(self, query: str, *arguments: object) -> Any:
+        async with transaction(self._pool) as connection:
+            return await connection.fetchval(self._sql[query], *arguments)
 
     async def _probe_postgres(self) -> str | None:
         async with transaction(self._pool) as connection:

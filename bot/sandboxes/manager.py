@@ -20,6 +20,7 @@ from bot.sandboxes.notices import NoticeKind, NoticeOutbox
 from bot.sandboxes.reclaiming import Reclaimer
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
+from bot.sandboxes.streams import StreamKeeper
 from bot.sandboxes.teardown import Teardown
 from bot.sandboxes.tokens import new_credentials
 from bot.stores.nats import StreamStore
@@ -64,6 +65,7 @@ class SandboxManager:
         self._workers = workers or WorkerAddresses()
         self._teardown = Teardown(pool, self._records, self.schemas, self.access, redis, streams)
         self._creation = Creation(pool, self._records, self.schemas, self.access, streams, self._teardown, self._limits)
+        self.keeper = StreamKeeper(pool, streams)
         self.reclaimer = Reclaimer(pool, self._records, self._teardown, self._announce)
         self._probe = HealthProbe(self.schemas, redis, streams)
 
@@ -208,6 +210,7 @@ class SandboxManager:
             expires_at, capped = self._limits.extended(sandbox, by, await self._records.now(connection))
             await self._records.set_expiry(connection, sandbox_id, expires_at)
             await self.access.set_expiry(connection, sandbox_id, expires_at)
+            await self.access.note_change(connection, sandbox_id)
             if sandbox.status is SandboxStatus.EXPIRED:
                 await self._records.change_status(connection, sandbox_id, SandboxStatus.EXPIRED, SandboxStatus.RUNNING)
             details = {
@@ -218,7 +221,7 @@ class SandboxManager:
             }
             await self._records.audit(connection, sandbox_id, AuditEvent.TTL_EXTENDED, actor, details)
         await self._announce(sandbox.guild_ids)
-        await _at_once(self.access.renew(sandbox_id), sandbox_id)
+        await _at_once(self.access.follow(sandbox_id, cut=False), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
 
     async def destroy(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
@@ -257,9 +260,9 @@ class SandboxManager:
             if not rotate and await self.access.has_credentials(connection, sandbox_id):
                 return connection_details(sandbox, self.access.isolation, self._workers)
             await self.access.save(connection, sandbox, credentials)
+            await self.access.note_change(connection, sandbox_id)
             await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
-        await _at_once(self.access.cut(sandbox_id), sandbox_id)
-        await _at_once(self.access.admit(sandbox_id), sandbox_id)
+        await _at_once(self.access.follow(sandbox_id), sandbox_id)
         return connection_details(sandbox, self.access.isolation, self._workers, token=credentials.token)
 
     async def get_audit(self, actor: Actor, sandbox_id: UUID, *, limit: int = 50) -> Sequence[AuditEntry]:
@@ -281,8 +284,9 @@ class SandboxManager:
                 return False
             await self._records.move(connection, sandbox_id, SandboxStatus.RUNNING, SandboxStatus.EXPIRED)
             await self.outbox.write(connection, sandbox, NoticeKind.EXPIRED)
+            await self.access.note_change(connection, sandbox_id)
         await self._announce(sandbox.guild_ids)
-        await _at_once(self.access.cut(sandbox_id), sandbox_id)
+        await _at_once(self.access.follow(sandbox_id), sandbox_id)
         logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)
         return True
 

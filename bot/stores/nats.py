@@ -125,10 +125,6 @@ class StreamStore:
             raise _unavailable(error) from error
         return found
 
-    async def is_whole(self, sandbox_id: UUID) -> bool:
-        """Whether the sandbox has its stream with its consumer."""
-        return await self.stats(sandbox_id) is not None
-
     async def replay(self, sandbox_id: UUID, request: Replay) -> None:
         """Deliver stored events, then the ones that come, until nobody listens any more.
 

@@ -37,6 +37,25 @@ SELECT end_sandbox_sessions($1);
 -- $1 the longest that a transaction may take
 SELECT end_overlong_sandbox_transactions($1);
 
+-- end_barred --
+SELECT end_barred_sandbox_sessions();
+
+-- note_change --
+-- $1 sandbox id
+UPDATE sandboxes SET access_changed_at = clock_timestamp() WHERE id = $1;
+
+-- get_change --
+-- $1 sandbox id
+SELECT access_changed_at FROM sandboxes WHERE id = $1;
+
+-- note_followed --
+-- Unless it has changed again. $1 sandbox id, $2 when it had changed
+UPDATE sandboxes SET access_changed_at = NULL WHERE id = $1 AND access_changed_at = $2;
+
+-- list_unfollowed --
+-- Those that whoever made the change has not followed; teardown does it for itself. $1 since how long
+SELECT id FROM sandboxes WHERE access_changed_at <= now() - $1::interval AND status IN ('running', 'expired');
+
 -- drop_role --
 -- $1 sandbox id
 SELECT drop_sandbox_role($1);
@@ -63,7 +82,7 @@ SELECT credentials.token_sha256, sandbox.expires_at
 
 -- list_logins --
 -- Of all running sandboxes.
-SELECT sandbox.id, credentials.token_sha256
+SELECT sandbox.id
   FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
  WHERE sandbox.status = 'running' AND sandbox.expires_at > now();
 

@@ -14,3 +14,11 @@ SELECT id, status <> 'destroyed' AS lives, coalesce(destroyed_at <= now() - $2::
 -- claim_sweep --
 -- True for one process at a time. $1 how often
 UPDATE sandbox_orphan_sweeps SET swept_at = now() WHERE swept_at <= now() - $1::interval RETURNING true;
+
+-- list_kept --
+-- Those whose data have to be there.
+SELECT id FROM sandboxes WHERE status IN ('running', 'expired');
+
+-- is_kept --
+-- $1 sandbox id
+SELECT EXISTS (SELECT FROM sandboxes WHERE id = $1 AND status IN ('running', 'expired'));

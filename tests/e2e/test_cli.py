@@ -181,3 +181,28 @@ async def test_it_works_beside_a_running_bot_on_its_embedded_stores(discord, tmp
     finally:
         bot.terminate()
         await bot.wait()
+
+
+async def test_orphans_are_shown_and_dropped_only_when_told(data, cli, pool, redis_client):
+    made = await data("create", "blue", "--owner", ADA)
+    await data("destroy", "blue", "--yes")
+    await pool.execute(
+        "UPDATE sandboxes SET created_at = created_at - interval '2h', destroyed_at = now() - interval '2h'"
+    )
+    await redis_client.set(made["redis_prefix"] + "left", 1)
+    shown = [
+        {
+            "kind": "keys",
+            "name": made["redis_prefix"],
+            "proof": "destroyed",
+            "sandbox_id": made["id"],
+            "size": 1,
+        }
+    ]
+    assert await data("orphans") == shown
+    refused = await cli("orphans", "--drop", "--yes", "--json")
+    assert (refused.returncode, json.loads(refused.stderr)["error"]["code"]) == (1, "SANDBOX_006")
+    assert (await cli("orphans", "--drop", "--json")).returncode == 2
+    assert "destroyed" in (await cli("orphans")).stdout
+    assert await data("orphans", "--drop", "--yes", "--force") == shown
+    assert await data("orphans") == []

@@ -7,7 +7,6 @@ import redis.asyncio
 
 from bot.errors import CleanupFailed, ProvisioningFailed, ServiceUnavailable
 from bot.sandboxes.model import SandboxStatus
-from bot.sandboxes.reaper import Reaper
 from bot.stores.nats import StreamStore
 from bot.stores.redis import RedisStore
 from tests.service.conftest import ADA, STREAM_LIMITS, new_guild
@@ -140,23 +139,6 @@ async def test_a_redis_that_does_not_answer_is_named_and_made_up_for(make_manage
     await age(sandbox, timedelta(minutes=3))
     assert (await make_reaper().sweep()).recovered == 1
     await nobody.aclose()
-
-
-async def test_one_sandbox_that_cannot_be_taken_down_delays_no_other(make_manager, age, nats_client):
-    class PartlyAwayStreams(StreamStore):
-        async def delete(self, sandbox_id):
-            if sandbox_id == first.id:
-                raise ServiceUnavailable("NATS", "refused")
-            return await super().delete(sandbox_id)
-
-    manager = make_manager(streams=PartlyAwayStreams(nats_client, STREAM_LIMITS))
-    first, second = [await manager.create(ADA, ttl=HOUR) for _ in range(2)]
-    for sandbox in (first, second):
-        await age(sandbox, 10 * HOUR)
-    reaper = Reaper(manager, warn_before=HOUR, grace=HOUR, stuck_after=HOUR)
-    assert (await reaper.sweep()).destroyed == 1
-    assert (await manager.get_by_id(first.id)).status is SandboxStatus.DESTROYING
-    assert (await manager.get_by_id(second.id)).status is SandboxStatus.DESTROYED
 
 
 async def test_a_worker_that_holds_a_table_delays_the_teardown_only(manager, make_reaper, age, pool):

@@ -1,0 +1,112 @@
+"""What the bot mends by itself: lost streams, and access that nobody has brought in line."""
+
+import asyncio
+from datetime import timedelta
+
+import asyncpg
+import pytest
+import redis.asyncio
+
+from bot.sandboxes.streams import StreamKeeper
+from bot.stores.nats import StreamStore
+from bot.stores.redis import RedisStore
+from tests.service.conftest import ADA, STREAM_LIMITS
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+async def users(redis_client):
+    return [user for user in await redis_client.acl_users() if user.startswith("sandbox-")]
+
+
+async def test_a_stream_or_consumer_that_nats_has_lost_is_made_again(manager, nats_client):
+    whole, without_consumer, without_stream = [await manager.create(ADA) for _ in range(3)]
+    jetstream = nats_client.jetstream()
+    await jetstream.delete_stream(without_stream.stream)
+    await jetstream.delete_consumer(without_consumer.stream, "worker")
+    assert await manager.keeper.mend() == 2
+    for sandbox in (whole, without_consumer, without_stream):
+        await jetstream.publish(f"sandbox.{sandbox.id}.events.TEST", b"event")
+        assert (await manager.get_health(sandbox.id)).nats.figures["unacknowledged"] == 1
+    assert await manager.keeper.mend() == 0
+
+
+async def test_a_stream_that_is_made_again_while_its_sandbox_is_destroyed_does_not_stay(pool, manager, nats_client):
+    sandbox = await manager.create(ADA)
+    await nats_client.jetstream().delete_stream(sandbox.stream)
+
+    class LateStreams(StreamStore):
+        async def create(self, sandbox_id):
+            await manager.destroy(ADA, sandbox_id)
+            await super().create(sandbox_id)
+
+    assert await StreamKeeper(pool, LateStreams(nats_client, STREAM_LIMITS)).mend() == 0
+    assert await manager.streams.list_streams() == []
+
+
+@pytest.mark.parametrize("change", ["destroy", "expire"])
+async def test_a_redis_user_that_is_set_after_the_end_does_not_stay(enforced, redis_client, age, change, monkeypatch):
+    sandbox = await enforced.create(ADA)
+    set_user = RedisStore.set_user
+
+    async def set_late(store, sandbox_id, token_sha256):
+        if change == "destroy":
+            await enforced.destroy(ADA, sandbox_id)
+        else:
+            await age(sandbox, 30 * HOUR)
+            await enforced.mark_expired(sandbox_id)
+        await set_user(store, sandbox_id, token_sha256)
+
+    monkeypatch.setattr(RedisStore, "set_user", set_late)
+    await enforced.issue_credentials(ADA, sandbox.id)
+    assert await users(redis_client) == []
+
+
+async def test_an_extension_that_overtakes_the_expiry_keeps_its_redis_user(enforced, redis_client, age, monkeypatch):
+    sandbox = await enforced.create(ADA, ttl=HOUR)
+    await enforced.issue_credentials(ADA, sandbox.id)
+    await age(sandbox, 2 * HOUR)
+    cut = enforced.access.cut
+
+    async def cut_late(sandbox_id):
+        await enforced.extend_ttl(ADA, sandbox_id, HOUR)
+        await cut(sandbox_id)
+
+    monkeypatch.setattr(enforced.access, "cut", cut_late)
+    assert await enforced.mark_expired(sandbox.id)
+    assert await users(redis_client) == [f"sandbox-{sandbox.id}"]
+
+
+async def test_a_change_of_access_that_its_process_did_not_follow_is_followed_by_another(
+    enforced, redis_client, pool, monkeypatch
+):
+    sandbox = await enforced.create(ADA)
+    first = await enforced.issue_credentials(ADA, sandbox.id)
+    worker = await asyncpg.connect(first.environment["SANDBOX_DATABASE_URL"])
+    with monkeypatch.context() as patched:
+        patched.setattr("bot.sandboxes.manager._at_once", lambda step, _: asyncio.sleep(0, step.close()))
+        second = await enforced.issue_credentials(ADA, sandbox.id, rotate=True)
+    await pool.execute("UPDATE sandboxes SET access_changed_at = access_changed_at - interval '1m'")
+    await enforced.access.keep(MINUTE)
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await worker.fetchval("SELECT 1")
+    client = redis.asyncio.from_url(second.environment["SANDBOX_REDIS_URL"])
+    assert await client.ping()
+    await client.aclose()
+    assert await pool.fetchval("SELECT access_changed_at FROM sandboxes") is None
+
+
+async def test_sessions_of_a_sandbox_that_has_expired_are_ended_even_if_nobody_marked_it(enforced, age):
+    sandbox, living = [await enforced.create(ADA, ttl=2 * HOUR) for _ in range(2)]
+    sessions = []
+    for owner in (sandbox, living):
+        details = await enforced.issue_credentials(ADA, owner.id)
+        sessions.append(await asyncpg.connect(details.environment["SANDBOX_DATABASE_URL"]))
+    await age(sandbox, 3 * HOUR)
+    await enforced.access.keep(MINUTE)
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await sessions[0].fetchval("SELECT 1")
+    assert await sessions[1].fetchval("SELECT 1") == 1
+    for session in sessions:
+        await session.close()
