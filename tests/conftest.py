@@ -20,11 +20,15 @@ TEMPLATE = "migrated"
 DROP_ROLES = """
 DO $$ DECLARE role_name text; BEGIN
     FOR role_name IN SELECT rolname FROM pg_roles WHERE rolname ~ '^sandbox_[0-9a-f]{8}$' LOOP
-        EXECUTE format('DROP ROLE %I', role_name);
+        BEGIN
+            EXECUTE format('DROP ROLE %I', role_name);
+        EXCEPTION WHEN dependent_objects_still_exist THEN
+            CONTINUE;
+        END;
     END LOOP;
 END $$
 """
-"""Roles are the whole server's: they would outlive a test's database."""
+"""Roles are the whole server's: they would outlive a test's database. Another database's own are left to it."""
 
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
@@ -34,7 +38,7 @@ settings.load_profile("steady")
 async def stores(tmp_path_factory):
     """The embedded servers, with a database that is migrated already to copy from."""
     async with EmbeddedStores(tmp_path_factory.mktemp("stores"), durable=False) as running:
-        await _create_database(running, TEMPLATE, "template1")
+        await create_database(running, TEMPLATE, "template1")
         pool = await open_pool(address(running, TEMPLATE))
         await migrate(pool)
         await pool.close()
@@ -45,10 +49,9 @@ async def stores(tmp_path_factory):
 async def dsn(stores):
     """The address of a fresh, migrated database, as the bot's own role."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    await _create_database(stores, name, TEMPLATE)
+    await create_database(stores, name, TEMPLATE)
     yield address(stores, name)
-    await _as_superuser(stores, f"DROP DATABASE {name} WITH (FORCE)")
-    await _as_superuser(stores, DROP_ROLES)
+    await drop_database(stores, name)
 
 
 @pytest.fixture
@@ -97,8 +100,15 @@ def address(stores, database):
     return stores.database_url.rpartition("/")[0] + "/" + database
 
 
-async def _create_database(stores, name, template):
+async def create_database(stores, name, template):
     await _as_superuser(stores, f"CREATE DATABASE {name} OWNER sandbox_bot TEMPLATE {template} STRATEGY file_copy")
+    await _as_superuser(stores, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+    await _as_superuser(stores, f"GRANT CONNECT ON DATABASE {name} TO sandbox_worker")
+
+
+async def drop_database(stores, name):
+    await _as_superuser(stores, f"DROP DATABASE {name} WITH (FORCE)")
+    await _as_superuser(stores, DROP_ROLES)
 
 
 async def _as_superuser(stores, statement):

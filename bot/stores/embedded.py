@@ -26,7 +26,6 @@ from bot.stores.embedded_servers import (
     NATS_SYSTEM_USER,
     NATS_USER,
     SUPERUSER,
-    WORKER_ROLE,
     EmbeddedError,
     Layout,
     launched,
@@ -38,6 +37,7 @@ from bot.stores.folder_lock import FolderInUse, lock_folder
 from bot.stores.launch import EX_NO_NAMESPACE
 from bot.stores.nats_access import Callout
 from bot.stores.nats_jwt import new_account_seed
+from bot.stores.postgres import sql_folder
 
 __all__ = ["EmbeddedError", "EmbeddedStores"]
 
@@ -231,11 +231,26 @@ class EmbeddedStores:
             connection = await asyncpg.connect(self.superuser_url("postgres"), timeout=5)
         except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
             return False
-        try:
-            await _set_up_roles(connection, self._layout.passwords[CONTROL_ROLE])
-        finally:
-            await connection.close()
+        await connection.close()
+        await self._bootstrap()
         return True
+
+    async def _bootstrap(self) -> None:
+        """As a DBA would do it on a server of one's own."""
+        psql = [postgres_program("psql"), "-X", "-q", "-v", f"role={CONTROL_ROLE}", "-v", f"database={DATABASE}"]
+        passwords = self._layout.passwords
+        secrets = {"PGPASSWORD": passwords[SUPERUSER], "SANDBOX_BOT_PASSWORD": passwords[CONTROL_ROLE]}
+        process = await asyncio.create_subprocess_exec(
+            *psql,
+            *("-f", str(sql_folder() / "bootstrap.sql")),
+            *("-h", "127.0.0.1", "-p", str(self._layout.ports["postgres"]), "-U", SUPERUSER, "postgres"),
+            env=os.environ | secrets,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, output = await process.communicate()
+        if process.returncode != 0:
+            raise EmbeddedError(f"PostgreSQL could not be set up in {self._layout.postgres_data}: {_last_line(output)}")
 
     async def _port_answers(self, name: str, question: bytes) -> bool:
         try:
@@ -278,24 +293,6 @@ def _free_port(wanted: int) -> int:
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise EmbeddedError("There is no free port on 127.0.0.1.")
-
-
-async def _set_up_roles(connection: asyncpg.Connection[asyncpg.Record], password: str) -> None:
-    """The bot's role, which owns its database but is no superuser, and the group that sandboxes connect by."""
-    roles = await connection.fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY ($1)", [CONTROL_ROLE, WORKER_ROLE])
-    known = {row["rolname"] for row in roles}
-    quoted = await connection.fetchval("SELECT quote_literal($1::text)", password)
-    if WORKER_ROLE not in known:
-        await connection.execute(f"CREATE ROLE {WORKER_ROLE} NOLOGIN")
-    if CONTROL_ROLE not in known:
-        await connection.execute(f"CREATE ROLE {CONTROL_ROLE} LOGIN CREATEROLE PASSWORD {quoted}")
-        await connection.execute(f"GRANT {WORKER_ROLE} TO {CONTROL_ROLE} WITH ADMIN OPTION")
-    if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", DATABASE):
-        await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {CONTROL_ROLE}")
-    await connection.execute(
-        f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC; GRANT CONNECT ON DATABASE {DATABASE} TO {WORKER_ROLE};"
-        "REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC"
-    )
 
 
 def _last_line(output: bytes) -> str:
