@@ -144,7 +144,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         manager = await stack.enter_async_context(open_control_plane(settings, stores, watcher.refresh))
         publisher = Publisher(stores.nats, window=settings.routing.window, ack_timeout=settings.routing.ack_timeout)
         await publisher.start()
-        replay = ReplayService(stores.nats, manager.streams)
+        replay = ReplayService(stores.nats_of_workers, manager.streams)
         await replay.start()
         stack.push_async_callback(replay.close)
         stack.push_async_callback(publisher.close)

@@ -76,6 +76,7 @@ def _manager(
     streams = StreamStore(
         stores.nats,
         StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024),
+        workers_apart=stores.callout is not None,
     )
     limits = Limits(
         chosen.max_per_owner,

@@ -93,6 +93,11 @@ def replay_subject(sandbox_id: UUID) -> str:
     return f"sandbox.{sandbox_id}.replay"
 
 
+def replay_delivery(inbox: str) -> str:
+    """What the bot's account calls a worker's inbox of two tokens, and the sandboxes' account imports as that."""
+    return f"sandbox-replay.{inbox}"
+
+
 def nats_prefix(sandbox_id: UUID) -> str:
     return f"sandbox.{sandbox_id}."
 

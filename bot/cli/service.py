@@ -99,3 +99,13 @@ def check(config: Config = None) -> None:
     typer.echo(f"Isolation of sandboxes in PostgreSQL: {isolation.postgres}")
     typer.echo(f"Isolation of sandboxes in Redis: {isolation.redis}")
     typer.echo(f"Isolation of sandboxes in NATS: {isolation.nats}")
+
+
+@cli.command()
+def nats_seed() -> None:
+    """Make the key for NATS's auth callout: the seed is the bot's secret, the rest goes into nats.conf."""
+    from bot.stores.nats_jwt import account_of, new_account_seed
+
+    seed = new_account_seed()
+    typer.echo(f"NATS_ACCOUNT_SEED={seed}
+SANDBOX_ISSUER={account_of(seed)}")

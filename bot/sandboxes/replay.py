@@ -67,8 +67,8 @@ def _read(data: bytes, sandbox_id: UUID) -> Replay:
         request = msgspec.json.decode(data, type=_Request)
     except msgspec.MsgspecError as error:
         raise InvalidInput(f"That is no request for a replay: {error}") from error
-    if not _is_inbox(request.deliver, sandbox_id):
-        raise InvalidInput(f"Events are delivered below {names.inbox_prefix(sandbox_id)} only.")
+    if not _is_inbox(request.deliver, sandbox_id) or request.deliver.count(".") != 1:
+        raise InvalidInput(f"Events are delivered to {names.inbox_prefix(sandbox_id)}.<one token> only.")
     return Replay(request.deliver, request.since, request.after, request.events)
 
 

