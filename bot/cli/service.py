@@ -107,5 +107,4 @@ def nats_seed() -> None:
     from bot.stores.nats_jwt import account_of, new_account_seed
 
     seed = new_account_seed()
-    typer.echo(f"NATS_ACCOUNT_SEED={seed}
-SANDBOX_ISSUER={account_of(seed)}")
+    typer.echo(f"NATS_ACCOUNT_SEED={seed}\nSANDBOX_ISSUER={account_of(seed)}")

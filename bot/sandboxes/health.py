@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
+import asyncpg
+
 from bot.errors import ServiceUnavailable
 from bot.language import say, say_count
 from bot.sandboxes.model import Sandbox
@@ -56,7 +58,10 @@ class HealthProbe:
     async def _postgres(self, sandbox: Sandbox) -> StoreHealth:
         if not await self._schemas.schema_exists(sandbox.id):
             return StoreHealth(False, say("schema {schema} is missing", schema=sandbox.schema_name), {})
-        tables = await self._schemas.get_schema_stats(sandbox.id)
+        try:
+            tables = await self._schemas.get_schema_stats(sandbox.id)
+        except asyncpg.LockNotAvailableError:
+            return StoreHealth(False, say("a worker holds a lock on a table"), {})
         figures = {
             "tables": len(tables),
             "rows": sum(table.rows for table in tables),

@@ -19,7 +19,7 @@ _SCHEMA_NAME = re.compile(names.SCHEMA_PREFIX + r"([0-9a-f]{8})")
 
 @dataclass(frozen=True, slots=True)
 class TableStats:
-    """One table of a sandbox: exact rows, and bytes with indexes and toast."""
+    """One table of a sandbox: rows (of a worker's own table an estimate), and bytes with indexes and toast."""
 
     name: str
     rows: int
