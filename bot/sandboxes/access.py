@@ -11,6 +11,7 @@ from uuid import UUID
 
 from loguru import logger
 
+from bot.sandboxes.attendance import a_few_at_once
 from bot.sandboxes.model import Sandbox
 from bot.sandboxes.tokens import Credentials
 from bot.stores.nats_access import Login, NatsAccess
@@ -136,16 +137,31 @@ class SandboxAccess:
         await self._value("note_followed", sandbox_id, changed_at)
 
     async def keep(self, longest_transaction: timedelta) -> None:
-        """Now and then: end overlong and barred sessions, follow what was not followed, assert Redis's users."""
+        """Now and then: end overlong and barred sessions, follow what was not followed, assert Redis's users.
+
+        If a store is away, `ServiceUnavailable` when the others have been looked after.
+        """
+        outcomes = await asyncio.gather(
+            self._end_wrong_sessions(longest_transaction),
+            self._follow_all(),
+            self._assert_users(),
+            return_exceptions=True,
+        )
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _end_wrong_sessions(self, longest_transaction: timedelta) -> None:
         if ended := await self._value("end_overlong", longest_transaction):
             logger.warning("overlong transactions of sandboxes ended", sessions=ended)
         await self._value("end_barred")
+
+    async def _follow_all(self) -> None:
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(self._sql["list_unfollowed"], _FOLLOWED_WITHIN)
-        for row in rows:
-            await self.follow(row["id"])
-        if self.isolation.redis.enforced:
-            await self._assert_users()
+        for outcome in await a_few_at_once([row["id"] for row in rows], self.follow):
+            if outcome is not None:
+                raise outcome
 
     async def _settle_user(self, sandbox_id: UUID) -> None:
         """Redis has the user that PostgreSQL knows of, also if that changes meanwhile: whoever looks last is right."""
@@ -169,6 +185,8 @@ class SandboxAccess:
 
         All of them after a restart, for it forgets its users; now and then those that are missing or too many.
         """
+        if not self.isolation.redis.enforced:
+            return
         restarted = (run := await self._redis.run_id()) != self._redis_run
         if not restarted and time.monotonic() < self._asserted_at + _ASSERT_EVERY_S:
             return

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +21,10 @@ _MOST_LISTED = 8192
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A live one of a sandbox's, by the number that its server gives it. The age is by the server's own clock."""
+    """A live one of a sandbox's, by the number that its server gives it."""
 
-    sandbox_id: UUID
     server_id: str
     cid: int
-    age: timedelta
 
 
 class NatsConnections:
@@ -36,13 +33,15 @@ class NatsConnections:
     def __init__(self, system: Client, account: str) -> None:
         self._system, self._account = system, account
 
-    async def live(self) -> list[Connection]:
-        """Of all sandboxes, on every server."""
-        return await self._list(acc=self._account)
-
     async def of(self, sandbox_id: UUID) -> list[Connection]:
         """On every server; those that wait for the answer to their login included."""
-        return await self._list(user=str(sandbox_id))
+        with _reachable():
+            answers = await self._ask_servers({"auth": True, "limit": _MOST_LISTED, "user": str(sandbox_id)})
+        return [
+            Connection(answer["server"]["id"], found["cid"])
+            for answer in answers
+            for found in answer["data"].get("connections") or ()
+        ]
 
     async def on_server(self, sandbox_id: UUID, server_id: str, *, at_most: int) -> set[tuple[str, int]]:
         """On that one; those that wait for the answer to their login not included."""
@@ -54,16 +53,6 @@ class NatsConnections:
         subject = f"$SYS.REQ.SERVER.{connection.server_id}.KICK"
         with _reachable():
             await self._system.request(subject, orjson.dumps({"cid": connection.cid}), timeout=2)
-
-    async def _list(self, **wanted: str) -> list[Connection]:
-        with _reachable():
-            answers = await self._ask_servers({"auth": True, "limit": _MOST_LISTED, **wanted})
-        return [
-            Connection(sandbox_id, answer["server"]["id"], found["cid"], _age(answer["data"]["now"], found["start"]))
-            for answer in answers
-            for found in answer["data"].get("connections") or ()
-            if (sandbox_id := sandbox_of(found.get("authorized_user", "")))
-        ]
 
     async def _ask_servers(self, question: dict[str, Any]) -> list[dict[str, Any]]:
         """What every server answers; one that is in no cluster is the only one."""
@@ -98,7 +87,3 @@ def sandbox_of(user: str) -> UUID | None:
     except ValueError:
         return None
     return sandbox_id if str(sandbox_id) == user else None
-
-
-def _age(now: str, start: str) -> timedelta:
-    return datetime.fromisoformat(now) - datetime.fromisoformat(start)

@@ -33,6 +33,7 @@ class ServersByHand:
         self.password = secrets.token_hex(16)
         self.ports = {name: _free_port() for name in ("postgres", "redis", "nats")}
         self.seed = new_account_seed()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
     def database_url(self):
@@ -64,6 +65,13 @@ class ServersByHand:
             check=True,
         )
 
+    async def restart_redis(self):
+        """As after a crash: without saving anything."""
+        self.processes["redis"].kill()
+        self.processes["redis"].wait(10)
+        self.processes["redis"] = _start_redis(self)
+        await _until_listening(self.ports["redis"])
+
     def _nats_url(self, user):
         return f"nats://{user}:{self.password}@127.0.0.1:{self.ports['nats']}"
 
@@ -72,9 +80,9 @@ class ServersByHand:
 async def servers_by_hand(folder):
     servers = ServersByHand(folder)
     async with AsyncExitStack() as stack:
-        for start in (_start_postgres, _start_redis, _start_nats):
-            process = start(servers)
-            stack.callback(_stop, process)
+        for name, start in (("postgres", _start_postgres), ("redis", _start_redis), ("nats", _start_nats)):
+            servers.processes[name] = start(servers)
+            stack.callback(_stop, servers, name)
         for port in servers.ports.values():
             await _until_listening(port)
         await _until_postgres_is_ready(servers)
@@ -123,9 +131,9 @@ def _start(servers, argv, **environment):
         return subprocess.Popen(argv, env=os.environ | environment, stdout=log, stderr=log)
 
 
-def _stop(process):
-    process.send_signal(signal.SIGINT)
-    process.wait(10)
+def _stop(servers, name):
+    servers.processes[name].send_signal(signal.SIGINT)
+    servers.processes[name].wait(10)
 
 
 def _run(argv):

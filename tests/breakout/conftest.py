@@ -17,7 +17,7 @@ from bot import names
 from bot.control_plane import open_control_plane
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor, Sandbox
-from bot.settings import Settings
+from bot.settings import Sandboxes, Settings
 from bot.stores.opening import Stores, open_stores
 from tests.breakout.by_hand import servers_by_hand
 from tests.conftest import create_database, drop_database, store_settings
@@ -142,7 +142,7 @@ async def open_world(servers):
     async with AsyncExitStack() as stack:
         stack.push_async_callback(drop_database, servers, database)
         dsn = servers.database_url.rpartition("/")[0] + "/" + database
-        settings = Settings(**store_settings(servers, dsn))
+        settings = Settings(**store_settings(servers, dsn), sandboxes=Sandboxes(max_per_owner=100))
         opened = await stack.enter_async_context(open_stores(settings))
         manager = await stack.enter_async_context(open_control_plane(settings, opened))
         assert not manager.access.isolation.unenforced()
@@ -165,6 +165,12 @@ async def _furnish(opened, worker):
         "INSERT INTO communities (guild_id, name) VALUES (1, 'secret');"
         "CREATE TABLE own (id int PRIMARY KEY, value text); INSERT INTO own VALUES (1, 'secret')"
     )
+    await furnish_redis(worker)
+    for number in range(3):
+        await opened.nats.jetstream().publish(f"{worker.sandbox.nats_prefix}events.SECRET", b'{"n":%d}' % number)
+
+
+async def furnish_redis(worker):
     prefix, client = worker.sandbox.redis_prefix, worker.redis
     await client.set(prefix + "string", "secret")
     await client.hset(prefix + "hash", "field", "secret")
@@ -175,8 +181,6 @@ async def _furnish(opened, worker):
     await client.xgroup_create(prefix + "stream", "group", id="0")
     await client.geoadd(prefix + "geo", (13.4, 52.5, "secret"))
     await client.pfadd(prefix + "hll", "secret")
-    for number in range(3):
-        await opened.nats.jetstream().publish(f"{worker.sandbox.nats_prefix}events.SECRET", b'{"n":%d}' % number)
 
 
 async def until(condition, seconds=2.0):

@@ -8,8 +8,6 @@ import json
 import secrets
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
-from urllib.parse import urlsplit
 
 import nkeys
 import pytest
@@ -18,47 +16,7 @@ from nats.aio.msg import Msg
 from bot.stores.nats_jwt import Issuer, new_account_seed
 from tests.breakout.conftest import until
 from tests.breakout.nats_tries import API, PUBLISH, REPLY_TO, REPLY_TO_B, SUBSCRIBE
-
-
-class RawConnection:
-    """The protocol by hand, for what nats-py does not send."""
-
-    def __init__(self, reader, writer):
-        self.reader, self.writer = reader, writer
-        self.info: dict[str, Any] = {}
-
-    async def send(self, *lines: bytes):
-        """What the server has answered by its PONG, or until it hung up."""
-        self.writer.write(b"\r\n".join([*lines, b"PING", b""]))
-        answers = []
-        with suppress(ConnectionResetError):
-            async with asyncio.timeout(8):
-                while line := await self.reader.readline():
-                    answers.append(line.strip())
-                    if line.startswith(b"PONG"):
-                        break
-        return answers
-
-    async def log_in(self, **options):
-        """Whether the server lets it in."""
-        line = b"CONNECT " + json.dumps({"verbose": False, **options}).encode()
-        return b"PONG" in await self.send(line)
-
-    async def close(self):
-        self.writer.close()
-        with suppress(OSError):
-            await self.writer.wait_closed()
-
-
-@asynccontextmanager
-async def dial(world):
-    address = urlsplit(world.servers.nats_url)
-    connection = RawConnection(*await asyncio.open_connection(address.hostname, address.port))
-    connection.info = json.loads((await connection.reader.readline()).removeprefix(b"INFO "))
-    try:
-        yield connection
-    finally:
-        await connection.close()
+from tests.breakout.raw import dial
 
 
 @asynccontextmanager

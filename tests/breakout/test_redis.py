@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -171,7 +172,7 @@ async def test_publishing_and_blocking_work_over_both_protocols(world, key, prot
         assert (await channel.get_message(timeout=2))["type"] == "psubscribe"
         await client.publish(key("c"), "x")
         assert (await channel.get_message(timeout=2))["data"] == b"x"
-    popping = asyncio.create_task(client.blpop([key("q")], timeout=2))
+    popping: asyncio.Task[Any] = asyncio.create_task(client.blpop([key("q")], timeout=2))
     await world.a.redis.rpush(key("q"), "item")
     assert list(await popping) == [key("q").encode(), b"item"]
     await client.aclose()
