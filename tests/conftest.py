@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import asynccontextmanager
 
 import asyncpg
 import nats
@@ -36,8 +37,15 @@ settings.load_profile("steady")
 
 @pytest.fixture(scope="session")
 async def stores(tmp_path_factory):
-    """The embedded servers, with a database that is migrated already to copy from."""
-    async with EmbeddedStores(tmp_path_factory.mktemp("stores"), durable=False) as running:
+    """The embedded servers of all tests but those that kill some."""
+    async with running_stores(tmp_path_factory.mktemp("stores")) as running:
+        yield running
+
+
+@asynccontextmanager
+async def running_stores(folder):
+    """Embedded servers, with a database that is migrated already to copy from."""
+    async with EmbeddedStores(folder, durable=False) as running:
         await create_database(running, TEMPLATE, "template1")
         pool = await open_pool(address(running, TEMPLATE))
         await migrate(pool)

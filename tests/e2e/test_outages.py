@@ -1,0 +1,174 @@
+"""Servers that die, stand still or forget while events come: none is lost, doubled, inverted or misrouted."""
+
+import asyncio
+import json
+import os
+import signal
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from bot import names
+from bot.demo.local_discord import Guild
+from tests.conftest import running_stores
+
+
+@pytest.fixture(scope="module")
+async def stores(tmp_path_factory):
+    """Servers that only these tests use, for they kill them."""
+    async with running_stores(tmp_path_factory.mktemp("outages")) as running:
+        yield running
+
+
+@pytest.fixture
+async def bound(open_scene):
+    """Ada's server bound to `blue`, Bob's to `red`, and room for 100 events that NATS has not acknowledged."""
+    async with open_scene(routing={"window": 100}) as scene:
+        await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
+        await scene.bob.command("sandbox create", channel=scene.arcade.general, name="red", bind_here=True)
+        yield scene
+
+
+class Load:
+    """A stream of events in both servers, as they were sent."""
+
+    def __init__(self, scene):
+        self.scene = scene
+        self.sent: dict[Guild, list[str]] = {scene.lab: [], scene.arcade: []}
+        self.enough = asyncio.Event()
+
+    async def run(self):
+        while not self.enough.is_set():
+            for guild, sent in self.sent.items():
+                data = {"guild_id": str(guild.id), "n": len(sent)}
+                sent.append(await self.scene.discord.dispatch("TYPING_START", data, guild_id=guild.id))
+            await asyncio.sleep(0.004)
+
+    async def more(self, events):
+        """Returns when so many more have been sent in each server."""
+        goal = len(self.sent[self.scene.lab]) + events
+        async with asyncio.timeout(20):
+            while len(self.sent[self.scene.lab]) < goal:
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def load_on(scene):
+    load = Load(scene)
+    task = asyncio.create_task(load.run())
+    try:
+        await load.more(20)
+        yield load
+        await load.more(20)
+    finally:
+        load.enough.set()
+        await task
+
+
+async def stored_texts(scene, sandbox):
+    subscription = await scene.jetstream.subscribe(
+        names.event_subjects(sandbox.id), stream=sandbox.stream, ordered_consumer=True
+    )
+    count = (await scene.jetstream.stream_info(sandbox.stream)).state.messages
+    texts = [(await subscription.next_msg(timeout=5)).data.decode() for _ in range(count)]
+    await subscription.unsubscribe()
+    return texts
+
+
+async def all_arrived(scene, load):
+    for name, guild in (("blue", scene.lab), ("red", scene.arcade)):
+        sandbox = await scene.sandbox(name)
+
+        async def complete(sandbox=sandbox, guild=guild):
+            return (await scene.jetstream.stream_info(sandbox.stream)).state.messages >= len(load.sent[guild])
+
+        await scene.until(complete)
+        assert await stored_texts(scene, sandbox) == load.sent[guild]
+
+
+async def restarted(stores, name, killed):
+    async with asyncio.timeout(10):
+        while stores.pids.get(name, killed) == killed:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_killed_nats_loses_doubles_and_inverts_nothing(bound, stores):
+    async with load_on(bound) as load:
+        killed = stores.pids["nats"]
+        os.kill(killed, signal.SIGKILL)
+        await load.more(100)
+        await restarted(stores, "nats", killed)
+    await all_arrived(bound, load)
+
+
+async def test_a_nats_that_stands_still_stops_the_reading_before_memory_fills(bound, stores):
+    publisher = bound.app.publisher
+    os.kill(stores.pids["nats"], signal.SIGSTOP)
+    async with load_on(bound) as load:
+        await load.more(200)
+        assert publisher.is_full
+        assert publisher.published - publisher.settled <= 100
+        os.kill(stores.pids["nats"], signal.SIGCONT)
+    await all_arrived(bound, load)
+    assert (bound.discord.identifies, publisher.counts["refused"]) == (1, 0)
+
+
+async def test_without_postgresql_routing_goes_on_and_changes_are_effective_soon_after_its_return(bound, stores):
+    async with load_on(bound) as load:
+        killed = stores.pids["postgres"]
+        os.kill(killed, signal.SIGINT)
+        await load.more(100)
+        await restarted(stores, "postgres", killed)
+        await bound.until(lambda: answers(bound), 10)
+        green = await bound.app.manager.create(bound.app.bot.actor(await bound.app.bot.fetch_user(bound.ada.id)))
+        await bound.app.manager.register_guild(
+            bound.app.bot.actor(await bound.app.bot.fetch_user(bound.ada.id)), green.id, bound.lobby.id
+        )
+        await bound.ada.send(bound.lobby.general, "to green")
+
+        async def routed():
+            return (await bound.jetstream.stream_info(green.stream)).state.messages == 1
+
+        await bound.until(routed, 5)
+    await all_arrived(bound, load)
+
+
+async def answers(scene):
+    try:
+        return await scene.app.stores.pool.fetchval("SELECT true")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+
+
+async def test_without_redis_routing_goes_on_and_the_session_is_saved_again_after_its_return(bound, stores):
+    redis, key = bound.app.stores.redis, names.gateway_session_key(bound.discord.application_id, 1, 0)
+    async with load_on(bound) as load:
+        await redis.flushall()
+        await load.more(20)
+        killed = stores.pids["redis"]
+        os.kill(killed, signal.SIGKILL)
+        await load.more(100)
+        await restarted(stores, "redis", killed)
+    await all_arrived(bound, load)
+
+    async def saved():
+        session = json.loads(await redis.get(key) or "{}")
+        return session.get("sequence") == bound.discord.dispatched[-1].sequence
+
+    await bound.until(saved)
+
+
+async def test_a_sandbox_destroyed_under_load_costs_the_others_nothing(bound):
+    async with load_on(bound) as load:
+        blue = await bound.sandbox("blue")
+        await bound.app.manager.destroy(bound.app.bot.actor(await bound.app.bot.fetch_user(bound.ada.id)), blue.id)
+        await load.more(100)
+        again = await bound.ada.command("sandbox create", channel=bound.lab.general, name="blue", bind_here=True)
+        assert again.message is not None
+    red = await bound.sandbox("red")
+    await bound.app.publisher.drain(5)
+    assert await stored_texts(bound, red) == load.sent[bound.arcade]
+    late = await stored_texts(bound, await bound.sandbox("blue"))
+    assert late == load.sent[bound.lab][-len(late) :]
+    assert len(late) >= 20
