@@ -52,8 +52,8 @@ NEEDED = frozenset(
 _PAYLOADS = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
 _KEEPING = 4000
 """Discord ends a session that is closed with 1000 or 1001, and keeps it for minutes after any other code."""
-_ENDED = frozenset({4007, 4009})
-"""Discord's codes for a sequence that it does not know, and for a session that it has ended."""
+_INVALID_SEQUENCE = 4007
+"""To resume again would be refused again, for ever; after any other code Discord decides when it is asked."""
 _SAVE_EVERY_S = 0.25
 _ANSWERABLE_S = 3.0
 _DISCORD_API = discord.http.Route.BASE
@@ -191,8 +191,9 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         try:
             await super().poll_event()
         except discord.gateway.ReconnectWebSocket:
-            if self.socket.close_code in _ENDED:
-                self._end_session()
+            if self._tap is not None and self.socket.close_code == _INVALID_SEQUENCE:
+                self._tap.note(self)
+                self.session_id = self.sequence = None
             raise
         if self._tap is None:
             return
@@ -249,11 +250,6 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             logger.opt(exception=True).warning("discord.py cannot read an event", event=envelope.t)
         if envelope.t == "READY":
             tap.started(self)
-
-    def _end_session(self) -> None:
-        if self._tap is not None:
-            self._tap.note(self)
-        self.session_id = self.sequence = None
 
 
 def tap(client: discord.Client, router: EventRouter, publisher: Publisher, sessions: SessionStore) -> Tap:

@@ -117,35 +117,40 @@ def key(scene):
     return names.gateway_session_key(scene.discord.application_id, 1, 0)
 
 
-async def test_a_refused_resume_gives_each_sandbox_exactly_one_gap_marker(stage, discord):
-    lost = await _lose_the_session(stage, discord)
+@pytest.mark.parametrize("why", ["it forgets", "too long ago", "too much missed"])
+async def test_a_refused_resume_gives_each_sandbox_exactly_one_gap_marker(stage, discord, why):
+    (lost,) = discord.world.gateway.sessions.values()
+    last_sequence = lost.sequence
+    if why == "it forgets":
+        discord.forget_sessions()
+    elif why == "too long ago":
+        discord.world.sessions_kept_s = 0
+    else:
+        for _ in range(10_001):
+            discord.world.gateway.emit(
+                "TYPING_START", {"guild_id": str(stage.scene.lab.id)}, guild_id=stage.scene.lab.id
+            )
     async with stage.again() as scene:
         await scene.ada.send(scene.lab.general, "afterwards")
         await until_stored(scene, "blue", 1)
         (blue,), (red,) = await gaps(scene, "blue"), await gaps(scene, "red")
         assert blue["guild_ids"] == [str(scene.lab.id)]
         assert red["guild_ids"] == [str(scene.arcade.id)]
-        assert (blue["shard"], blue["session_id"], blue["last_sequence"]) == ([0, 1], lost.id, lost.sequence)
+        assert (blue["shard"], blue["session_id"], blue["last_sequence"]) == ([0, 1], lost.id, last_sequence)
         assert blue["since"] < blue["until"]
         assert scene.app.router.counts["gaps"] == 2
+    discord.world.sessions_kept_s = 300
     async with stage.again() as scene:
         assert len(await gaps(scene, "blue")) == 1
     assert discord.identifies == 2
 
 
-async def _lose_the_session(stage, discord):
-    (session,) = discord.world.gateway.sessions.values()
-    discord.forget_sessions()
-    return session
-
-
-@pytest.mark.parametrize("code", [4007, 4009])
-async def test_a_session_that_discord_ends_while_the_bot_runs_leaves_a_marker_too(stage, discord, code):
+async def test_a_session_that_discord_ends_while_the_bot_runs_leaves_a_marker_too(stage, discord):
     async with stage.again() as scene:
         await scene.ada.send(scene.lab.general, "before")
         await until_stored(scene, "blue", 1)
         identified = discord.identifies
-        await discord.hang_up(code=code)
+        await discord.hang_up(code=4007)
         await discord.wait_ready()
         await scene.until(lambda: has_identified(discord, identified))
         await scene.until(lambda: has_gap(scene))

@@ -168,7 +168,7 @@ class Connection:
         if wanted & intents.PRIVILEGED & ~self._gateway.world.approved_intents:
             raise _HangUp(4014, "Disallowed intent(s).")
         self._gateway.identifies += 1
-        self.session = Session(shard, count, wanted)
+        self.session = Session(shard, count, wanted, self._gateway.world.kept_events)
         self.session.connection = self
         self._gateway.start(self.session)
 
@@ -176,6 +176,7 @@ class Connection:
         if self.session is not None:
             raise _HangUp(4005, "Already authenticated.")
         self._authenticate(data)
+        self._gateway.forget_stale()
         sequence = data.get("seq")
         session = self._gateway.sessions.get(str(data.get("session_id")))
         if session is not None and (type(sequence) is not int or not 0 <= sequence <= session.sequence):

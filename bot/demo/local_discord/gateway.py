@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from bot.demo.local_discord.guilds import Guild
     from bot.demo.local_discord.world import World
 
-_PARKED_FOR_S = 300.0
-
 
 class Gateway:
     """Every session gets what its shard covers and its intents ask for."""
@@ -124,13 +122,14 @@ class Gateway:
         await asyncio.gather(*(connection.hang_up(1001) for connection in list(self.connections)))
 
     def _audience(self, guild_id: int | None, shard: int | None) -> list[Session]:
-        self._forget_stale()
+        self.forget_stale()
         if shard is not None:
             return [session for session in self.sessions.values() if session.shard == shard]
         return [session for session in self.sessions.values() if session.covers(guild_id)]
 
-    def _forget_stale(self) -> None:
-        limit = time.monotonic() - _PARKED_FOR_S
+    def forget_stale(self) -> None:
+        """Those whose connection was lost too long ago."""
+        limit = time.monotonic() - self.world.sessions_kept_s
         stale = [one for one in self.sessions.values() if one.connection is None and one.parked_at < limit]
         for session in stale:
             self.forget(session)

@@ -14,8 +14,6 @@ from bot.demo.local_discord.wire import Json
 if TYPE_CHECKING:
     from bot.demo.local_discord.connection import Connection
 
-_KEPT_EVENTS = 10_000
-
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
@@ -33,7 +31,7 @@ class Dispatched:
 class Session:
     """Outlives its connection: what it misses is kept and replayed."""
 
-    def __init__(self, shard: int, shard_count: int, intents: int) -> None:
+    def __init__(self, shard: int, shard_count: int, intents: int, kept_events: int = 10_000) -> None:
         self.id = token_hex(16)
         self.shard = shard
         self.shard_count = shard_count
@@ -43,7 +41,7 @@ class Session:
         self.parked_at = 0.0
         self.is_ready = False
         self.resumable = True
-        self._log: deque[tuple[int, str]] = deque(maxlen=_KEPT_EVENTS)
+        self._log: deque[tuple[int, str]] = deque(maxlen=kept_events)
 
     def covers(self, guild_id: int | None) -> bool:
         """Whether the guild is on its shard; what belongs to no guild is on shard 0."""
