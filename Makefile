@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: demo test bench lint format clean
+.PHONY: demo test bench soak lint format clean
 
 demo: $(READY)
 	@$(BIN)/sandbox-bot demo
@@ -15,6 +15,9 @@ test: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m bench $(BENCH)
+
+soak: $(READY)
+	@$(BIN)/python -m bench.soak $(SOAK)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import batched
 
@@ -15,13 +16,16 @@ from bot.demo.local_discord.sessions import Session
 
 EVENT_BYTES = 1500
 _FRAMES_A_WRITE = 64
+_POUR_EVERY_S = 0.005
 
 
 class Sender:
     """Its guilds are there before anybody connects."""
 
-    def __init__(self, discord: LocalDiscord, guilds: int) -> None:
+    def __init__(self, discord: LocalDiscord, guilds: int, kept_events: int = 10_000) -> None:
         self._discord = discord
+        discord.world.kept_events = kept_events
+        self._poured: Counter[int] = Counter()
         self._people = [discord.add_person(f"person-{number}") for number in range(guilds)]
         self._guilds = [discord.add_guild(f"Guild {n}", owner=person) for n, person in enumerate(self._people)]
 
@@ -59,6 +63,31 @@ class Sender:
             stamp = f"{time.monotonic():020.9f}".encode()
             await _write(session, [(_frame(head % (session.sequence, stamp) + tail),)])
         return {"seconds": time.monotonic() - started_at}
+
+    async def pour(self, seconds: float, rate: int) -> Json:
+        """From now on messages at that rate, as this Discord sends its own: kept, and played again after a RESUME."""
+        self._pouring = asyncio.create_task(self._pour(seconds, rate))
+        return {}
+
+    async def _pour(self, seconds: float, rate: int) -> None:
+        started_at, sent = time.monotonic(), 0
+        while (now := time.monotonic() - started_at) < seconds:
+            while sent < now * rate:
+                guild = self._guilds[sent % len(self._guilds)]
+                self._pour_one(guild)
+                sent += 1
+            await asyncio.sleep(_POUR_EVERY_S)
+
+    def _pour_one(self, guild: Guild) -> None:
+        number = self._poured[guild.id]
+        self._poured[guild.id] += 1
+        data = {"guild_id": str(guild.id), "number": number, "id": "1", "channel_id": "2", "content": "x" * EVENT_BYTES}
+        self._discord.world.gateway.emit("MESSAGE_CREATE", data, guild_id=guild.id)
+
+    async def poured(self) -> Json:
+        """At the end of it: how many messages each guild has had, and how many sessions there were."""
+        await self._pouring
+        return {"sent": dict(self._poured), "identifies": self._discord.identifies}
 
     def _frames(self, session: Session, events: int) -> Iterator[bytes]:
         templates = [_template(guild, person) for guild, person in zip(self._guilds, self._people, strict=True)]
@@ -122,6 +151,8 @@ async def main() -> None:
                 "wait_ready": sender.wait_ready,
                 "blast": sender.blast,
                 "trickle": sender.trickle,
+                "pour": sender.pour,
+                "poured": sender.poured,
             }
         )
 

@@ -13,7 +13,7 @@ from bench.processes import Json
 from bot import log
 from bot.app import App, open_app
 from bot.sandboxes.model import Actor
-from bot.settings import Discord, Nats, Postgres, Redis, Sandboxes, Settings
+from bot.settings import Discord, Nats, Postgres, Redis, Routing, Sandboxes, Settings
 
 
 def settings_of(config: Json) -> Settings:
@@ -22,6 +22,7 @@ def settings_of(config: Json) -> Settings:
         postgres=Postgres(dsn=SecretStr(config["postgres"])),
         redis=Redis(url=SecretStr(config["redis"])),
         nats=Nats(url=SecretStr(config["nats"]), stream_max_messages=config.get("stream_max_messages", 1_000_000)),
+        routing=Routing(window=config.get("window", 4096)),
         sandboxes=Sandboxes(max_per_owner=1000, sweep_every=timedelta(seconds=5)),
     )
 
