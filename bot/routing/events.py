@@ -58,7 +58,7 @@ def decode(text: str) -> Envelope | None:
     """None for what is no gateway message."""
     try:
         return _decoder.decode(text)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 

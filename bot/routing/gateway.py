@@ -219,7 +219,7 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             return
         if envelope.op != events.DISPATCH:
             tap.note(self)
-            await super().received_message(text)
+            await self._hand_on(envelope, text, tap)
             return
         if tap.publisher.is_full:
             await tap.publisher.room()
@@ -243,6 +243,8 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         """One odd event would end discord.py's reading, and with it the bot; without its READY there is no bot."""
         try:
             await super().received_message(text)
+        except (discord.gateway.ReconnectWebSocket, discord.ConnectionClosed):
+            raise
         except Exception:
             if envelope.t == "READY":
                 raise

@@ -16,6 +16,7 @@ GAP = "GATEWAY_GAP"
 """The name, no event of Discord's, of what stands for events that it did not deliver."""
 
 TOO_LARGE_HEADER = "Sandbox-Too-Large"
+_OF_MESSAGES = frozenset({"MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE"})
 _MOST_CHANNELS = 100_000
 _MOST_INTERACTIONS = 1000
 
@@ -137,6 +138,8 @@ class EventRouter:
 
     def _guild_of_channel(self, envelope: Envelope) -> int | None:
         """Ephemeral messages in a guild do not name it; their channel has been seen, though."""
+        if envelope.t not in _OF_MESSAGES:
+            return None
         channel_id = events.channel_id_of(envelope)
         return self._channels.get(channel_id) if channel_id is not None else None
 

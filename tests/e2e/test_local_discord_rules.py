@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import functools
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.demo.local_discord import command_rules, forms, message_rules
+from bot.demo.local_discord.compression import compression
 from bot.demo.local_discord.errors import ApiError
 from bot.demo.local_discord.sessions import Session
 from bot.demo.local_discord.snowflakes import Snowflakes
@@ -151,3 +154,11 @@ def test_a_session_replays_only_what_it_has_kept():
     assert len(missed) == 5
     assert session.missed_since(session.sequence) == []
     assert session.missed_since(1) is None
+
+
+def test_each_message_can_be_read_when_it_is_sent_whatever_the_compression():
+    inflate, stream = zlib.decompressobj(), zstandard.ZstdDecompressor().decompressobj()
+    for method, decompress in (("zlib-stream", inflate.decompress), ("zstd-stream", stream.decompress)):
+        compress = compression(method)
+        assert [decompress(compress(text)) for text in (b"one", b"two" * 1000)] == [b"one", b"two" * 1000]
+    assert compression("brotli") is None

@@ -49,6 +49,32 @@ def test_every_events_guild_is_found_in_its_place_and_nowhere_else(name):
     assert events.guild_id_of(envelope) == expected
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '{"op":0,"t":"TYPING_START","s":1,"d":' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"op":0,"t":"TYPING_START","s":1,"d":{"x":' + '{"x":' * 100_000,
+        '{"op":"0"}',
+        '{"op":0,"t":5}',
+        "{",
+        "",
+        "null",
+        "[]",
+        '"text"',
+        "\x00",
+    ],
+)
+def test_what_is_no_gateway_message_is_none_and_no_exception(odd):
+    assert events.decode(odd) is None
+
+
+@pytest.mark.parametrize("value", ["1" * 400, "-1e400", "1e-400", '"\\u0000"', "true", "[[[]]]"])
+def test_what_routing_does_not_read_may_hold_anything(value):
+    body = f'{{"guild_id":"{GUILD}","x":{value},"y":[{{"guild_id":{value}}}]}}'
+    text = f'{{"op":0,"t":"TYPING_START","s":1,"d":{body}}}'
+    assert events.guild_id_of(events.decode(text)) == GUILD
+
+
 @pytest.mark.parametrize("name", ["CHANNEL_CREATE", "THREAD_DELETE", "MESSAGE_CREATE", "NEVER_HEARD_OF"])
 def test_an_objects_own_id_is_never_taken_for_its_guilds(name):
     assert events.guild_id_of(events.decode(gateway_text(name, {"id": str(GUILD), "channel_id": str(GUILD)}))) is None

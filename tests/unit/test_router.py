@@ -8,7 +8,7 @@ from bot.gateway_events import LOCATIONS, Location
 from bot.routing import events
 from bot.routing.router import TOO_LARGE_HEADER, EventRouter
 from bot.routing.table import Route, RouteTable
-from tests.unit.test_events import body, gateway_text
+from tests.unit.test_events import body, gateway_text, surroundings
 
 BOUND, UNBOUND, CHANNEL = 10**17 + 11, 10**17 + 12, 10**17 + 13
 
@@ -55,6 +55,37 @@ def test_events_are_counted_by_the_sandbox_that_they_went_to():
     for guild_id in (BOUND, UNBOUND, BOUND):
         send(router, "TYPING_START", {"guild_id": str(guild_id)})
     assert router.activity == {"sandbox.x.events.": 2}
+
+
+BOUND_TOO = 10**17 + 14
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(LOCATIONS)),
+            st.sampled_from([BOUND, BOUND_TOO, UNBOUND]),
+            surroundings,
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_whatever_comes_with_an_event_each_sandbox_gets_its_own_unchanged_and_nothing_else(received):
+    sink = Sink()
+    router = make(sink)
+    routes = {BOUND: Route("sandbox.x.events.", 100.0), BOUND_TOO: Route("sandbox.y.events.", 100.0)}
+    router._table.replace(router._table.ticket(), routes)
+    expected = []
+    for sequence, (name, guild_id, around, is_ascii) in enumerate(received):
+        foreign = {"guild": {"id": str(BOUND_TOO), "guild_id": str(BOUND)}, "guilds": [{"guild_id": str(BOUND)}]}
+        data = around | foreign | body(LOCATIONS[name], guild_id)
+        text = json.dumps({"t": name, "s": sequence, "op": 0, "d": data}, ensure_ascii=is_ascii)
+        router.route(events.decode(text), text, 3, "session")
+        if guild_id in routes and LOCATIONS[name] is not Location.NOWHERE:
+            expected.append((routes[guild_id].prefix + name, text.encode(), f"session:3:{sequence}", None))
+    assert sink.published == expected
 
 
 def test_nothing_goes_to_an_expired_sandbox():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import WSMsgType, web
 
 from bot.demo.local_discord import intents, wire
+from bot.demo.local_discord.compression import compression
 from bot.demo.local_discord.member_chunks import member_chunks
 from bot.demo.local_discord.sessions import Session
 
@@ -112,10 +113,14 @@ class Connection:
         await self._socket.close(code=code, message=reason.encode())
 
     async def _write(self) -> None:
+        compress = compression(self._request.query.get("compress")) if self._gateway.world.compresses else None
         while True:
             text = await self._outbox.get()
             try:
-                await self._socket.send_str(text)
+                if compress is None:
+                    await self._socket.send_str(text)
+                else:
+                    await self._socket.send_bytes(compress(text.encode()))
             except (ConnectionError, RuntimeError):
                 pass  # the reader sees the end of the connection too, and ends it
             finally:

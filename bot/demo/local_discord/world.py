@@ -29,6 +29,7 @@ class World:
         self.snowflakes = Snowflakes()
         self.heartbeat_interval_ms = 41_250
         self.callback_deadline_s = 3.0
+        self.compresses = False
         self.kept_events = 10_000
         self.sessions_kept_s = 300.0
         self.token_lifetime_s = 900.0
