@@ -26,6 +26,7 @@ class Sender:
         self._discord = discord
         discord.world.kept_events = kept_events
         self._poured: Counter[int] = Counter()
+        self._enough = asyncio.Event()
         self._people = [discord.add_person(f"person-{number}") for number in range(guilds)]
         self._guilds = [discord.add_guild(f"Guild {n}", owner=person) for n, person in enumerate(self._people)]
 
@@ -64,15 +65,15 @@ class Sender:
             await _write(session, [(_frame(head % (session.sequence, stamp) + tail),)])
         return {"seconds": time.monotonic() - started_at}
 
-    async def pour(self, seconds: float, rate: int) -> Json:
+    async def pour(self, rate: int) -> Json:
         """From now on messages at that rate, as this Discord sends its own: kept, and played again after a RESUME."""
-        self._pouring = asyncio.create_task(self._pour(seconds, rate))
+        self._pouring = asyncio.create_task(self._pour(rate))
         return {}
 
-    async def _pour(self, seconds: float, rate: int) -> None:
+    async def _pour(self, rate: int) -> None:
         started_at, sent = time.monotonic(), 0
-        while (now := time.monotonic() - started_at) < seconds:
-            while sent < now * rate:
+        while not self._enough.is_set():
+            while sent < (time.monotonic() - started_at) * rate:
                 guild = self._guilds[sent % len(self._guilds)]
                 self._pour_one(guild)
                 sent += 1
@@ -85,7 +86,8 @@ class Sender:
         self._discord.world.gateway.emit("MESSAGE_CREATE", data, guild_id=guild.id)
 
     async def poured(self) -> Json:
-        """At the end of it: how many messages each guild has had, and how many sessions there were."""
+        """Ends it: how many messages each guild has had, and how many sessions there were."""
+        self._enough.set()
         await self._pouring
         return {"sent": dict(self._poured), "identifies": self._discord.identifies}
 

@@ -131,7 +131,7 @@ class Scene:
         return found, gaps
 
     async def all_stored(self) -> None:
-        """Until as much is there as was sent, or nothing more has come for ten seconds."""
+        """No more is sent; until as much is there as was, or nothing more has come for ten seconds."""
         sent = sum((await self.sender.ask("poured"))["sent"].values())
         client = await nats.connect(self.nats.url)
         count, since = -1, time.monotonic()
@@ -159,17 +159,18 @@ async def _scene() -> AsyncIterator[Scene]:
 
 async def kill_nats(scene: Scene, rate: int, away_s: float, window: int) -> None:
     async with scene.bot(window=window):
-        await scene.sender.ask("pour", rate=rate, seconds=_BEFORE_S + away_s + _AFTER_S)
+        await scene.sender.ask("pour", rate=rate)
         await asyncio.sleep(_BEFORE_S)
         await scene.nats.kill()
         await asyncio.sleep(away_s)
         await scene.nats.start()
+        await asyncio.sleep(_AFTER_S)
         await scene.all_stored()
 
 
 async def kill_bot(scene: Scene, rate: int, kills: int) -> None:
     async with scene.bot() as bot:
-        await scene.sender.ask("pour", rate=rate, seconds=kills * _LIFE_S * 2)
+        await scene.sender.ask("pour", rate=rate)
         await asyncio.sleep(_LIFE_S)
         bot.kill()
     for _ in range(kills - 1):

@@ -160,5 +160,6 @@ def test_each_message_can_be_read_when_it_is_sent_whatever_the_compression():
     inflate, stream = zlib.decompressobj(), zstandard.ZstdDecompressor().decompressobj()
     for method, decompress in (("zlib-stream", inflate.decompress), ("zstd-stream", stream.decompress)):
         compress = compression(method)
+        assert compress is not None
         assert [decompress(compress(text)) for text in (b"one", b"two" * 1000)] == [b"one", b"two" * 1000]
     assert compression("brotli") is None
