@@ -124,6 +124,13 @@ async def test_a_worker_that_is_too_slow_is_named_before_discords_deadline(bound
 async def test_a_button_of_a_worker_that_is_gone_is_answered_too(bound, hire):
     worker = await hire(answer={"type": 4, "data": {"components": [_row("again")], "content": "press"}})
     panel = (await answered(await bound.ada.use_foreign_command("panel", channel=bound.lab.general))).message
+    stream = (await bound.sandbox("blue")).stream
+
+    async def has_read_all():
+        consumer = await bound.jetstream.consumer_info(stream, names.WORKER_CONSUMER)
+        return consumer.num_pending == consumer.num_ack_pending == 0
+
+    await bound.until(has_read_all)
     await worker.leave()
     reply = await answered(await bound.ada.click(panel, "again"))
     assert "No worker is connected" in text(reply)
