@@ -84,7 +84,7 @@ async def redis_client(stores):
     client = redis.asyncio.from_url(stores.redis_url)
     yield client
     await client.flushall()
-    users = [user for user in await client.acl_users() if user != "default"]
+    users = [user for user in await client.acl_users() if user not in ("default", b"default")]
     if users:
         await client.acl_deluser(*users)
     await client.aclose()
