@@ -1,0 +1,67 @@
+"""Bot processes to give jobs to, and to kill."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from multiprocessing.connection import Connection
+
+from tests.faults.operations import Job, process
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["tests.faults.operations"])
+
+KILLED = "killed"
+
+
+class BotProcess:
+    def __init__(self, urls: dict[str, str], seed: str) -> None:
+        self._channel, theirs = _context.Pipe()
+        self._process = _context.Process(target=process, args=(urls, seed, theirs), daemon=True)
+        self._theirs: Connection = theirs
+        self._killed = False
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self._process.start)
+        self._theirs.close()
+        assert await self._receive() == "ready"
+
+    async def do(self, job: Job) -> str:
+        """The error's code, an empty text, or `KILLED`."""
+        try:
+            self._channel.send(job)
+        except OSError:
+            return KILLED
+        return await self._receive()
+
+    def kill(self) -> None:
+        if self._process.pid is not None and not self._killed:
+            self._killed = True  # once: the number may soon be another process's
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+
+    async def end(self) -> None:
+        self.kill()
+        await asyncio.to_thread(self._process.join)
+        self._channel.close()
+
+    async def _receive(self) -> str:
+        try:
+            return str(await asyncio.to_thread(self._channel.recv))
+        except (EOFError, OSError):
+            return KILLED
+
+
+@asynccontextmanager
+async def bot_process(urls: dict[str, str], seed: str) -> AsyncIterator[BotProcess]:
+    """One that has reached its stores."""
+    bot = BotProcess(urls, seed)
+    try:
+        await bot.start()
+        yield bot
+    finally:
+        await bot.end()

@@ -1,0 +1,138 @@
+"""TCP proxies before the stores that count what a client asks, and strike when a certain answer comes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+_CHUNK = 1 << 16
+
+
+EVERY_STATEMENT = "EVERY_STATEMENT" in os.environ
+"""Strike inside transactions too. PostgreSQL undoes those, so that it takes long and shows little."""
+
+
+def asks(store: str, data: bytes) -> bool:
+    """Whether what a client sends makes the server do something for good, rather than log in or prepare."""
+    if store == "postgres":
+        return data[:1] in {b"B", b"Q"} if EVERY_STATEMENT else data.startswith(b"Q") and b"COMMIT" in data
+    if store == "nats_auth":
+        return False  # answers, to logins that are no part of what the process does
+    if store.startswith("nats"):
+        return data.startswith((b"PUB", b"HPUB")) or b"\r\nPUB " in data
+    return b"CLIENT" not in data and b"AUTH" not in data
+
+
+class Gate:
+    """Counts requests on all wires once it is `armed`. When the answer to number `limit` comes, `strike` is called
+    instead of handing it on: the server has done it, and the client never hears of it."""
+
+    def __init__(self, limit: int | None = None, strike: Callable[[], None] = lambda: None) -> None:
+        self.limit, self.strike = limit, strike
+        self.armed = False
+        self.count = 0
+        self.asked: list[str] = []
+
+    def counts(self, store: str, data: bytes) -> bool:
+        """Whether this request is the one."""
+        if not self.armed or not asks(store, data):
+            return False
+        self.count += 1
+        self.asked.append(store)
+        return self.count == self.limit
+
+
+class Wire:
+    """One store's proxy."""
+
+    def __init__(self, store: str, host: str, port: int, gate: Gate) -> None:
+        self._store, self._host, self._port, self._gate = store, host, port, gate
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._away = False
+
+    async def __aenter__(self) -> Wire:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def cut(self) -> None:
+        """End all connections."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def go_away(self) -> None:
+        """End all connections, and every new one, until `come_back`."""
+        self._away = True
+        self.cut()
+
+    def come_back(self) -> None:
+        self._away = False
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            if self._away:
+                raise ConnectionRefusedError
+            server_reader, server_writer = await asyncio.open_connection(self._host, self._port)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, server_writer}
+        struck = asyncio.Event()
+        try:
+            await asyncio.gather(
+                self._carry_requests(reader, server_writer, struck), self._carry_answers(server_reader, writer, struck)
+            )
+        finally:
+            self._writers -= {writer, server_writer}
+
+    async def _carry_requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, struck: asyncio.Event
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(_CHUNK):
+                if self._gate.counts(self._store, data):
+                    struck.set()
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort() if struck.is_set() else writer.close()
+
+    async def _carry_answers(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, struck: asyncio.Event
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(_CHUNK):
+                if struck.is_set():
+                    struck.clear()
+                    self._gate.strike()
+                    continue
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def wired(urls: dict[str, str], gate: Gate) -> AsyncIterator[tuple[dict[str, str], dict[str, Wire]]]:
+    """The same URLs, but by way of a wire each; and the wires by the names of the URLs."""
+    async with AsyncExitStack() as stack:
+        wires, detours = {}, {}
+        for name, url in urls.items():
+            parts = urlsplit(url)
+            assert parts.hostname
+            assert parts.port
+            wires[name] = await stack.enter_async_context(Wire(name, parts.hostname, parts.port, gate))
+            detours[name] = url.replace(f"{parts.hostname}:{parts.port}", f"127.0.0.1:{wires[name].port}")
+        yield detours, wires

@@ -1,0 +1,95 @@
+"""A bot's process is killed, or loses a store, after each single thing that a server has done for it.
+
+Another process then brings everything to the one right state.
+"""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bot.stores.redis import RedisStore
+from tests.faults.invariants import check, settle
+from tests.faults.operations import Job, addresses
+from tests.faults.processes import KILLED, bot_process
+from tests.faults.wires import Gate, wired
+from tests.service.conftest import ADMIN, new_guild
+
+HOUR = timedelta(hours=1)
+AT_ONCE = 3
+
+
+@pytest.fixture
+def urls(stores, dsn):
+    return addresses(stores, dsn)
+
+
+@pytest.fixture
+def seed(stores):
+    return stores.nats_callout.account_seed
+
+
+@pytest.fixture
+def make_job(enforced, age, redis_client):
+    """A job, with the sandbox that it is about in the state that it needs."""
+    owners = iter(range(300_000_000_000_000_000, 300_000_000_000_100_000))
+
+    async def make(operation, state=""):
+        owner_id, guild_id = next(owners), new_guild()
+        if operation == "create":
+            return Job(operation, None, owner_id, guild_id)
+        bound = [new_guild(), guild_id] if operation == "unbind" else [new_guild()]
+        sandbox = await enforced.create(ADMIN, owner_id=owner_id, guild_ids=bound, ttl=2 * HOUR)
+        await enforced.issue_credentials(ADMIN, sandbox.id)
+        await redis_client.set(sandbox.redis_prefix + "key", 1)
+        if state:
+            await age(sandbox, (10 if state == "over" else 2) * HOUR)
+        if state in {"expired", "over"}:
+            await enforced.mark_expired(sandbox.id)
+        return Job(operation, sandbox.id, owner_id, guild_id)
+
+    return make
+
+
+async def killed_at(urls, seed, job, limit):
+    """What became of the job, and how much the process had asked of the servers by then."""
+    gate = Gate(limit)
+    async with wired(urls, gate) as (detours, _), bot_process(detours, seed) as bot:
+        gate.strike = bot.kill
+        gate.armed = True
+        return await bot.do(job), gate.asked
+
+
+@pytest.mark.parametrize(
+    ("operation", "state"),
+    [
+        ("create", ""),
+        ("extend", ""),
+        ("extend", "expired"),
+        ("bind", ""),
+        ("unbind", ""),
+        ("issue", ""),
+        ("destroy", ""),
+        ("sweep", "due"),
+        ("sweep", "over"),
+    ],
+)
+async def test_a_process_killed_after_any_step_leaves_nothing_undone(
+    urls, seed, make_job, enforced, pool, redis_client, operation, state
+):
+    outcome, steps = await killed_at(urls, seed, await make_job(operation, state), None)
+    assert (outcome, len(steps) > 4) == ("", True)
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def kill(limit):
+        async with turn:
+            outcome, asked = await killed_at(urls, seed, await make_job(operation, state), limit)
+            assert outcome == (KILLED if len(asked) >= limit else "")
+
+    if operation == "sweep":  # it takes all that are due, so there has to be one at a time
+        for limit in range(1, len(steps) + 1):
+            await kill(limit)
+    else:
+        await asyncio.gather(*(kill(limit) for limit in range(1, len(steps) + 1)))
+    await settle(enforced, pool)
+    await check(enforced, pool, RedisStore(redis_client))
