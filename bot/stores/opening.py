@@ -11,7 +11,7 @@ from nats.aio.client import Client
 
 from bot.settings import Settings
 from bot.stores.embedded import EmbeddedStores
-from bot.stores.nats import open_nats
+from bot.stores.nats import close_nats, open_nats
 from bot.stores.nats_access import Callout
 from bot.stores.postgres import Pool, migrate, open_pool
 from bot.stores.redis import open_redis
@@ -92,16 +92,16 @@ async def open_stores(settings: Settings, *, share: bool = False) -> AsyncIterat
         client = await open_redis(addresses.redis)
         stack.push_async_callback(client.aclose)
         nats = await open_nats(addresses.nats)
-        stack.push_async_callback(nats.close)
+        stack.push_async_callback(close_nats, nats)
         callout = await _open_callout(stack, addresses.callout) if addresses.callout else None
         yield Stores(addresses, pool, client, nats, callout)
 
 
 async def _open_callout(stack: AsyncExitStack, callout: Callout) -> CalloutClients:
     auth = await open_nats(callout.auth_url, name="sandbox-bot auth", jetstream=False)
-    stack.push_async_callback(auth.close)
+    stack.push_async_callback(close_nats, auth)
     system = await open_nats(callout.system_url, name="sandbox-bot system", jetstream=False)
-    stack.push_async_callback(system.close)
+    stack.push_async_callback(close_nats, system)
     return CalloutClients(auth, system, callout.account_seed)
 
 

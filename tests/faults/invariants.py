@@ -7,10 +7,12 @@ from collections import Counter
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from bot import names
 from bot.sandboxes.model import SandboxStatus, may_become
 from bot.sandboxes.orphans import OrphanSweeper
 from bot.sandboxes.reaper import Reaper
 from bot.stores.postgres import load_queries
+from bot.stores.redis import RedisStore
 from tests.faults.operations import GRACE, STUCK_AFTER
 
 UNFINISHED = ["pending", "creating", "destroying"]
@@ -27,7 +29,7 @@ async def settle(manager, pool):
     await manager.keeper.mend()
 
 
-async def check(manager, pool, redis_store):
+async def check(manager, pool, redis_client):
     """Fails unless nothing is stuck, lost, left behind, told twice or told wrongly."""
     assert (
         await pool.fetch(
@@ -36,9 +38,9 @@ async def check(manager, pool, redis_store):
         == []
     )
     await check_rows(pool)
-    sweeper = OrphanSweeper(pool, manager.schemas, redis_store, manager.streams, timedelta(0))
-    assert await sweeper.find() == []
-    users = await redis_store.list_users()
+    redis = RedisStore(redis_client)
+    assert await OrphanSweeper(pool, manager.schemas, redis, manager.streams, timedelta(0)).find() == []
+    users = await redis.list_users()
     streams = {found.sandbox_id for found in await manager.streams.list_streams()}
     for row in await pool.fetch("SELECT * FROM sandbox_overview"):
         lives = row["status"] != "destroyed"
@@ -49,6 +51,9 @@ async def check(manager, pool, redis_store):
             assert await manager.streams.stats(row["id"]) is not None
         login = await manager.access.look_up(row["id"])
         assert (row["id"] in users) is (login is not None)
+        if login is not None:
+            user = await redis_client.acl_getuser(names.redis_user(row["id"]))
+            assert user["passwords"] == [login.token_sha256]
 
 
 async def check_rows(pool):

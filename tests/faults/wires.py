@@ -27,11 +27,12 @@ def asks(store: str, data: bytes) -> bool:
 
 
 class Gate:
-    """Counts requests on all wires once it is `armed`. When the answer to number `limit` comes, `strike` is called
-    instead of handing it on: the server has done it, and the client never hears of it."""
+    """Counts requests on all wires once it is `armed`. When the answer to number `limit` comes, `strike` is called,
+    and unless it is to be handed on, the client never hears of what the server has done."""
 
-    def __init__(self, limit: int | None = None, strike: Callable[[], None] = lambda: None) -> None:
-        self.limit, self.strike = limit, strike
+    def __init__(self, limit: int | None = None, *, hand_on: bool = False) -> None:
+        self.limit, self.hand_on = limit, hand_on
+        self.strike: Callable[[], None] = lambda: None
         self.armed = False
         self.count = 0
         self.asked: list[str] = []
@@ -118,7 +119,8 @@ class Wire:
                 if struck.is_set():
                     struck.clear()
                     self._gate.strike()
-                    continue
+                    if not self._gate.hand_on:
+                        continue
                 writer.write(data)
                 await writer.drain()
         writer.close()
