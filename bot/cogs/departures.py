@@ -40,6 +40,12 @@ class Departures(commands.Cog):
     async def on_shard_resumed(self, _: int) -> None:
         self._look_around()
 
+    @commands.Cog.listener()
+    async def on_socket_event_type(self, event: str) -> None:
+        """discord.py drops the removal from a server that it was not told of."""
+        if event == "GUILD_DELETE":
+            self._wake.set()
+
     async def run(self) -> None:
         """For ever: at once when there is a reason, and now and then without one."""
         pause = _CHECK_EVERY_S

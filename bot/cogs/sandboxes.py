@@ -66,8 +66,8 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
         """Show how a sandbox is, as each store answers right now."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         health = await self.bot.manager.get_health(sandbox.id)
-        known = {guild_id: self.bot.get_guild(guild_id) for guild_id in health.sandbox.guild_ids}
-        servers = {guild_id: server.name for guild_id, server in known.items() if server}
+        found = [await find_server(self.bot, guild_id) for guild_id in health.sandbox.guild_ids]
+        servers = {server.id: server.name for server in found if server}
         embed = replies.status(health, self.bot.manager.access.isolation, servers)
         await interaction.followup.send(embed=embed, ephemeral=True)
 
