@@ -149,10 +149,11 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         stack.push_async_callback(replay.close)
         stack.push_async_callback(publisher.close)
         point_at(settings.discord.api_base)
-        reaper = make_reaper(settings, manager)
+        reaper, orphans = make_reaper(settings, manager), make_orphan_sweeper(settings, stores, manager)
         bot = SandboxBot(
             manager,
             reaper,
+            orphans,
             intents=chosen_intents(settings.discord.privileged_intents),
             admins=settings.discord.admins,
             shard_count=settings.discord.shard_count,
@@ -182,7 +183,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             gateway,
             ActivityLog(stores.pool, router.activity),
             reaper,
-            make_orphan_sweeper(settings, stores, manager),
+            orphans,
             NoticePump(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,
             departures,

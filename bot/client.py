@@ -14,6 +14,7 @@ from bot.errors import SandboxError
 from bot.language import COMMAND_NAME, catalogue, say, speak
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
+from bot.sandboxes.orphans import OrphanSweeper
 from bot.sandboxes.reaper import Reaper
 
 COMPONENT_PREFIX = "sbx:"
@@ -31,6 +32,7 @@ class SandboxBot(commands.AutoShardedBot):
         self,
         manager: SandboxManager,
         reaper: Reaper,
+        orphans: OrphanSweeper,
         *,
         intents: discord.Intents,
         admins: Iterable[int] = (),
@@ -50,7 +52,7 @@ class SandboxBot(commands.AutoShardedBot):
             chunk_guilds_at_startup=False,
             allowed_mentions=discord.AllowedMentions.none(),
         )
-        self.manager, self.reaper = manager, reaper
+        self.manager, self.reaper, self.orphans = manager, reaper, orphans
         self.admins = frozenset(admins)
 
     async def setup_hook(self) -> None:

@@ -8,6 +8,7 @@ from discord.ext import commands
 
 from bot.client import Interaction, SandboxBot
 from bot.errors import NotAllowed
+from bot.sandboxes.orphans import is_ours
 from bot.ui import admin_replies, replies
 from bot.ui.buttons import confirm_view
 from bot.ui.options import SandboxOption, StatusOption
@@ -43,8 +44,8 @@ class SandboxAdmin(commands.GroupCog, group_name="sandbox-admin", group_descript
     async def orphans(self, interaction: Interaction) -> None:
         """Find what belongs to no living sandbox any more, and drop it if told to."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        found = await self.bot.manager.schemas.cleanup_orphaned_schemas()
-        view = orphans_view(interaction.user.id) if found else discord.utils.MISSING
+        found = await self.bot.orphans.find()
+        view = orphans_view(interaction.user.id) if any(map(is_ours, found)) else discord.utils.MISSING
         await interaction.followup.send(embed=admin_replies.orphans(found), view=view, ephemeral=True)
 
     @app_commands.command()

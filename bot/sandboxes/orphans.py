@@ -185,5 +185,10 @@ def _proof(is_ours: bool, was_destroyed: bool) -> Proof:
     return Proof.DESTROYED if was_destroyed else Proof.MARK
 
 
+def is_ours(orphan: Orphan) -> bool:
+    """Whether it may be dropped."""
+    return orphan.proof is not Proof.NONE
+
+
 def _ours(orphans: Iterable[Orphan]) -> list[Orphan]:
-    return [orphan for orphan in orphans if orphan.proof is not Proof.NONE]
+    return list(filter(is_ours, orphans))

@@ -7,22 +7,23 @@ from collections.abc import Sequence
 import discord
 
 from bot.language import say, say_count
+from bot.sandboxes.orphans import Orphan, Proof
 from bot.sandboxes.reaper import Sweep
 
-_MOST_NAMES = 50
+_MOST = 30
 
 
-def orphans(schemas: Sequence[str]) -> discord.Embed:
-    """Found by a dry run."""
-    if not schemas:
+def orphans(found: Sequence[Orphan]) -> discord.Embed:
+    """Found by a dry run. What may be another installation's is shown too, and never dropped."""
+    if not found:
         return discord.Embed(description=say("Nothing is orphaned."), colour=discord.Colour.green())
-    title = say_count(len(schemas), "{number} schema is orphaned", "{number} schemas are orphaned")
-    return discord.Embed(title=title, description=_names(schemas), colour=discord.Colour.orange())
+    title = say_count(len(found), "{number} orphan found", "{number} orphans found")
+    return discord.Embed(title=title, description=_named(found), colour=discord.Colour.orange())
 
 
-def dropped(schemas: Sequence[str]) -> discord.Embed:
-    title = say_count(len(schemas), "{number} orphaned schema dropped", "{number} orphaned schemas dropped")
-    return discord.Embed(title=title, description=_names(schemas), colour=discord.Colour.dark_grey())
+def dropped(gone: Sequence[Orphan]) -> discord.Embed:
+    title = say_count(len(gone), "{number} orphan dropped", "{number} orphans dropped")
+    return discord.Embed(title=title, description=_named(gone), colour=discord.Colour.dark_grey())
 
 
 def swept(sweep: Sweep) -> discord.Embed:
@@ -37,6 +38,11 @@ def swept(sweep: Sweep) -> discord.Embed:
     return embed
 
 
-def _names(schemas: Sequence[str]) -> str:
-    shown = "\n".join(f"`{name}`" for name in schemas[:_MOST_NAMES])
-    return shown + ("\n…" if len(schemas) > _MOST_NAMES else "")
+def _named(found: Sequence[Orphan]) -> str:
+    proofs = {
+        Proof.DESTROYED: say("its sandbox is destroyed"),
+        Proof.MARK: say("no such sandbox is known"),
+        Proof.NONE: say("it may be another installation's and stays"),
+    }
+    lines = [f"{orphan.kind} `{orphan.name}` · {proofs[orphan.proof]}" for orphan in found[:_MOST]]
+    return "\n".join([*lines, "…"] if len(found) > _MOST else lines)

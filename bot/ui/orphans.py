@@ -32,7 +32,7 @@ class DropOrphansButton(DynamicItem[Button[View]], template=ID + "orphans:" + AS
         if not bot.actor(interaction.user).is_admin:
             raise NotAllowed("Only the bot's admins may do that.")
         await interaction.response.defer()
-        dropped = await bot.manager.schemas.cleanup_orphaned_schemas(dry_run=False)
+        dropped = await bot.orphans.drop()
         await interaction.edit_original_response(embed=admin_replies.dropped(dropped), view=None)
 
 

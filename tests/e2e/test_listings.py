@@ -215,11 +215,12 @@ async def test_an_admin_sweeps_and_drops_orphans_after_looking_at_them(scene):
     await pool.execute("SELECT create_sandbox_schema('deadbeef-0000-0000-0000-000000000000')")
     await pool.execute("COMMENT ON SCHEMA sandbox_deadbeef IS 'discord-sandboxes, made 2020-01-01'")
     found = (await admin.command("sandbox-admin orphans", channel=None)).message
-    assert "sandbox_deadbeef" in text_of(found)
+    assert "schema `sandbox_deadbeef`" in text_of(found)
+    assert title(found) == "1 orphan found"
     assert await pool.fetchval("SELECT to_regnamespace('sandbox_deadbeef') IS NOT NULL")
     assert "Only the one who was asked" in text(await scene.ada.click(found, "Drop them", force=True))
     pressed = await admin.click(found, "Drop them")
-    await pressed.wait_for(lambda _: "dropped" in title(found))
+    await pressed.wait_for(lambda _: title(found) == "1 orphan dropped")
     assert await pool.fetchval("SELECT to_regnamespace('sandbox_deadbeef') IS NULL")
     assert await pool.fetchval("SELECT to_regnamespace($1) IS NOT NULL", (await scene.sandbox("blue")).schema_name)
 
