@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from loguru import logger
 
@@ -13,6 +13,8 @@ from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import RoutesChanged, SandboxManager, nobody_listens
 from bot.sandboxes.orphans import OrphanSweeper
 from bot.sandboxes.reaper import Reaper
+from bot.sandboxes.schema import default_template
+from bot.sandboxes.template import TemplateError, read_template
 from bot.settings import Settings, SettingsError
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.nats_access import NatsAccess
@@ -41,6 +43,12 @@ async def open_control_plane(
             await nats.close()
 
 
+async def try_template(manager: SandboxManager) -> None:
+    """`SettingsError` names the file and line of the template that does not apply."""
+    with _template_errors():
+        await manager.schemas.try_template()
+
+
 def make_reaper(settings: Settings, manager: SandboxManager) -> Reaper:
     chosen = settings.sandboxes
     return Reaper(manager, warn_before=chosen.warn_before, grace=chosen.grace, stuck_after=chosen.stuck_after)
@@ -58,6 +66,14 @@ def _nats_access(stores: Stores, access: SandboxAccess, max_connections: int) ->
     return NatsAccess(
         clients.auth, clients.system, Issuer(clients.account_seed), access.look_up, max_connections=max_connections
     )
+
+
+@contextmanager
+def _template_errors() -> Iterator[None]:
+    try:
+        yield
+    except TemplateError as error:
+        raise SettingsError(f"sandboxes.template: {error}.") from error
 
 
 async def _probe(settings: Settings, stores: Stores, access: SandboxAccess, nats: NatsAccess | None) -> None:
@@ -86,9 +102,18 @@ def _manager(
         chosen.min_name_length,
         chosen.max_name_length,
     )
+    with _template_errors():
+        template = read_template(chosen.template or default_template())
     public = stores.addresses.public
     of_workers = {store: getattr(settings.workers, store) or address for store, address in public.items()}
     workers = WorkerAddresses(**of_workers, discord=settings.discord.api_base)
     return SandboxManager(
-        stores.pool, redis, streams, limits, access=access, workers=workers, routes_changed=routes_changed
+        stores.pool,
+        redis,
+        streams,
+        limits,
+        access=access,
+        workers=workers,
+        template=template,
+        routes_changed=routes_changed,
     )

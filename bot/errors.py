@@ -98,6 +98,18 @@ class CleanupFailed(SandboxError):
         )
 
 
+class ResetFailed(SandboxError):
+    code = "SANDBOX_006"
+
+    def __init__(self, name: str, step: str) -> None:
+        self.name, self.step = name, step
+        super().__init__(
+            "Sandbox “{name}” is not reset, or not wholly ({step} failed). Stop its workers and reset it again.",
+            name=name,
+            step=step,
+        )
+
+
 class CleanupRefused(SandboxError):
     """Everything looks orphaned: more likely the bot looks at the wrong table of sandboxes."""
 

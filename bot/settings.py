@@ -114,6 +114,12 @@ class Sandboxes(Section):
     mend_every: Duration = timedelta(minutes=1)
     orphans_every: Duration = timedelta(hours=1)
     activity_every: Duration = timedelta(seconds=10)
+    template: Path | None = None
+
+    @field_validator("template", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
 
     @model_validator(mode="after")
     def _default_fits(self) -> Self:

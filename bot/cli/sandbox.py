@@ -181,6 +181,19 @@ def env(
 
 
 @cli.command()
+def reset(sandbox: Wanted, yes: Yes = False, as_json: Json = False, config: Config = None) -> None:
+    """Put a sandbox back to its template, without keys and events; it keeps its id, servers, credentials and expiry."""
+
+    async def work(manager: SandboxManager) -> Sandbox:
+        found = await manager.find(OPERATOR, sandbox)
+        ask(f"Delete all that is in {found.name}?", yes=yes, as_json=as_json)
+        with views.progress("resetting", quiet=as_json):
+            return await manager.reset(OPERATOR, found.id)
+
+    _show(managed(work, config, as_json=as_json), as_json)
+
+
+@cli.command()
 def destroy(
     sandbox: Annotated[str | None, typer.Argument(help="Its name, id or short id.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All sandboxes, or all of --owner.")] = False,

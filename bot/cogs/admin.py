@@ -10,7 +10,7 @@ from bot.client import Interaction, SandboxBot
 from bot.errors import NotAllowed
 from bot.sandboxes.orphans import is_ours
 from bot.ui import admin_replies, replies
-from bot.ui.buttons import confirm_view
+from bot.ui.buttons import destroy_view
 from bot.ui.options import SandboxOption, StatusOption
 from bot.ui.orphans import DropOrphansButton, orphans_view
 from bot.ui.pages import Listing, read_page
@@ -60,7 +60,7 @@ class SandboxAdmin(commands.GroupCog, group_name="sandbox-admin", group_descript
         """Destroy anybody's sandbox and all that is in it, after asking."""
         await interaction.response.send_message(
             embed=replies.confirm_destroy(sandbox),
-            view=confirm_view(sandbox.id, interaction.user.id),
+            view=destroy_view(sandbox.id, interaction.user.id),
             ephemeral=True,
         )
 

@@ -9,7 +9,7 @@ from discord.ext import commands
 from bot.client import Interaction, SandboxBot
 from bot.errors import InvalidInput
 from bot.ui import listings, replies
-from bot.ui.buttons import DYNAMIC_ITEMS, confirm_view, rotate_view
+from bot.ui.buttons import DYNAMIC_ITEMS, destroy_view, reset_view, rotate_view
 from bot.ui.options import (
     SANDBOX,
     AnySandboxOption,
@@ -124,11 +124,21 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
+    async def reset(self, interaction: Interaction, sandbox: SandboxOption) -> None:
+        """Put a sandbox back to how it was made, after asking."""
+        await interaction.response.send_message(
+            embed=replies.confirm_reset(sandbox),
+            view=reset_view(sandbox.id, interaction.user.id),
+            ephemeral=True,
+        )
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox")
     async def destroy(self, interaction: Interaction, sandbox: SandboxOption) -> None:
         """Destroy a sandbox and all that is in it, after asking."""
         await interaction.response.send_message(
             embed=replies.confirm_destroy(sandbox),
-            view=confirm_view(sandbox.id, interaction.user.id),
+            view=destroy_view(sandbox.id, interaction.user.id),
             ephemeral=True,
         )
 

@@ -82,6 +82,14 @@ class SandboxAccess:
         if self.isolation.postgres.enforced:
             await connection.execute(self._sql["create_role"], sandbox_id, expires_at, self._max_connections)
 
+    async def grant_schema(self, connection: Connection, sandbox_id: UUID) -> None:
+        """In the transaction that has made the schema anew."""
+        await connection.execute(self._sql["grant_schema"], sandbox_id)
+
+    async def end_sessions(self, connection: Connection, sandbox_id: UUID) -> None:
+        """Those that are open now; whoever has credentials may log in again."""
+        await connection.execute(self._sql["end_sessions"], sandbox_id)
+
     async def save(self, connection: Connection, sandbox: Sandbox, credentials: Credentials) -> None:
         """In the transaction that issues them; the old ones are worth nothing from its commit on."""
         verifier, digest = credentials.scram_verifier, credentials.token_sha256

@@ -23,6 +23,7 @@ from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.teardown import Teardown
+from bot.sandboxes.template import TemplateError
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Connection, Pool, transaction
 
@@ -87,6 +88,8 @@ class Creation:
                     await self._move(connection, sandbox.id, SandboxStatus.CREATING, SandboxStatus.RUNNING)
         except Exception as error:
             detail = error.detail if isinstance(error, ServiceUnavailable) else repr(error)
+            if isinstance(error, TemplateError):
+                step, detail = f"template {error.place}", str(error)
             logger.error("provisioning failed", step=step, sandbox=str(sandbox.id), error=detail)
             await self._give_up(sandbox, actor, step)
             raise ProvisioningFailed(sandbox.name, step) from error

@@ -19,9 +19,11 @@ from bot.sandboxes.model import OPERATOR, Actor, AuditEntry, AuditEvent, Extensi
 from bot.sandboxes.notices import NoticeKind, NoticeOutbox
 from bot.sandboxes.reclaiming import Reclaimer
 from bot.sandboxes.records import SandboxRecords
+from bot.sandboxes.reset import Reset
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.streams import StreamKeeper
 from bot.sandboxes.teardown import Teardown
+from bot.sandboxes.template import Statement
 from bot.sandboxes.tokens import new_credentials
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, transaction
@@ -53,6 +55,7 @@ class SandboxManager:
         *,
         access: SandboxAccess | None = None,
         workers: WorkerAddresses | None = None,
+        template: Sequence[Statement] | None = None,
         routes_changed: RoutesChanged = nobody_listens,
     ) -> None:
         self._pool = pool
@@ -60,13 +63,14 @@ class SandboxManager:
         self._routes_changed = routes_changed
         self._records = SandboxRecords()
         self.outbox = NoticeOutbox(pool)
-        self.schemas, self.streams = SchemaProvisioner(pool), streams
+        self.schemas, self.streams = SchemaProvisioner(pool, template), streams
         self.access = access or SandboxAccess(pool, redis)
         self._workers = workers or WorkerAddresses()
         self._teardown = Teardown(pool, self._records, self.schemas, self.access, redis, streams)
         self._creation = Creation(pool, self._records, self.schemas, self.access, streams, self._teardown, self._limits)
         self.keeper = StreamKeeper(pool, streams)
         self.reclaimer = Reclaimer(pool, self._records, self._teardown, self._announce)
+        self._reset = Reset(pool, self._records, self.schemas, self.access, redis, streams)
         self._probe = HealthProbe(self.schemas, redis, streams)
 
     async def create(
@@ -223,6 +227,16 @@ class SandboxManager:
         await self._announce(sandbox.guild_ids)
         await _at_once(self.access.follow(sandbox_id, cut=False), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
+
+    async def reset(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
+        """Put a running sandbox back to its template, with empty keys and an empty stream; its workers' sessions end.
+
+        `ResetFailed`: not wholly done; it may be repeated.
+        """
+        sandbox = _require_access(await self.get_by_id(sandbox_id), actor)
+        _require_running(sandbox, "reset")
+        await self._reset.run(sandbox, actor)
+        return await self.get_by_id(sandbox_id)
 
     async def destroy(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
         """Cut it off and remove all that it has. `CleanupFailed`: cut off, and the reaper removes the rest."""

@@ -33,6 +33,7 @@ class AuditEvent(StrEnum):
     CREATED = "sandbox_created"
     STATUS_CHANGED = "status_changed"
     TTL_EXTENDED = "ttl_extended"
+    RESET = "sandbox_reset"
     GUILD_REGISTERED = "guild_registered"
     GUILD_UNREGISTERED = "guild_unregistered"
     DESTROYING = "sandbox_destroying"

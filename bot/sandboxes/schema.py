@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
+from pathlib import Path
+from uuid import UUID, uuid4
 
+import asyncpg
 from loguru import logger
 
 from bot import names
 from bot.errors import CleanupRefused
-from bot.stores.postgres import Connection, Pool, load_queries, transaction
+from bot.sandboxes.template import Statement, TemplateError, read_template
+from bot.stores.postgres import UNREACHABLE, Connection, Pool, load_queries, sql_folder, transaction
 
 _AT_ONCE = 300
+_LOCK_TIMEOUT, _STATEMENT_TIMEOUT = "5s", "20s"
 _SCHEMA_NAME = re.compile(names.SCHEMA_PREFIX + r"([0-9a-f]{8})")
+
+
+def default_template() -> Path:
+    """The folder of the bot's own one."""
+    return sql_folder() / "template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +39,10 @@ class TableStats:
 class SchemaProvisioner:
     """Every method is one transaction of its own, or part of the caller's if a connection is given."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, template: Sequence[Statement] | None = None) -> None:
+        """Without a template, the bot's own."""
         self._pool = pool
+        self._template = template if template is not None else read_template(default_template())
         self._sql = load_queries("schemas")
 
     @staticmethod
@@ -44,8 +56,26 @@ class SchemaProvisioner:
         return found[1] if found else None
 
     async def create_schema(self, sandbox_id: UUID, connection: Connection | None = None) -> str:
-        """Make the schema with its tables unless it is there, and return its name."""
-        return str(await self._value("create_schema", connection, sandbox_id))
+        """Make the schema with what its template contains unless it is there, and return its name.
+
+        `TemplateError`: it does not apply, and the transaction is over.
+        """
+        if connection is None:
+            async with transaction(self._pool) as own:
+                return await self.create_schema(sandbox_id, own)
+        if await self._value("create_empty_schema", connection, sandbox_id):
+            await self._apply_template(sandbox_id, connection)
+        return names.schema_name(sandbox_id)
+
+    async def try_template(self) -> None:
+        """Make a schema by the template and take it back; `TemplateError` if it does not apply."""
+        async with transaction(self._pool) as connection:
+            trial = connection.transaction()
+            await trial.start()
+            try:
+                await self.create_schema(uuid4(), connection)
+            finally:
+                await trial.rollback()
 
     async def drop_schema(self, sandbox_id: UUID, connection: Connection | None = None) -> bool:
         """True if there was one. A schema of that name that is not ours is an error.
@@ -107,8 +137,26 @@ class SchemaProvisioner:
             logger.warning("orphaned schema dropped", schema=schema_name)
         return dropped
 
+    async def _apply_template(self, sandbox_id: UUID, connection: Connection) -> None:
+        await connection.execute(self._sql["limit_template"], _LOCK_TIMEOUT, _STATEMENT_TIMEOUT)
+        for statement in self._template:
+            try:
+                await connection.execute(self._sql["apply_template"], sandbox_id, statement.text)
+            except UNREACHABLE:
+                raise
+            except asyncpg.PostgresError as error:
+                position = _position(error, statement)
+                raise TemplateError(statement.place(position), error.message or repr(error)) from error
+        await connection.execute(self._sql["leave_template"])
+
     async def _value(self, query: str, connection: Connection | None, *arguments: object) -> object:
         if connection is not None:
             return await connection.fetchval(self._sql[query], *arguments)
         async with transaction(self._pool) as own:
             return await own.fetchval(self._sql[query], *arguments)
+
+
+def _position(error: asyncpg.PostgresError, statement: Statement) -> int | None:
+    """Where in the statement it went wrong; None if PostgreSQL does not say, or it is inside a function's body."""
+    position = error.internal_position if error.internal_query == statement.text else None
+    return int(position) if position else None

@@ -126,6 +126,17 @@ class StreamStore:
             raise _unavailable(error) from error
         return found
 
+    async def empty(self, sandbox_id: UUID) -> bool:
+        """Delete every event, and with them what workers have not acknowledged; true if there is a stream."""
+        try:
+            await self._require_mark(sandbox_id)
+            await self._jetstream.purge_stream(names.stream_name(sandbox_id))
+        except NotFoundError:
+            return False
+        except _FAILURES as error:
+            raise _unavailable(error) from error
+        return True
+
     async def replay(self, sandbox_id: UUID, request: Replay) -> None:
         """Deliver stored events, then the ones that come, until nobody listens any more.
 

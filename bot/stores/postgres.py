@@ -27,7 +27,7 @@ _COMMAND_TIMEOUT_S = 30
 _QUEUE_TIMEOUT_S = 60
 """More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
 _HEADING = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
-_UNREACHABLE = (
+UNREACHABLE = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
@@ -76,7 +76,7 @@ async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
             server_settings={"application_name": "sandbox-bot", "search_path": "public", "timezone": "UTC"},
         )
     except (
-        *_UNREACHABLE,
+        *UNREACHABLE,
         asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InvalidCatalogNameError,
     ) as error:
@@ -91,7 +91,7 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     try:
         async with pool.acquire(timeout=_QUEUE_TIMEOUT_S) as connection, connection.transaction():
             yield connection
-    except (*_UNREACHABLE, asyncpg.InterfaceError) as error:
+    except (*UNREACHABLE, asyncpg.InterfaceError) as error:
         raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error
 
 
@@ -116,7 +116,9 @@ async def _apply_missing(connection: Connection) -> list[str]:
         await connection.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
         rows = await connection.fetch("SELECT name, checksum FROM schema_migrations")
         applied = {row["name"]: row["checksum"] for row in rows}
-        return [name for name, text in _migrations() if await _apply(connection, name, text, applied.get(name))]
+        missing = [name for name, text in _migrations() if await _apply(connection, name, text, applied.get(name))]
+        await _store_template(connection)
+        return missing
 
 
 async def _ensure_ledger(connection: Connection) -> None:
@@ -127,6 +129,16 @@ async def _ensure_ledger(connection: Connection) -> None:
         )
     except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
         logger.debug("another process made the ledger at the same moment")
+
+
+async def _store_template(connection: Connection) -> None:
+    """A copy of the bot's own template, for `create_sandbox_schema()`."""
+    paths = (sql_folder() / "template").glob("*.sql")
+    template = {path.name: path.read_text(encoding="utf-8") for path in paths}
+    rows = await connection.fetch("SELECT file, body FROM sandbox_template")
+    if template != {row["file"]: row["body"] for row in rows}:
+        await connection.execute("DELETE FROM sandbox_template")
+        await connection.executemany("INSERT INTO sandbox_template (file, body) VALUES ($1, $2)", template.items())
 
 
 def _migrations() -> list[tuple[str, str]]:

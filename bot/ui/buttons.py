@@ -113,6 +113,19 @@ class DestroyButton(AskerButton, template=_about_sandbox("destroy")):
         await interaction.edit_original_response(embed=replies.destroyed(sandbox))
 
 
+class ResetButton(AskerButton, template=_about_sandbox("reset")):
+    """Puts a sandbox back to its template."""
+
+    action, label = "reset", Phrase("Reset")
+
+    async def press(self, interaction: Interaction) -> None:
+        bot = interaction.client
+        name = (await bot.manager.get_by_id(self.sandbox_id)).name
+        await interaction.response.edit_message(embed=replies.resetting(name), view=None)
+        sandbox = await bot.manager.reset(bot.actor(interaction.user), self.sandbox_id)
+        await interaction.edit_original_response(embed=replies.was_reset(sandbox))
+
+
 class KeepButton(AskerButton, template=_about_sandbox("keep")):
     """Leaves a sandbox as it is."""
 
@@ -136,7 +149,7 @@ class RotateButton(AskerButton, template=_about_sandbox("rotate")):
         await interaction.followup.send(embed=embed, file=file, ephemeral=True)
 
 
-DYNAMIC_ITEMS = (ExtendButton, DestroyButton, KeepButton, RotateButton)
+DYNAMIC_ITEMS = (ExtendButton, DestroyButton, ResetButton, KeepButton, RotateButton)
 
 
 def extend_view(sandbox_id: UUID, by: timedelta) -> View:
@@ -147,6 +160,11 @@ def rotate_view(sandbox_id: UUID, asker_id: int) -> View:
     return View(timeout=None).add_item(RotateButton(sandbox_id, asker_id))
 
 
-def confirm_view(sandbox_id: UUID, asker_id: int) -> View:
+def destroy_view(sandbox_id: UUID, asker_id: int) -> View:
     view = View(timeout=None)
     return view.add_item(DestroyButton(sandbox_id, asker_id)).add_item(KeepButton(sandbox_id, asker_id))
+
+
+def reset_view(sandbox_id: UUID, asker_id: int) -> View:
+    view = View(timeout=None)
+    return view.add_item(ResetButton(sandbox_id, asker_id)).add_item(KeepButton(sandbox_id, asker_id))

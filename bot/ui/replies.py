@@ -115,6 +115,24 @@ def confirm_destroy(sandbox: Sandbox) -> discord.Embed:
     return discord.Embed(title=title, description=text, colour=discord.Colour.red())
 
 
+def confirm_reset(sandbox: Sandbox) -> discord.Embed:
+    text = say(
+        "All that is in its schema `{schema}`, its Redis keys and its events are deleted for good, and it is as when "
+        "it was made. It keeps its servers, its credentials and its expiry; its workers lose their sessions.",
+        schema=sandbox.schema_name,
+    )
+    title = say("Reset “{name}”?", name=sandbox.name)
+    return discord.Embed(title=title, description=text, colour=discord.Colour.red())
+
+
+def resetting(name: str) -> discord.Embed:
+    return discord.Embed(description=say("Resetting “{name}” …", name=name), colour=discord.Colour.dark_grey())
+
+
+def was_reset(sandbox: Sandbox) -> discord.Embed:
+    return _about(sandbox, say("Sandbox “{name}” is as when it was made", name=sandbox.name))
+
+
 def destroying(name: str) -> discord.Embed:
     return discord.Embed(description=say("Destroying “{name}” …", name=name), colour=discord.Colour.dark_grey())
 

@@ -17,6 +17,10 @@ SELECT has_database_privilege('sandbox_worker', current_database(), 'CONNECT');
 -- $1 sandbox id, $2 its expiry, $3 how many connections it may have
 SELECT create_sandbox_role($1, $2, $3), mark_sandbox_role($1);
 
+-- grant_schema --
+-- $1 sandbox id
+SELECT grant_sandbox_schema($1);
+
 -- set_password --
 -- $1 sandbox id, $2 SCRAM verifier
 SELECT set_sandbox_role_password($1, $2);

@@ -156,6 +156,19 @@ async def test_credentials_are_printed_once_and_rotated_only_when_told(cli, data
         await asyncpg.connect(first["SANDBOX_DATABASE_URL"])
 
 
+async def test_a_sandbox_is_reset_after_asking(cli, data, pool):
+    made = await data("create", "blue", "--owner", ADA, "--guild", GUILD)
+    await pool.execute(f"INSERT INTO {made['schema']}.communities (guild_id, name) VALUES (1, 'a')")
+    assert (await cli("reset", "blue")).returncode == 2
+    assert (await data("status", "blue"))["stores"]["postgres"]["rows"] == 1
+    reset = await data("reset", "blue", "--yes")
+    assert [reset[key] for key in ("id", "guild_ids", "expires_at")] == [
+        made[key] for key in ("id", "guild_ids", "expires_at")
+    ]
+    assert (await data("status", "blue"))["stores"]["postgres"]["rows"] == 0
+    assert (await data("audit", "blue"))[0]["event"] == "sandbox_reset"
+
+
 async def test_a_sweep_does_what_is_due_and_says_so_before(data, pool):
     made = await data("create", "blue", "--owner", ADA)
     await pool.execute("UPDATE sandboxes SET created_at = now() - interval '2h', expires_at = now() - interval '1m'")

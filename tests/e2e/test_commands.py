@@ -119,6 +119,19 @@ async def test_keeping_a_sandbox_leaves_it_as_it_is(scene):
     assert (await scene.sandbox("blue")).status is SandboxStatus.RUNNING
 
 
+async def test_a_sandbox_is_reset_by_its_asker_after_asking(scene):
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
+    sandbox, pool = await scene.sandbox("blue"), scene.app.stores.pool
+    await pool.execute(f"INSERT INTO {sandbox.schema_name}.communities (guild_id, name) VALUES (1, 'a')")
+    question = (await scene.ada.command("sandbox reset", channel=scene.lab.general, sandbox="blue")).message
+    assert "Only the one who was asked" in text(await scene.bob.click(question, "Reset", force=True))
+    assert await pool.fetchval(f"SELECT count(*) FROM {sandbox.schema_name}.communities") == 1
+    pressed = await scene.ada.click(question, "Reset")
+    await pressed.wait_for(lambda _: title(question) == "Sandbox “blue” is as when it was made", timeout=10)
+    assert await pool.fetchval(f"SELECT count(*) FROM {sandbox.schema_name}.communities") == 0
+    assert (await scene.sandbox("blue")).guild_ids == (scene.lab.id,)
+
+
 async def test_only_the_asker_can_answer_destroy(scene):
     await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
     question = (await scene.ada.command("sandbox destroy", channel=scene.lab.general, sandbox="blue")).message
@@ -134,6 +147,7 @@ async def test_only_the_asker_can_answer_destroy(scene):
         ("connect", {}),
         ("extend", {"by": "1h"}),
         ("bind-guild", {}),
+        ("reset", {}),
         ("destroy", {}),
     ],
 )

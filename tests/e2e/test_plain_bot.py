@@ -31,6 +31,7 @@ async def test_the_commands_are_there(plain_bot):
         "audit",
         "create",
         "list",
+        "reset",
         "status",
         "connect",
         "extend",

@@ -262,6 +262,25 @@ async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):
     assert (synced.returncode, synced.stdout, discord.syncs) == (0, "commands synced\n", 1)
 
 
+async def test_a_template_is_read_at_the_start_and_tried_by_check(tmp_path, discord, dsn, stores):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "10_first.sql").write_text("CREATE TABLE first (n int);\nCREATE TABLE bad (n nonsense);")
+    environment = {
+        "DISCORD_TOKEN": discord.token,
+        "BOT_DISCORD__API_BASE": discord.api_base,
+        "DATABASE_URL": dsn,
+        "REDIS_URL": stores.redis_url,
+        "NATS_URL": stores.nats_url,
+    }
+    for command, folder, said in (
+        ("check", "own", 'sandboxes.template: 10_first.sql, line 2: type "nonsense" does not exist'),
+        ("run", "nowhere", "sandboxes.template: nowhere: cannot be read"),
+    ):
+        ended = await asyncio.to_thread(refuse, tmp_path, command, BOT_SANDBOXES__TEMPLATE=folder, **environment)
+        assert (ended.returncode, ended.stdout) == (78, "")
+        assert said in ended.stderr.splitlines()[-1]
+
+
 async def test_migrate_works_from_two_processes_at_once_and_twice(tmp_path, stores):
     admin = await asyncpg.connect(stores.superuser_url("postgres"))
     await admin.execute("CREATE DATABASE fresh OWNER sandbox_bot")
