@@ -15,7 +15,6 @@ import asyncpg
 import pytest
 import redis.asyncio
 
-from bot.sandboxes.notices import NoticeOutbox
 from bot.sandboxes.reaper import Reaper
 from tests.breakout.conftest import ADA, furnish_redis, until
 from tests.breakout.raw import RawConnection, open_raw
@@ -94,9 +93,7 @@ async def sessions(world):
 @asynccontextmanager
 async def reaping(world):
     """What a running bot does every second, every twentieth of one."""
-    reaper = Reaper(
-        world.manager, NoticeOutbox(world.stores.pool), warn_before=A_MINUTE, grace=A_MINUTE, stuck_after=A_MINUTE
-    )
+    reaper = Reaper(world.manager, warn_before=A_MINUTE, grace=A_MINUTE, stuck_after=A_MINUTE)
 
     async def turn():
         while True:
