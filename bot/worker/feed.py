@@ -29,8 +29,7 @@ class Feed:
     def __init__(self, link: Link, environment: Environment, *, batch: int) -> None:
         self._link, self._batch = link, batch
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{environment.stream}.{names.WORKER_CONSUMER}"
-        inbox = f"{names.inbox_prefix(environment.sandbox_id)}.{names.random_suffix(22)}"
-        self._listener = Listener(inbox, self._arrive, self._on_loss)
+        self._listener = Listener(self._arrive, self._on_loss)
         self._arrived: asyncio.Queue[tuple[float, Msg | None]] = asyncio.Queue()
         self._expected = 0
         self._gone_since: float | None = None
@@ -53,6 +52,8 @@ class Feed:
             else:
                 self._expected -= 1
                 self._gone_since = None
+                if not message.data:
+                    await self._begin_anew()
                 if _is_fresh(arrived_at):
                     return message
 
@@ -70,9 +71,15 @@ class Feed:
                     with suppress(nats.errors.Error):
                         await client.publish(message.reply, NAK)
 
+    async def _begin_anew(self) -> None:
+        """An empty message is the end of what another account answers to a request, whatever else is to come."""
+        await self._link.drop(self._listener)
+        await self._link.listen(self._listener)
+        self._expected = 0
+
     async def _ask(self) -> None:
         wanted = {"batch": self._batch, "expires": _EXPIRES_S * _SECOND, "idle_heartbeat": _HEARTBEAT_S * _SECOND}
-        await self._link.publish(self._subject, orjson.dumps(wanted), reply=self._listener.subject)
+        await self._link.publish(self._subject, orjson.dumps(wanted), answer_to=self._listener)
         self._expected = self._batch
 
     async def _receive(self) -> tuple[float, Msg | None]:

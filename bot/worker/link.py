@@ -27,11 +27,16 @@ _FAILURES = (nats.errors.Error, OSError, TimeoutError)
 
 @dataclass(eq=False, slots=True)
 class Listener:
-    """A subscription that outlives connections. `on_loss` is called after each; what was under way then is lost."""
+    """A subscription that outlives connections. `on_loss` is called after each; what was under way then is lost.
 
-    subject: str
+    Without a subject it is an inbox, with another address on each connection: the server would take a request of before
+    for one that is still waited for, and send its answer nowhere.
+    """
+
     on_message: Callable[[Msg], Awaitable[None]]
     on_loss: Callable[[], None]
+    subject: str = ""
+    address: str = ""
     client: Client | None = None
     subscription: Subscription | None = None
 
@@ -87,12 +92,12 @@ class Link:
         except TimeoutError:
             raise ServiceUnavailable("NATS", self._last_error or "no answer") from None
 
-    async def publish(self, subject: str, data: bytes = b"", *, reply: str = "") -> None:
+    async def publish(self, subject: str, data: bytes = b"", *, answer_to: Listener | None = None) -> None:
         """Waits out an outage."""
         while True:
             client = await self.client()
             try:
-                return await client.publish(subject, data, reply=reply)
+                return await client.publish(subject, data, reply=answer_to.address if answer_to else "")
             except _GONE:
                 self._lose(client)
 
@@ -115,6 +120,7 @@ class Link:
             with suppress(*_FAILURES):
                 async with asyncio.timeout(_CONNECT_WITHIN_S):
                     await listener.subscription.drain()  # type: ignore[no-untyped-call]
+        listener.client = None
 
     def end(self, reason: Ending) -> None:
         """Nobody waits any longer."""
@@ -208,7 +214,8 @@ class Link:
 
 async def _subscribe(client: Client, listener: Listener) -> None:
     if listener.client is not client:
-        listener.subscription = await client.subscribe(listener.subject, cb=listener.on_message)
+        listener.address = listener.subject or client.new_inbox()
+        listener.subscription = await client.subscribe(listener.address, cb=listener.on_message)
         listener.client = client
 
 

@@ -29,7 +29,7 @@ class Messages:
 
     def __init__(self, link: Link, prefix: str, subject: str) -> None:
         self._link, self._prefix = link, prefix
-        self._listener = Listener(prefix + subject, self._arrive, self._on_loss)
+        self._listener = Listener(self._arrive, self._on_loss, prefix + subject)
         self._arrived: asyncio.Queue[Message | None] = asyncio.Queue(_MOST_WAITING)
 
     async def __aenter__(self) -> Self:

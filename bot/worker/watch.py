@@ -40,10 +40,10 @@ class Watch:
         start; later on it is waited for."""
         started_at, first = time.time(), True
         while True:
-            inbox = Inbox(self._link, self._environment)
+            inbox = Inbox(self._link)
             try:
                 await inbox.open()
-                if await self._ask(inbox.subject, since, patient=not first):
+                if await self._ask(inbox, since, patient=not first):
                     first = False
                     async with aclosing(self._listen(inbox)) as events:
                         async for event in events:
@@ -52,15 +52,15 @@ class Watch:
                 await inbox.close()
             since = started_at if since is None else since
 
-    async def _ask(self, deliver: str, since: float | None, *, patient: bool) -> bool:
+    async def _ask(self, inbox: Inbox, since: float | None, *, patient: bool) -> bool:
         """False if it was in vain and is to be tried again."""
+        client = await self._link.client()
         request = {
-            "deliver": deliver,
+            "deliver": inbox.address,
             "since": since if self._after is None else None,
             "after": self._after,
             "events": self._wanted,
         }
-        client = await self._link.client()
         try:
             subject = names.replay_subject(self._environment.sandbox_id)
             answer = await client.request(subject, orjson.dumps(request), timeout=_ANSWER_WITHIN_S)
@@ -108,11 +108,14 @@ class Watch:
 class Inbox:
     """Another subject each time: what was asked for earlier may still be delivered to the old one."""
 
-    def __init__(self, link: Link, environment: Environment) -> None:
+    def __init__(self, link: Link) -> None:
         self._link = link
-        self.subject = f"{names.inbox_prefix(environment.sandbox_id)}.{names.random_suffix(22)}"
         self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
-        self._listener = Listener(self.subject, self._arrived.put, lambda: self._arrived.put_nowait(None))
+        self._listener = Listener(self._arrived.put, lambda: self._arrived.put_nowait(None))
+
+    @property
+    def address(self) -> str:
+        return self._listener.address
 
     async def open(self) -> None:
         await self._link.listen(self._listener)

@@ -13,6 +13,7 @@ import pytest
 
 from bot.settings import Discord, Sandboxes, Settings
 from bot.stores.embedded import EmbeddedStores
+from bot.worker import Sandbox
 from tests.conftest import store_settings
 from tests.e2e.conftest import TICK
 from tests.service.workers import OwnNats
@@ -68,7 +69,6 @@ async def test_the_example_receives_answers_keeps_its_own_and_survives(scene, se
     (attachment,) = (await ada.command("sandbox connect", channel=lab.general, sandbox="blue")).message.attachments
     (tmp_path / ".env").write_bytes(attachment.content)
     sandbox = await scene.sandbox("blue")
-    heard = await scene.app.stores.nats.subscribe(f"{sandbox.nats_prefix}work.>")
     pool, redis = scene.app.stores.pool, scene.app.stores.redis
 
     async def greeted(count):
@@ -79,9 +79,13 @@ async def test_the_example_receives_answers_keeps_its_own_and_survives(scene, se
         assert await pool.fetchval(f"SELECT count(*) FROM {sandbox.schema_name}.greeted") == count
 
     await ada.send(lab.general, "before there was a worker")
-    async with example(tmp_path) as process:
+    async with (
+        Sandbox.from_env({}, dotenv=tmp_path / ".env") as colleague,
+        colleague.subscribe("greeted") as heard,
+        example(tmp_path) as process,
+    ):
         await greeted(1)
-        assert (await heard.next_msg(timeout=5)).data == b"ada"
+        assert (await anext(heard)).data == b"ada"
         reply = await ada.use_foreign_command("score", channel=lab.general)
         await reply.wait_for(lambda reply: reply.message is not None)
         assert (reply.message.content, reply.message.ephemeral) == ("ada: 1 messages", True)

@@ -222,8 +222,9 @@ async def test_a_command_whose_keys_are_not_known_is_not_sent(worker, redis_clie
     assert await worker.get("a") is None
 
 
-async def test_the_table_of_key_positions_is_the_servers(redis_client):
-    await _compare(redis_client)
+async def test_the_table_of_key_positions_is_the_servers(stores):
+    async with redis.asyncio.from_url(stores.redis_url) as client:
+        await _compare(client)
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="no other Redis is installed")
