@@ -41,7 +41,7 @@ def demo(
     """Show the main job on a local Discord and embedded stores. Needs no account and leaves nothing behind."""
     from bot.demo.tour import run_tour
 
-    log.configure("WARNING")
+    log.configure("ERROR")
     sys.exit(complete(run_tour(keep=keep, svg=svg)))
 
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from nats.aio.msg import Msg
+from dotenv import dotenv_values
 from nats.js.client import JetStreamContext
 from pydantic import SecretStr
 
+from bot import worker
 from bot.app import App, open_app
 from bot.demo.local_discord import Guild, LocalDiscord, Person
 from bot.sandboxes.model import Sandbox
 from bot.settings import Discord, Embedded, Routing, Sandboxes, Settings
 
 GRACE = timedelta(seconds=2)
+_SOON = timedelta(milliseconds=200)
 _PATIENCE_S = 10.0
 
 
@@ -37,37 +40,38 @@ class Stage:
     arcade: Guild
     attic: Guild
     lobby: Guild
+    stack: AsyncExitStack
     workers: dict[str, Worker] = field(default_factory=dict)
 
-    async def hire(self, sandbox: Sandbox) -> Worker:
-        """A worker of the sandbox, reading its stream."""
-        worker = Worker(self.app.stores.nats.jetstream(), sandbox)
-        await worker.start()
-        self.workers[sandbox.name] = worker
-        return worker
+    async def hire(self, sandbox: Sandbox, dotenv: str) -> Worker:
+        """A worker of the sandbox that knows no more than what `/sandbox connect` has attached."""
+        environ = {name: value for name, value in dotenv_values(stream=io.StringIO(dotenv)).items() if value}
+        kit = await self.stack.enter_async_context(worker.Sandbox.from_env(environ, dotenv=Path(os.devnull)))
+        self.workers[sandbox.name] = Worker(sandbox, kit, self.app.stores.nats.jetstream())
+        return self.workers[sandbox.name]
 
 
 class Worker:
-    """What a developer writes: reads a sandbox's events from its durable consumer and acknowledges them."""
+    """What a developer writes with the kit, and how the tour looks over its shoulder."""
 
-    def __init__(self, jetstream: JetStreamContext, sandbox: Sandbox) -> None:
-        self._jetstream, self.sandbox = jetstream, sandbox
+    def __init__(self, sandbox: Sandbox, kit: worker.Sandbox, jetstream: JetStreamContext) -> None:
+        self.sandbox, self.kit, self._jetstream = sandbox, kit, jetstream
+        self._events = kit.events()
 
-    async def start(self) -> None:
-        self._events = await self._jetstream.pull_subscribe_bind(consumer="worker", stream=self.sandbox.stream)
+    async def receive(self, name: str) -> worker.Event:
+        """The next event of that name; what comes before it is acknowledged and passed over."""
+        async with asyncio.timeout(_PATIENCE_S):
+            async for event in self._events:
+                await event.ack()
+                if event.name == name:
+                    return event
+        raise TimeoutError
 
-    async def receive(self, event: str) -> tuple[str, bytes]:
-        """Subject and payload of the next event of that name; what comes before it is acknowledged and passed over."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            message: Msg
-            (message,) = await self._events.fetch(1, timeout=max(deadline - time.monotonic(), 0.1))
-            await message.ack()
-            if message.subject.endswith(f".{event}"):
-                return message.subject, message.data
+    def subject_of(self, event: worker.Event) -> str:
+        return self.kit.environment.event_prefix + event.name
 
     async def count(self) -> int:
-        """Events in the stream, ever."""
+        """Events in the stream, ever; the worker itself may not ask that."""
         return (await self._jetstream.stream_info(self.sandbox.stream)).state.last_seq
 
 
@@ -89,7 +93,7 @@ async def set_stage(tell: Callable[[str], None]) -> AsyncIterator[Stage]:
         running = asyncio.create_task(app.run())
         stack.push_async_callback(_end, app, running)
         await _first(asyncio.create_task(discord.wait_ready(_PATIENCE_S)), running)
-        yield Stage(discord, app, ada, bob, discord.owner, lab, arcade, attic, lobby)
+        yield Stage(discord, app, ada, bob, discord.owner, lab, arcade, attic, lobby, stack)
 
 
 async def _first(ready: asyncio.Task[None], running: asyncio.Task[None]) -> None:
@@ -110,7 +114,7 @@ def _settings(discord: LocalDiscord, folder: Path) -> Settings:
     """The defaults, but in a hurry."""
     return Settings(
         discord=Discord(token=SecretStr(discord.token), api_base=discord.api_base),
-        sandboxes=Sandboxes(grace=GRACE, sweep_every=timedelta(milliseconds=200)),
+        sandboxes=Sandboxes(grace=GRACE, sweep_every=_SOON, activity_every=_SOON),
         embedded=Embedded(folder=folder / "stores", durable=False),
         routing=Routing(reload_every=timedelta(seconds=30)),
     )

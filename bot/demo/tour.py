@@ -6,11 +6,13 @@ import asyncio
 import json
 import signal
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 from loguru import logger
 
+from bot.demo.burglary import ATTEMPTS
 from bot.demo.local_discord import Channel, Guild, Message, Person, Reply
 from bot.demo.stage import GRACE, Stage, set_stage
 from bot.demo.transcript import Transcript
@@ -69,12 +71,13 @@ class Tour:
         self.steps: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("Ada creates a sandbox and binds the server she is in", self.create_and_bind),
             ("Bob creates his own, then binds his server to it", self.create_then_bind),
+            ("Each gets the environment of a worker, with credentials of its own, and starts one", self.connect),
             ("A message in Ada's server arrives in her sandbox, and only there", self.message_for_ada),
             ("The same for Bob: two sandboxes, side by side", self.message_for_bob),
             ("A server that is bound to nothing goes nowhere", self.message_for_nobody),
-            ("A slash command of Bob's worker is forwarded to it; /sandbox is not", self.foreign_command),
-            ("Ada asks for her worker's environment", self.connect),
-            ("Her worker leaves rows and keys behind, and she looks at the status", self.status),
+            ("A slash command of Bob's is forwarded to his worker, which answers it", self.foreign_command),
+            ("Ada's worker leaves rows and keys behind, and she looks at the status", self.status),
+            ("It tries to reach Bob's sandbox: PostgreSQL, Redis and NATS refuse", self.break_in),
             ("Bob may not touch Ada's sandbox", self.refused),
             ("Ada extends her sandbox", self.extend),
             ("A short-lived sandbox expires: owner and admin hear of it before and after", self.expire),
@@ -102,7 +105,6 @@ class Tour:
         await self.types(self.stage.ada, here, "sandbox create", name="login-page", ttl="8h", bind_here=True)
         sandbox = await self.sandbox("login-page")
         self.require(sandbox.guild_ids == (self.stage.lab.id,), "the server is bound")
-        await self.stage.hire(sandbox)
 
     async def create_then_bind(self) -> None:
         bob, general = self.stage.bob, self.stage.arcade.general
@@ -110,7 +112,13 @@ class Tour:
         await self.types(bob, general, "sandbox bind-guild", sandbox="leaderboard")
         sandbox = await self.sandbox("leaderboard")
         self.require(sandbox.guild_ids == (self.stage.arcade.id,), "the server is bound")
-        await self.stage.hire(sandbox)
+
+    async def connect(self) -> None:
+        stage = self.stage
+        await self.starts_worker(stage.ada, stage.lab.general, "login-page")
+        self.require("login-page" in stage.workers, "the file that is attached is all that a worker needs")
+        await self.starts_worker(stage.bob, stage.arcade.general, "leaderboard", shown=False)
+        self.show.note("  Bob does the same for “leaderboard”.")
 
     async def message_for_ada(self) -> None:
         await self.message_arrives(self.stage.ada, self.stage.lab, "login-page", "is the new login up?", "leaderboard")
@@ -128,32 +136,34 @@ class Tour:
         self.require(after == before, "no event of it is in any stream")
 
     async def foreign_command(self) -> None:
-        worker = self.stage.workers["leaderboard"]
-        self.show.says(self.stage.bob, self.stage.arcade.general, "/score player:ada")
-        await self.stage.bob.use_foreign_command("score", channel=self.stage.arcade.general, player="ada")
-        subject, payload = await worker.receive("INTERACTION_CREATE")
-        data = json.loads(payload)["d"]
-        self.show.arrives(subject, worker.sandbox.name, payload)
-        self.require(data["data"]["name"] == "score", "it came first: no /sandbox command was forwarded before it")
-        self.show.note("  The worker would answer it with the interaction's id and token alone.")
-
-    async def connect(self) -> None:
-        reply = await self.types(self.stage.ada, self.stage.lab.general, "sandbox connect", sandbox="login-page")
-        attachment = _message(reply).attachments[0]
-        sandbox = await self.sandbox("login-page")
-        self.require(f"SANDBOX_SCHEMA={sandbox.schema_name}" in attachment.content.decode(), "it comes as a file too")
+        bob, worker = self.stage.bob, self.stage.workers["leaderboard"]
+        self.show.says(bob, self.stage.arcade.general, "/score player:ada")
+        reply = await bob.use_foreign_command("score", channel=self.stage.arcade.general, player="ada")
+        event = await worker.receive("INTERACTION_CREATE")
+        self.show.arrives(worker.subject_of(event), event, "leaderboard")
+        self.require(
+            event.data["data"]["name"] == "score", "it came first: no /sandbox command was forwarded before it"
+        )
+        await event.reply("ada leads with 3 points", ephemeral=True)
+        await reply.wait_for(lambda reply: reply.message is not None)
+        self.show.shows(_message(reply), bob.name)
+        self.require("leads" in _message(reply).content, "it took the interaction's id and token, not the bot's token")
 
     async def status(self) -> None:
-        sandbox, stores = await self.sandbox("login-page"), self.stage.app.stores
-        async with stores.pool.acquire() as worker, worker.transaction():
-            await worker.execute("SELECT set_config('search_path', $1, true)", sandbox.schema_name)
-            await worker.execute(
-                "INSERT INTO communities (guild_id, name) VALUES ($1, 'Ada''s Lab')", self.stage.lab.id
-            )
-        await stores.redis.set(f"{sandbox.redis_prefix}greeting", "hello")
+        worker = self.stage.workers["login-page"].kit
+        add_lab = "INSERT INTO communities (guild_id, name) VALUES ($1, 'Ada''s Lab')"
+        await worker.pg.execute(add_lab, Decimal(self.stage.lab.id))
+        await worker.redis.set("greeting", "hello")
         reply = await self.types(self.stage.ada, None, "sandbox status", sandbox="login-page")
         text = json.dumps(_message(reply).embeds)
         self.require("1 row," in text and "1 key" in text, "each store was really asked")
+
+    async def break_in(self) -> None:
+        burglar, victim = self.stage.workers["login-page"].kit.environment, self.stage.workers["leaderboard"].sandbox
+        for attempt in ATTEMPTS:
+            tried, answer = await attempt(burglar, victim)
+            self.show.note(f"  {tried}")
+            self.require(answer is not None, f"refused: {answer}")
 
     async def refused(self) -> None:
         reply = await self.types(self.stage.bob, self.stage.arcade.general, "sandbox destroy", sandbox="login-page")
@@ -169,7 +179,7 @@ class Tour:
     async def expire(self) -> None:
         bob, olga, attic = self.stage.bob, self.stage.olga, self.stage.attic
         await self.types(bob, attic.general, "sandbox create", name="try-out", ttl="4s", bind_here=True)
-        await self.stage.hire(await self.sandbox("try-out"))
+        await self.starts_worker(bob, attic.general, "try-out", shown=False)
         await self.message_arrives(bob, attic, "try-out", "quick, before it expires", "login-page")
         for wanted in ("about to expire", "has expired"):
             for person in (bob, olga):
@@ -211,16 +221,25 @@ class Tour:
         self.show.shows(reply.message, person.name)
         return reply
 
+    async def starts_worker(self, person: Person, channel: Channel, name: str, *, shown: bool = True) -> None:
+        """With the file that `/sandbox connect` attaches, and nothing else."""
+        if shown:
+            reply = await self.types(person, channel, "sandbox connect", sandbox=name)
+        else:
+            reply = await person.command("sandbox connect", channel=channel, sandbox=name)
+        (attachment,) = _message(reply).attachments
+        await self.stage.hire(await self.sandbox(name), attachment.content.decode())
+
     async def message_arrives(self, person: Person, guild: Guild, name: str, text: str, other: str) -> None:
         """Somebody writes in a bound server; the event is in that sandbox's stream and in no other."""
         before = await self.stage.workers[other].count()
         self.show.says(person, guild.general, text)
         await person.send(guild.general, text)
         worker = self.stage.workers[name]
-        subject, payload = await worker.receive("MESSAGE_CREATE")
-        self.show.arrives(subject, name, payload)
+        event = await worker.receive("MESSAGE_CREATE")
+        self.show.arrives(worker.subject_of(event), event, name)
         sent = [record.text for record in self.stage.discord.dispatched if record.event == "MESSAGE_CREATE"]
-        self.require(payload.decode() == sent[-1], "byte for byte what Discord's gateway sent")
+        self.require(event.raw.decode() == sent[-1], "byte for byte what Discord's gateway sent")
         self.require(await self.stage.workers[other].count() == before, f"nothing new in the stream of “{other}”")
 
     async def fence(self) -> None:

@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from bot.demo.local_discord import Channel, Message, Person
+from bot.worker import Event
 
 WIDTH = 100
 _TIMESTAMP = re.compile(r"<t:(\d+)(?::(\w))?>")
@@ -58,12 +59,12 @@ class Transcript:
             Panel(Group(*parts), title=title, title_align="left", style=f"#{colour:06x}", width=WIDTH - 4)
         )
 
-    def arrives(self, subject: str, sandbox: str, payload: bytes) -> None:
-        """An event on a subject of a sandbox's stream, the middle of it left out."""
-        self._console.print(f"[green]⮕ NATS[/] [dim]sandbox “{sandbox}”[/]  {escape(subject)}")
-        text, content = payload.decode(), json.loads(payload)["d"].get("content")
+    def arrives(self, subject: str, event: Event, sandbox: str) -> None:
+        """An event that a sandbox's worker has received, the middle of it left out."""
+        self._console.print(f"[green]⮕ NATS[/] [dim]worker of “{sandbox}”[/]  {escape(subject)}")
+        text, content = event.raw.decode(), event.data.get("content")
         shown = text[:36] + (f" … {json.dumps({'content': content})[1:-1]} …" if content else " …")
-        self._console.print(Text(f"  {shown}  ({len(payload)} bytes)", style="dim"))
+        self._console.print(Text(f"  {shown}  ({len(event.raw)} bytes)", style="dim"))
 
     def fact(self, text: str) -> None:
         self._console.print(f"[green]✓[/] {escape(text)}")
