@@ -47,8 +47,9 @@ SELECT format('ALTER DATABASE %I OWNER TO %I', datname, :'role')
   FROM pg_database WHERE datname = :'database' AND datdba <> :'role'::regrole \gexec
 REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"database" TO sandbox_worker;
--- Who does not own these gets a warning here, and a line below.
-REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;
+-- The owner's business; what stays open is named below.
+SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', datname)
+  FROM pg_database WHERE datname IN ('postgres', 'template1') AND pg_has_role(datdba, 'USAGE') \gexec
 
 \connect :"database"
 SET ROLE :"role";

@@ -31,7 +31,7 @@ class ServersByHand:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.password = secrets.token_hex(16)
-        self.ports = {name: _free_port() for name in ("postgres", "redis", "nats")}
+        self.ports = {name: free_port() for name in ("postgres", "redis", "nats")}
         self.seed = new_account_seed()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -57,20 +57,22 @@ class ServersByHand:
     def bootstrap(self, *options, user="dba", password=None):
         """What psql says to the script."""
         psql = [POSTGRES / "psql", "-X", "-q", *options, "-f", sql_folder() / "bootstrap.sql"]
-        return subprocess.run(
+        done = subprocess.run(
             [*psql, "-h", "127.0.0.1", "-p", str(self.ports["postgres"]), "-U", user, "postgres"],
             env=os.environ | {"PGPASSWORD": password or self.password, "SANDBOX_BOT_PASSWORD": self.password},
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
         )
+        assert done.returncode == 0, done.stderr
+        return done
 
     async def restart_redis(self):
         """As after a crash: without saving anything."""
         self.processes["redis"].kill()
         self.processes["redis"].wait(10)
         self.processes["redis"] = _start_redis(self)
-        await _until_listening(self.ports["redis"])
+        await until_listening(self.ports["redis"])
 
     def _nats_url(self, user):
         return f"nats://{user}:{self.password}@127.0.0.1:{self.ports['nats']}"
@@ -84,7 +86,7 @@ async def servers_by_hand(folder):
             servers.processes[name] = start(servers)
             stack.callback(_stop, servers, name)
         for port in servers.ports.values():
-            await _until_listening(port)
+            await until_listening(port)
         await _until_postgres_is_ready(servers)
         await asyncio.to_thread(servers.bootstrap)
         yield servers
@@ -140,13 +142,13 @@ def _run(argv):
     subprocess.run(argv, check=True, capture_output=True)
 
 
-def _free_port():
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-async def _until_listening(port):
+async def until_listening(port):
     async with asyncio.timeout(15):
         while True:
             with suppress(OSError):

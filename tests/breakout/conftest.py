@@ -113,7 +113,7 @@ class World:
         return await self.employ(sandbox, actor)
 
     async def employ(self, sandbox, actor=ADA):
-        details = await self.manager.issue_credentials(actor, sandbox.id)
+        details = await self.manager.issue_credentials(actor, sandbox.id, rotate=True)
         worker = Worker(sandbox, dict(details.environment))
         await worker.connect()
         return worker
@@ -188,3 +188,14 @@ async def until(condition, seconds=2.0):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def try_all(tries, attempt):
+    """Every row of a table; what fails is named, and keeps the others from nothing."""
+    failed = {}
+    for name, what in tries.items():
+        try:
+            await attempt(what)
+        except (Exception, pytest.fail.Exception) as error:
+            failed[name] = str(error)[:500]
+    assert failed == {}

@@ -114,7 +114,7 @@ async def destroy(world, sandbox):
 
 
 async def rotate(world, sandbox):
-    await world.manager.issue_credentials(ADA, sandbox.id)
+    await world.manager.issue_credentials(ADA, sandbox.id, rotate=True)
 
 
 async def expire(world, sandbox):
@@ -212,16 +212,19 @@ async def test_logins_that_race_the_end_leave_nothing_behind(world, end):
 
     async def log_in(connect):
         while not stop.is_set():
+            await asyncio.sleep(0)
             if connection := await connect(worker):
                 opened.append(connection)
 
     racing = [asyncio.create_task(log_in(connect)) for connect in (_to_postgres, _to_redis, _to_nats) for _ in range(2)]
-    await until(lambda: len(opened) > 10)
     async with reaping(world):
-        await end(world, worker.sandbox)
-        await asyncio.wait(racing, timeout=0.3)
-        stop.set()
-        await asyncio.gather(*racing)
+        try:
+            await until(lambda: len(opened) > 10)
+            await end(world, worker.sandbox)
+            await asyncio.wait(racing, timeout=0.3)
+        finally:
+            stop.set()
+            await asyncio.gather(*racing)
         await until(lambda: all(_is_closed(each) for each in opened), WITHIN_S)
     for each in opened:
         await each.close()
@@ -305,7 +308,7 @@ async def test_what_a_crash_left_behind_is_ended_by_any_process(world, sessions,
 
     with monkeypatch.context() as patched:
         patched.setattr(access, "follow", die)
-        details = await world.manager.issue_credentials(ADA, worker.sandbox.id)
+        details = await world.manager.issue_credentials(ADA, worker.sandbox.id, rotate=True)
     await world.superuser.execute(
         "UPDATE sandboxes SET access_changed_at = access_changed_at - interval '1 min' WHERE id = $1", worker.sandbox.id
     )
@@ -381,10 +384,11 @@ async def test_one_store_away_keeps_the_others_from_nothing(world, monkeypatch):
         await until(worker.pg.is_closed, WITHIN_S)
         await world.stores.redis.acl_deluser(f"sandbox-{world.a.sandbox.id}")
         access._asserted_at = -1000
+        await world.superuser.execute("UPDATE sandboxes SET access_changed_at = access_changed_at - interval '1 min'")
         with pytest.raises(ServiceUnavailable):
             await access.keep(A_MINUTE)
         assert await world.stores.redis.acl_getuser(f"sandbox-{world.a.sandbox.id}")
-    await world.superuser.execute("UPDATE sandboxes SET access_changed_at = access_changed_at - interval '1 min'")
     await access.keep(A_MINUTE)
     await until(lambda: not worker.nats.is_connected, WITHIN_S)
     await worker.close()
+    await world.a.redis.connection_pool.disconnect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 from bot import names
 from bot.sandboxes.tokens import hash_token, new_credentials
 from bot.stores.redis import RedisStore
+from tests.breakout.conftest import try_all
 from tests.breakout.redis_tries import SEQUENCES, TRIES
 
 REFUSALS = ("NOPERM", "no permissions", "WRONGPASS", "NOAUTH", "unknown command", "invalid username", "not allowed")
@@ -37,19 +39,29 @@ def words(world):
 
 
 @pytest.fixture
-async def harmless(world):
+async def settle(world):
+    """Whatever was tried: no key and no user has changed."""
     before = await look(world)
-    yield
-    assert await look(world) == before
+
+    async def check():
+        nonlocal before
+        found, was = await look(world), before
+        before = found
+        assert found == was
+
+    yield check
     assert await world.b.redis.ping()
 
 
 async def look(world):
     """Every key with its value, and the users."""
     client = world.stores.redis
-    keys = sorted([key async for key in client.scan_iter(count=1000)])
-    values = [(key, await client.dump(key), await client.ttl(key)) for key in keys]
-    return values, sorted(await client.acl_list())
+    keys = sorted(await client.keys())
+    async with client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.dump(key)
+        pipe.acl_list()
+        return keys, await pipe.execute()
 
 
 class Session:
@@ -63,8 +75,8 @@ class Session:
         return await self.client.read_response()
 
 
-@pytest.fixture
-async def session(world):
+@asynccontextmanager
+async def open_session(world):
     pool = redis.asyncio.ConnectionPool.from_url(world.a.urls["SANDBOX_REDIS_URL"], protocol=2, socket_timeout=5)
     connection = await pool.get_connection()
     yield Session(connection)
@@ -76,28 +88,34 @@ def refused(error):
     return isinstance(error, NoPermissionError | AuthenticationError) or any(text in str(error) for text in REFUSALS)
 
 
-@pytest.mark.parametrize("command", [pytest.param(command, id=name) for name, command in TRIES.items()])
-@pytest.mark.usefixtures("harmless")
-async def test_redis_refuses(session, words, command):
-    said = ["" if word == "_" else word.format(**words) for word in command]
-    with pytest.raises(RedisError) as error:
-        await session.say(*said)
-    assert refused(error.value), error.value
+async def test_redis_refuses_every_try(world, words, settle):
+    async def attempt(command):
+        async with open_session(world) as session:
+            said = ["" if word == "_" else word.format(**words) for word in command]
+            with pytest.raises(RedisError) as error:
+                await session.say(*said)
+        assert refused(error.value), error.value
+        await settle()
+
+    await try_all(TRIES, attempt)
 
 
-@pytest.mark.parametrize("commands", [pytest.param(commands, id=name) for name, commands in SEQUENCES.items()])
-@pytest.mark.usefixtures("harmless")
-async def test_redis_refuses_at_the_end_of(session, words, commands):
-    outcomes = []
-    for command in commands:
-        try:
-            outcomes.append(await session.say(*(word.format(**words) for word in command)))
-        except RedisError as error:
-            outcomes.append(error)
-    last = outcomes[-2] if commands[-1] == ["EXEC"] else outcomes[-1]
-    assert isinstance(last, ResponseError | AuthenticationError), outcomes
-    if commands[-1] == ["EXEC"]:
-        assert "EXECABORT" in repr(outcomes[-1]) or "Transaction discarded" in str(outcomes[-1])
+async def test_redis_refuses_at_the_end_of_every_sequence(world, words, settle):
+    async def attempt(commands):
+        outcomes = []
+        async with open_session(world) as session:
+            for command in commands:
+                try:
+                    outcomes.append(await session.say(*(word.format(**words) for word in command)))
+                except RedisError as error:
+                    outcomes.append(error)
+        last = outcomes[-2] if commands[-1] == ["EXEC"] else outcomes[-1]
+        assert isinstance(last, ResponseError | AuthenticationError), outcomes
+        if commands[-1] == ["EXEC"]:
+            assert "EXECABORT" in repr(outcomes[-1]) or "Transaction discarded" in str(outcomes[-1])
+        await settle()
+
+    await try_all(SEQUENCES, attempt)
 
 
 @pytest.fixture

@@ -130,6 +130,7 @@ async def test_rows_of_the_bots_tables_are_counted_exactly_and_a_workers_are_est
     assert (counted["communities"], counted["mine"], counted["caught"]) == (50, 70, 0)
 
 
+@pytest.mark.parametrize("servers", ["by-hand"], indirect=True, scope="package")
 async def test_a_locked_table_delays_a_look_for_two_seconds_at_most(world, victim):
     await victim.pg.execute("BEGIN; LOCK TABLE communities")
     async with asyncio.timeout(4):
