@@ -22,6 +22,7 @@ from bot.stores.opening import open_stores
 
 HOUR = timedelta(hours=1)
 GRACE = HOUR
+BUG = "bug: "
 STUCK_AFTER = timedelta(minutes=2)
 
 
@@ -93,17 +94,17 @@ async def perform(manager: SandboxManager, settings: Settings, job: Job) -> str:
 
 
 def process(urls: dict[str, str], seed: str, channel: Connection) -> None:
-    """A bot's process: says that it is ready, then does each job that it is given and tells how it went."""
+    """A bot's process: says that it is ready, then does all jobs that it is given at once and tells how they went."""
     logger.remove()
     settings = bot_settings(urls, seed)
 
     async def serve() -> None:
         async with open_manager(settings) as manager:
             channel.send("ready")
-            while job := await asyncio.to_thread(channel.recv):
-                try:
-                    channel.send(await perform(manager, settings, job))
-                except Exception as error:
-                    channel.send(f"bug: {error!r}")
+            while jobs := await asyncio.to_thread(channel.recv):
+                outcomes = await asyncio.gather(
+                    *(perform(manager, settings, job) for job in jobs), return_exceptions=True
+                )
+                channel.send([f"{BUG}{one!r}" if isinstance(one, BaseException) else one for one in outcomes])
 
     asyncio.run(serve())

@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from multiprocessing.connection import Connection
+from typing import Any
 
 from tests.faults.operations import Job, process
 
@@ -28,15 +29,17 @@ class BotProcess:
     async def start(self) -> None:
         await asyncio.to_thread(self._process.start)
         self._theirs.close()
-        assert await self._receive() == "ready"
+        if await self._receive() != "ready":
+            raise ConnectionError("the process did not reach its stores")
 
-    async def do(self, job: Job) -> str:
-        """The error's code, an empty text, or `KILLED`."""
+    async def do(self, *jobs: Job) -> list[str]:
+        """Of each the error's code, an empty text, or `KILLED`."""
         try:
-            self._channel.send(job)
+            self._channel.send(jobs)
         except OSError:
-            return KILLED
-        return await self._receive()
+            return [KILLED] * len(jobs)
+        outcomes = await self._receive()
+        return [KILLED] * len(jobs) if outcomes == KILLED else outcomes
 
     def kill(self) -> None:
         if self._process.pid is not None and not self._killed:
@@ -49,9 +52,9 @@ class BotProcess:
         await asyncio.to_thread(self._process.join)
         self._channel.close()
 
-    async def _receive(self) -> str:
+    async def _receive(self) -> Any:
         try:
-            return str(await asyncio.to_thread(self._channel.recv))
+            return await asyncio.to_thread(self._channel.recv)
         except (EOFError, OSError):
             return KILLED
 

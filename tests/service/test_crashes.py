@@ -56,7 +56,8 @@ async def killed_at(urls, seed, job, limit):
     async with wired(urls, gate) as (detours, _), bot_process(detours, seed) as bot:
         gate.strike = bot.kill
         gate.armed = True
-        return await bot.do(job), gate.asked
+        (outcome,) = await bot.do(job)
+        return outcome, gate.asked
 
 
 OPERATIONS = [
