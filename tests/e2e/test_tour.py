@@ -1,7 +1,6 @@
 """What a newcomer runs first: the tour, and the worker that the README shows."""
 
 import asyncio
-import io
 import os
 import re
 import signal
@@ -10,7 +9,6 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from dotenv import dotenv_values
 
 from tests.e2e.test_process import BOT, servers_in
 
@@ -58,25 +56,27 @@ async def test_a_tour_that_is_broken_off_leaves_nothing_behind(tour, tmp_path, n
     assert (list((tmp_path / "tmp").iterdir()), servers_in(tmp_path / "tmp")) == ([], [])
 
 
-async def test_the_worker_of_the_readme_receives_what_is_written(scene, stores, tmp_path):
+async def test_the_worker_of_the_readme_counts_what_is_written_and_answers(scene, tmp_path):
     _, _, rest = (REPOSITORY / "README.md").read_text().partition("## A worker")
     program = tmp_path / "worker.py"
     program.write_text(rest.partition("```python\n")[2].partition("```")[0])
     await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
     reply = await scene.ada.command("sandbox connect", channel=None, sandbox="blue")
-    environment = dotenv_values(stream=io.StringIO(reply.message.attachments[0].content.decode()))
+    (tmp_path / ".env").write_bytes(reply.message.attachments[0].content)
+    await scene.ada.send(scene.lab.general, "hello, worker")
     worker = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-u",
-        str(program),
-        env={"NATS_URL": stores.nats_url, **environment},
-        stdout=asyncio.subprocess.PIPE,
+        sys.executable, str(program), cwd=tmp_path, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)}
     )
+    stream = (await scene.sandbox("blue")).stream
+
+    async def is_there():
+        return (await scene.jetstream.consumer_info(stream, "worker")).num_waiting == 1
+
     try:
-        await scene.ada.send(scene.lab.general, "hello, worker")
-        assert await asyncio.wait_for(worker.stdout.readline(), 20) == b"ada wrote hello, worker\n"
-        info = await scene.jetstream.consumer_info((await scene.sandbox("blue")).stream, "worker")
-        assert info.config.durable_name == "worker"
+        await scene.until(is_there, 20)
+        answer = await scene.ada.use_foreign_command("count", channel=scene.lab.general)
+        await answer.wait_for(lambda reply: reply.message is not None)
+        assert answer.message.content == "1 messages so far"
     finally:
         worker.kill()
-        await worker.communicate()
+        await worker.wait()
