@@ -39,6 +39,7 @@ from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
 
 _DRAIN_S = 2.0
+_FINISH_S = 1.5
 _RESTART_AFTER_S = 1.0
 _OWN_COMMANDS = frozenset({"sandbox", "sandbox-admin"})
 
@@ -93,6 +94,7 @@ class App:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        await self.bot.finish(_FINISH_S)
         await self.bot.close()
         await self.publisher.drain(_DRAIN_S)
         await self.gateway.save()

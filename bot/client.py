@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import discord
 from discord import app_commands
@@ -54,6 +56,7 @@ class SandboxBot(commands.AutoShardedBot):
         )
         self.manager, self.reaper, self.orphans = manager, reaper, orphans
         self.admins = frozenset(admins)
+        self._underway: set[asyncio.Task[Any]] = set()
 
     async def setup_hook(self) -> None:
         """Knows its admins and has its cogs before it connects; a broken cog stops the start."""
@@ -69,6 +72,18 @@ class SandboxBot(commands.AutoShardedBot):
             return frozenset({application.owner.id})
         accepted = discord.TeamMembershipState.accepted
         return frozenset(member.id for member in application.team.members if member.membership_state is accepted)
+
+    def note_underway(self) -> None:
+        """This task answers somebody: it is waited for at the end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._underway.add(task)
+        task.add_done_callback(self._underway.discard)
+
+    async def finish(self, timeout: float) -> None:
+        """Waits for the answers that are under way, at most so many seconds."""
+        if self._underway:
+            await asyncio.wait(self._underway, timeout=timeout)
 
     def actor(self, user: discord.abc.User) -> Actor:
         return Actor(user.id, user.name, user.id in self.admins)
@@ -92,6 +107,7 @@ class CommandTranslator(app_commands.Translator):
 class SandboxTree(app_commands.CommandTree[SandboxBot]):
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Lets everything pass, and answers it in the asker's language."""
+        self.client.note_underway()
         speak(interaction.locale.value)
         return True
 

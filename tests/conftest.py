@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from contextlib import asynccontextmanager
 
@@ -88,6 +89,16 @@ async def redis_client(stores):
     if users:
         await client.acl_deluser(*users)
     await client.aclose()
+
+
+async def until_blocked(pool):
+    """Returns when a connection waits for another one's lock."""
+    query = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
+    async with asyncio.timeout(5):
+        while not await pool.fetchval(query):
+            await asyncio.sleep(0.005)
 
 
 def store_settings(stores, dsn):

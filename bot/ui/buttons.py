@@ -45,6 +45,7 @@ def reported[ItemT](
 
     async def wrapped(item: ItemT, interaction: discord.Interaction[Any]) -> None:
         speak(interaction.locale.value)
+        interaction.client.note_underway()
         try:
             await callback(item, interaction)
         except Exception as error:

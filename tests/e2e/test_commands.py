@@ -1,3 +1,4 @@
+import asyncio
 import io
 from datetime import timedelta
 
@@ -7,6 +8,7 @@ from dotenv import dotenv_values
 
 from bot.demo.local_discord.errors import UsageError
 from bot.sandboxes.model import SandboxStatus
+from tests.conftest import until_blocked
 from tests.e2e.conftest import environment_in, text, title
 
 HOUR = timedelta(hours=1)
@@ -312,3 +314,20 @@ async def test_who_writes_to_the_bot_directly_is_told_of_the_commands(scene):
 async def test_a_required_option_cannot_be_left_out(scene):
     with pytest.raises(UsageError):
         await scene.ada.command("sandbox extend", channel=None, sandbox="blue")
+
+
+async def test_a_command_that_is_under_way_is_answered_before_the_bot_ends(scene, pool):
+    await pool.execute("INSERT INTO sandbox_owners (id) VALUES ($1)", scene.ada.id)
+
+    async def has_ended():
+        return scene.app.bot.is_closed()
+
+    async with pool.acquire() as rival, rival.transaction():
+        await rival.execute("SELECT FROM sandbox_owners WHERE id = $1 FOR UPDATE", scene.ada.id)
+        asked = asyncio.create_task(scene.ada.command("sandbox create", channel=scene.lab.general, name="blue"))
+        await until_blocked(pool)
+        scene.app.stop.set()
+        with pytest.raises(TimeoutError):
+            await scene.until(has_ended, 0.5)
+    assert title((await asked).message) == "Sandbox “blue” is running"
+    await scene.until(has_ended)

@@ -13,6 +13,7 @@ from bot import names
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.activity import ActivityLog
 from bot.stores.postgres import open_pool
+from tests.conftest import until_blocked
 from tests.service.conftest import ADA, new_guild
 
 
@@ -65,7 +66,7 @@ async def test_it_waits_for_whoever_changes_a_sandbox_and_overwrites_nothing(man
     async with pool.acquire() as rival, rival.transaction():
         await rival.execute("UPDATE sandboxes SET event_count = 100, description = 'changed' WHERE id = $1", blue.id)
         late = asyncio.create_task(ActivityLog(pool, events_of(blue)).write())
-        await until_blocked(rival)
+        await until_blocked(pool)
     await late
     after = await manager.get_by_id(blue.id)
     assert (after.event_count, after.description) == (101, "changed")
@@ -77,16 +78,9 @@ async def test_rows_are_locked_in_one_order_so_that_two_processes_never_wait_in_
     async with pool.acquire() as rival, rival.transaction():
         await rival.execute(lock, first.id)
         late = asyncio.create_task(ActivityLog(pool, events_of(second, first)).write())
-        await until_blocked(rival)
+        await until_blocked(pool)
         await rival.execute(lock, second.id)
     assert await late == 2
-
-
-async def until_blocked(connection):
-    while not await connection.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    ):
-        await connection.execute("SELECT pg_stat_clear_snapshot()")
 
 
 async def test_no_router_is_told_of_activity(manager, pool, dsn):

@@ -13,21 +13,12 @@ from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.model import SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.stores.postgres import transaction
+from tests.conftest import until_blocked
 from tests.service.conftest import ADA, new_guild
 from tests.service.test_watcher import is_routed
 
 HOUR = timedelta(hours=1)
 SET_STATUS = "UPDATE sandboxes SET status = $2::text::sandbox_status WHERE id = $1"
-
-
-async def until_blocked(pool):
-    """Returns when a connection waits for another one's lock."""
-    query = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
-    )
-    async with asyncio.timeout(5):
-        while not await pool.fetchval(query):
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("change", ["extend", "destroy", "bind"])
