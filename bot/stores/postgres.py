@@ -35,6 +35,7 @@ UNREACHABLE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,  # what asyncpg makes of a server that ended in the middle of an answer
 )
 
 
@@ -109,6 +110,8 @@ async def migrate(pool: Pool) -> list[str]:
     except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
         detail = f"{error}; the role of DATABASE_URL has to own the database"
         raise ServiceUnavailable("PostgreSQL", detail) from error
+    except (*_UNREACHABLE, asyncpg.InterfaceError) as error:
+        raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error
 
 
 async def _apply_missing(connection: Connection) -> list[str]:

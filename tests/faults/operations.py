@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from loguru import logger
 from pydantic import SecretStr
 
 from bot.control_plane import make_reaper, open_control_plane
-from bot.errors import SandboxError
+from bot.errors import SandboxError, ServiceUnavailable
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import OPERATOR
 from bot.settings import Nats, Postgres, Redis, Sandboxes, Settings
@@ -96,6 +97,7 @@ async def perform(manager: SandboxManager, settings: Settings, job: Job) -> str:
 def process(urls: dict[str, str], seed: str, channel: Connection) -> None:
     """A bot's process: says that it is ready, then does all jobs that it is given at once and tells how they went."""
     logger.remove()
+    logging.disable()
     settings = bot_settings(urls, seed)
 
     async def serve() -> None:
@@ -107,4 +109,9 @@ def process(urls: dict[str, str], seed: str, channel: Connection) -> None:
                 )
                 channel.send([f"{BUG}{one!r}" if isinstance(one, BaseException) else one for one in outcomes])
 
-    asyncio.run(serve())
+    try:
+        asyncio.run(serve())
+    except (ServiceUnavailable, EOFError):
+        return
+    except BaseException as error:
+        channel.send([f"{BUG}{error!r}"])

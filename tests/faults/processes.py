@@ -19,6 +19,10 @@ _context.set_forkserver_preload(["tests.faults.operations"])
 KILLED = "killed"
 
 
+class NotReady(Exception):
+    """The process has ended: `KILLED`, which is what one does that does not reach its stores, or what went wrong."""
+
+
 class BotProcess:
     def __init__(self, urls: dict[str, str], seed: str) -> None:
         self._channel, theirs = _context.Pipe()
@@ -29,8 +33,8 @@ class BotProcess:
     async def start(self) -> None:
         await asyncio.to_thread(self._process.start)
         self._theirs.close()
-        if await self._receive() != "ready":
-            raise ConnectionError("the process did not reach its stores")
+        if (answer := await self._receive()) != "ready":
+            raise NotReady(answer)
 
     async def do(self, *jobs: Job) -> list[str]:
         """Of each the error's code, an empty text, or `KILLED`."""
