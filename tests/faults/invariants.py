@@ -39,7 +39,8 @@ async def check(manager, pool, redis_client):
     )
     await check_rows(pool)
     redis = RedisStore(redis_client)
-    assert await OrphanSweeper(pool, manager.schemas, redis, manager.streams, timedelta(0)).find() == []
+    orphans = await OrphanSweeper(pool, manager.schemas, redis, manager.streams, timedelta(0)).find()
+    assert orphans == [], orphans
     users = await redis.list_users()
     streams = {found.sandbox_id for found in await manager.streams.list_streams()}
     for row in await pool.fetch("SELECT * FROM sandbox_overview"):
