@@ -1,4 +1,4 @@
-"""`python -m bench`: one table of the data plane's figures, measured in one run on this machine."""
+"""`python -m bench`: one table of figures, measured in one run on this machine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import parts
+from bench.lifecycle import lifecycle
 from bench.parts import FULL, QUICK, Row, Size
 from bot import log
 from bot.stores.embedded import EmbeddedStores
 
-PARTS = "abcdefg"
+PARTS = "abcdefgh"
 
 
 async def measure(only: frozenset[str], size: Size) -> list[Row]:
@@ -30,16 +31,17 @@ async def measure(only: frozenset[str], size: Size) -> list[Row]:
         jobs.append(lambda stores, size: parts.throughput(stores, size, only))
     others = {"c": parts.publishers, "d": parts.latency, "e": parts.changes, "f": parts.table, "g": parts.memory}
     jobs += [job for part, job in others.items() if part in only]
+    jobs += [lifecycle] if "h" in only else []
     for job in jobs:
         with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as folder:
-            async with EmbeddedStores(Path(folder), durable=False) as stores:
+            async with EmbeddedStores(Path(folder), durable=job is lifecycle) as stores:
                 rows += await job(stores, size)
     return rows
 
 
 def show(rows: list[Row], size: Size, load: float) -> None:
     title = (
-        f"The data plane: medians of {size.runs} runs of {size.events:,} events of 1.5 KB, "
+        f"Medians of {size.runs} runs of {size.events:,} events of 1.5 KB, "
         f"{os.cpu_count()} cores, load {load:.1f} before"
     )
     table = Table(title=title, title_justify="left")
@@ -60,7 +62,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and shorter runs: a glance, no figure.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A list of rows instead of the table.")] = False,
 ) -> None:
-    """Measure the data plane. Ends with 1 if a goal is missed."""
+    """Measure data plane (a to g) and control plane (h). Ends with 1 if a goal is missed."""
     log.configure("ERROR")
     size = QUICK if quick else FULL
     load = os.getloadavg()[0]

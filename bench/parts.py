@@ -31,10 +31,11 @@ class Size:
     latencies_s: float
     changes: int
     flood: int
+    sandboxes: int
 
 
-FULL = Size(events=50_000, runs=5, latencies_s=10, changes=200, flood=1_000_000)
-QUICK = Size(events=20_000, runs=1, latencies_s=2, changes=20, flood=100_000)
+FULL = Size(events=50_000, runs=5, latencies_s=10, changes=200, flood=1_000_000, sandboxes=1000)
+QUICK = Size(events=20_000, runs=1, latencies_s=2, changes=20, flood=100_000, sandboxes=100)
 
 
 @dataclass(frozen=True, slots=True)

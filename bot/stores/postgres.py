@@ -110,7 +110,7 @@ async def migrate(pool: Pool) -> list[str]:
     except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
         detail = f"{error}; the role of DATABASE_URL has to own the database"
         raise ServiceUnavailable("PostgreSQL", detail) from error
-    except (*_UNREACHABLE, asyncpg.InterfaceError) as error:
+    except (*UNREACHABLE, asyncpg.InterfaceError) as error:
         raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error
 
 

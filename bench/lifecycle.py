@@ -1,0 +1,101 @@
+"""What making, ending and sweeping sandboxes takes, in all three stores, durable as the embedded ones are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from statistics import median
+
+from pydantic import SecretStr
+
+from bench.parts import Row, Size
+from bot.control_plane import make_reaper, open_control_plane
+from bot.sandboxes.manager import SandboxManager
+from bot.sandboxes.model import Actor
+from bot.settings import Nats, Postgres, Redis, Sandboxes, Settings
+from bot.stores.embedded import EmbeddedStores
+from bot.stores.opening import Stores, open_stores
+
+_ADA = Actor(10**17, "ada")
+_FEW, _ROUNDS = 10, 40
+_FOREIGN_KEYS, _EXPIRED = 200_000, 20
+
+
+async def lifecycle(stores: EmbeddedStores, size: Size) -> list[Row]:
+    """Part h."""
+    settings = _settings(stores)
+    async with _opened(settings) as (opened, manager):
+        await _fill(manager, _FEW)
+        few = await _one_life(manager)
+        rows = [
+            Row("h", "create a sandbox with credentials, p50", few["create"], "ms", "≤ 40", few["create"] <= 40),
+            Row("h", "destroy it, p50", few["destroy"], "ms", "≤ 60", few["destroy"] <= 60),
+            await _sweep(settings, opened, manager),
+        ]
+        await _fill(manager, size.sandboxes - _FEW)
+        for name, duration in (await _one_life(manager)).items():
+            what, ratio = f"{name} with {size.sandboxes:,} sandboxes, to that with {_FEW}", duration / few[name]
+            rows.append(Row("h", what, ratio, "times", "≤ 2", ratio <= 2))
+    return rows
+
+
+async def _one_life(manager: SandboxManager) -> dict[str, float]:
+    """Milliseconds at the median."""
+    taken: dict[str, list[float]] = {"create": [], "destroy": []}
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        sandbox = await manager.create(_ADA)
+        await manager.issue_credentials(_ADA, sandbox.id)
+        made = time.perf_counter()
+        await manager.destroy(_ADA, sandbox.id)
+        taken["create"].append(made - started)
+        taken["destroy"].append(time.perf_counter() - made)
+    return {name: median(durations) * 1000 for name, durations in taken.items()}
+
+
+async def _sweep(settings: Settings, stores: Stores, manager: SandboxManager) -> Row:
+    pipeline = stores.redis.pipeline(transaction=False)
+    for number in range(_FOREIGN_KEYS):
+        pipeline.set(f"foreign:{number}", b"")
+    await pipeline.execute()
+    for sandbox in [await manager.create(_ADA, ttl=timedelta(hours=1)) for _ in range(_EXPIRED)]:
+        await stores.redis.set(f"{sandbox.redis_prefix}key", b"")
+    await stores.pool.execute(
+        "UPDATE sandboxes SET created_at = now() - interval '2d', expires_at = now() - interval '1d'"
+        " WHERE expires_at < now() + interval '2h'"
+    )
+    started = time.perf_counter()
+    sweeps = [await make_reaper(settings, manager).sweep() for _ in range(2)]
+    took = time.perf_counter() - started
+    assert sum(sweep.destroyed for sweep in sweeps) == _EXPIRED, sweeps
+    await stores.redis.flushdb()
+    what = f"sweep {_EXPIRED} expired ones among {_FOREIGN_KEYS:,} foreign keys"
+    return Row("h", what, took, "s", "< 2", took < 2)
+
+
+async def _fill(manager: SandboxManager, count: int) -> None:
+    for number in range(count):
+        await manager.create(Actor(_ADA.id + 1 + number // 100, "many"))
+
+
+def _settings(stores: EmbeddedStores) -> Settings:
+    callout = stores.nats_callout
+    return Settings(
+        postgres=Postgres(dsn=SecretStr(stores.database_url)),
+        redis=Redis(url=SecretStr(stores.redis_url)),
+        nats=Nats(
+            url=SecretStr(stores.nats_url),
+            auth_url=SecretStr(callout.auth_url),
+            system_url=SecretStr(callout.system_url),
+            account_seed=SecretStr(callout.account_seed),
+        ),
+        sandboxes=Sandboxes(max_per_owner=1000),
+    )
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Stores, SandboxManager]]:
+    async with open_stores(settings) as stores, open_control_plane(settings, stores) as manager:
+        yield stores, manager
