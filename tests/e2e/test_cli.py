@@ -64,6 +64,7 @@ def data(cli):
 async def test_a_sandbox_is_created_found_changed_and_destroyed(data, cli):
     made = await data("create", "blue", "--owner", ADA, "--ttl", "2h", "--guild", GUILD)
     assert (made["name"], made["owner_id"], made["status"], made["guild_ids"]) == ("blue", ADA, "running", [GUILD])
+    assert (made["event_count"], made["last_activity_at"]) == (0, None)
     listed, by_name, by_id = await asyncio.gather(
         data("list", "--owner", ADA), data("status", "blue"), data("status", made["id"])
     )

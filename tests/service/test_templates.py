@@ -229,27 +229,39 @@ async def test_only_its_owner_resets_a_sandbox_and_only_while_it_runs(manager, a
         await manager.reset(ADA, sandbox.id)
 
 
-class AwayRedis(RedisStore):
-    away = True
+@pytest.mark.parametrize(
+    ("store", "method", "step"),
+    [
+        (RedisStore, "delete_keys", "Redis keys"),
+        (StreamStore, "empty", "NATS stream"),
+        (SchemaProvisioner, "create_schema", "PostgreSQL schema"),
+    ],
+)
+async def test_a_reset_that_is_cut_short_is_repeated(manager, pool, audit, monkeypatch, store, method, step):
+    async def away(*_):
+        raise ServiceUnavailable("It", "away")
 
-    async def delete_keys(self, *sandbox_ids):
-        if self.away:
-            raise ServiceUnavailable("Redis", "away")
-        return await super().delete_keys(*sandbox_ids)
-
-
-async def test_a_reset_that_is_cut_short_is_repeated(make_manager, redis_client, pool, audit):
-    redis = AwayRedis(redis_client)
-    manager = make_manager(redis=redis)
     sandbox = await manager.create(ADA)
     await pool.execute(f"INSERT INTO {sandbox.schema_name}.communities (guild_id, name) VALUES (1, 'a')")
-    with pytest.raises(ResetFailed, match="Redis keys failed"):
-        await manager.reset(ADA, sandbox.id)
+    with monkeypatch.context() as outage:
+        outage.setattr(store, method, away)
+        with pytest.raises(ResetFailed, match=f"{step} failed"):
+            await manager.reset(ADA, sandbox.id)
     assert (await tables_of(manager, sandbox))["communities"] == 1
     assert "sandbox_reset" not in await audit(sandbox.id)
-    redis.away = False
     await manager.reset(ADA, sandbox.id)
     assert (await tables_of(manager, sandbox))["communities"] == 0
+    assert (await audit(sandbox.id)).count("sandbox_reset") == 1
+
+
+async def test_a_sandbox_with_more_tables_than_one_transaction_may_lock_is_reset_in_batches(manager, pool):
+    sandbox = await manager.create(ADA)
+    await pool.execute(
+        "DO $$ BEGIN FOR number IN 1..700 LOOP"
+        f" EXECUTE format('CREATE TABLE {sandbox.schema_name}.own_%s ()', number); END LOOP; END $$"
+    )
+    await manager.reset(ADA, sandbox.id)
+    assert set(await tables_of(manager, sandbox)) == {"communities", "profiles", "badges"}
 
 
 async def test_a_template_that_broke_meanwhile_leaves_the_sandbox_as_it_was(manager, template):
