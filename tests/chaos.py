@@ -33,7 +33,7 @@ from tests.faults.processes import KILLED, BotProcess, NotReady
 
 OWNERS = range(300_000_000_000_000_000, 300_000_000_000_000_004)
 GUILDS = range(200_000_000_000_000_000, 200_000_000_000_000_012)
-WEIGHTS = {"create": 5, "extend": 2, "bind": 3, "unbind": 2, "issue": 2, "destroy": 2, "sweep": 3}
+WEIGHTS = {"create": 5, "extend": 2, "bind": 3, "unbind": 2, "issue": 2, "reset": 2, "destroy": 2, "sweep": 3}
 HOUR = timedelta(hours=1)
 TIME_PASSES = (
     "UPDATE sandboxes SET created_at = created_at - $2::interval, expires_at = expires_at - $2::interval WHERE id = $1"

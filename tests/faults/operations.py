@@ -80,6 +80,7 @@ OPERATIONS: dict[str, Callable[[SandboxManager, Settings, Job], Awaitable[object
     "bind": lambda manager, _, job: manager.register_guild(OPERATOR, _id(job), job.guild_id),
     "unbind": lambda manager, _, job: manager.unregister_guild(OPERATOR, job.guild_id),
     "issue": lambda manager, _, job: manager.issue_credentials(OPERATOR, _id(job), rotate=True),
+    "reset": lambda manager, _, job: manager.reset(OPERATOR, _id(job)),
     "destroy": lambda manager, _, job: manager.destroy(OPERATOR, _id(job)),
     "sweep": lambda manager, settings, _: make_reaper(settings, manager).sweep(),
 }

@@ -67,6 +67,7 @@ OPERATIONS = [
     ("bind", ""),
     ("unbind", ""),
     ("issue", ""),
+    ("reset", ""),
     ("destroy", ""),
     ("sweep", "due"),
     ("sweep", "over"),

@@ -64,9 +64,11 @@ async def test_of_50_binds_of_one_server_at_once_one_wins(bots, pool):
         {"extend": 4, "destroy": 4},
         {"bind": 4, "unbind": 4},
         {"issue": 4, "destroy": 2},
+        {"reset": 4, "destroy": 2},
+        {"reset": 4, "extend": 2, "issue": 2},
         {"sweep": 8},
         {"sweep": 4, "extend": 4},
-        {"sweep": 2, "destroy": 2, "extend": 2, "bind": 2, "unbind": 2, "issue": 2},
+        {"sweep": 2, "destroy": 2, "extend": 2, "bind": 2, "unbind": 2, "issue": 2, "reset": 2},
     ],
     ids=lambda operations: "-".join(operations),
 )
