@@ -22,6 +22,8 @@ from bot.ui.options import (
 from bot.ui.pages import Listing, PageButton, read_page
 from bot.ui.servers import find_server, require_manager
 
+_MOST_SERVERS = 20
+
 
 @app_commands.allowed_installs(guilds=True, users=False)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
@@ -66,7 +68,7 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
         """Show how a sandbox is, as each store answers right now."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         health = await self.bot.manager.get_health(sandbox.id)
-        found = [await find_server(self.bot, guild_id) for guild_id in health.sandbox.guild_ids]
+        found = [await find_server(self.bot, guild_id) for guild_id in health.sandbox.guild_ids[:_MOST_SERVERS]]
         servers = {server.id: server.name for server in found if server}
         embed = replies.status(health, self.bot.manager.access.isolation, servers)
         await interaction.followup.send(embed=embed, ephemeral=True)

@@ -25,6 +25,9 @@ _COLOURS = {
 }
 
 
+_LONGEST_FIELD = 1000
+
+
 def created(sandbox: Sandbox) -> discord.Embed:
     embed = _about(sandbox, say("Sandbox “{name}” is running", name=sandbox.name))
     embed.add_field(name=say("Next"), value=_next_step(sandbox), inline=False)
@@ -209,4 +212,10 @@ def _activity(sandbox: Sandbox) -> str:
 
 
 def _listed(servers: Sequence[str]) -> str:
-    return ", ".join(servers[:20]) + (" …" if len(servers) > 20 else "") or say("none")
+    """As many as Discord lets stand in a field."""
+    shown: list[str] = []
+    for server in servers:
+        if len(", ".join([*shown, server])) > _LONGEST_FIELD:
+            return ", ".join(shown) + " …"
+        shown.append(server)
+    return ", ".join(shown) or say("none")
