@@ -11,6 +11,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from bot.errors import ServiceUnavailable
+
 _QUEUE = "sandbox-bot"
 _MOST_AT_ONCE = 256
 
@@ -31,8 +33,11 @@ class Responder:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self._subscription = await self._client.subscribe(self._subject, queue=_QUEUE, cb=self._on_request)
-        await self._client.flush()
+        try:
+            self._subscription = await self._client.subscribe(self._subject, queue=_QUEUE, cb=self._on_request)
+            await self._client.flush()
+        except (nats.errors.Error, OSError) as error:
+            raise ServiceUnavailable("NATS", str(error) or type(error).__name__) from error
 
     async def close(self) -> None:
         """Answers what has been asked, and no more: the other processes go on."""
