@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from statistics import median
 
+import asyncpg
 from pydantic import SecretStr
 
 from bench.parts import Row, Size
@@ -21,6 +22,7 @@ from bot.stores.opening import Stores, open_stores
 _ADA = Actor(10**17, "ada")
 _FEW, _ROUNDS = 10, 40
 _FOREIGN_KEYS, _EXPIRED = 200_000, 20
+_TABLES, _KEYS = 10_000, 100_000
 
 
 async def lifecycle(stores: EmbeddedStores, size: Size) -> list[Row]:
@@ -33,6 +35,7 @@ async def lifecycle(stores: EmbeddedStores, size: Size) -> list[Row]:
             Row("h", "create a sandbox with credentials, p50", few["create"], "ms", "≤ 40", few["create"] <= 40),
             Row("h", "destroy it, p50", few["destroy"], "ms", "≤ 60", few["destroy"] <= 60),
             await _sweep(settings, opened, manager),
+            await _large(opened, manager),
         ]
         await _fill(manager, size.sandboxes - _FEW)
         for name, duration in (await _one_life(manager)).items():
@@ -73,6 +76,27 @@ async def _sweep(settings: Settings, stores: Stores, manager: SandboxManager) ->
     await stores.redis.flushdb()
     what = f"sweep {_EXPIRED} expired ones among {_FOREIGN_KEYS:,} foreign keys"
     return Row("h", what, took, "s", "< 2", took < 2)
+
+
+async def _large(stores: Stores, manager: SandboxManager) -> Row:
+    sandbox = await manager.create(_ADA)
+    details = await manager.issue_credentials(_ADA, sandbox.id)
+    worker = await asyncpg.connect(details.environment["SANDBOX_DATABASE_URL"])
+    for first in range(0, _TABLES, 500):
+        await worker.execute(
+            f"DO $$ BEGIN FOR i IN {first}..{first + 499} LOOP"
+            " EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY)', i); END LOOP; END $$"
+        )
+    await worker.execute("BEGIN; LOCK TABLE t0")
+    pipeline = stores.redis.pipeline(transaction=False)
+    for number in range(_KEYS):
+        pipeline.set(f"{sandbox.redis_prefix}{number}", b"")
+    await pipeline.execute()
+    started = time.perf_counter()
+    await manager.destroy(_ADA, sandbox.id)
+    took = time.perf_counter() - started
+    await worker.close()
+    return Row("h", f"destroy one with {_TABLES:,} tables, one of them locked, and {_KEYS:,} keys", took, "s")
 
 
 async def _fill(manager: SandboxManager, count: int) -> None:

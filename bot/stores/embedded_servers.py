@@ -103,6 +103,7 @@ def _nats(layout: Layout) -> tuple[list[str], signal.Signals, signal.Signals]:
     text = f"""
 server_name: "sandbox-bot-embedded"
 listen: "127.0.0.1:{layout.ports["nats"]}"
+# Streams reserve what they may hold at most: by default three quarters of the free disk, for some hundred sandboxes.
 jetstream {{ store_dir: {_quoted(store)}, max_file_store: 1PB }}
 max_subscriptions: 10000
 system_account: SYS

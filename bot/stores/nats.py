@@ -32,6 +32,7 @@ MARK = "discord-sandboxes"
 """The description that our streams carry: nothing without it is ever changed or deleted."""
 
 _CONNECT_TIMEOUT_S = 6
+_NO_STORAGE = 10047
 _HEARTBEAT_S = 5
 _FORGET_LISTENER_S = 10
 _MOST_CONSUMERS = 20
@@ -287,6 +288,9 @@ def _start(request: Replay) -> dict[str, Any]:
 
 
 def _unavailable(error: BaseException) -> ServiceUnavailable:
+    if isinstance(error, APIError) and error.err_code == _NO_STORAGE:
+        detail = "JetStream has no storage left to reserve; raise its max_file_store or lower nats.stream_max_megabytes"
+        return ServiceUnavailable("NATS", detail)
     if isinstance(error, APIError) and not (isinstance(error, ServiceUnavailableError) and error.err_code is None):
         return ServiceUnavailable("NATS", f"JetStream: {error.description or error}")
     if isinstance(error, JetStreamError):

@@ -15,8 +15,10 @@ from bot.errors import (
     NotAllowed,
     QuotaReached,
     SandboxNotFound,
+    ServiceUnavailable,
 )
 from bot.sandboxes.model import SandboxStatus
+from bot.stores.nats import StreamLimits, StreamStore
 from tests.service.conftest import ADA, ADMIN, BOB, new_guild
 
 HOUR = timedelta(hours=1)
@@ -295,3 +297,15 @@ async def test_activity_is_noted_for_a_running_sandbox_only(manager):
     assert (await manager.get_by_id(sandbox.id)).last_activity_at is not None
     await manager.destroy(ADA, sandbox.id)
     assert not await manager.update_activity(sandbox.id)
+
+
+async def test_a_server_without_storage_to_reserve_says_what_to_change(nats_client):
+    greedy = StreamStore(nats_client, StreamLimits(HOUR, 100, 10**15))
+    with pytest.raises(ServiceUnavailable) as caught:
+        await greedy.create(uuid4())
+    assert "max_file_store" in caught.value.detail
+
+
+async def test_a_thousand_sandboxes_of_the_default_size_find_room_in_the_embedded_server(nats_client):
+    big = StreamStore(nats_client, StreamLimits(HOUR, 100, 1000 * 256 * 2**20))
+    await big.create(uuid4())
