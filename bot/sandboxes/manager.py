@@ -144,14 +144,12 @@ class SandboxManager:
     ) -> Sequence[Sandbox]:
         """Newest first; everybody's if no owner is given."""
         async with transaction(self._pool) as connection:
-            return await self._records.many(
-                connection, "list_sandboxes", owner_id, [str(status) for status in statuses], limit, offset
-            )
+            return await self._records.page(connection, owner_id, list(statuses), limit, offset)
 
     async def count(self, *, owner_id: int | None = None, statuses: Iterable[SandboxStatus] = LIVING) -> int:
         """How many `list` would go through."""
         async with transaction(self._pool) as connection:
-            return await self._records.count(connection, owner_id, [str(status) for status in statuses])
+            return await self._records.count(connection, owner_id, list(statuses))
 
     async def suggest(self, actor: Actor, typed: str, *, limit: int = 25) -> Sequence[Sandbox]:
         """Living sandboxes whose name contains what is typed: the actor's own first, everybody's for an admin."""

@@ -65,8 +65,17 @@ class SandboxRecords:
     async def count_living(self, connection: Connection, owner_id: int) -> int:
         return int(await connection.fetchval(self._sql["count_living"], owner_id))
 
-    async def count(self, connection: Connection, owner_id: int | None, statuses: list[str]) -> int:
-        return int(await connection.fetchval(self._sql["count_sandboxes"], owner_id, statuses))
+    async def page(
+        self, connection: Connection, owner_id: int | None, statuses: list[SandboxStatus], limit: int, offset: int
+    ) -> list[Sandbox]:
+        """Newest first; everybody's if no owner is given."""
+        query = "list_sandboxes" if SandboxStatus.DESTROYED in statuses else "list_living"
+        return await self.many(connection, query, owner_id, statuses, limit, offset)
+
+    async def count(self, connection: Connection, owner_id: int | None, statuses: list[SandboxStatus]) -> int:
+        """How many `page` goes through."""
+        query = "count_sandboxes" if SandboxStatus.DESTROYED in statuses else "count_living_of"
+        return int(await connection.fetchval(self._sql[query], owner_id, statuses))
 
     async def bind(self, connection: Connection, sandbox_id: UUID, guild_id: int, actor: Actor) -> None:
         """Bind a guild, with its audit row; `GuildTaken` if it is bound already."""

@@ -300,7 +300,7 @@ async def test_activity_is_noted_for_a_running_sandbox_only(manager):
 
 
 async def test_a_server_without_storage_to_reserve_says_what_to_change(nats_client):
-    greedy = StreamStore(nats_client, StreamLimits(HOUR, 100, 10**15))
+    greedy = StreamStore(nats_client, StreamLimits(HOUR, 100, 10**16))
     with pytest.raises(ServiceUnavailable) as caught:
         await greedy.create(uuid4())
     assert "max_file_store" in caught.value.detail

@@ -1,0 +1,87 @@
+"""With a long history behind a thousand living sandboxes, no query of every day reads a whole table."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from bot.stores.postgres import load_queries
+
+HOUR = timedelta(hours=1)
+SOME_ID = UUID("00000000-0000-4000-8000-000000000000")
+LIVING = ["pending", "creating", "running", "expired", "destroying"]
+FILL = """
+INSERT INTO sandbox_owners (id) SELECT 10^17::numeric + number FROM generate_series(1, 300) AS number;
+INSERT INTO sandboxes (id, name, owner_id, schema_name, status, created_at, expires_at, destroyed_at)
+SELECT id, 'old-' || number, 10^17::numeric + 1 + number % 300, sandbox_schema_name(id), 'destroyed',
+       now() - number * interval '1 minute', now(), now()
+  FROM (SELECT gen_random_uuid() AS id, number FROM generate_series(1, 20000) AS number);
+INSERT INTO sandboxes (id, name, owner_id, schema_name, status, expires_at)
+SELECT id, 'sandbox-' || number, 10^17::numeric + 1 + number % 300, sandbox_schema_name(id), 'running',
+       now() + number * interval '1 minute'
+  FROM (SELECT gen_random_uuid() AS id, number FROM generate_series(1, 1000) AS number);
+INSERT INTO sandbox_guild_mapping (guild_id, sandbox_id, bound_by)
+SELECT 10^18::numeric + row_number() OVER (), id, owner_id
+  FROM sandboxes, generate_series(1, 5) WHERE status = 'running';
+INSERT INTO sandbox_audit_log (sandbox_id, event_type)
+SELECT id, 'status_changed' FROM sandboxes, generate_series(1, 3);
+INSERT INTO sandbox_notices (sandbox_id, kind, expires_at, addressed_at)
+SELECT id, 'expired', expires_at, now() FROM sandboxes;
+INSERT INTO sandbox_notice_deliveries (notice_id, recipient_id, settled_at) SELECT id, 1, now() FROM sandbox_notices;
+ANALYZE;
+"""
+QUERIES: dict[str, dict[str, list[object]]] = {
+    "sandboxes": {
+        "get_sandbox": [SOME_ID],
+        "get_sandbox_by_name": ["blue"],
+        "get_sandbox_by_schema_name": ["sandbox_00000000"],
+        "get_sandbox_by_guild_id": [10**18],
+        "list_living": [None, LIVING, 100, 0],
+        "count_living_of": [10**17 + 5, LIVING],
+        "list_sandboxes": [None, [*LIVING, "destroyed"], 100, 0],
+        "suggest_sandboxes": [10**17 + 5, True, "box-1", 25],
+        "count_living": [10**17 + 5],
+        "read_audit": [SOME_ID, 50],
+        "find_expired": [None],
+        "find_reclaimable": [HOUR, None],
+        "find_stuck": [HOUR, None],
+        "unbind_all": [SOME_ID],
+    },
+    "routes": {"load_routes_of": [[10**18, 10**18 + 1]]},
+    "access": {
+        "get_login": [SOME_ID],
+        "list_unfollowed": [HOUR],
+        "list_over": [[SOME_ID]],
+    },
+    "orphans": {"judge": [[SOME_ID], HOUR], "list_kept": [], "is_kept": [SOME_ID]},
+    "notices": {
+        "write_notice": [SOME_ID, "expired", datetime.now(UTC)],
+        "lock_unaddressed": [100],
+        "claim_delivery": [HOUR],
+    },
+}
+LARGE = {"sandboxes", "sandbox_audit_log", "sandbox_notices", "sandbox_notice_deliveries", "sandbox_guild_mapping"}
+
+
+def scanned_whole(node):
+    """The large tables that a plan reads from one end to the other."""
+    found = {node["Relation Name"]} & LARGE if node["Node Type"] == "Seq Scan" else set()
+    return found.union(*(scanned_whole(child) for child in node.get("Plans", ())))
+
+
+@pytest.mark.parametrize("plan", ["force_custom_plan", "force_generic_plan"])
+async def test_every_query_of_every_day_uses_indexes(pool, plan):
+    async with pool.acquire() as connection:
+        await connection.execute(FILL)
+        await connection.execute(f"SET plan_cache_mode = {plan}")
+        wrong = {}
+        for module, queries in QUERIES.items():
+            for name, arguments in queries.items():
+                async with connection.transaction():
+                    (text,) = await connection.fetchrow(
+                        f"EXPLAIN (FORMAT json) {load_queries(module)[name]}", *arguments
+                    )
+                if whole := scanned_whole(json.loads(text)[0]["Plan"]):
+                    wrong[name] = whole
+        assert wrong == {}
