@@ -55,7 +55,7 @@ class Publisher:
         self._ack_timeout_s = ack_timeout.total_seconds()
         self._pending: dict[int, bytes] = {}  # as they go over the wire, so that a repeat costs nothing
         self._unsent: list[bytes] = []
-        self._plain: deque[bytes] = deque(maxlen=window)
+        self._plain: list[bytes] = []
         self._number = self._sent = self._due = 0
         self._bytes = 0
         self._sent_by: deque[tuple[float, int]] = deque()
@@ -104,10 +104,13 @@ class Publisher:
         self._wake.set()
 
     def publish_unacknowledged(self, subject: str, payload: bytes) -> None:
-        """For whoever listens just now; the oldest go first when NATS is away."""
-        if len(payload) <= self._client.max_payload:
+        """For whoever listens just now: dropped while NATS is away or does not keep up."""
+        client = self._client
+        if self._is_steady() and len(payload) <= client.max_payload and client.pending_data_size < self._max_bytes:
             self._plain.append(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(payload), payload))
             self._wake.set()
+        else:
+            self.counts["dropped"] += 1
 
     @property
     def published(self) -> int:
@@ -170,6 +173,7 @@ class Publisher:
                 continue
             if self._client.stats["reconnects"] != self._reconnects:
                 self._reconnects = self._client.stats["reconnects"]
+                self._refuse_too_large()
                 self._send_again()
             elif self._is_overdue():
                 await self._reconsider()
@@ -215,6 +219,13 @@ class Publisher:
         self._sent_by.clear()
         self._due = 0
         self._wake.set()
+
+    def _refuse_too_large(self) -> None:
+        """Another server may take less, and would end the connection again and again."""
+        sizes = {number: int(frame[: frame.index(b"\r\n")].rsplit(b" ")[-1]) for number, frame in self._pending.items()}
+        for number, size in sizes.items():
+            if size > self._client.max_payload:
+                self._refuse(number, "larger than this server takes")
 
     async def _on_reply(self, message: Msg) -> None:
         """What the ack reader has left to nats-py."""

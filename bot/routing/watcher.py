@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,7 +16,8 @@ from bot.routing.table import Route, RouteTable
 from bot.stores.postgres import Pool, load_queries, transaction
 
 _PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 2.0
+_ANSWER_WITHIN_S = 3.0
 _MOST_HINTS = 1000
 
 
@@ -61,7 +61,9 @@ class RouteWatcher:
 
     async def _listen(self) -> None:
         """One connection's life; returns when the server has ended it."""
-        connection = await asyncpg.connect(self._dsn, timeout=10, server_settings={"application_name": "sandbox-bot"})
+        connection = await asyncpg.connect(
+            self._dsn, timeout=_ANSWER_WITHIN_S, server_settings={"application_name": "sandbox-bot"}
+        )
         lost = asyncio.Event()
 
         def end(_: object) -> None:
@@ -74,9 +76,9 @@ class RouteWatcher:
             await self._reload()  # after LISTEN: what is committed between the two is seen by one of them
             while not lost.is_set():
                 await self._follow()
+                await connection.execute(self._sql["listen"], timeout=_ANSWER_WITHIN_S)
         finally:
-            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await connection.close(timeout=2)
+            connection.terminate()  # a dead line would not even take a goodbye
 
     async def _follow(self) -> None:
         try:

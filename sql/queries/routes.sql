@@ -11,3 +11,7 @@ SELECT mapping.guild_id, sandbox.id AS sandbox_id, sandbox.expires_at
   FROM sandbox_guild_mapping AS mapping
   JOIN sandboxes AS sandbox ON sandbox.id = mapping.sandbox_id
  WHERE sandbox.status = 'running' AND mapping.guild_id = ANY ($1::numeric[]);
+
+-- listen --
+-- Safe to repeat; an answer shows that the line is alive, which by itself would tell nothing of its death.
+LISTEN sandbox_routes;

@@ -165,6 +165,16 @@ async def has_gap(scene):
     return await gaps(scene, "blue")
 
 
+async def test_a_session_goes_on_elsewhere_if_its_own_address_is_gone(stage, discord, redis_client):
+    name = names.gateway_session_key(discord.application_id, 1, 0)
+    saved = json.loads(await redis_client.get(name))
+    await redis_client.set(name, json.dumps(saved | {"resume_url": "ws://127.0.0.1:9"}))
+    async with stage.again() as scene:
+        await scene.ada.send(scene.lab.general, "hello")
+        await until_stored(scene, "blue", 1)
+    assert (discord.identifies, discord.resumes) == (1, 1)
+
+
 async def test_without_a_saved_session_nobody_knows_and_the_marker_says_so(stage, discord, redis_client):
     await redis_client.flushall()
     async with stage.again() as scene:

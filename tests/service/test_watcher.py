@@ -4,6 +4,7 @@ import signal
 import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -87,6 +88,49 @@ async def test_a_lost_connection_is_made_up_for_by_a_reload(pool, dsn, manager):
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         await until(lambda: is_routed(table, guild), 5)
+
+
+async def test_a_connection_that_is_dead_without_a_word_is_replaced(pool, dsn, manager, monkeypatch):
+    monkeypatch.setattr("bot.routing.watcher._ANSWER_WITHIN_S", 0.5)
+    sandbox = await manager.create(ADA)
+    async with (
+        line_to(dsn) as (address, dead),
+        watching(pool, address, reload_every=timedelta(milliseconds=200)) as (table, _),
+    ):
+        dead.set()
+        await until(lambda: not dead.is_set())  # by a new connection
+        guild = new_guild()
+        await manager.register_guild(ADA, sandbox.id, guild)
+        await until(lambda: is_routed(table, guild), 2)
+
+
+@asynccontextmanager
+async def line_to(dsn):
+    """An address that leads to the server, and an event that silences its connections until there is a new one."""
+    parts, dead = urlsplit(dsn), asyncio.Event()
+    open_ends: list[asyncio.StreamWriter] = []
+
+    async def carry(reader, writer):
+        while data := await reader.read(65536):
+            if not dead.is_set():
+                writer.write(data)
+        writer.close()
+
+    async def accept(reader, writer):
+        dead.clear()
+        from_server, to_server = await asyncio.open_connection(parts.hostname, parts.port)
+        open_ends.extend((writer, to_server))
+        await asyncio.gather(carry(reader, to_server), carry(from_server, writer), return_exceptions=True)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield dsn.replace(f":{parts.port}/", f":{port}/"), dead
+    finally:
+        server.close()
+        for end in open_ends:
+            end.close()
+        await server.wait_closed()
 
 
 async def test_the_timer_finds_what_nobody_announced(pool, dsn, manager):
