@@ -42,9 +42,9 @@ async def own_nats(tmp_path):
     """Starts a NATS server of the test's own, with more configuration if given: its address and its process."""
     started = []
 
-    async def start(configuration=""):
+    async def start(configuration="", port=-1):
         (tmp_path / "nats.conf").write_text(
-            f'listen: "127.0.0.1:-1"\nports_file_dir: "{tmp_path}"\njetstream {{ store_dir: "{tmp_path}" }}\n'
+            f'listen: "127.0.0.1:{port}"\nports_file_dir: "{tmp_path}"\njetstream {{ store_dir: "{tmp_path}" }}\n'
             + configuration
         )
         process = await asyncio.create_subprocess_exec(
@@ -59,7 +59,8 @@ async def own_nats(tmp_path):
 
     yield start
     for process in started:
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         await process.wait()
 
 
@@ -156,6 +157,25 @@ async def test_what_nats_does_not_permit_is_given_up(own_nats, make_publisher):
     publisher.publish("a", b"", "2")
     assert await publisher.drain(10) == 0
     assert (publisher.counts["refused"], publisher.counts["acked"]) == (1, 1)
+    await publisher.close()
+    await client.close()
+
+
+async def test_what_the_next_server_does_not_take_is_refused_and_the_rest_arrives(own_nats, make_publisher):
+    url, server = await own_nats()
+    client = await open_nats(url)
+    await client.jetstream().add_stream(name=STREAM, subjects=[SUBJECTS])
+    publisher = await make_publisher(client)
+    server.kill()
+    await server.wait()
+    while client.is_connected:
+        await asyncio.sleep(0.01)
+    publisher.publish(SUBJECT, b"x" * 2000, "large")
+    publisher.publish(SUBJECT, b"small", "small")
+    await own_nats("max_payload: 1000", port=url.rpartition(":")[2])
+    assert await publisher.drain(10) == 0
+    assert (publisher.counts["refused"], publisher.counts["acked"]) == (1, 1)
+    assert (await client.jetstream().get_msg(STREAM, 1)).data == b"small"
     await publisher.close()
     await client.close()
 
