@@ -54,6 +54,7 @@ _KEEPING = 4000
 """Discord ends a session that is closed with 1000 or 1001, and keeps it for minutes after any other code."""
 _INVALID_SEQUENCE = 4007
 """To resume again would be refused again, for ever; after any other code Discord decides when it is asked."""
+_ADDRESS_ANSWERS_WITHIN_S = 10.0
 _SAVE_EVERY_S = 0.25
 _ANSWERABLE_S = 3.0
 _DISCORD_API = discord.http.Route.BASE
@@ -166,7 +167,9 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             return await super().from_client(client, **options)
         resumed = {"resume": True, "session": session.id, "sequence": session.sequence}
         try:
-            socket = await super().from_client(client, **options | resumed | {"gateway": yarl.URL(session.resume_url)})
+            async with asyncio.timeout(_ADDRESS_ANSWERS_WITHIN_S):
+                at_its_address = options | resumed | {"gateway": yarl.URL(session.resume_url)}
+                socket = await super().from_client(client, **at_its_address)
         except (aiohttp.ClientError, OSError):  # that address may be gone, the session is not
             socket = await super().from_client(client, **options | resumed)
         socket._resumed_at = time.time()
@@ -185,7 +188,7 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
 
     async def close(self, code: int = _KEEPING) -> None:
         """Keeps the session, if there is one: a bot that is stopped will go on with it."""
-        await super().close(code if self.session is None else _KEEPING)
+        await super().close(code if self._tap is None or self.session is None else _KEEPING)
 
     async def poll_event(self) -> None:
         try:
@@ -227,7 +230,8 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         if tap.takes(envelope, self._resumed_at):
             await self._hand_on(envelope, text, tap)
             return
-        self.sequence = envelope.s
+        if envelope.s is not None:
+            self.sequence = envelope.s
         if self._keep_alive:
             self._keep_alive.tick()
 

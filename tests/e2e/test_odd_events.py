@@ -57,7 +57,10 @@ async def test_what_is_malformed_is_counted_and_passed_over(bound):
         connection(bound).send(text)
         await goes_on(bound, f"after {MALFORMED.index(text)}")
         assert bound.app.router.counts["malformed"] == before + 1, text[:80]
-    assert bound.discord.identifies == 1
+    connection(bound).send('{"op":0,"t":"TYPING_START","s":null,"d":{}}')
+    await bound.discord.hang_up()
+    await goes_on(bound, "after all")
+    assert (bound.discord.identifies, bound.discord.resumes) == (1, 1)
 
 
 async def test_an_event_that_nobody_knows_is_routed_like_the_others(bound):

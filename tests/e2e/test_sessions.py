@@ -1,6 +1,7 @@
 """Discord's sessions outlive the bot: what it has missed comes again, and what never comes is marked."""
 
 import json
+import socket
 from contextlib import asynccontextmanager
 
 import pytest
@@ -165,13 +166,19 @@ async def has_gap(scene):
     return await gaps(scene, "blue")
 
 
-async def test_a_session_goes_on_elsewhere_if_its_own_address_is_gone(stage, discord, redis_client):
+@pytest.mark.parametrize("is_silent", [False, True])
+async def test_a_session_goes_on_elsewhere_if_its_own_address_is_gone(
+    stage, discord, redis_client, monkeypatch, is_silent
+):
+    monkeypatch.setattr("bot.routing.gateway._ADDRESS_ANSWERS_WITHIN_S", 0.2)
     name = names.gateway_session_key(discord.application_id, 1, 0)
     saved = json.loads(await redis_client.get(name))
-    await redis_client.set(name, json.dumps(saved | {"resume_url": "ws://127.0.0.1:9"}))
-    async with stage.again() as scene:
-        await scene.ada.send(scene.lab.general, "hello")
-        await until_stored(scene, "blue", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        port = silent.getsockname()[1] if is_silent else 9
+        await redis_client.set(name, json.dumps(saved | {"resume_url": f"ws://127.0.0.1:{port}"}))
+        async with stage.again() as scene:
+            await scene.ada.send(scene.lab.general, "hello")
+            await until_stored(scene, "blue", 1)
     assert (discord.identifies, discord.resumes) == (1, 1)
 
 
