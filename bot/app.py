@@ -65,7 +65,8 @@ class App:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached."""
+        """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached, or NATS
+        wants the bot no more; what it has not stored comes again at the next start."""
         await self.watcher.start()
         every = self.settings.sandboxes.sweep_every
         parts = [
@@ -81,10 +82,13 @@ class App:
         ]
         gateway = asyncio.create_task(self._serve_discord())
         stopped = asyncio.create_task(self.stop.wait())
+        gone = asyncio.create_task(self.publisher.gone.wait())
         try:
-            await asyncio.wait({gateway, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({gateway, stopped, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._shut_down(gateway, [*parts, stopped])
+            await self._shut_down(gateway, [*parts, stopped, gone])
+        if self.publisher.gone.is_set():
+            raise ServiceUnavailable("NATS", str(self.stores.nats.last_error))
         if not gateway.cancelled():
             gateway.result()
 

@@ -65,6 +65,8 @@ class Publisher:
         self._refusals: Counter[str] = Counter()
         self._reported_at = 0.0
         self.counts: Counter[str] = Counter()
+        self.gone = asyncio.Event()
+        """Set when nats-py has given up for good, as it does when the server refuses its user."""
 
     async def start(self) -> None:
         self._inbox = self._client.new_inbox() + "."
@@ -169,6 +171,8 @@ class Publisher:
         """Notices reconnects and what was not acknowledged in time."""
         while True:
             await asyncio.sleep(_TICK_S)
+            if self._client.is_closed:
+                self.gone.set()
             if not self._client.is_connected:
                 continue
             if self._client.stats["reconnects"] != self._reconnects:

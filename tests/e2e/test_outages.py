@@ -10,8 +10,11 @@ import asyncpg
 import pytest
 
 from bot import names
+from bot.app import open_app
 from bot.demo.local_discord import Guild
+from bot.errors import ServiceUnavailable
 from tests.conftest import running_stores
+from tests.e2e.conftest import running
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +175,28 @@ async def test_a_sandbox_destroyed_under_load_costs_the_others_nothing(bound):
     late = await stored_texts(bound, await bound.sandbox("blue"))
     assert late == load.sent[bound.lab][-len(late) :]
     assert len(late) >= 20
+
+
+async def test_a_nats_that_refuses_the_bot_for_good_ends_it_and_the_next_start_loses_nothing(open_scene, settings_of):
+    scenes = []
+
+    async def run_until_nats_refuses():
+        async with open_scene() as scene:
+            scenes.append(scene)
+            await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
+            await scene.app.stores.nats._process_err("'authorization violation'")
+            await scene.discord.wait_until_gone()
+
+    with pytest.raises(ServiceUnavailable, match="NATS"):
+        await run_until_nats_refuses()
+    (scene,) = scenes
+    await scene.ada.send(scene.lab.general, "to nobody yet")
+    async with open_app(settings_of(scene.discord)) as app, running(app, scene.discord):
+        scene.app = app
+        blue = await scene.sandbox("blue")
+
+        async def has_come():
+            return (await scene.jetstream.stream_info(blue.stream)).state.messages == 1
+
+        await scene.until(has_come)
+    assert (scene.discord.identifies, scene.discord.resumes) == (1, 1)
