@@ -17,7 +17,8 @@ from bot.control_plane import make_reaper
 from bot.durations import parse_duration
 from bot.errors import SandboxError
 from bot.sandboxes.connection import ConnectionDetails
-from bot.sandboxes.manager import LIVING, SandboxManager
+from bot.sandboxes.directory import LIVING
+from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import OPERATOR, AuditEntry, Sandbox, SandboxStatus
 from bot.sandboxes.orphans import Orphan, OrphanSweeper
 from bot.sandboxes.reaper import Sweep

@@ -9,16 +9,16 @@ from uuid import UUID
 from loguru import logger
 
 from bot import names
-from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, SandboxNotFound, ServiceUnavailable
+from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, ServiceUnavailable
 from bot.sandboxes.access import SandboxAccess
 from bot.sandboxes.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.creation import Creation, Order
+from bot.sandboxes.directory import SandboxDirectory, require_access
 from bot.sandboxes.health import Health, HealthProbe
 from bot.sandboxes.limits import Limits
-from bot.sandboxes.model import OPERATOR, Actor, AuditEntry, AuditEvent, Extension, Sandbox, SandboxStatus
+from bot.sandboxes.model import Actor, AuditEvent, Extension, Sandbox, SandboxStatus
 from bot.sandboxes.notices import NoticeKind, NoticeOutbox
 from bot.sandboxes.reclaiming import Reclaimer
-from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.reset import Reset
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.streams import StreamKeeper
@@ -32,14 +32,12 @@ from bot.stores.redis import RedisStore
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
 """Told which guilds' routes have just been committed anew."""
 
-LIVING = tuple(status for status in SandboxStatus if status is not SandboxStatus.DESTROYED)
-
 
 async def nobody_listens(guild_ids: Collection[int]) -> None:
     """No router in this process: other ones hear of it from PostgreSQL."""
 
 
-class SandboxManager:
+class SandboxManager(SandboxDirectory):
     """The control plane. Whoever calls it says who asks; it decides whether they may.
 
     Every method may raise a `SandboxError`; nothing else is expected. Routing in this process has followed by the
@@ -58,10 +56,9 @@ class SandboxManager:
         template: Sequence[Statement] | None = None,
         routes_changed: RoutesChanged = nobody_listens,
     ) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._limits = limits or Limits()
         self._routes_changed = routes_changed
-        self._records = SandboxRecords()
         self.outbox = NoticeOutbox(pool)
         self.schemas, self.streams = SchemaProvisioner(pool, template), streams
         self.access = access or SandboxAccess(pool, redis)
@@ -105,64 +102,11 @@ class SandboxManager:
         logger.info("sandbox created", sandbox=str(sandbox.id), name=sandbox.name, owner=sandbox.owner_id)
         return sandbox
 
-    async def get_by_id(self, sandbox_id: UUID) -> Sandbox:
-        """Also one that is destroyed."""
-        return await self._get("get_sandbox", sandbox_id, str(sandbox_id))
-
-    async def get_by_name(self, name: str) -> Sandbox:
-        """The living sandbox of that name."""
-        return await self._get("get_sandbox_by_name", name, name)
-
-    async def get_by_guild_id(self, guild_id: int) -> Sandbox:
-        async with transaction(self._pool) as connection:
-            sandbox = await self._records.one(connection, "get_sandbox_by_guild_id", guild_id)
-        if sandbox is None:
-            raise GuildNotBound(guild_id)
-        return sandbox
-
-    async def find(self, actor: Actor, wanted: str, *, destroyed: bool = False) -> Sandbox:
-        """The living sandbox that the actor means by its name, its id or the first eight digits of that.
-
-        With `destroyed`, an id also means one that is destroyed.
-        """
-        wanted = wanted.strip().lower()
-        try:
-            sandbox = await self.get_by_name(wanted)
-        except SandboxNotFound:
-            sandbox = await self._find_by_id(wanted)
-            if sandbox.status is SandboxStatus.DESTROYED and not destroyed:
-                raise
-        return _require_access(sandbox, actor)
-
-    async def list(
-        self,
-        *,
-        owner_id: int | None = None,
-        statuses: Iterable[SandboxStatus] = LIVING,
-        limit: int = 100,
-        offset: int = 0,
-    ) -> Sequence[Sandbox]:
-        """Newest first; everybody's if no owner is given."""
-        async with transaction(self._pool) as connection:
-            return await self._records.page(connection, owner_id, list(statuses), limit, offset)
-
-    async def count(self, *, owner_id: int | None = None, statuses: Iterable[SandboxStatus] = LIVING) -> int:
-        """How many `list` would go through."""
-        async with transaction(self._pool) as connection:
-            return await self._records.count(connection, owner_id, list(statuses))
-
-    async def suggest(self, actor: Actor, typed: str, *, limit: int = 25) -> Sequence[Sandbox]:
-        """Living sandboxes whose name contains what is typed: the actor's own first, everybody's for an admin."""
-        async with transaction(self._pool) as connection:
-            return await self._records.many(
-                connection, "suggest_sandboxes", actor.id, actor.is_admin, typed.strip().lower(), limit
-            )
-
     async def register_guild(self, actor: Actor, sandbox_id: UUID, guild_id: int) -> Sandbox:
         """Bind a guild to a running sandbox. Whether the actor manages the guild, the caller has checked."""
         names.check_snowflake(guild_id, "server id")
         async with transaction(self._pool) as connection:
-            sandbox = _require_access(await self._records.lock(connection, sandbox_id), actor)
+            sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             if guild_id not in sandbox.guild_ids:
                 _require_running(sandbox, "bound to a server")
                 self._limits.check_guilds([*sandbox.guild_ids, guild_id])
@@ -174,16 +118,10 @@ class SandboxManager:
         """Free a guild from the sandbox that has it, which is returned."""
         holder = await self.get_by_guild_id(names.check_snowflake(guild_id, "server id"))
         async with transaction(self._pool) as connection:
-            _require_access(await self._records.lock(connection, holder.id), actor)
+            require_access(await self._records.lock(connection, holder.id), actor)
             await self._records.unbind(connection, holder.id, guild_id, actor)
         await self._announce([guild_id])
         return await self.get_by_id(holder.id)
-
-    async def list_bound_guilds(self) -> Sequence[int]:
-        """Every bound guild that the bot must have been in when it was bound."""
-        async with transaction(self._pool) as connection:
-            rows = await self._records.rows(connection, "list_bound_guilds", OPERATOR.id)
-        return [int(row["guild_id"]) for row in rows]
 
     async def release_guild(self, guild_id: int, guild_name: str | None = None) -> bool:
         """Free a guild that the bot was removed from, with a notice to the owner; False if no sandbox has it."""
@@ -206,7 +144,7 @@ class SandboxManager:
         An expired sandbox runs again, as long as its grace time has left it its data.
         """
         async with transaction(self._pool) as connection:
-            sandbox = _require_access(await self._records.lock(connection, sandbox_id), actor)
+            sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             if sandbox.status not in {SandboxStatus.RUNNING, SandboxStatus.EXPIRED}:
                 raise InvalidTransition(sandbox.name, sandbox.status, "extended")
             expires_at, capped = self._limits.extended(sandbox, by, await self._records.now(connection))
@@ -231,7 +169,7 @@ class SandboxManager:
 
         `ResetFailed`: not wholly done; it may be repeated.
         """
-        sandbox = _require_access(await self.get_by_id(sandbox_id), actor)
+        sandbox = require_access(await self.get_by_id(sandbox_id), actor)
         _require_running(sandbox, "reset")
         await self._reset.run(sandbox, actor)
         return await self.get_by_id(sandbox_id)
@@ -239,7 +177,7 @@ class SandboxManager:
     async def destroy(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
         """Cut it off and remove all that it has. `CleanupFailed`: cut off, and the reaper removes the rest."""
         async with transaction(self._pool) as connection:
-            sandbox = _require_access(await self._records.lock(connection, sandbox_id), actor)
+            sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             if not await self._teardown.begin(connection, sandbox, actor, "asked for"):
                 raise InvalidTransition(sandbox.name, sandbox.status, "destroyed")
         await self._announce(sandbox.guild_ids)
@@ -256,7 +194,7 @@ class SandboxManager:
 
     async def get_connection_details(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:
         """What the sandbox's workers need, without credentials. Only of a running one, for its owner or an admin."""
-        sandbox = _require_access(await self.get_by_id(sandbox_id), actor)
+        sandbox = require_access(await self.get_by_id(sandbox_id), actor)
         _require_running(sandbox, "connected to")
         return connection_details(sandbox, self.access.isolation, self._workers)
 
@@ -267,7 +205,7 @@ class SandboxManager:
         """
         credentials = new_credentials()
         async with transaction(self._pool) as connection:
-            sandbox = _require_access(await self._records.lock(connection, sandbox_id), actor)
+            sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             _require_running(sandbox, "connected to")
             if not rotate and await self.access.has_credentials(connection, sandbox_id):
                 return connection_details(sandbox, self.access.isolation, self._workers)
@@ -276,17 +214,6 @@ class SandboxManager:
             await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
         await _at_once(self.access.follow(sandbox_id), sandbox_id)
         return connection_details(sandbox, self.access.isolation, self._workers, token=credentials.token)
-
-    async def get_audit(self, actor: Actor, sandbox_id: UUID, *, limit: int = 50) -> Sequence[AuditEntry]:
-        """Newest first, also of a destroyed sandbox."""
-        _require_access(await self.get_by_id(sandbox_id), actor)
-        async with transaction(self._pool) as connection:
-            return await self._records.history(connection, sandbox_id, limit)
-
-    async def find_expired(self, *, limit: int | None = 100) -> Sequence[Sandbox]:
-        """Running past their time, the longest overdue first; all of them if there is no limit."""
-        async with transaction(self._pool) as connection:
-            return await self._records.many(connection, "find_expired", limit)
 
     async def mark_expired(self, sandbox_id: UUID) -> bool:
         """`expired`, with a notice to owner and admins; False if it is not due (any more)."""
@@ -302,22 +229,6 @@ class SandboxManager:
         logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)
         return True
 
-    async def _get(self, query: str, key: object, wanted: str) -> Sandbox:
-        async with transaction(self._pool) as connection:
-            sandbox = await self._records.one(connection, query, key)
-        if sandbox is None:
-            raise SandboxNotFound(wanted)
-        return sandbox
-
-    async def _find_by_id(self, wanted: str) -> Sandbox:
-        if len(wanted) == 8:
-            return await self._get("get_sandbox_by_schema_name", names.SCHEMA_PREFIX + wanted, wanted)
-        try:
-            sandbox_id = UUID(wanted)
-        except ValueError:
-            raise SandboxNotFound(wanted) from None
-        return await self.get_by_id(sandbox_id)
-
     async def _announce(self, guild_ids: Collection[int]) -> None:
         if not guild_ids:
             return
@@ -325,12 +236,6 @@ class SandboxManager:
             await self._routes_changed(guild_ids)
         except Exception as error:  # it is committed; the watcher's reload makes up for it
             logger.warning("routes not refreshed at once", guilds=len(guild_ids), error=repr(error))
-
-
-def _require_access(sandbox: Sandbox, actor: Actor) -> Sandbox:
-    if not sandbox.belongs_to(actor):
-        raise NotAllowed("Sandbox “{name}” is not yours. Only its owner or an admin may do that.", name=sandbox.name)
-    return sandbox
 
 
 def _require_running(sandbox: Sandbox, wanted: str) -> None:

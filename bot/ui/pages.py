@@ -13,7 +13,7 @@ from discord.ui import Button, DynamicItem, View
 from bot.client import Interaction, SandboxBot
 from bot.errors import NotAllowed
 from bot.language import say
-from bot.sandboxes.manager import LIVING
+from bot.sandboxes.directory import LIVING
 from bot.sandboxes.model import Actor, SandboxStatus
 from bot.ui import listings
 from bot.ui.buttons import ASKER, ID, reported, require_asker
