@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
     ValidationError,
-    field_validator,
-    model_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -36,25 +28,41 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from bot.names import LONGEST_NAME, SHORTEST_NAME
+from bot.setting_sections import (
+    Discord,
+    Embedded,
+    Isolation,
+    Log,
+    Nats,
+    Postgres,
+    Redis,
+    Routing,
+    Sandboxes,
+    Workers,
+)
 from bot.setting_types import (
     EMBEDDED,
-    Duration,
-    Intents,
-    NatsAddress,
-    Numbers,
-    PostgresAddress,
-    RedisAddress,
-    Snowflakes,
-    Token,
-    is_address,
 )
 
-DISCORD_API = "https://discord.com/api/v10"
+__all__ = [
+    "Discord",
+    "Embedded",
+    "Isolation",
+    "Log",
+    "Nats",
+    "Postgres",
+    "Redis",
+    "Routing",
+    "Sandboxes",
+    "Settings",
+    "SettingsError",
+    "Workers",
+    "load_settings",
+]
+
 CONFIG_VARIABLE = "BOT_CONFIG"
 
 _SEE_CONFIG = "see config.toml for the keys."
-_SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 COMMON_NAMES = {
     "DISCORD_TOKEN": "BOT_DISCORD__TOKEN",
@@ -70,127 +78,6 @@ COMMON_NAMES = {
 
 class SettingsError(Exception):
     """The configuration cannot be used. `str(error)` is one line that names the key and the mend."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Discord(Section):
-    token: Token = SecretStr("")
-    api_base: str = DISCORD_API
-    admins: Snowflakes = frozenset()
-    privileged_intents: Intents = ("members", "message_content")
-    notice_channel: int | None = Field(default=None, ge=10**16, lt=2**64)
-    sync_commands: bool = True
-    shard_count: int = Field(default=0, ge=0, le=100_000)
-    shard_ids: Numbers = ()
-
-    @model_validator(mode="after")
-    def _shards_exist(self) -> Self:
-        if self.shard_ids and max(self.shard_ids) >= self.shard_count:
-            raise ValueError("shard_ids count from 0 and end below shard_count; set shard_count, or leave them out")
-        return self
-
-    @field_validator("api_base")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        if not is_address(value, ("http", "https")) or not urlsplit(value).hostname:
-            raise ValueError("write an address like https://discord.com/api/v10")
-        return value.rstrip("/")
-
-
-class Sandboxes(Section):
-    max_per_owner: int = Field(default=5, ge=1, le=1000)
-    max_guilds: int = Field(default=10, ge=1, le=1000)
-    default_ttl: Duration = timedelta(hours=24)
-    max_ttl: Duration = timedelta(hours=168)
-    min_name_length: int = Field(default=SHORTEST_NAME, ge=SHORTEST_NAME, le=LONGEST_NAME)
-    max_name_length: int = Field(default=LONGEST_NAME, ge=8, le=LONGEST_NAME)
-    warn_before: Duration = timedelta(hours=1)
-    grace: Duration = timedelta(hours=1)
-    sweep_every: Duration = timedelta(seconds=1)
-    stuck_after: Duration = Field(default=timedelta(minutes=2), ge=timedelta(seconds=30))
-    mend_every: Duration = timedelta(minutes=1)
-    orphans_every: Duration = timedelta(hours=1)
-    activity_every: Duration = timedelta(seconds=10)
-    template: Path | None = None
-
-    @field_validator("template", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
-
-    @model_validator(mode="after")
-    def _default_fits(self) -> Self:
-        if self.default_ttl > self.max_ttl:
-            raise ValueError("default_ttl is longer than max_ttl; lower the one or raise the other")
-        if self.min_name_length > self.max_name_length:
-            raise ValueError("min_name_length is above max_name_length; lower the one or raise the other")
-        return self
-
-
-class Postgres(Section):
-    dsn: PostgresAddress = SecretStr(EMBEDDED)
-    pool_size: int = Field(default=10, ge=2, le=200)
-
-
-class Redis(Section):
-    url: RedisAddress = SecretStr(EMBEDDED)
-
-
-class Nats(Section):
-    url: NatsAddress = SecretStr(EMBEDDED)
-    auth_url: NatsAddress = SecretStr("")
-    system_url: NatsAddress = SecretStr("")
-    account_seed: SecretStr = SecretStr("")
-    stream_max_age: Duration = timedelta(hours=72)
-    stream_max_messages: int = Field(default=100_000, ge=1)
-    stream_max_megabytes: int = Field(default=256, ge=1)
-
-
-class Workers(Section):
-    postgres: str = ""
-    redis: str = ""
-    nats: str = ""
-
-    @field_validator("postgres", "redis", "nats")
-    @classmethod
-    def _is_an_address_without_login(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (not parts.scheme or not parts.hostname or "@" in parts.netloc):
-            raise ValueError("write an address like nats://nats.example.com:4222, without user and password")
-        return value
-
-
-class Isolation(Section):
-    require: bool = False
-    max_connections: int = Field(default=10, ge=1, le=1000)
-    longest_transaction: Duration = timedelta(seconds=60)
-
-
-class Embedded(Section):
-    folder: Path = Path("data")
-    durable: bool = True
-
-
-class Routing(Section):
-    unbound_subject: str = ""
-    window: int = Field(default=4096, ge=1, le=65_536)
-    ack_timeout: Duration = timedelta(seconds=5)
-    reload_every: Duration = timedelta(seconds=30)
-
-    @field_validator("unbound_subject")
-    @classmethod
-    def _is_no_sandbox_subject(cls, value: str) -> str:
-        if value and (not _SUBJECT.fullmatch(value) or value.split(".")[0] == "sandbox"):
-            raise ValueError("write a NATS subject like events, outside sandbox.>")
-        return value
-
-
-class Log(Section):
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    json_lines: bool = False
 
 
 class _Environment(EnvSettingsSource):
