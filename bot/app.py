@@ -148,34 +148,13 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             stores.pool, stores.addresses.postgres, table, reload_every=settings.routing.reload_every
         )
         manager = await stack.enter_async_context(open_control_plane(settings, stores, watcher.refresh))
-        publisher = Publisher(stores.nats, window=settings.routing.window, ack_timeout=settings.routing.ack_timeout)
-        await publisher.start()
-        replay = ReplayService(stores.nats_of_workers, manager.streams)
-        await replay.start()
-        stack.push_async_callback(replay.close)
-        stack.push_async_callback(publisher.close)
-        point_at(settings.discord.api_base)
+        publisher = await _open_publisher(stack, settings, stores)
+        await _open_replay(stack, stores, manager)
         reaper, orphans = make_reaper(settings, manager), make_orphan_sweeper(settings, stores, manager)
-        bot = SandboxBot(
-            manager,
-            reaper,
-            orphans,
-            intents=chosen_intents(settings.discord.privileged_intents),
-            admins=settings.discord.admins,
-            shard_count=settings.discord.shard_count,
-            shard_ids=settings.discord.shard_ids,
-        )
+        bot = _bot(settings, manager, reaper, orphans)
         attendance = Attendance(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(attendance.close)
-        router = EventRouter(
-            table,
-            publisher,
-            own_commands=_OWN_COMMANDS,
-            component_prefix=COMPONENT_PREFIX,
-            unbound_subject=settings.routing.unbound_subject,
-            audience=attendance,
-        )
-        gateway = tap(bot, router, publisher, SessionStore(stores.redis, publisher))
+        router = _router(settings, table, publisher, attendance)
         departures = Departures(bot)
         await bot.add_cog(departures)
         yield App(
@@ -186,7 +165,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             watcher,
             publisher,
             router,
-            gateway,
+            tap(bot, router, publisher, SessionStore(stores.redis, publisher)),
             ActivityLog(stores.pool, router.activity),
             reaper,
             orphans,
@@ -194,6 +173,44 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             bot,
             departures,
         )
+
+
+async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Stores) -> Publisher:
+    publisher = Publisher(stores.nats, window=settings.routing.window, ack_timeout=settings.routing.ack_timeout)
+    await publisher.start()
+    stack.push_async_callback(publisher.close)
+    return publisher
+
+
+async def _open_replay(stack: AsyncExitStack, stores: Stores, manager: SandboxManager) -> None:
+    replay = ReplayService(stores.nats_of_workers, manager.streams)
+    await replay.start()
+    stack.push_async_callback(replay.close)
+
+
+def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: OrphanSweeper) -> SandboxBot:
+    chosen = settings.discord
+    point_at(chosen.api_base)
+    return SandboxBot(
+        manager,
+        reaper,
+        orphans,
+        intents=chosen_intents(chosen.privileged_intents),
+        admins=chosen.admins,
+        shard_count=chosen.shard_count,
+        shard_ids=chosen.shard_ids,
+    )
+
+
+def _router(settings: Settings, table: RouteTable, publisher: Publisher, attendance: Attendance) -> EventRouter:
+    return EventRouter(
+        table,
+        publisher,
+        own_commands=_OWN_COMMANDS,
+        component_prefix=COMPONENT_PREFIX,
+        unbound_subject=settings.routing.unbound_subject,
+        audience=attendance,
+    )
 
 
 def _messenger(settings: Settings, bot: SandboxBot) -> Messenger:
