@@ -33,6 +33,9 @@ Json = Annotated[
     typer.Option("--json", help='Data as JSON, alone on standard output; errors as {"error": …} on standard error.'),
 ]
 
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+
 
 def read_settings(
     config: Path | None, *, need_token: bool = False, quiet: bool = False, as_json: bool = False

@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from bot import names
-from bot.cli import views
-from bot.cli.invocation import EX_FAILED, EX_USAGE, EXIT_CODES, Config, Json, ask, fail, read_settings, tell
-from bot.cli.managed import complete_managed, complete_sweeping, managed
-from bot.control_plane import make_reaper
+from bot.cli import upkeep, views
+from bot.cli.invocation import (
+    EX_FAILED,
+    EX_USAGE,
+    EXIT_CODES,
+    Config,
+    DryRun,
+    Json,
+    Yes,
+    ask,
+    fail,
+    tell,
+)
+from bot.cli.managed import managed
 from bot.durations import parse_duration
 from bot.errors import SandboxError
 from bot.sandboxes.connection import ConnectionDetails
 from bot.sandboxes.directory import LIVING
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import OPERATOR, AuditEntry, Sandbox, SandboxStatus
-from bot.sandboxes.orphans import Orphan, OrphanSweeper
-from bot.sandboxes.reaper import Sweep
 
 cli = typer.Typer(
     help="Create, inspect, change and destroy sandboxes without Discord; also while the bot runs.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
 )
+cli.add_typer(upkeep.cli)
 
 Wanted = Annotated[str, typer.Argument(metavar="SANDBOX", help="Its name, its id or the first eight digits of that.")]
 Owner = Annotated[str | None, typer.Option("--owner", help="The Discord id of its owner.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Guild = Annotated[str, typer.Argument(metavar="GUILD", help="The id of a Discord server.")]
 
 
@@ -244,49 +250,6 @@ def audit(
         views.show_json([views.audit_data(entry) for entry in entries])
     else:
         views.show_audit(entries)
-
-
-@cli.command()
-def sweep(dry_run: DryRun = False, as_json: Json = False, config: Config = None) -> None:
-    """Do what is due now: warn, expire, and take down what is over or stuck. A running bot does it by itself."""
-    settings = read_settings(config, quiet=True, as_json=as_json)
-
-    async def work(manager: SandboxManager) -> Sweep:
-        reaper = make_reaper(settings, manager)
-        return await (reaper.due() if dry_run else reaper.sweep())
-
-    counts = dataclasses.asdict(complete_managed(settings, work, "sweeping", as_json=as_json))
-    if as_json:
-        views.show_json(counts)
-    else:
-        typer.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
-
-
-@cli.command()
-def orphans(
-    drop: Annotated[
-        bool, typer.Option("--drop", help="Drop what is proved to be ours; otherwise it is only shown.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if nothing seems to belong to a living sandbox.")
-    ] = False,
-    yes: Yes = False,
-    as_json: Json = False,
-    config: Config = None,
-) -> None:
-    """Show what no living sandbox owns: schemas, roles, streams, Redis users and keys; --drop removes it."""
-    settings = read_settings(config, quiet=True, as_json=as_json)
-    if drop:
-        ask("Drop everything that is proved to be left behind?", yes=yes, as_json=as_json)
-
-    async def work(sweeper: OrphanSweeper) -> list[Orphan]:
-        return await (sweeper.drop(force=force) if drop else sweeper.find())
-
-    found = complete_sweeping(settings, work, "looking", as_json=as_json)
-    if as_json:
-        views.show_json([views.orphan_data(orphan) for orphan in found])
-    else:
-        views.show_orphans(found, dropped=drop)
 
 
 def _show(sandbox: Sandbox, as_json: bool) -> None:

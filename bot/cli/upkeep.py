@@ -1,0 +1,61 @@
+"""`sandbox-bot sandbox sweep` and `orphans`: what a running bot also does by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from bot.cli import views
+from bot.cli.invocation import Config, DryRun, Json, Yes, ask, read_settings
+from bot.cli.managed import complete_managed, complete_sweeping
+from bot.control_plane import make_reaper
+from bot.sandboxes.manager import SandboxManager
+from bot.sandboxes.orphans import Orphan, OrphanSweeper
+from bot.sandboxes.reaper import Sweep
+
+cli = typer.Typer()
+
+
+@cli.command()
+def sweep(dry_run: DryRun = False, as_json: Json = False, config: Config = None) -> None:
+    """Do what is due now: warn, expire, and take down what is over or stuck. A running bot does it by itself."""
+    settings = read_settings(config, quiet=True, as_json=as_json)
+
+    async def work(manager: SandboxManager) -> Sweep:
+        reaper = make_reaper(settings, manager)
+        return await (reaper.due() if dry_run else reaper.sweep())
+
+    counts = dataclasses.asdict(complete_managed(settings, work, "sweeping", as_json=as_json))
+    if as_json:
+        views.show_json(counts)
+    else:
+        typer.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+@cli.command()
+def orphans(
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Drop what is proved to be ours; otherwise it is only shown.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if nothing seems to belong to a living sandbox.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Show what no living sandbox owns: schemas, roles, streams, Redis users and keys; --drop removes it."""
+    settings = read_settings(config, quiet=True, as_json=as_json)
+    if drop:
+        ask("Drop everything that is proved to be left behind?", yes=yes, as_json=as_json)
+
+    async def work(sweeper: OrphanSweeper) -> list[Orphan]:
+        return await (sweeper.drop(force=force) if drop else sweeper.find())
+
+    found = complete_sweeping(settings, work, "looking", as_json=as_json)
+    if as_json:
+        views.show_json([views.orphan_data(orphan) for orphan in found])
+    else:
+        views.show_orphans(found, dropped=drop)
