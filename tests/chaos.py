@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import random
 import signal
@@ -161,6 +162,7 @@ class Chaos:
     async def _put_right(self, settings) -> None:
         """One bot goes on, with all stores there."""
         client = redis.asyncio.from_url(self._stores.redis_url)
+        away: Exception | None = None
         try:
             async with asyncio.timeout(60):
                 while True:
@@ -170,8 +172,11 @@ class Chaos:
                             await settle(manager, self._pool)
                             await check(manager, self._pool, client)
                         return
-                    except _AWAY:
+                    except _AWAY as error:
+                        away = error
                         await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise AssertionError(f"a store did not come back: {away!r} {getattr(away, 'detail', '')}") from away
         finally:
             await client.aclose()
 
@@ -193,6 +198,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300, help="the time after which no operation begins")
     chosen = parser.parse_args()
     logger.remove()
+    logging.disable()
     print(f"seed {chosen.seed}", flush=True)  # noqa: T201
     started = time.monotonic()
     outcomes = asyncio.run(run(**vars(chosen)))
