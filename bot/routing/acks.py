@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nats.aio.client import Client
 from nats.protocol.parser import AWAITING_CONTROL_LINE
@@ -14,12 +14,17 @@ _CLEAN = rb'\{"stream":"[^"]*", ?"seq":\d+\}'
 class AckReader:
     """Takes the replies to an inbox out of what a client receives, before nats-py parses it.
 
-    `settle(number)` is called for a plain acknowledgement, `examine(number, body)` for any other one-line reply.
-    Replies with headers and everything else go nats-py's own way: the inbox has to be subscribed to there.
+    `settle(numbers)` is called for plain acknowledgements, by the run; `examine(number, body)` for any other one-line
+    reply. Replies with headers and everything else go nats-py's own way: the inbox has to be subscribed to
+    there.
     """
 
     def __init__(
-        self, client: Client, inbox: str, settle: Callable[[int], object], examine: Callable[[int, bytes], object]
+        self,
+        client: Client,
+        inbox: str,
+        settle: Callable[[Sequence[int]], object],
+        examine: Callable[[int, bytes], object],
     ) -> None:
         self._parser = client._ps
         self._parse_rest = client._ps.parse
@@ -50,11 +55,14 @@ class AckReader:
     def _take(self, data: bytes) -> int:
         """Settles the replies that the data begin with; where what follows them begins."""
         end = 0
+        numbers: list[int] = []
         while match := self._reply.match(data, end):
             number, is_clean, body = match.groups()
             if is_clean:
-                self._settle(int(number))
+                numbers.append(int(number))
             else:
                 self._examine(int(number), body)
             end = match.end()
+        if numbers:
+            self._settle(numbers)
         return end

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -73,7 +73,7 @@ class Publisher:
         self._replies: Subscription = await self._client.subscribe(
             self._inbox + "*", cb=self._on_reply, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
-        self._acks = AckReader(self._client, self._inbox, self._on_ack, self._examine)
+        self._acks = AckReader(self._client, self._inbox, self._on_acks, self._examine)
         self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._watch())]
 
     async def close(self) -> None:
@@ -239,9 +239,8 @@ class Publisher:
         else:
             self._examine(number, message.data)
 
-    def _on_ack(self, number: int) -> None:
-        if self._settle(number):
-            self.counts["acked"] += 1
+    def _on_acks(self, numbers: Sequence[int]) -> None:
+        self.counts["acked"] += sum(map(self._settle, numbers))
 
     def _examine(self, number: int, body: bytes) -> None:
         try:

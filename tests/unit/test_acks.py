@@ -1,5 +1,6 @@
 import itertools
 from types import SimpleNamespace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ PIECES = {
 
 def reader():
     """What an ack reader and nats-py's parser behind it make of what they get, in order."""
-    seen = []
+    seen: list[tuple[Any, ...]] = []
 
     async def message(sid, subject, reply, data, headers):
         name = "other" if sid == 8 else "no responders" if headers else "late"
@@ -49,7 +50,10 @@ def reader():
     parser = Parser(SimpleNamespace(_process_msg=message, _process_ping=ping))
     client = SimpleNamespace(_ps=parser)
     acks = AckReader(
-        client, INBOX, lambda number: seen.append(("plain", number)), lambda number, _: seen.append(("odd", number))
+        client,
+        INBOX,
+        lambda numbers: seen.extend(("plain", number) for number in numbers),
+        lambda number, _: seen.append(("odd", number)),
     )
     return parser, acks, seen
 
@@ -60,7 +64,7 @@ def numbers(seen):
 
 
 @given(st.lists(st.sampled_from(sorted(PIECES)), max_size=30), st.lists(st.integers(1, 200), min_size=1))
-async def test_nothing_is_lost_or_inverted_however_the_bytes_are_cut(kinds, cuts):
+async def test_nothing_is_lost_or_doubled_however_the_bytes_are_cut(kinds, cuts):
     stream = b"".join(PIECES[kind](number) for number, kind in enumerate(kinds))
     parser, _, seen = reader()
     for size in itertools.cycle(cuts):
@@ -69,7 +73,7 @@ async def test_nothing_is_lost_or_inverted_however_the_bytes_are_cut(kinds, cuts
         await parser.parse(stream[:size])
         stream = stream[size:]
     kept = [entry for entry in seen if entry[0] not in ("other", "ping")]
-    assert numbers(kept) == [number for number, kind in enumerate(kinds) if kind not in ("other", "ping")]
+    assert sorted(numbers(kept)) == [number for number, kind in enumerate(kinds) if kind not in ("other", "ping")]
     assert sum(entry[0] == "ping" for entry in seen) == kinds.count("ping")
     assert [entry[2] for entry in seen if entry[0] == "other"] == [
         b"%04d" % number for number, kind in enumerate(kinds) if kind == "other"
