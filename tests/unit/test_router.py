@@ -88,6 +88,25 @@ def test_whatever_comes_with_an_event_each_sandbox_gets_its_own_unchanged_and_no
     assert sink.published == expected
 
 
+def test_a_gap_is_told_to_each_living_sandbox_with_servers_on_the_shard_once():
+    here, there, late = (10**17 >> 22 << 22) | 0, ((10**17 >> 22) + 1) << 22, ((10**17 >> 22) + 2) << 22
+    sink = Sink()
+    router = make(sink)
+    routes = {
+        here: Route("sandbox.x.events.", 100.0),
+        there: Route("sandbox.y.events.", 100.0),
+        late: Route("sandbox.z.events.", -1.0),
+    }
+    router._table.replace(router._table.ticket(), routes)
+    shard = (here >> 22) % 2
+    assert router.mark_gap({"last_sequence": 7}, shard, 2, "new session") == 1
+    ((subject, payload, message_id, _),) = sink.published
+    assert (subject, message_id) == ("sandbox.x.events.GATEWAY_GAP", f"new session:{shard}:gap")
+    marker = json.loads(payload)
+    assert (marker["op"], marker["t"]) == (0, "GATEWAY_GAP")
+    assert marker["d"] == {"last_sequence": 7, "guild_ids": [str(here)]}
+
+
 def test_nothing_goes_to_an_expired_sandbox():
     sink = Sink()
     send(make(sink, now=100.0), "TYPING_START", {"guild_id": str(BOUND)})
