@@ -50,7 +50,7 @@ def show(rows: list[Row], size: Size, load: float) -> None:
     for row in rows:
         verdict = {None: "", True: "met", False: "MISSED"}[row.is_met]
         table.add_row(row.part, row.what, _readable(row.value), row.unit, row.goal, verdict)
-    Console(width=110).print(table)
+    Console(width=140).print(table)
 
 
 def _readable(value: float) -> str:
