@@ -11,7 +11,7 @@ demo: $(READY)
 	@$(BIN)/sandbox-bot demo
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 bench: $(READY)
 	@$(BIN)/python -m bench $(BENCH)
