@@ -68,9 +68,8 @@ class Attendance:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, interaction_id: int, sandbox_id: UUID, text: str) -> None:
-        is_deserted = await self._is_deserted(sandbox_id)
         await asyncio.sleep(_LOOK_AFTER_S)
-        is_deserted = is_deserted and await self._is_deserted(sandbox_id)
+        is_deserted = await self._is_deserted(sandbox_id)
         if not is_deserted:
             await asyncio.sleep(_PATIENCE_S - _LOOK_AFTER_S)
         self._told.append(interaction_id)
@@ -80,9 +79,9 @@ class Attendance:
             logger.exception("a user could not be told that nobody answers", sandbox=str(sandbox_id))
 
     async def _is_deserted(self, sandbox_id: UUID) -> bool:
-        """Whether no worker waits for events, and none is busy with one."""
+        """Whether no worker waits for events, none is busy with one, and none has taken what there was."""
         try:
             consumer = await self._jetstream.consumer_info(names.stream_name(sandbox_id), names.WORKER_CONSUMER)
         except (nats.errors.Error, JetStreamError, TimeoutError):
             return False  # nobody knows
-        return not consumer.num_waiting and not consumer.num_ack_pending
+        return not consumer.num_waiting and not consumer.num_ack_pending and bool(consumer.num_pending)

@@ -206,19 +206,7 @@ async def open_nats(url: str, *, name: str = "sandbox-bot", jetstream: bool = Tr
     client = Client()
     state = _Connection(client)
     try:
-        async with asyncio.timeout(_CONNECT_TIMEOUT_S):  # without it the client would try for ever
-            await client.connect(
-                url,
-                name=name,
-                allow_reconnect=True,
-                connect_timeout=4,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=0.25,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
-                ping_interval=10,
-                error_cb=state.failed,
-                disconnected_cb=state.lost,
-                reconnected_cb=state.back,
-            )
+        await _connect(client, state, url, name)
         if jetstream:
             await client.jetstream(timeout=5).account_info()
     except (*_FAILURES, ValueError) as error:
@@ -226,6 +214,34 @@ async def open_nats(url: str, *, name: str = "sandbox-bot", jetstream: bool = Tr
         raise _unavailable(state.last_error or error) from error
     state.established = True
     return client
+
+
+async def _connect(client: Client, state: _Connection, url: str, name: str) -> None:
+    """Gives up in time, and at once when the login is refused: the client alone would try for ever."""
+    connecting = asyncio.create_task(
+        client.connect(
+            url,
+            name=name,
+            allow_reconnect=True,
+            connect_timeout=4,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.25,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
+            ping_interval=10,
+            error_cb=state.failed,
+            disconnected_cb=state.lost,
+            reconnected_cb=state.back,
+        )
+    )
+    refused = asyncio.create_task(state.refused.wait())
+    try:
+        await asyncio.wait({connecting, refused}, timeout=_CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        if not connecting.done():
+            raise TimeoutError
+        connecting.result()
+    finally:
+        refused.cancel()
+        connecting.cancel()
+        await asyncio.wait({connecting, refused})
 
 
 async def close_nats(client: Client) -> None:
@@ -242,10 +258,13 @@ class _Connection:
     def __init__(self, client: Client) -> None:
         self._client = client
         self.established = False
+        self.refused = asyncio.Event()
         self.last_error: Exception | None = None
 
     async def failed(self, error: Exception) -> None:
         self.last_error = error
+        if "authorization violation" in str(error).lower():
+            self.refused.set()
         logger.debug("NATS client reports", error=repr(error))
 
     async def lost(self) -> None:
