@@ -95,7 +95,6 @@ class SandboxAccess:
         verifier, digest = credentials.scram_verifier, credentials.token_sha256
         await self.create_role(connection, sandbox.id, sandbox.expires_at)  # not there if made before it was enforced
         await connection.execute(self._sql["save_credentials"], sandbox.id, verifier, digest)
-        await connection.execute(self._sql["set_password"], sandbox.id, verifier)
 
     async def has_credentials(self, connection: Connection, sandbox_id: UUID) -> bool:
         return bool(await connection.fetchval(self._sql["has_credentials"], sandbox_id))

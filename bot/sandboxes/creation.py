@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -77,13 +78,13 @@ class Creation:
 
         If a step fails, it is taken down again, by the reaper if need be, and `ProvisioningFailed` names the step.
         """
-        step = "PostgreSQL schema"
+        step = "start"
         try:
             async with attended(self._pool, self._records, [sandbox.id]):
-                await self._make_schema(sandbox)
-                step = "NATS stream"
-                await self._streams.create(sandbox.id)
-                step = "start"
+                for name, outcome in (await self._give_share(sandbox)).items():
+                    if outcome is not None:
+                        step = name
+                        raise outcome
                 async with transaction(self._pool) as connection:
                     await self._move(connection, sandbox.id, SandboxStatus.CREATING, SandboxStatus.RUNNING)
         except Exception as error:
@@ -93,6 +94,12 @@ class Creation:
             logger.error("provisioning failed", step=step, sandbox=str(sandbox.id), error=detail)
             await self._give_up(sandbox, actor, step)
             raise ProvisioningFailed(sandbox.name, step) from error
+
+    async def _give_share(self, sandbox: Sandbox) -> dict[str, BaseException | None]:
+        """Both at once, and both to their end: what is made after the teardown would be left behind."""
+        steps = {"PostgreSQL schema": self._make_schema(sandbox), "NATS stream": self._streams.create(sandbox.id)}
+        outcomes = await asyncio.gather(*steps.values(), return_exceptions=True)
+        return dict(zip(steps, outcomes, strict=True))
 
     async def _reserve(self, connection: Connection, sandbox_id: UUID, order: Order) -> None:
         owner_id = order.owner_id

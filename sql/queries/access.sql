@@ -21,10 +21,6 @@ SELECT create_sandbox_role($1, $2, $3), mark_sandbox_role($1);
 -- $1 sandbox id
 SELECT grant_sandbox_schema($1);
 
--- set_password --
--- $1 sandbox id, $2 SCRAM verifier
-SELECT set_sandbox_role_password($1, $2);
-
 -- set_expiry --
 -- $1 sandbox id, $2 its expiry
 SELECT set_sandbox_role_expiry($1, $2);
@@ -65,10 +61,14 @@ SELECT id FROM sandboxes WHERE access_changed_at <= now() - $1::interval AND sta
 SELECT drop_sandbox_role($1);
 
 -- save_credentials --
--- $1 sandbox id, $2 SCRAM verifier, $3 SHA-256 of the token
-INSERT INTO sandbox_credentials (sandbox_id, scram_verifier, token_sha256) VALUES ($1, $2, $3)
-ON CONFLICT (sandbox_id) DO UPDATE
-   SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now();
+-- Here and as the role's password. $1 sandbox id, $2 SCRAM verifier, $3 SHA-256 of the token
+WITH saved AS (
+    INSERT INTO sandbox_credentials (sandbox_id, scram_verifier, token_sha256) VALUES ($1, $2, $3)
+    ON CONFLICT (sandbox_id) DO UPDATE
+       SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now()
+    RETURNING sandbox_id, scram_verifier
+)
+SELECT set_sandbox_role_password(sandbox_id, scram_verifier) FROM saved;
 
 -- forget_credentials --
 -- $1 sandbox id
