@@ -15,7 +15,7 @@ from bot.sandboxes.attendance import a_few_at_once
 from bot.sandboxes.model import Sandbox
 from bot.sandboxes.tokens import Credentials
 from bot.stores.nats_access import Login, NatsAccess
-from bot.stores.postgres import Connection, Pool, load_queries, transaction
+from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
 from bot.stores.redis import RedisStore
 
 _FOLLOWED_WITHIN = timedelta(seconds=15)
@@ -73,7 +73,7 @@ class SandboxAccess:
         return self.isolation
 
     async def look_up(self, sandbox_id: UUID) -> Login | None:
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             row = await connection.fetchrow(self._sql["get_login"], sandbox_id)
         return Login(row["token_sha256"], row["expires_at"]) if row else None
 
@@ -135,7 +135,8 @@ class SandboxAccess:
 
         Without `cut` they go on, and those to NATS take up the new expiry.
         """
-        changed_at = await self._value("get_change", sandbox_id)
+        async with connected(self._pool) as connection:
+            changed_at = await connection.fetchval(self._sql["get_change"], sandbox_id)
         if cut:
             await self.cut(sandbox_id)
         await self._settle_user(sandbox_id)

@@ -9,7 +9,7 @@ from bot import names
 from bot.errors import GuildNotBound, NotAllowed, SandboxNotFound
 from bot.sandboxes.model import OPERATOR, Actor, AuditEntry, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
-from bot.stores.postgres import Pool, transaction
+from bot.stores.postgres import Pool, connected
 
 LIVING = tuple(status for status in SandboxStatus if status is not SandboxStatus.DESTROYED)
 
@@ -30,7 +30,7 @@ class SandboxDirectory:
         return await self._get("get_sandbox_by_name", name, name)
 
     async def get_by_guild_id(self, guild_id: int) -> Sandbox:
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             sandbox = await self._records.one(connection, "get_sandbox_by_guild_id", guild_id)
         if sandbox is None:
             raise GuildNotBound(guild_id)
@@ -59,40 +59,40 @@ class SandboxDirectory:
         offset: int = 0,
     ) -> Sequence[Sandbox]:
         """Newest first; everybody's if no owner is given."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             return await self._records.page(connection, owner_id, list(statuses), limit, offset)
 
     async def count(self, *, owner_id: int | None = None, statuses: Iterable[SandboxStatus] = LIVING) -> int:
         """How many `list` would go through."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             return await self._records.count(connection, owner_id, list(statuses))
 
     async def suggest(self, actor: Actor, typed: str, *, limit: int = 25) -> Sequence[Sandbox]:
         """Living sandboxes whose name contains what is typed: the actor's own first, everybody's for an admin."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             return await self._records.many(
                 connection, "suggest_sandboxes", actor.id, actor.is_admin, typed.strip().lower(), limit
             )
 
     async def list_bound_guilds(self) -> Sequence[int]:
         """Every bound guild that the bot must have been in when it was bound."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             rows = await self._records.rows(connection, "list_bound_guilds", OPERATOR.id)
         return [int(row["guild_id"]) for row in rows]
 
     async def get_audit(self, actor: Actor, sandbox_id: UUID, *, limit: int = 50) -> Sequence[AuditEntry]:
         """Newest first, also of a destroyed sandbox."""
         require_access(await self.get_by_id(sandbox_id), actor)
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             return await self._records.history(connection, sandbox_id, limit)
 
     async def find_expired(self, *, limit: int | None = 100) -> Sequence[Sandbox]:
         """Running past their time, the longest overdue first; all of them if there is no limit."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             return await self._records.many(connection, "find_expired", limit)
 
     async def _get(self, query: str, key: object, wanted: str) -> Sandbox:
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             sandbox = await self._records.one(connection, query, key)
         if sandbox is None:
             raise SandboxNotFound(wanted)

@@ -207,12 +207,13 @@ class SandboxManager(SandboxDirectory):
         async with transaction(self._pool) as connection:
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             _require_running(sandbox, "connected to")
-            if not rotate and await self.access.has_credentials(connection, sandbox_id):
+            issued_before = await self.access.has_credentials(connection, sandbox_id)
+            if issued_before and not rotate:
                 return connection_details(sandbox, self.access.isolation, self._workers)
             await self.access.save(connection, sandbox, credentials)
             await self.access.note_change(connection, sandbox_id)
             await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
-        await _at_once(self.access.follow(sandbox_id), sandbox_id)
+        await _at_once(self.access.follow(sandbox_id, cut=issued_before), sandbox_id)
         return connection_details(sandbox, self.access.isolation, self._workers, token=credentials.token)
 
     async def mark_expired(self, sandbox_id: UUID) -> bool:

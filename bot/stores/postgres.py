@@ -87,13 +87,20 @@ async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
 
 
 @asynccontextmanager
-async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection inside a transaction; `ServiceUnavailable` when PostgreSQL does not answer."""
+async def connected(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for a single read; `ServiceUnavailable` when PostgreSQL does not answer."""
     try:
-        async with pool.acquire(timeout=_QUEUE_TIMEOUT_S) as connection, connection.transaction():
+        async with pool.acquire(timeout=_QUEUE_TIMEOUT_S) as connection:
             yield connection
     except (*UNREACHABLE, asyncpg.InterfaceError) as error:
         raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """The same inside a transaction."""
+    async with connected(pool) as connection, connection.transaction():
+        yield connection
 
 
 async def migrate(pool: Pool) -> list[str]:

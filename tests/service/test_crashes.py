@@ -80,7 +80,7 @@ async def test_a_process_killed_after_any_step_leaves_nothing_undone(
 ):
     await enforced.access.keep(HOUR)  # the one that lives has seen this Redis before
     outcome, steps = await killed_at(urls, seed, await make_job(operation, state), None)
-    assert (outcome, len(steps) > 1) == ("", True)
+    assert (outcome, len(steps) > 0) == ("", True)
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def kill(limit):
