@@ -138,7 +138,19 @@ class SchemaProvisioner:
         return dropped
 
     async def _apply_template(self, sandbox_id: UUID, connection: Connection) -> None:
+        """All of it at once; one statement after another only to find the place that does not apply."""
         await connection.execute(self._sql["limit_template"], _LOCK_TIMEOUT, _STATEMENT_TIMEOUT)
+        whole = ";\n".join(statement.text for statement in self._template)
+        try:
+            async with connection.transaction():
+                await connection.execute(self._sql["apply_template"], sandbox_id, whole)
+        except UNREACHABLE:
+            raise
+        except asyncpg.PostgresError:
+            await self._apply_statements(sandbox_id, connection)
+        await connection.execute(self._sql["leave_template"])
+
+    async def _apply_statements(self, sandbox_id: UUID, connection: Connection) -> None:
         for statement in self._template:
             try:
                 await connection.execute(self._sql["apply_template"], sandbox_id, statement.text)
@@ -147,7 +159,6 @@ class SchemaProvisioner:
             except asyncpg.PostgresError as error:
                 position = _position(error, statement)
                 raise TemplateError(statement.place(position), error.message or repr(error)) from error
-        await connection.execute(self._sql["leave_template"])
 
     async def _value(self, query: str, connection: Connection | None, *arguments: object) -> object:
         if connection is not None:
