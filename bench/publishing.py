@@ -14,7 +14,7 @@ from nats.js.client import JetStreamContext
 from bench.processes import Json
 from bench.sender import EVENT_BYTES
 from bot.routing.publisher import Publisher
-from bot.stores.nats import open_nats
+from bot.stores.nats_client import open_nats
 
 _STREAMS = 8
 _WINDOW = 4096

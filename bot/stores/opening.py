@@ -11,8 +11,8 @@ from nats.aio.client import Client
 
 from bot.settings import Settings
 from bot.stores.embedded import EmbeddedStores
-from bot.stores.nats import close_nats, open_nats
 from bot.stores.nats_access import Callout
+from bot.stores.nats_client import close_nats, open_nats
 from bot.stores.postgres import Pool, migrate, open_pool
 from bot.stores.redis import open_redis
 from bot.stores.urls import without_login

@@ -14,7 +14,7 @@ from redis.exceptions import AuthenticationError
 
 from bot.errors import ServiceUnavailable
 from bot.stores.embedded import EmbeddedError, EmbeddedStores
-from bot.stores.nats import open_nats
+from bot.stores.nats_client import open_nats
 
 OWNER = """
 import asyncio, sys

@@ -8,7 +8,7 @@ import pytest
 from bot.errors import ServiceUnavailable
 from bot.stores.embedded import _free_port
 from bot.stores.embedded_servers import nats_program
-from bot.stores.nats import open_nats
+from bot.stores.nats_client import open_nats
 from bot.stores.postgres import migrate, open_pool
 from bot.stores.redis import open_redis
 
