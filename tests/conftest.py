@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 import uuid
 from contextlib import asynccontextmanager
 
@@ -31,6 +33,10 @@ DO $$ DECLARE role_name text; BEGIN
 END $$
 """
 """Roles are the whole server's: they would outlive a test's database. Another database's own are left to it."""
+
+if threading.current_thread() is threading.main_thread():
+    # Who starts the tests in the background ignores Ctrl+C for them, and every process they start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")

@@ -86,8 +86,9 @@ class _Connection:
         self.last_error: Exception | None = None
 
     async def failed(self, error: Exception) -> None:
-        self.last_error = error
-        if "authorization violation" in str(error).lower():
+        if not self.refused.is_set():  # what comes after a refusal only follows from it
+            self.last_error = error
+        if not self.established and "authorization violation" in str(error).lower():
             self.refused.set()
         logger.debug("NATS client reports", error=repr(error))
 
