@@ -64,8 +64,8 @@ class StoredEvent:
 
 @dataclass(frozen=True)
 class Event(StoredEvent):
-    """Comes again 30 seconds after it was handed out, to any worker of the sandbox, unless it is settled by one of
-    `ack`, `retry` and `give_up`. Each of them waits out an outage of NATS."""
+    """Comes again 30 seconds after it was handed out, or last said to be worked on, to any worker of the sandbox,
+    unless it is settled by one of `ack`, `retry` and `give_up`. Each of them waits out an outage of NATS."""
 
     _settle: str = field(repr=False)
     _link: Link = field(repr=False)
@@ -74,6 +74,10 @@ class Event(StoredEvent):
     async def ack(self) -> None:
         """Done with."""
         await self._link.publish(self._settle)
+
+    async def working(self) -> None:
+        """Not done with yet: another 30 seconds."""
+        await self._link.publish(self._settle, b"+WPI")
 
     async def retry(self, after: timedelta = timedelta()) -> None:
         """Have it delivered again, not earlier than that."""

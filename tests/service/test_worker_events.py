@@ -16,6 +16,13 @@ async def place(enforced, nats_client):
     return await make_place(enforced, nats_client)
 
 
+async def comes_again_after(place, seconds):
+    """What is handed out and not settled, instead of after 30 seconds."""
+    jetstream = place.nats.jetstream()
+    consumer = (await jetstream.consumer_info(place.sandbox.stream, "worker")).config
+    await jetstream.add_consumer(place.sandbox.stream, consumer.evolve(ack_wait=seconds))
+
+
 async def test_an_event_tells_what_it_is(place):
     sequence = await place.send(content="hi")
     await place.send("GUILD_UPDATE", guild_id=None, id=str(GUILD))
@@ -60,6 +67,23 @@ async def test_what_is_to_be_retried_comes_again_but_not_too_early(place):
                 break
     assert seen == [("first", 0), ("second", 0), ("first", 1)]
     assert datetime.now(UTC) - asked_at > timedelta(seconds=0.45)
+
+
+async def test_what_is_being_worked_on_does_not_come_again(place):
+    """The other event, of which nobody says so, shows when its time is over."""
+    await comes_again_after(place, seconds=1)
+    async with place.worker() as sandbox, asyncio.timeout(10):
+        events = sandbox.events()
+        await place.send(content="long")
+        await place.send(content="forgotten")
+        long, _ = [await anext(events) for _ in range(2)]
+        again = asyncio.create_task(anext(events))
+        while not (await asyncio.wait([again], timeout=0.2))[0]:
+            await long.working()
+        assert (again.result().data["content"], again.result().redelivered) == ("forgotten", 1)
+        await long.ack()
+        await again.result().ack()
+        await place.until_settled()
 
 
 async def test_a_retry_without_a_delay_comes_at_once(place):
@@ -158,9 +182,7 @@ async def test_a_worker_that_is_cancelled_gives_back_what_it_had_fetched(place):
 
 async def test_what_waited_too_long_for_a_slow_worker_is_not_done_twice(place, monkeypatch):
     monkeypatch.setattr("bot.worker.feed._KEPT_FOR_S", 0.5)
-    jetstream = place.nats.jetstream()
-    consumer = (await jetstream.consumer_info(place.sandbox.stream, "worker")).config
-    await jetstream.add_consumer(place.sandbox.stream, consumer.evolve(ack_wait=1))
+    await comes_again_after(place, seconds=1)
     await place.send_many(10)
     contents = []
     async with place.worker() as sandbox, asyncio.timeout(10):
