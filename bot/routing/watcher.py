@@ -62,7 +62,10 @@ class RouteWatcher:
     async def _listen(self) -> None:
         """One connection's life; returns when the server has ended it."""
         connection = await asyncpg.connect(
-            self._dsn, timeout=_ANSWER_WITHIN_S, server_settings={"application_name": "sandbox-bot"}
+            self._dsn,
+            timeout=_ANSWER_WITHIN_S,
+            command_timeout=_ANSWER_WITHIN_S,
+            server_settings={"application_name": "sandbox-bot"},
         )
         lost = asyncio.Event()
 
@@ -76,7 +79,7 @@ class RouteWatcher:
             await self._reload()  # after LISTEN: what is committed between the two is seen by one of them
             while not lost.is_set():
                 await self._follow()
-                await connection.execute(self._sql["listen"], timeout=_ANSWER_WITHIN_S)
+                await connection.execute(self._sql["listen"])
         finally:
             connection.terminate()  # a dead line would not even take a goodbye
 
