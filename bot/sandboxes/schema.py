@@ -15,7 +15,7 @@ from loguru import logger
 from bot import names
 from bot.errors import CleanupRefused
 from bot.sandboxes.template import Statement, TemplateError, read_template
-from bot.stores.postgres import UNREACHABLE, Connection, Pool, load_queries, sql_folder, transaction
+from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, sql_folder, transaction
 
 _AT_ONCE = 300
 _LOCK_TIMEOUT, _STATEMENT_TIMEOUT = "5s", "20s"
@@ -98,18 +98,18 @@ class SchemaProvisioner:
 
     async def get_schema_stats(self, sandbox_id: UUID) -> list[TableStats]:
         """By table name; empty if there is no schema."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["schema_stats"], sandbox_id)
         return [TableStats(row["table_name"], row["row_count"], row["total_bytes"]) for row in rows]
 
     async def list_schemas(self) -> list[str]:
         """The schemas that carry our mark, whether their sandbox lives or not."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             return [row["schema_name"] for row in await connection.fetch(self._sql["list_schemas"])]
 
     async def list_orphans(self, min_age: timedelta) -> dict[str, bool]:
         """The marked schemas older than that which no living sandbox owns; true: it is known to be destroyed."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["list_orphans"], min_age)
         return {row["schema_name"]: row["was_destroyed"] for row in rows}
 
@@ -148,7 +148,7 @@ class SchemaProvisioner:
             raise
         except asyncpg.PostgresError:
             await self._apply_statements(sandbox_id, connection)
-        await connection.execute(self._sql["leave_template"])
+        await connection.execute(connection.get_reset_query())  # whatever it has set, also for the session
 
     async def _apply_statements(self, sandbox_id: UUID, connection: Connection) -> None:
         for statement in self._template:
@@ -163,7 +163,7 @@ class SchemaProvisioner:
     async def _value(self, query: str, connection: Connection | None, *arguments: object) -> object:
         if connection is not None:
             return await connection.fetchval(self._sql[query], *arguments)
-        async with transaction(self._pool) as own:
+        async with connected(self._pool) as own:
             return await own.fetchval(self._sql[query], *arguments)
 
 

@@ -64,6 +64,10 @@ async def prepare_connection(connection: Connection) -> None:
     await connection.set_type_codec("numeric", schema="pg_catalog", format="text", encoder=str, decoder=int)
 
 
+async def _nothing_to_reset(_: object) -> None:
+    """Whoever borrows a connection leaves the session as it was: what it sets ends with its transaction."""
+
+
 async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
     """A pool that has reached its server, or `ServiceUnavailable` with the reason, never the password."""
     try:
@@ -72,6 +76,7 @@ async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
             min_size=2,
             max_size=max_size,
             init=prepare_connection,
+            reset=_nothing_to_reset,
             timeout=_CONNECT_TIMEOUT_S,
             command_timeout=_COMMAND_TIMEOUT_S,
             server_settings={"application_name": "sandbox-bot", "search_path": "public", "timezone": "UTC"},
@@ -88,7 +93,7 @@ async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
 
 @asynccontextmanager
 async def connected(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection for a single read; `ServiceUnavailable` when PostgreSQL does not answer."""
+    """A connection for a single statement; `ServiceUnavailable` when PostgreSQL does not answer."""
     try:
         async with pool.acquire(timeout=_QUEUE_TIMEOUT_S) as connection:
             yield connection
@@ -98,7 +103,7 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """The same inside a transaction."""
+    """A connection for several, which take effect together or not at all; `ServiceUnavailable` as above."""
     async with connected(pool) as connection, connection.transaction():
         yield connection
 

@@ -10,10 +10,6 @@ SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2,
 -- The statement before may have set the search_path. $1 sandbox id, $2 a statement
 SELECT public.apply_sandbox_template($1, $2);
 
--- leave_template --
--- The rest of the transaction looks names up where it always does.
-SELECT set_config('search_path', 'public', true);
-
 -- drop_schema --
 -- $1 sandbox id
 SELECT drop_sandbox_schema($1);

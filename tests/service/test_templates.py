@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import asyncpg
@@ -121,14 +122,18 @@ async def test_trying_a_template_leaves_nothing_behind(manager_with):
 
 async def test_what_a_template_sets_ends_with_it(enforced, template, pool):
     text = (
-        "SET search_path = pg_catalog; SET statement_timeout = '7s';\nCREATE TABLE t (n int); SET search_path = nowhere"
+        "SET search_path = pg_catalog; SET statement_timeout = '7s'; SELECT pg_advisory_lock(7);\n"
+        "CREATE TABLE t (n int); SET search_path = nowhere"
     )
     enforced.schemas._template = template({"1.sql": text})
     sandbox = await enforced.create(ADA)
     assert await tables_of(enforced, sandbox) == {"t": 0}
-    async with pool.acquire() as connection:
-        assert await connection.fetchval("SHOW search_path") == "public"
-        assert await connection.fetchval("SHOW statement_timeout") == "0"
+    async with AsyncExitStack() as borrowed:
+        for _ in range(pool.get_size()):
+            connection = await borrowed.enter_async_context(pool.acquire())
+            assert await connection.fetchval("SHOW search_path") == "public"
+            assert await connection.fetchval("SHOW statement_timeout") == "0"
+        assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7") == 0
 
 
 async def test_a_template_waits_for_a_lock_only_for_a_while(pool, template, monkeypatch):
