@@ -13,7 +13,7 @@ from loguru import logger
 from bot import names
 from bot.errors import ServiceUnavailable
 from bot.routing.table import Route, RouteTable
-from bot.stores.postgres import Pool, load_queries, transaction
+from bot.stores.postgres import Pool, connected, load_queries
 
 _PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
@@ -42,7 +42,7 @@ class RouteWatcher:
     async def refresh(self, guild_ids: Collection[int]) -> None:
         """Read some guilds' routes now. When it returns, the table holds what was committed before the call."""
         ticket = self._table.ticket()
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["load_routes_of"], list(guild_ids))
         self._table.update(ticket, guild_ids, _routes(rows))
 
@@ -109,7 +109,7 @@ class RouteWatcher:
 
     async def _reload(self) -> None:
         ticket = self._table.ticket()
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["load_routes"])
         self._table.replace(ticket, _routes(rows))
 

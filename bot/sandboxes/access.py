@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +51,14 @@ class Isolation:
         return [f"{name} {state}" for name, state in stores.items() if not state.enforced]
 
 
+class Live(Enum):
+    """What becomes of a sandbox's live connections when who may connect has changed."""
+
+    GO_ON = auto()
+    RENEW = auto()  # those to NATS begin anew, with the new expiry
+    END = auto()
+
+
 class SandboxAccess:
     """Does nothing in a store that does not enforce it."""
 
@@ -74,8 +83,7 @@ class SandboxAccess:
 
     async def look_up(self, sandbox_id: UUID) -> Login | None:
         async with connected(self._pool) as connection:
-            row = await connection.fetchrow(self._sql["get_login"], sandbox_id)
-        return Login(row["token_sha256"], row["expires_at"]) if row else None
+            return await self._look_up(connection, sandbox_id)
 
     async def create_role(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
         """In the transaction that makes the schema. Safe to repeat."""
@@ -130,19 +138,18 @@ class SandboxAccess:
         """In the transaction that changes who may connect: `follow` comes after its commit, or else `keep`."""
         await connection.execute(self._sql["note_change"], sandbox_id)
 
-    async def follow(self, sandbox_id: UUID, *, cut: bool = True) -> None:
-        """Bring live connections and Redis's user in line with what is committed.
-
-        Without `cut` they go on, and those to NATS take up the new expiry.
-        """
+    async def follow(self, sandbox_id: UUID, live: Live = Live.END) -> None:
+        """Bring live connections and Redis's user in line with what is committed."""
         async with connected(self._pool) as connection:
             changed_at = await connection.fetchval(self._sql["get_change"], sandbox_id)
-        if cut:
+            login = await self._look_up(connection, sandbox_id)
+        if live is Live.END:
             await self.cut(sandbox_id)
-        await self._settle_user(sandbox_id)
-        if self._nats is not None and not cut:
+        await self._set_user(sandbox_id, login)
+        if self._nats is not None and live is Live.RENEW:
             await self._nats.kick(sandbox_id)
-        await self._value("note_followed", sandbox_id, changed_at)
+        if not await self._value("note_followed", sandbox_id, changed_at):
+            await self._settle_user(sandbox_id)
 
     async def keep(self, longest_transaction: timedelta) -> None:
         """Now and then: end overlong and barred sessions, follow what was not followed, assert Redis's users.
@@ -165,7 +172,7 @@ class SandboxAccess:
         await self._value("end_barred")
 
     async def _follow_all(self) -> None:
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["list_unfollowed"], _FOLLOWED_WITHIN)
         for outcome in await a_few_at_once([row["id"] for row in rows], self.follow):
             if outcome is not None:
@@ -173,17 +180,24 @@ class SandboxAccess:
 
     async def _settle_user(self, sandbox_id: UUID) -> None:
         """Redis has the user that PostgreSQL knows of, also if that changes meanwhile: whoever looks last is right."""
-        if not self.isolation.redis.enforced:
-            return
         login = await self.look_up(sandbox_id)
         while True:
-            if login is None:
-                await self._redis.delete_user(sandbox_id)
-            else:
-                await self._redis.set_user(sandbox_id, login.token_sha256)
+            await self._set_user(sandbox_id, login)
             seen, login = login, await self.look_up(sandbox_id)
             if login == seen:
                 return
+
+    async def _set_user(self, sandbox_id: UUID, login: Login | None) -> None:
+        if not self.isolation.redis.enforced:
+            return
+        if login is None:
+            await self._redis.delete_user(sandbox_id)
+        else:
+            await self._redis.set_user(sandbox_id, login.token_sha256)
+
+    async def _look_up(self, connection: Connection, sandbox_id: UUID) -> Login | None:
+        row = await connection.fetchrow(self._sql["get_login"], sandbox_id)
+        return Login(row["token_sha256"], row["expires_at"]) if row else None
 
     async def _end_sessions(self, sandbox_id: UUID) -> None:
         await self._value("end_sessions", sandbox_id)
@@ -208,7 +222,7 @@ class SandboxAccess:
         logger.debug("Redis users asserted", users=len(logins), over=len(over))
 
     async def _value(self, query: str, *arguments: object) -> Any:
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             return await connection.fetchval(self._sql[query], *arguments)
 
     async def _probe_postgres(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from bot import names
-from bot.stores.postgres import Pool, load_queries, transaction
+from bot.stores.postgres import Pool, connected, load_queries
 
 
 class ActivityLog:
@@ -26,7 +26,7 @@ class ActivityLog:
             return 0
         sandbox_ids = [names.sandbox_of_subject(prefix) for prefix in counted]
         try:
-            async with transaction(self._pool) as connection:
+            async with connected(self._pool) as connection:
                 await connection.execute(self._sql["add_activity"], sandbox_ids, list(counted.values()))
         except BaseException:
             self._counted.update(counted)

@@ -11,7 +11,7 @@ from loguru import logger
 
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.records import SandboxRecords
-from bot.stores.postgres import Pool, transaction
+from bot.stores.postgres import Pool, connected
 
 ATTEND_EVERY_S = 10.0
 """Well below the shortest `stuck_after` that the settings allow."""
@@ -34,7 +34,7 @@ async def _attend(pool: Pool, records: SandboxRecords, sandbox_ids: list[UUID]) 
     while True:
         await asyncio.sleep(ATTEND_EVERY_S)
         try:
-            async with transaction(pool) as connection:
+            async with connected(pool) as connection:
                 await records.value(connection, "attend", sandbox_ids)
         except ServiceUnavailable as error:
             logger.debug("attendance not noted", error=error.detail)

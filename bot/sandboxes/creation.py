@@ -61,20 +61,20 @@ class Creation:
         self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
         self._streams, self._teardown, self._limits = streams, teardown, limits
 
-    async def reserve(self, order: Order) -> UUID:
+    async def reserve(self, order: Order) -> Sandbox:
         """Quota, name, guilds and audit in one transaction; the sandbox is `pending` then."""
         for _ in range(_ATTEMPTS):
             sandbox_id = uuid4()
             try:
                 async with transaction(self._pool) as connection:
                     await self._reserve(connection, sandbox_id, order)
+                    return await self._records.get(connection, sandbox_id)
             except _Taken:
                 continue
-            return sandbox_id
         raise RuntimeError(f"no free id in {_ATTEMPTS} attempts")
 
-    async def provision(self, sandbox: Sandbox, actor: Actor) -> None:
-        """Give a pending sandbox its share of every store, and let it run.
+    async def provision(self, sandbox: Sandbox, actor: Actor) -> Sandbox:
+        """Give a pending sandbox its share of every store, and let it run, as which it is returned.
 
         If a step fails, it is taken down again, by the reaper if need be, and `ProvisioningFailed` names the step.
         """
@@ -87,6 +87,7 @@ class Creation:
                         raise outcome
                 async with transaction(self._pool) as connection:
                     await self._move(connection, sandbox.id, SandboxStatus.CREATING, SandboxStatus.RUNNING)
+                    return await self._records.get(connection, sandbox.id)
         except Exception as error:
             detail = error.detail if isinstance(error, ServiceUnavailable) else repr(error)
             if isinstance(error, TemplateError):

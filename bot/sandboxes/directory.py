@@ -23,7 +23,8 @@ class SandboxDirectory:
 
     async def get_by_id(self, sandbox_id: UUID) -> Sandbox:
         """Also one that is destroyed."""
-        return await self._get("get_sandbox", sandbox_id, str(sandbox_id))
+        async with connected(self._pool) as connection:
+            return await self._records.get(connection, sandbox_id)
 
     async def get_by_name(self, name: str) -> Sandbox:
         """The living sandbox of that name."""

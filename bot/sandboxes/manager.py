@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -10,7 +11,7 @@ from loguru import logger
 
 from bot import names
 from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, ServiceUnavailable
-from bot.sandboxes.access import SandboxAccess
+from bot.sandboxes.access import Live, SandboxAccess
 from bot.sandboxes.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.creation import Creation, Order
 from bot.sandboxes.directory import SandboxDirectory, require_access
@@ -26,7 +27,7 @@ from bot.sandboxes.teardown import Teardown
 from bot.sandboxes.template import Statement
 from bot.sandboxes.tokens import new_credentials
 from bot.stores.nats import StreamStore
-from bot.stores.postgres import Pool, transaction
+from bot.stores.postgres import Pool, connected, transaction
 from bot.stores.redis import RedisStore
 
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
@@ -95,9 +96,8 @@ class SandboxManager(SandboxDirectory):
             self._limits.check_description(description),
             self._limits.check_guilds(guild_ids),
         )
-        reserved = await self.get_by_id(await self._creation.reserve(order))
-        await self._creation.provision(reserved, actor)
-        sandbox = await self.get_by_id(reserved.id)
+        reserved = await self._creation.reserve(order)
+        sandbox = await self._creation.provision(reserved, actor)
         await self._announce(sandbox.guild_ids)
         logger.info("sandbox created", sandbox=str(sandbox.id), name=sandbox.name, owner=sandbox.owner_id)
         return sandbox
@@ -161,7 +161,7 @@ class SandboxManager(SandboxDirectory):
             }
             await self._records.audit(connection, sandbox_id, AuditEvent.TTL_EXTENDED, actor, details)
         await self._announce(sandbox.guild_ids)
-        await _at_once(self.access.follow(sandbox_id, cut=False), sandbox_id)
+        await _at_once(self.access.follow(sandbox_id, Live.RENEW), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
 
     async def reset(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
@@ -186,7 +186,7 @@ class SandboxManager(SandboxDirectory):
 
     async def update_activity(self, sandbox_id: UUID) -> bool:
         """Note that something happened in it just now; False if it does not run."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             return await self._records.value(connection, "touch", sandbox_id) is not None
 
     async def get_health(self, sandbox_id: UUID) -> Health:
@@ -203,17 +203,18 @@ class SandboxManager(SandboxDirectory):
 
         With `rotate` there is always a fresh one, and older ones end here, with their live connections.
         """
-        credentials = new_credentials()
         async with transaction(self._pool) as connection:
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             _require_running(sandbox, "connected to")
             issued_before = await self.access.has_credentials(connection, sandbox_id)
             if issued_before and not rotate:
                 return connection_details(sandbox, self.access.isolation, self._workers)
+            credentials = await asyncio.to_thread(new_credentials)  # takes as long as some 50 events
             await self.access.save(connection, sandbox, credentials)
             await self.access.note_change(connection, sandbox_id)
             await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
-        await _at_once(self.access.follow(sandbox_id, cut=issued_before), sandbox_id)
+        live = Live.END if issued_before else Live.GO_ON
+        await _at_once(self.access.follow(sandbox_id, live), sandbox_id)
         return connection_details(sandbox, self.access.isolation, self._workers, token=credentials.token)
 
     async def mark_expired(self, sandbox_id: UUID) -> bool:

@@ -13,7 +13,7 @@ from loguru import logger
 
 from bot.sandboxes.model import AuditEvent, Sandbox
 from bot.sandboxes.records import SandboxRecords
-from bot.stores.postgres import Connection, Pool, load_queries, transaction
+from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
 
 _LEASE = timedelta(minutes=1)
 _LONGEST_PAUSE = timedelta(minutes=15)
@@ -75,7 +75,7 @@ class NoticeOutbox:
 
     async def write_warnings(self, warn_before: timedelta) -> int:
         """Warn of what expires within that time, or, of a short life, of what has begun its second half."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             return len(await connection.fetch(self._sql["write_warnings"], warn_before))
 
     async def address(self, admins: Iterable[int], *, limit: int = 100) -> int:
@@ -90,7 +90,7 @@ class NoticeOutbox:
 
     async def claim(self) -> Delivery | None:
         """The next delivery that is due, kept from others for a minute."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             row = await connection.fetchrow(self._sql["claim_delivery"], _LEASE)
         return Delivery(**{**row, "kind": NoticeKind(row["kind"])}) if row else None
 
@@ -107,7 +107,7 @@ class NoticeOutbox:
     async def postpone(self, delivery: Delivery) -> None:
         """Try again later, each time twice as late."""
         pause = min(timedelta(seconds=2 ** min(delivery.attempts, 12)), _LONGEST_PAUSE)
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             await connection.execute(self._sql["postpone_delivery"], delivery.notice_id, delivery.recipient_id, pause)
 
 

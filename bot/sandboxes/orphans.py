@@ -19,7 +19,7 @@ from bot import names
 from bot.errors import CleanupRefused, SandboxError
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
-from bot.stores.postgres import Pool, load_queries, transaction
+from bot.stores.postgres import Pool, connected, load_queries
 from bot.stores.redis import RedisStore
 
 
@@ -83,7 +83,7 @@ class OrphanSweeper:
 
         Of several processes one does it, once in that time.
         """
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             if not await connection.fetchval(self._sql["claim_sweep"], every):
                 return []
         found = await self._find_but_keys()
@@ -106,7 +106,7 @@ class OrphanSweeper:
         return [Orphan(OrphanKind.SCHEMA, name, _proof(True, destroyed)) for name, destroyed in found.items()]
 
     async def _find_roles(self) -> list[Orphan]:
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["list_roles"], self._grace)
         return [Orphan(OrphanKind.ROLE, row["role_name"], _proof(row["is_ours"], row["was_destroyed"])) for row in rows]
 
@@ -142,7 +142,7 @@ class OrphanSweeper:
     async def _judge(self, sandbox_ids: Iterable[UUID]) -> dict[UUID, Proof]:
         """Of those that are no living sandbox, nor one that ended within the grace time."""
         ids = list(sandbox_ids)
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             rows = {row["id"]: row for row in await connection.fetch(self._sql["judge"], ids, self._grace)}
         unknown = {sandbox_id: Proof.NONE for sandbox_id in ids if sandbox_id not in rows}
         return unknown | {sandbox_id: Proof.DESTROYED for sandbox_id, row in rows.items() if row["is_over"]}
@@ -168,7 +168,7 @@ class OrphanSweeper:
         if orphan.kind is OrphanKind.SCHEMA:
             return await self._schemas.drop_orphan(orphan.name, self._grace)
         if orphan.kind is OrphanKind.ROLE:
-            async with transaction(self._pool) as connection:
+            async with connected(self._pool) as connection:
                 return bool(await connection.fetchval(self._sql["drop_role"], orphan.name, self._grace))
         assert orphan.sandbox_id is not None
         if await self._judge([orphan.sandbox_id]) != {orphan.sandbox_id: Proof.DESTROYED}:

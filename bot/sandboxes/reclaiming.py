@@ -12,7 +12,7 @@ from bot.sandboxes.attendance import a_few_at_once
 from bot.sandboxes.model import Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.teardown import Teardown
-from bot.stores.postgres import Pool, transaction
+from bot.stores.postgres import Pool, connected, transaction
 
 Announce = Callable[[Collection[int]], Awaitable[None]]
 Begin = Callable[[UUID], Awaitable[Sandbox | None]]
@@ -74,7 +74,7 @@ class Reclaimer:
         return [outcome for outcome in outcomes if isinstance(outcome, Sandbox)]
 
     async def _find(self, query: str, since: timedelta) -> Sequence[UUID]:
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             return [row["id"] for row in await self._records.rows(connection, query, since, None)]
 
 

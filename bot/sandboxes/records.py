@@ -35,6 +35,10 @@ class SandboxRecords:
     async def lock(self, connection: Connection, sandbox_id: UUID) -> Sandbox:
         """The sandbox as it is and stays until the transaction ends, or `SandboxNotFound`."""
         await self.value(connection, "lock_sandbox", sandbox_id)
+        return await self.get(connection, sandbox_id)
+
+    async def get(self, connection: Connection, sandbox_id: UUID) -> Sandbox:
+        """Also one that is destroyed; or `SandboxNotFound`."""
         sandbox = await self.one(connection, "get_sandbox", sandbox_id)
         if sandbox is None:
             raise SandboxNotFound(str(sandbox_id))

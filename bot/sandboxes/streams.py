@@ -9,7 +9,7 @@ from loguru import logger
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.attendance import a_few_at_once
 from bot.stores.nats import StreamStore
-from bot.stores.postgres import Pool, load_queries, transaction
+from bot.stores.postgres import Pool, connected, load_queries
 
 
 class StreamKeeper:
@@ -19,7 +19,7 @@ class StreamKeeper:
 
     async def mend(self) -> int:
         """Every running or expired sandbox has its stream and consumer again; how many had not."""
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             kept = [row["id"] for row in await connection.fetch(self._sql["list_kept"])]
         outcomes = await a_few_at_once(kept, self._mend)
         for failure in outcomes:
@@ -32,7 +32,7 @@ class StreamKeeper:
         if await self._streams.stats(sandbox_id) is not None:
             return False
         await self._streams.create(sandbox_id)
-        async with transaction(self._pool) as connection:
+        async with connected(self._pool) as connection:
             kept = await connection.fetchval(self._sql["is_kept"], sandbox_id)
         if not kept:  # destroyed meanwhile, and whoever did that may have found no stream to delete
             await self._streams.delete(sandbox_id)

@@ -49,8 +49,10 @@ UPDATE sandboxes SET access_changed_at = clock_timestamp() WHERE id = $1;
 SELECT access_changed_at FROM sandboxes WHERE id = $1;
 
 -- note_followed --
--- Unless it has changed again. $1 sandbox id, $2 when it had changed
-UPDATE sandboxes SET access_changed_at = NULL WHERE id = $1 AND access_changed_at = $2;
+-- No row if it has changed again, or is being taken down. $1 sandbox id, $2 when it had changed
+UPDATE sandboxes SET access_changed_at = NULL
+ WHERE id = $1 AND access_changed_at = $2 AND status IN ('running', 'expired')
+RETURNING id;
 
 -- list_unfollowed --
 -- Those that whoever made the change has not followed; teardown does it for itself. $1 since how long

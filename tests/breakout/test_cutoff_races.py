@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from bot.errors import ServiceUnavailable
+from bot.stores.postgres import connected
 from tests.breakout.conftest import ADA, until
 from tests.breakout.sessions import (
     A_MINUTE,
@@ -128,6 +129,8 @@ async def test_what_a_crash_left_behind_is_ended_by_any_process(world, sessions,
 async def test_redis_is_not_told_a_token_that_ended_on_the_way(world, monkeypatch, how):
     """Another process destroys the sandbox between the look at PostgreSQL and the word to Redis."""
     access, worker = world.manager.access, await world.add()
+    async with connected(world.stores.pool) as connection:
+        await access.note_change(connection, worker.sandbox.id)
     set_user = access._redis.set_user
 
     async def late(sandbox_id, token_sha256):

@@ -12,7 +12,7 @@ from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.model import SandboxStatus
 from bot.sandboxes.records import SandboxRecords
-from bot.stores.postgres import transaction
+from bot.stores.postgres import connected, transaction
 from tests.conftest import until_blocked
 from tests.service.conftest import ADA, new_guild
 from tests.service.test_watcher import is_routed
@@ -103,13 +103,13 @@ async def test_a_read_that_an_unbind_overtook_does_not_revive_the_route(manager,
 
     @asynccontextmanager
     async def slow(pool):
-        async with transaction(pool) as connection:
+        async with connected(pool) as connection:
             yield connection
         reads.release()
         await may_return.wait()
 
     with monkeypatch.context() as slowly:
-        slowly.setattr(watcher_module, "transaction", slow)
+        slowly.setattr(watcher_module, "connected", slow)
         late = [asyncio.create_task(watcher.refresh([guild])), asyncio.create_task(watcher.start())]
         for _ in late:
             await reads.acquire()
