@@ -107,17 +107,17 @@ class Creation:
         await self._records.value(connection, "lock_owner", owner_id)
         if await self._records.count_living(connection, owner_id) >= self._limits.max_per_owner:
             raise QuotaReached(self._limits.max_per_owner)
-        if not await self._records.value(connection, "schema_name_is_free", sandbox_id):
-            raise _Taken
         name = order.name or self._limits.default_name(order.actor.name)
         try:
-            await self._records.value(
+            inserted = await self._records.value(
                 connection, "insert_sandbox", sandbox_id, name, owner_id, order.description, order.ttl
             )
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name == "sandboxes_name_key" and order.name is not None:
                 raise NameTaken(name) from error
             raise _Taken from error
+        if inserted is None:
+            raise _Taken
         details = {"name": name, "ttl_seconds": order.ttl.total_seconds()}
         await self._records.audit(connection, sandbox_id, AuditEvent.CREATED, order.actor, details)
         for guild_id in sorted(order.guild_ids):  # whoever binds several at once takes them in the same order

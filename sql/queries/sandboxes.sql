@@ -6,14 +6,13 @@ INSERT INTO sandbox_owners (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = 
 -- Separate on purpose: inside lock_owner it would count what stood there before the wait. $1 owner id
 SELECT count(*) FROM sandboxes WHERE owner_id = $1 AND status <> 'destroyed';
 
--- schema_name_is_free --
--- Also as a role's, which another database of the server may have. $1 sandbox id
-SELECT to_regnamespace(sandbox_schema_name($1)) IS NULL AND to_regrole(sandbox_schema_name($1)) IS NULL;
-
 -- insert_sandbox --
+-- No row if there is a schema of its schema's name, or a role, which another database of the server may have.
 -- $1 id, $2 name, $3 owner id, $4 description, $5 time to live
 INSERT INTO sandboxes (id, name, owner_id, description, schema_name, expires_at)
-VALUES ($1, $2, $3, $4, sandbox_schema_name($1), now() + $5);
+SELECT $1, $2, $3, $4, schema_name, now() + $5::interval FROM sandbox_schema_name($1) AS schema_name
+ WHERE to_regnamespace(schema_name) IS NULL AND to_regrole(schema_name) IS NULL
+RETURNING id;
 
 -- lock_sandbox --
 -- $1 sandbox id

@@ -97,3 +97,17 @@ async def test_an_id_whose_schema_name_is_taken_is_not_used(manager, monkeypatch
     monkeypatch.setattr("bot.sandboxes.creation.uuid4", lambda: next(ids))
     assert (await manager.create(ADA)).id == first
     assert (await manager.create(ADA)).id == free
+
+
+@pytest.mark.parametrize("kind", ["SCHEMA", "ROLE"])
+async def test_an_id_whose_schema_name_is_somebody_elses_is_not_used(manager, pool, monkeypatch, kind):
+    """A role may be a sandbox's of another database on the same server."""
+    collides = UUID("dddddddd-0000-4000-8000-000000000001")
+    free = UUID("eeeeeeee-0000-4000-8000-000000000002")
+    ids = iter([collides, free])
+    monkeypatch.setattr("bot.sandboxes.creation.uuid4", lambda: next(ids))
+    await pool.execute(f"CREATE {kind} sandbox_dddddddd")
+    try:
+        assert (await manager.create(ADA)).id == free
+    finally:
+        await pool.execute(f"DROP {kind} sandbox_dddddddd")
