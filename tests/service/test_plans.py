@@ -6,6 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from bot.sandboxes.schema import SchemaProvisioner
+from bot.sandboxes.tokens import hash_token, scram_verifier
 from bot.stores.postgres import load_queries
 
 HOUR = timedelta(hours=1)
@@ -70,6 +72,18 @@ def scanned_whole(node):
     return found.union(*(scanned_whole(child) for child in node.get("Plans", ())))
 
 
+IN_ONE_LIFE = (
+    ("create_role", [SOME_ID, datetime.now(UTC) + HOUR, 10]),
+    ("save_credentials", [SOME_ID, scram_verifier("x", b"salt"), hash_token("x")]),
+    ("end_sessions", [SOME_ID]),
+    ("cut_role", [SOME_ID]),
+)
+CATALOGS = """
+SELECT relname, seq_scan FROM pg_stat_xact_sys_tables
+ WHERE relname IN ('pg_class', 'pg_depend', 'pg_authid', 'pg_auth_members', 'pg_namespace')
+"""
+
+
 @pytest.mark.parametrize("plan", ["force_custom_plan", "force_generic_plan"])
 async def test_every_query_of_every_day_uses_indexes(pool, plan):
     async with pool.acquire() as connection:
@@ -85,3 +99,18 @@ async def test_every_query_of_every_day_uses_indexes(pool, plan):
                 if whole := scanned_whole(json.loads(text)[0]["Plan"]):
                     wrong[name] = whole
         assert wrong == {}
+
+
+async def test_no_step_of_a_sandboxs_life_reads_a_whole_catalog(pool):
+    """There is a row in them for every relation and role of every sandbox."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("INSERT INTO sandbox_owners (id) VALUES (1)")
+        await connection.execute(load_queries("sandboxes")["insert_sandbox"], SOME_ID, "blue", 1, None, HOUR)
+        await SchemaProvisioner(pool).create_schema(SOME_ID, connection)
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        before = dict(await connection.fetch(CATALOGS))
+        for name, arguments in IN_ONE_LIFE:
+            await connection.execute(load_queries("access")[name], *arguments)
+            assert dict(await connection.fetch(CATALOGS)) == before, name
+        granted = "SELECT has_table_privilege('sandbox_00000000', 'sandbox_00000000.badges', 'INSERT')"
+        assert await connection.fetchval(granted)
