@@ -26,7 +26,7 @@ from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.teardown import Teardown
 from bot.sandboxes.template import TemplateError
 from bot.stores.nats import StreamStore
-from bot.stores.postgres import Connection, Pool, transaction
+from bot.stores.postgres import Connection, Pool, connected, transaction
 
 _ATTEMPTS = 8
 
@@ -85,7 +85,7 @@ class Creation:
                     if outcome is not None:
                         step = name
                         raise outcome
-                async with transaction(self._pool) as connection:
+                async with connected(self._pool) as connection:
                     await self._move(connection, sandbox.id, SandboxStatus.CREATING, SandboxStatus.RUNNING)
                     return await self._records.get(connection, sandbox.id)
         except Exception as error:
@@ -132,7 +132,7 @@ class Creation:
     async def _move(
         self, connection: Connection, sandbox_id: UUID, expected: SandboxStatus, wanted: SandboxStatus
     ) -> None:
-        if not await self._records.move(connection, sandbox_id, expected, wanted):
+        if not await self._records.change_status(connection, sandbox_id, expected, wanted):
             raise RuntimeError(f"it is not {expected} any more")
 
     async def _give_up(self, sandbox: Sandbox, actor: Actor, step: str) -> None:

@@ -151,15 +151,19 @@ class SandboxManager(SandboxDirectory):
             await self._records.set_expiry(connection, sandbox_id, expires_at)
             await self.access.set_expiry(connection, sandbox_id, expires_at)
             await self.access.note_change(connection, sandbox_id)
-            if sandbox.status is SandboxStatus.EXPIRED:
-                await self._records.change_status(connection, sandbox_id, SandboxStatus.EXPIRED, SandboxStatus.RUNNING)
             details = {
                 "from": sandbox.expires_at,
                 "to": expires_at,
                 "status": sandbox.status,
                 "capped": capped,
             }
-            await self._records.audit(connection, sandbox_id, AuditEvent.TTL_EXTENDED, actor, details)
+            event = AuditEvent.TTL_EXTENDED
+            if sandbox.status is SandboxStatus.EXPIRED:
+                await self._records.change_status(
+                    connection, sandbox_id, sandbox.status, SandboxStatus.RUNNING, event, actor, details
+                )
+            else:
+                await self._records.audit(connection, sandbox_id, event, actor, details)
         await self._announce(sandbox.guild_ids)
         await _at_once(self.access.follow(sandbox_id, Live.RENEW), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
@@ -203,13 +207,14 @@ class SandboxManager(SandboxDirectory):
 
         With `rotate` there is always a fresh one, and older ones end here, with their live connections.
         """
+        making = asyncio.create_task(asyncio.to_thread(new_credentials))  # slow on purpose, as SCRAM is
         async with transaction(self._pool) as connection:
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             _require_running(sandbox, "connected to")
             issued_before = await self.access.has_credentials(connection, sandbox_id)
             if issued_before and not rotate:
                 return connection_details(sandbox, self.access.isolation, self._workers)
-            credentials = await asyncio.to_thread(new_credentials)  # takes as long as some 50 events
+            credentials = await making
             await self.access.save(connection, sandbox, credentials)
             await self.access.note_change(connection, sandbox_id)
             await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
@@ -223,7 +228,7 @@ class SandboxManager(SandboxDirectory):
             sandbox = await self._records.lock(connection, sandbox_id)
             if sandbox.expires_at > await self._records.now(connection) or sandbox.status is not SandboxStatus.RUNNING:
                 return False
-            await self._records.move(connection, sandbox_id, SandboxStatus.RUNNING, SandboxStatus.EXPIRED)
+            await self._records.change_status(connection, sandbox_id, SandboxStatus.RUNNING, SandboxStatus.EXPIRED)
             await self.outbox.write(connection, sandbox, NoticeKind.EXPIRED)
             await self.access.note_change(connection, sandbox_id)
         await self._announce(sandbox.guild_ids)

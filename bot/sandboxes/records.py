@@ -50,21 +50,22 @@ class SandboxRecords:
         return now
 
     async def change_status(
-        self, connection: Connection, sandbox_id: UUID, expected: SandboxStatus, wanted: SandboxStatus
+        self,
+        connection: Connection,
+        sandbox_id: UUID,
+        expected: SandboxStatus,
+        wanted: SandboxStatus,
+        event: AuditEvent = AuditEvent.STATUS_CHANGED,
+        actor: Actor | None = None,
+        details: Mapping[str, object] | None = None,
     ) -> bool:
-        """False if the status is not the expected one any more: then nothing was changed."""
+        """With its audit row. False if the status is not the expected one any more: then nothing was changed."""
         if not may_become(expected, wanted):
             raise ValueError(f"{expected} does not become {wanted}")
-        return await self.value(connection, "change_status", sandbox_id, expected, wanted) is not None
-
-    async def move(
-        self, connection: Connection, sandbox_id: UUID, expected: SandboxStatus, wanted: SandboxStatus
-    ) -> bool:
-        """`change_status` by the bot itself, with its audit row."""
-        changed = await self.change_status(connection, sandbox_id, expected, wanted)
-        if changed:
-            await self.audit(connection, sandbox_id, AuditEvent.STATUS_CHANGED, None, {"from": expected, "to": wanted})
-        return changed
+        told = {"from": expected, "to": wanted} if details is None else details
+        actor_id = actor.id if actor else None
+        changed = await self.value(connection, "change_status", sandbox_id, expected, wanted, event, actor_id, told)
+        return changed is not None
 
     async def count_living(self, connection: Connection, owner_id: int) -> int:
         return int(await connection.fetchval(self._sql["count_living"], owner_id))

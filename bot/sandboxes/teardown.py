@@ -38,15 +38,14 @@ class Teardown:
         """Cut it off: `destroying`, guilds freed. The caller has locked it; False if the state forbids it."""
         status = sandbox.status
         if status is SandboxStatus.PENDING:
-            await self._records.move(connection, sandbox.id, status, SandboxStatus.CREATING)
+            await self._records.change_status(connection, sandbox.id, status, SandboxStatus.CREATING)
             status = SandboxStatus.CREATING
         if status in {SandboxStatus.DESTROYING, SandboxStatus.DESTROYED}:
             return False
-        await self._records.change_status(connection, sandbox.id, status, SandboxStatus.DESTROYING)
         await self._records.unbind_all(connection, sandbox.id, actor)
         await self._access.bar(connection, sandbox.id)
-        details = {"from": status, "reason": reason}
-        await self._records.audit(connection, sandbox.id, AuditEvent.DESTROYING, actor, details)
+        wanted, details = SandboxStatus.DESTROYING, {"from": status, "reason": reason}
+        await self._records.change_status(connection, sandbox.id, status, wanted, AuditEvent.DESTROYING, actor, details)
         return True
 
     async def finish(self, sandbox: Sandbox, actor: Actor | None = None) -> bool:
@@ -103,8 +102,10 @@ class Teardown:
                 return None
             await self._schemas.drop_schema(sandbox_id, connection)
             await self._access.drop_role(connection, sandbox_id)
-            await self._records.change_status(connection, sandbox_id, SandboxStatus.DESTROYING, SandboxStatus.DESTROYED)
-            await self._records.audit(connection, sandbox_id, AuditEvent.DESTROYED, actor, {})
+            wanted = SandboxStatus.DESTROYED
+            await self._records.change_status(
+                connection, sandbox_id, sandbox.status, wanted, AuditEvent.DESTROYED, actor, {}
+            )
         logger.info("sandbox destroyed", sandbox=str(sandbox_id), name=sandbox.name)
         return True
 

@@ -93,7 +93,7 @@ async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
 
 @asynccontextmanager
 async def connected(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection for a single statement; `ServiceUnavailable` when PostgreSQL does not answer."""
+    """A connection, on which each statement takes effect by itself; `ServiceUnavailable` when PostgreSQL is away."""
     try:
         async with pool.acquire(timeout=_QUEUE_TIMEOUT_S) as connection:
             yield connection
@@ -103,7 +103,7 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection for several, which take effect together or not at all; `ServiceUnavailable` as above."""
+    """The same, but the statements take effect together or not at all."""
     async with connected(pool) as connection, connection.transaction():
         yield connection
 

@@ -65,12 +65,17 @@ SELECT * FROM sandbox_overview
  ORDER BY owner_id = $1 DESC, starts_with(name, $3) DESC, created_at DESC, id LIMIT $4;
 
 -- change_status --
--- Changes nothing if the status is not the expected one any more. $1 sandbox id, $2 expected, $3 wanted
-UPDATE sandboxes
-   SET status = $3, status_changed_at = now(),
-       destroyed_at = CASE WHEN $3::sandbox_status = 'destroyed' THEN now() END
- WHERE id = $1 AND status = $2
-RETURNING id;
+-- Changes nothing if the status is not the expected one any more. $1 sandbox id, $2 expected, $3 wanted; for the audit
+-- row $4 event type, $5 actor id or NULL for the bot itself, $6 details
+WITH changed AS (
+    UPDATE sandboxes
+       SET status = $3, status_changed_at = now(),
+           destroyed_at = CASE WHEN $3::sandbox_status = 'destroyed' THEN now() END
+     WHERE id = $1 AND status = $2
+    RETURNING id
+)
+INSERT INTO sandbox_audit_log (sandbox_id, event_type, actor_id, details) SELECT id, $4, $5, $6 FROM changed
+RETURNING sandbox_id;
 
 -- set_expiry --
 -- $1 sandbox id, $2 new expiry

@@ -80,7 +80,7 @@ async def test_a_status_change_that_expects_another_status_changes_nothing(manag
     before = await audit(sandbox.id)
     async with transaction(pool) as connection:
         stale = SandboxStatus.CREATING
-        assert not await SandboxRecords().move(connection, sandbox.id, stale, SandboxStatus.DESTROYING)
+        assert not await SandboxRecords().change_status(connection, sandbox.id, stale, SandboxStatus.DESTROYING)
     assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.RUNNING
     assert await audit(sandbox.id) == before
 
