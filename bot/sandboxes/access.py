@@ -6,7 +6,6 @@ import asyncio
 import time
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from bot.stores.postgres import Connection, Pool, connected, load_queries, trans
 from bot.stores.redis import RedisStore
 
 _FOLLOWED_WITHIN = timedelta(seconds=15)
-_ASSERT_EVERY_S = 60.0
+_ASSERT_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +48,6 @@ class Isolation:
         """What an operator would have to mend, a line for each store."""
         stores = {field.name: getattr(self, field.name) for field in fields(self)}
         return [f"{name} {state}" for name, state in stores.items() if not state.enforced]
-
-
-class Live(Enum):
-    """What becomes of a sandbox's live connections when who may connect has changed."""
-
-    GO_ON = auto()
-    RENEW = auto()  # those to NATS begin anew, with the new expiry
-    END = auto()
 
 
 class SandboxAccess:
@@ -138,18 +129,32 @@ class SandboxAccess:
         """In the transaction that changes who may connect: `follow` comes after its commit, or else `keep`."""
         await connection.execute(self._sql["note_change"], sandbox_id)
 
-    async def follow(self, sandbox_id: UUID, live: Live = Live.END) -> None:
-        """Bring live connections and Redis's user in line with what is committed."""
+    async def admit(self, sandbox_id: UUID, login: Login | None) -> None:
+        """Redis has the user that PostgreSQL knows of, also if that changes meanwhile: whoever looks last is right.
+
+        After first credentials this is all there is to follow, and `keep` does it if nobody else does.
+        """
+        while True:
+            await self._set_user(sandbox_id, login)
+            seen, login = login, await self.look_up(sandbox_id)
+            if login == seen:
+                return
+
+    async def follow(self, sandbox_id: UUID, *, cut: bool = True) -> None:
+        """Bring live connections and Redis's user in line with what is committed.
+
+        Without `cut` they go on, and those to NATS take up the new expiry.
+        """
         async with connected(self._pool) as connection:
             changed_at = await connection.fetchval(self._sql["get_change"], sandbox_id)
             login = await self._look_up(connection, sandbox_id)
-        if live is Live.END:
+        if cut:
             await self.cut(sandbox_id)
         await self._set_user(sandbox_id, login)
-        if self._nats is not None and live is Live.RENEW:
+        if self._nats is not None and not cut:
             await self._nats.kick(sandbox_id)
         if not await self._value("note_followed", sandbox_id, changed_at):
-            await self._settle_user(sandbox_id)
+            await self.admit(sandbox_id, await self.look_up(sandbox_id))
 
     async def keep(self, longest_transaction: timedelta) -> None:
         """Now and then: end overlong and barred sessions, follow what was not followed, assert Redis's users.
@@ -177,15 +182,6 @@ class SandboxAccess:
         for outcome in await a_few_at_once([row["id"] for row in rows], self.follow):
             if outcome is not None:
                 raise outcome
-
-    async def _settle_user(self, sandbox_id: UUID) -> None:
-        """Redis has the user that PostgreSQL knows of, also if that changes meanwhile: whoever looks last is right."""
-        login = await self.look_up(sandbox_id)
-        while True:
-            await self._set_user(sandbox_id, login)
-            seen, login = login, await self.look_up(sandbox_id)
-            if login == seen:
-                return
 
     async def _set_user(self, sandbox_id: UUID, login: Login | None) -> None:
         if not self.isolation.redis.enforced:
@@ -217,7 +213,7 @@ class SandboxAccess:
             logins = {row["id"] for row in await connection.fetch(self._sql["list_logins"])}
             over = {row["id"] for row in await connection.fetch(self._sql["list_over"], list(users - logins))}
         for sandbox_id in over | (logins if restarted else logins - users):
-            await self._settle_user(sandbox_id)
+            await self.admit(sandbox_id, await self.look_up(sandbox_id))
         self._redis_run, self._asserted_at = run, time.monotonic()
         logger.debug("Redis users asserted", users=len(logins), over=len(over))
 

@@ -11,7 +11,7 @@ from loguru import logger
 
 from bot import names
 from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, ServiceUnavailable
-from bot.sandboxes.access import Live, SandboxAccess
+from bot.sandboxes.access import SandboxAccess
 from bot.sandboxes.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.creation import Creation, Order
 from bot.sandboxes.directory import SandboxDirectory, require_access
@@ -27,6 +27,7 @@ from bot.sandboxes.teardown import Teardown
 from bot.sandboxes.template import Statement
 from bot.sandboxes.tokens import new_credentials
 from bot.stores.nats import StreamStore
+from bot.stores.nats_access import Login
 from bot.stores.postgres import Pool, connected, transaction
 from bot.stores.redis import RedisStore
 
@@ -165,7 +166,7 @@ class SandboxManager(SandboxDirectory):
             else:
                 await self._records.audit(connection, sandbox_id, event, actor, details)
         await self._announce(sandbox.guild_ids)
-        await _at_once(self.access.follow(sandbox_id, Live.RENEW), sandbox_id)
+        await _at_once(self.access.follow(sandbox_id, cut=False), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
 
     async def reset(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
@@ -216,10 +217,12 @@ class SandboxManager(SandboxDirectory):
                 return connection_details(sandbox, self.access.isolation, self._workers)
             credentials = await making
             await self.access.save(connection, sandbox, credentials)
-            await self.access.note_change(connection, sandbox_id)
+            if issued_before:
+                await self.access.note_change(connection, sandbox_id)
             await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
-        live = Live.END if issued_before else Live.GO_ON
-        await _at_once(self.access.follow(sandbox_id, live), sandbox_id)
+        login = Login(credentials.token_sha256, sandbox.expires_at)
+        follow = self.access.follow(sandbox_id) if issued_before else self.access.admit(sandbox_id, login)
+        await _at_once(follow, sandbox_id)
         return connection_details(sandbox, self.access.isolation, self._workers, token=credentials.token)
 
     async def mark_expired(self, sandbox_id: UUID) -> bool:

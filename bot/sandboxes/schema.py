@@ -18,7 +18,8 @@ from bot.sandboxes.template import Statement, TemplateError, read_template
 from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, sql_folder, transaction
 
 _AT_ONCE = 300
-_LOCK_TIMEOUT, _STATEMENT_TIMEOUT = "5s", "20s"
+_BEFORE_TEMPLATE = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '20s'; SAVEPOINT template"
+"""It waits for no lock for long, and ends. After it, all that it has set, also for the session, is set back."""
 _SCHEMA_NAME = re.compile(names.SCHEMA_PREFIX + r"([0-9a-f]{8})")
 
 
@@ -139,16 +140,16 @@ class SchemaProvisioner:
 
     async def _apply_template(self, sandbox_id: UUID, connection: Connection) -> None:
         """All of it at once; one statement after another only to find the place that does not apply."""
-        await connection.execute(self._sql["limit_template"], _LOCK_TIMEOUT, _STATEMENT_TIMEOUT)
         whole = ";\n".join(statement.text for statement in self._template)
+        await connection.execute(_BEFORE_TEMPLATE)
         try:
-            async with connection.transaction():
-                await connection.execute(self._sql["apply_template"], sandbox_id, whole)
+            await connection.execute(self._sql["apply_template"], sandbox_id, whole)
         except UNREACHABLE:
             raise
         except asyncpg.PostgresError:
+            await connection.execute("ROLLBACK TO template")
             await self._apply_statements(sandbox_id, connection)
-        await connection.execute(connection.get_reset_query())  # whatever it has set, also for the session
+        await connection.execute("RELEASE template;" + connection.get_reset_query())
 
     async def _apply_statements(self, sandbox_id: UUID, connection: Connection) -> None:
         for statement in self._template:

@@ -2,10 +2,6 @@
 -- False if there is one already. $1 sandbox id
 SELECT create_empty_sandbox_schema($1);
 
--- limit_template --
--- For the rest of the transaction: a template waits for no lock for long, and ends. $1 for a lock, $2 for a statement
-SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true);
-
 -- apply_template --
 -- The statement before may have set the search_path. $1 sandbox id, $2 a statement
 SELECT public.apply_sandbox_template($1, $2);

@@ -137,7 +137,7 @@ async def test_what_a_template_sets_ends_with_it(enforced, template, pool):
 
 
 async def test_a_template_waits_for_a_lock_only_for_a_while(pool, template, monkeypatch):
-    monkeypatch.setattr("bot.sandboxes.schema._LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr("bot.sandboxes.schema._BEFORE_TEMPLATE", "SET LOCAL lock_timeout = '50ms'; SAVEPOINT template")
     schemas = SchemaProvisioner(pool, template({"1.sql": "SELECT 1;\nLOCK TABLE public.sandboxes"}))
     async with pool.acquire() as rival, rival.transaction():
         await rival.execute("LOCK TABLE sandboxes")
@@ -146,7 +146,8 @@ async def test_a_template_waits_for_a_lock_only_for_a_while(pool, template, monk
 
 
 async def test_a_statement_of_a_template_that_does_not_end_is_ended(pool, template, monkeypatch):
-    monkeypatch.setattr("bot.sandboxes.schema._STATEMENT_TIMEOUT", "50ms")
+    patience = "SET LOCAL statement_timeout = '50ms'; SAVEPOINT template"
+    monkeypatch.setattr("bot.sandboxes.schema._BEFORE_TEMPLATE", patience)
     schemas = SchemaProvisioner(pool, template({"1.sql": "SELECT pg_sleep(60)"}))
     with pytest.raises(TemplateError, match="statement timeout"):
         await schemas.try_template()

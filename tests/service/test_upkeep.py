@@ -97,6 +97,20 @@ async def test_a_change_of_access_that_its_process_did_not_follow_is_followed_by
     assert await pool.fetchval("SELECT access_changed_at FROM sandboxes") is None
 
 
+async def test_a_first_token_that_its_process_did_not_tell_redis_is_told_by_another(enforced, monkeypatch):
+    sandbox = await enforced.create(ADA)
+    with monkeypatch.context() as patched:
+        patched.setattr("bot.sandboxes.manager._at_once", lambda step, _: asyncio.sleep(0, step.close()))
+        details = await enforced.issue_credentials(ADA, sandbox.id)
+    client = redis.asyncio.from_url(details.environment["SANDBOX_REDIS_URL"])
+    with pytest.raises(redis.AuthenticationError):
+        await client.ping()
+    enforced.access._asserted_at = -1000
+    await enforced.access.keep(MINUTE)
+    assert await client.ping()
+    await client.aclose()
+
+
 async def test_sessions_of_a_sandbox_that_has_expired_are_ended_even_if_nobody_marked_it(enforced, age):
     sandbox, living = [await enforced.create(ADA, ttl=2 * HOUR) for _ in range(2)]
     sessions = []
