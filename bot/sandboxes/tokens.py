@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass, field
 
 _ITERATIONS = 4096
+"""Fewer would do for a random token, but RFC 7677 advises against it, and some clients refuse them."""
 
 
 @dataclass(frozen=True, slots=True)
