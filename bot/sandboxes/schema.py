@@ -19,7 +19,8 @@ from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_q
 
 _AT_ONCE = 300
 _BEFORE_TEMPLATE = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '20s'; SAVEPOINT template"
-"""It waits for no lock for long, and ends. After it, all that it has set, also for the session, is set back."""
+"""It waits for no lock for long, and ends. After it, applied or not, all that it has set, also for the session, is set
+back: a session's locks outlive even the transaction's end."""
 _SCHEMA_NAME = re.compile(names.SCHEMA_PREFIX + r"([0-9a-f]{8})")
 
 
@@ -158,6 +159,7 @@ class SchemaProvisioner:
             except UNREACHABLE:
                 raise
             except asyncpg.PostgresError as error:
+                await connection.execute("ROLLBACK TO template;" + connection.get_reset_query())
                 position = _position(error, statement)
                 raise TemplateError(statement.place(position), error.message or repr(error)) from error
 

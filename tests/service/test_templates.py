@@ -136,6 +136,13 @@ async def test_what_a_template_sets_ends_with_it(enforced, template, pool):
         assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7") == 0
 
 
+async def test_what_a_template_locks_ends_with_it_also_if_it_does_not_apply(pool, template):
+    schemas = SchemaProvisioner(pool, template({"1.sql": "SELECT pg_advisory_lock(8);\nSELECT 1 / 0"}))
+    with pytest.raises(TemplateError, match="line 2: division by zero"):
+        await schemas.try_template()
+    assert await pool.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 8") == 0
+
+
 async def test_a_template_waits_for_a_lock_only_for_a_while(pool, template, monkeypatch):
     monkeypatch.setattr("bot.sandboxes.schema._BEFORE_TEMPLATE", "SET LOCAL lock_timeout = '50ms'; SAVEPOINT template")
     schemas = SchemaProvisioner(pool, template({"1.sql": "SELECT 1;\nLOCK TABLE public.sandboxes"}))
