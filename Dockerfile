@@ -4,7 +4,10 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY bot bot
 COPY sql sql
-RUN python -m venv /app && /app/bin/pip install --no-cache-dir -c constraints.txt '.[embedded]'
+COPY local_discord local_discord
+COPY sandbox_worker sandbox_worker
+RUN python -m venv /app && /app/bin/pip install --no-cache-dir -c constraints.txt \
+    ./local_discord './sandbox_worker[all]' '.[embedded]'
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --create-home --home-dir /home/bot bot && install --directory --owner bot --mode 700 /home/bot/data

@@ -11,8 +11,8 @@ from itertools import batched
 
 from bench import processes
 from bench.processes import Json
-from bot.demo.local_discord import Guild, LocalDiscord, Person
-from bot.demo.local_discord.sessions import Session
+from local_discord import Guild, LocalDiscord, Person
+from local_discord.sessions import Session
 
 EVENT_BYTES = 1500
 _FRAMES_A_WRITE = 64

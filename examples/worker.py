@@ -13,7 +13,7 @@ from datetime import timedelta
 from loguru import logger
 
 from bot.errors import SandboxError
-from bot.worker import Event, InteractionFailed, Sandbox
+from sandbox_worker import Event, InteractionFailed, Sandbox
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS greeted (message_id bigint PRIMARY KEY, guild_id bigint, name text NOT NULL)

@@ -18,7 +18,7 @@ from bot.durations import parse_duration
 from bot.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from bot.worker import Sandbox, StoredEvent
+    from sandbox_worker import Sandbox, StoredEvent
 
 cli = typer.Typer()
 
@@ -37,7 +37,7 @@ def tail(
     ] = None,
 ) -> None:
     """Print the events as they come, until Ctrl+C. The workers do not miss any by it."""
-    from bot.worker import Sandbox, WrongEnvironment
+    from sandbox_worker import Sandbox, WrongEnvironment
 
     log.configure("WARNING")
     try:

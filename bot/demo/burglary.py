@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError
 
 from bot import names
 from bot.sandboxes.model import Sandbox
-from bot.worker import Environment
+from sandbox_worker import Environment
 
 _ANSWER_WITHIN_S = 5.0
 

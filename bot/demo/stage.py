@@ -16,11 +16,11 @@ from dotenv import dotenv_values
 from nats.js.client import JetStreamContext
 from pydantic import SecretStr
 
-from bot import worker
+import sandbox_worker
 from bot.app import App, open_app
-from bot.demo.local_discord import Guild, LocalDiscord, Person
 from bot.sandboxes.model import Sandbox
 from bot.settings import Discord, Embedded, Routing, Sandboxes, Settings
+from local_discord import Guild, LocalDiscord, Person
 
 GRACE = timedelta(seconds=2)
 _SOON = timedelta(milliseconds=200)
@@ -46,7 +46,7 @@ class Stage:
     async def hire(self, sandbox: Sandbox, dotenv: str) -> Worker:
         """A worker of the sandbox that knows no more than what `/sandbox connect` has attached."""
         environ = {name: value for name, value in dotenv_values(stream=io.StringIO(dotenv)).items() if value}
-        kit = await self.stack.enter_async_context(worker.Sandbox.from_env(environ, dotenv=Path(os.devnull)))
+        kit = await self.stack.enter_async_context(sandbox_worker.Sandbox.from_env(environ, dotenv=Path(os.devnull)))
         self.workers[sandbox.name] = Worker(sandbox, kit, self.app.stores.nats.jetstream())
         return self.workers[sandbox.name]
 
@@ -54,11 +54,11 @@ class Stage:
 class Worker:
     """What a developer writes with the kit, and how the tour looks over its shoulder."""
 
-    def __init__(self, sandbox: Sandbox, kit: worker.Sandbox, jetstream: JetStreamContext) -> None:
+    def __init__(self, sandbox: Sandbox, kit: sandbox_worker.Sandbox, jetstream: JetStreamContext) -> None:
         self.sandbox, self.kit, self._jetstream = sandbox, kit, jetstream
         self._events = kit.events()
 
-    async def receive(self, name: str) -> worker.Event:
+    async def receive(self, name: str) -> sandbox_worker.Event:
         """The next event of that name; what comes before it is acknowledged and passed over."""
         async with asyncio.timeout(_PATIENCE_S):
             async for event in self._events:
@@ -67,7 +67,7 @@ class Worker:
                     return event
         raise TimeoutError
 
-    def subject_of(self, event: worker.Event) -> str:
+    def subject_of(self, event: sandbox_worker.Event) -> str:
         return self.kit.environment.event_prefix + event.name
 
     async def count(self) -> int:

@@ -13,11 +13,11 @@ from pathlib import Path
 from loguru import logger
 
 from bot.demo.burglary import ATTEMPTS
-from bot.demo.local_discord import Channel, Guild, Message, Person, Reply
 from bot.demo.stage import GRACE, Stage, set_stage
 from bot.demo.transcript import Transcript
 from bot.durations import format_duration
 from bot.sandboxes.model import Sandbox, SandboxStatus
+from local_discord import Channel, Guild, Message, Person, Reply
 
 
 class StepFailed(Exception):

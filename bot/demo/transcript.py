@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.text import Text
 
-from bot.demo.local_discord import Channel, Message, Person
-from bot.worker import Event
+from local_discord import Channel, Message, Person
+from sandbox_worker import Event
 
 WIDTH = 100
 _TIMESTAMP = re.compile(r"<t:(\d+)(?::(\w))?>")

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bot.gateway_events import LOCATIONS, Location
+from sandbox_worker.gateway_events import LOCATIONS, Location
 
 DISPATCH = 0
 

@@ -13,8 +13,8 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from bot.app import App, open_app
-from bot.demo.local_discord import Guild, LocalDiscord, Person
 from bot.settings import Discord, Log, Routing, Sandboxes, Settings
+from local_discord import Guild, LocalDiscord, Person
 from tests.conftest import store_settings
 
 TICK = timedelta(milliseconds=50)

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 from dotenv import dotenv_values
 
-from bot.demo.local_discord.errors import UsageError
 from bot.sandboxes.model import SandboxStatus
+from local_discord.errors import UsageError
 from tests.conftest import until_blocked
 from tests.e2e.conftest import environment_in, text, title
 

@@ -13,7 +13,7 @@ import pytest
 
 from bot.settings import Discord, Sandboxes, Settings
 from bot.stores.embedded import EmbeddedStores
-from bot.worker import Sandbox
+from sandbox_worker import Sandbox
 from tests.conftest import store_settings
 from tests.e2e.conftest import TICK
 from tests.service.workers import OwnNats

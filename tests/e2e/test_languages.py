@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.demo.local_discord.errors import ApiError
+from local_discord.errors import ApiError
 from tests.e2e.conftest import text, title
 
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.demo.local_discord.errors import UsageError
 from bot.sandboxes.model import SandboxStatus
+from local_discord.errors import UsageError
 from tests.e2e.conftest import TICK, running, text, title
 
 

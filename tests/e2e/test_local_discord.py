@@ -10,7 +10,7 @@ import pytest
 from discord import app_commands
 from discord.ext import commands
 
-from bot.demo.local_discord import LocalDiscord
+from local_discord import LocalDiscord
 from tests.e2e.test_local_discord_support import ProbeBot, connected, running
 
 

@@ -12,7 +12,7 @@ import pytest
 from discord import app_commands
 from discord.app_commands import Choice
 
-from bot.demo.local_discord import CommandUsageError
+from local_discord import CommandUsageError
 from tests.e2e.test_local_discord_support import ProbeBot, connected
 
 Interaction = discord.Interaction[Any]

@@ -8,7 +8,7 @@ import discord
 import pytest
 from discord import ui
 
-from bot.demo.local_discord import UsageError
+from local_discord import UsageError
 from tests.e2e.test_local_discord_support import ProbeBot, connected
 
 Interaction = discord.Interaction[Any]

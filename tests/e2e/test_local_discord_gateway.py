@@ -10,7 +10,7 @@ import discord
 import orjson
 import pytest
 
-from bot.demo.local_discord import LocalDiscord
+from local_discord import LocalDiscord
 from tests.e2e.test_local_discord_support import ProbeBot, connected
 
 

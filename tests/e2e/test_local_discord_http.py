@@ -9,7 +9,7 @@ import discord
 import pytest
 from discord import app_commands
 
-from bot.demo.local_discord import LocalDiscord
+from local_discord import LocalDiscord
 from tests.e2e.test_local_discord_support import connected
 
 

@@ -13,11 +13,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.demo.local_discord import command_rules, forms, message_rules
-from bot.demo.local_discord.compression import compression
-from bot.demo.local_discord.errors import ApiError
-from bot.demo.local_discord.sessions import Session
-from bot.demo.local_discord.snowflakes import Snowflakes
+from local_discord import command_rules, forms, message_rules
+from local_discord.compression import compression
+from local_discord.errors import ApiError
+from local_discord.sessions import Session
+from local_discord.snowflakes import Snowflakes
 
 MESSAGE: dict[str, Any] = {
     "content": "x",

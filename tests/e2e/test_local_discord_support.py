@@ -13,7 +13,7 @@ from discord import app_commands
 from discord.ext import commands
 from yarl import URL
 
-from bot.demo.local_discord import LocalDiscord
+from local_discord import LocalDiscord
 
 Setup = Callable[["ProbeBot"], None]
 DEFAULT_INTENTS = discord.Intents.default()

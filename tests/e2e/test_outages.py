@@ -11,8 +11,8 @@ import pytest
 
 from bot import names
 from bot.app import open_app
-from bot.demo.local_discord import Guild
 from bot.errors import ServiceUnavailable
+from local_discord import Guild
 from tests.conftest import running_stores
 from tests.e2e.conftest import running
 

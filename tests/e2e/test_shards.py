@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from bot.demo.local_discord import LocalDiscord
+from local_discord import LocalDiscord
 from tests.e2e.test_process import BOT, Process, base_environment
 
 

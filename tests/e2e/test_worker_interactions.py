@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.errors import ServiceUnavailable
-from bot.worker import InteractionFailed, Sandbox
+from sandbox_worker import InteractionFailed, Sandbox
 from tests.e2e.conftest import environment_in
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.worker import NoInteraction
+from sandbox_worker import NoInteraction
 from tests.service.workers import GUILD, dispatch, make_place, take
 
 
@@ -181,7 +181,7 @@ async def test_a_worker_that_is_cancelled_gives_back_what_it_had_fetched(place):
 
 
 async def test_what_waited_too_long_for_a_slow_worker_is_not_done_twice(place, monkeypatch):
-    monkeypatch.setattr("bot.worker.feed._KEPT_FOR_S", 0.5)
+    monkeypatch.setattr("sandbox_worker.feed._KEPT_FOR_S", 0.5)
     await comes_again_after(place, seconds=1)
     await place.send_many(10)
     contents = []

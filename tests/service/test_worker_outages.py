@@ -13,7 +13,7 @@ from bot.control_plane import open_control_plane
 from bot.settings import Settings
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.opening import open_stores
-from bot.worker import SandboxEnded
+from sandbox_worker import SandboxEnded
 from tests.conftest import store_settings
 from tests.service.conftest import ADA
 from tests.service.workers import Gate, OwnNats, make_place, take
@@ -47,7 +47,7 @@ def logged():
 @pytest.fixture
 def impatient(monkeypatch):
     """A refusal counts soon."""
-    monkeypatch.setattr("bot.worker.link._REFUSED_FOR_S", 0.5)
+    monkeypatch.setattr("sandbox_worker.link._REFUSED_FOR_S", 0.5)
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ async def test_a_worker_of_an_expired_sandbox_is_told_that_it_expired(enforced, 
 
 
 async def test_where_logins_are_the_teams_the_end_is_a_stream_that_is_gone(place, nats_client, stores, monkeypatch):
-    monkeypatch.setattr("bot.worker.feed._GONE_FOR_S", 0.6)
+    monkeypatch.setattr("sandbox_worker.feed._GONE_FOR_S", 0.6)
     async with place.worker(SANDBOX_NATS_URL=stores.nats_url) as sandbox:
         events = sandbox.events()
         await place.send()

@@ -11,9 +11,9 @@ import redis.asyncio
 from redis.exceptions import WatchError
 
 from bot.stores.redis import _ALLOWED
-from bot.worker import UnknownKeys
-from bot.worker.keys import KNOWN, key_positions
-from bot.worker.redis import PrefixedRedis
+from sandbox_worker import UnknownKeys
+from sandbox_worker.keys import KNOWN, key_positions
+from sandbox_worker.redis import PrefixedRedis
 from tests.service.workers import make_place
 
 MARKED = "sandbox:x:"

@@ -8,7 +8,7 @@ import asyncpg
 import nats
 import pytest
 
-from bot.worker import SandboxEnded
+from sandbox_worker import SandboxEnded
 from tests.service.conftest import ADA
 from tests.service.workers import Gate, make_place
 

@@ -119,7 +119,7 @@ async def test_an_outage_costs_no_event_and_doubles_none(place, tail):
 
 
 async def test_a_watch_begins_anew_when_the_server_has_forgotten_it(place, monkeypatch):
-    monkeypatch.setattr("bot.worker.watch._SILENT_FOR_S", 0.5)
+    monkeypatch.setattr("sandbox_worker.watch._SILENT_FOR_S", 0.5)
     async with place.worker() as sandbox:
         events = sandbox.watch()
         first = asyncio.create_task(anext(events))
@@ -164,7 +164,7 @@ async def test_wrong_usage_and_a_missing_environment_are_one_line_each(place, ta
 
 
 async def test_a_watch_needs_nats_at_its_start(place, monkeypatch):
-    monkeypatch.setattr("bot.worker.sandbox._REACH_WITHIN_S", 0.5)
+    monkeypatch.setattr("sandbox_worker.sandbox._REACH_WITHIN_S", 0.5)
     gate = Gate(place.environment["SANDBOX_NATS_URL"])
     await gate.open()
     await gate.shut()

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 
-from bot.worker import Sandbox
+from sandbox_worker import Sandbox
 from tests.service.conftest import ADA
 
 GUILD = 300_000_000_000_000_001

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.gateway_events import LOCATIONS, Location
 from bot.routing import events
+from sandbox_worker.gateway_events import LOCATIONS, Location
 
 GUILD, OTHER = 10**17 + 1, 10**17 + 2
 frames = {

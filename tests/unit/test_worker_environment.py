@@ -12,9 +12,9 @@ import pytest
 from bot.sandboxes.access import Enforcement, Isolation
 from bot.sandboxes.connection import WorkerAddresses, connection_details
 from bot.sandboxes.model import Sandbox, SandboxStatus
-from bot.worker import Sandbox as Worker
-from bot.worker import WrongEnvironment
-from bot.worker.environment import read_environment
+from sandbox_worker import Sandbox as Worker
+from sandbox_worker import WrongEnvironment
+from sandbox_worker.environment import read_environment
 
 ID = uuid.UUID("1a2b3c4d-0000-4000-8000-000000000001")
 HANDED_OUT = {
@@ -108,5 +108,5 @@ async def test_what_is_used_after_the_end_of_the_with_block_says_so(dotenv):
 
 
 def test_the_kit_does_not_load_discords_client_library():
-    program = "import sys, bot.worker; sys.exit(any(name in sys.modules for name in ('discord', 'bot.settings')))"
+    program = "import sys, sandbox_worker; sys.exit(any(name in sys.modules for name in ('discord', 'bot.settings')))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

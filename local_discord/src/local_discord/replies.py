@@ -1,0 +1,79 @@
+"""What a person sees of the bot's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypedDict
+
+from local_discord.signals import Signal
+from local_discord.wire import Json
+
+if TYPE_CHECKING:
+    from local_discord.interactions import Interaction
+    from local_discord.messages import Message
+    from local_discord.people import Person
+
+
+class Choice(TypedDict):
+    name: str
+    value: str | int | float
+
+
+@dataclass(frozen=True)
+class Modal:
+    """A form that the bot has opened for one person."""
+
+    person: Person
+    data: Json
+    interaction: Interaction
+
+    @property
+    def title(self) -> str:
+        return str(self.data["title"])
+
+    @property
+    def custom_id(self) -> str:
+        return str(self.data["custom_id"])
+
+
+@dataclass(eq=False)
+class Reply:
+    """Grows as the bot answers; its messages change in place when the bot edits them."""
+
+    interaction_id: int
+    token: str
+    messages: list[Message] = field(default_factory=list)
+    choices: list[Choice] | None = None
+    modal: Modal | None = None
+    deferred: bool = False
+    failed: bool = False
+    ack_ms: float | None = None
+    updates_in_place: bool = False
+    """The bot has promised nothing more than, perhaps, a change of the message with the component."""
+    _changed: Signal = field(default_factory=Signal, repr=False)
+
+    @property
+    def message(self) -> Message | None:
+        """The latest one; None while there is none."""
+        return self.messages[-1] if self.messages else None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the person's client shows anything other than a wait."""
+        shown = self.messages or self.modal or self.choices is not None
+        return bool(shown or self.failed or self.updates_in_place)
+
+    async def wait_for(self, wanted: Callable[[Reply], object], timeout: float = 5) -> Reply:
+        """Returns as soon as the reply is as wanted; `TimeoutError` if that takes too long."""
+        return await self._changed.wait_until(lambda: self if wanted(self) else None, timeout)
+
+    def show(self, message: Message) -> None:
+        """A message is new, or has changed."""
+        if message in self.messages:
+            self.messages.remove(message)
+        self.messages.append(message)
+        self.notify()
+
+    def notify(self) -> None:
+        self._changed.notify()

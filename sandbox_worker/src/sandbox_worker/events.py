@@ -1,0 +1,142 @@
+"""A sandbox's events, as a worker sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import nats.errors
+import orjson
+from nats.aio.msg import Msg
+
+from sandbox_worker.discord_api import DEFERRED_MESSAGE, MESSAGE, DiscordApi, message
+from sandbox_worker.errors import NoInteraction
+from sandbox_worker.gateway_events import LOCATIONS, Location
+from sandbox_worker.link import Link
+
+_TOO_LARGE = "Sandbox-Too-Large"
+
+
+class _Dispatch(msgspec.Struct):
+    d: msgspec.Raw
+
+
+_check = msgspec.json.Decoder(_Dispatch).decode
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """A gateway event as Discord sent it, from the sandbox's stream."""
+
+    name: str
+    sequence: int
+    """Its place in the stream; grows from event to event."""
+    stored_at: datetime
+    redelivered: int
+    """How often it has been delivered before."""
+    raw: bytes = field(repr=False)
+    too_large: int | None
+    """The size in bytes of an event that did not fit; what is here then has its ids only."""
+
+    @cached_property
+    def data(self) -> Any:
+        """The event's own part (`d`), decoded."""
+        return orjson.loads(self.raw)["d"]
+
+    @property
+    def guild_id(self) -> int | None:
+        """None for the few events that do not say, such as an ephemeral message."""
+        match LOCATIONS.get(self.name, Location.GUILD_ID):
+            case Location.GUILD_ID:
+                return self._number("guild_id")
+            case Location.ID:
+                return self._number("id")
+            case _:
+                return None
+
+    def _number(self, key: str) -> int | None:
+        value = str(self.data.get(key, "")) if isinstance(self.data, dict) else ""
+        return int(value) if value.isdigit() else None
+
+
+@dataclass(frozen=True)
+class Event(StoredEvent):
+    """Comes again 30 seconds after it was handed out, or last said to be worked on, to any worker of the sandbox,
+    unless it is settled by one of `ack`, `retry` and `give_up`. Each of them waits out an outage of NATS."""
+
+    _settle: str = field(repr=False)
+    _link: Link = field(repr=False)
+    _discord: DiscordApi = field(repr=False)
+
+    async def ack(self) -> None:
+        """Done with."""
+        await self._link.publish(self._settle)
+
+    async def working(self) -> None:
+        """Not done with yet: another 30 seconds."""
+        await self._link.publish(self._settle, b"+WPI")
+
+    async def retry(self, after: timedelta = timedelta()) -> None:
+        """Have it delivered again, not earlier than that."""
+        delay = int(after / timedelta(microseconds=1)) * 1000
+        await self._link.publish(self._settle, b"-NAK " + orjson.dumps({"delay": delay}))
+
+    async def give_up(self) -> None:
+        """Never deliver it again: it cannot be dealt with."""
+        await self._link.publish(self._settle, b"+TERM")
+
+    async def reply(self, content: str = "", *, ephemeral: bool = False, **fields: Any) -> None:
+        """The first answer to an interaction, within 3 seconds. `fields` are Discord's own, such as `embeds`."""
+        await self.respond(MESSAGE, message(content, ephemeral=ephemeral, **fields))
+
+    async def defer(self, *, ephemeral: bool = False) -> None:
+        """The first answer, which makes 15 minutes of the 3 seconds: `edit_reply` says what it is."""
+        await self.respond(DEFERRED_MESSAGE, message(ephemeral=ephemeral))
+
+    async def respond(self, kind: int, data: dict[str, Any] | None = None) -> None:
+        """A first answer of any kind (Discord's interaction callback type), such as the choices of an autocomplete."""
+        await self._discord.respond(self._interaction(), kind, data)
+
+    async def edit_reply(self, content: str = "", **fields: Any) -> None:
+        """Changes the first answer, or is what a deferred one is."""
+        await self._discord.edit_reply(self._interaction(), message(content, **fields))
+
+    async def follow_up(self, content: str = "", *, ephemeral: bool = False, **fields: Any) -> None:
+        """One more message after the first answer."""
+        await self._discord.follow_up(self._interaction(), message(content, ephemeral=ephemeral, **fields))
+
+    def _interaction(self) -> dict[str, Any]:
+        if self.name != "INTERACTION_CREATE" or self.too_large is not None:
+            raise NoInteraction(self.name)
+        return dict(self.data)
+
+
+class Reader:
+    """Tells a sandbox's events from what else may be in its inbox: another sandbox can make the server send empty
+    messages there."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def read(self, stored: Msg) -> dict[str, Any] | None:
+        """The fields of a `StoredEvent`; None if it is none."""
+        try:
+            _check(stored.data)
+            metadata = stored.metadata
+        except (msgspec.MsgspecError, nats.errors.NotJSMessageError, ValueError):
+            return None
+        name = stored.subject.removeprefix(self._prefix)
+        if name == stored.subject:
+            return None
+        size = (stored.headers or {}).get(_TOO_LARGE)
+        return {
+            "name": name,
+            "sequence": metadata.sequence.stream,
+            "stored_at": metadata.timestamp,
+            "redelivered": metadata.num_delivered - 1,
+            "raw": stored.data,
+            "too_large": int(size) if size else None,
+        }
