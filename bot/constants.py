@@ -37,6 +37,11 @@ CANCEL_WITHIN_S = 0.2
 
 # --- Data plane: from the gateway into JetStream ---------------------------------------------------------------------
 
+ROUTES_RESTART_FIRST_S = 0.2
+ROUTES_RESTART_LONGEST_S = 2.0
+"""The pauses before PostgreSQL is asked for routes again: shorter than of other parts, for a sandbox that was destroyed
+meanwhile still gets events until then."""
+
 # --- Control plane: how sandboxes begin, are kept and end ------------------------------------------------------------
 
 # --- Discord: commands, replies, direct messages ---------------------------------------------------------------------
