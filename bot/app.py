@@ -31,6 +31,8 @@ from bot.sandboxes.orphans import OrphanSweeper
 from bot.sandboxes.reaper import Reaper
 from bot.sandboxes.replay import ReplayService
 from bot.settings import Settings, SettingsError
+from bot.shutdown import Deadline
+from bot.stores.nats_client import watch_connection
 from bot.stores.opening import Stores, open_stores
 from bot.supervisor import NEVER, Part, Restarts, Supervisor
 from bot.ui.messenger import Messenger
@@ -88,7 +90,7 @@ class App:
         supervisor, chosen = self.supervisor, self.settings.sandboxes
         before = set(supervisor.parts)
         supervisor.start("discord", self._serve_discord, NEVER)
-        supervisor.start("publisher", self._serve_publisher, NEVER)
+        supervisor.start("publisher", self._watch_publisher, NEVER)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
         supervisor.start("sessions", self.gateway.run)
         supervisor.start("guild removals", self.departures.run)
@@ -106,10 +108,10 @@ class App:
         deadline.start()
         await self.supervisor.end(running)
         await deadline.finish("answers", self.bot.finish(constants.ANSWERS_END_WITHIN_S))
-        await deadline.close("Discord", self.bot.close, self.bot.abort)
+        await deadline.close("Discord", self.bot.close, self.bot.abort, constants.CLOSE_WITHIN_S)
         await deadline.finish("events", self.publisher.drain(constants.DRAIN_WITHIN_S))
-        await deadline.finish("gateway sessions", self.gateway.save())
-        await deadline.finish("activity", self.activity.write())
+        await deadline.finish("gateway sessions", self.gateway.save(), constants.SAVE_WITHIN_S)
+        await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
 
     async def login(self) -> None:
         """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
@@ -134,10 +136,8 @@ class App:
                 "portal, or take them out of config.toml."
             ) from None
 
-    async def _serve_publisher(self, part: Part) -> None:
-        part.running()
-        await self.publisher.gone.wait()
-        raise ServiceUnavailable("NATS", str(self.stores.nats.last_error))
+    async def _watch_publisher(self, part: Part) -> None:
+        await watch_connection(self.stores.nats, part)
 
     async def _reconcile_access(self) -> None:
         await self.manager.access.keep(self.settings.isolation.longest_transaction)
@@ -155,14 +155,17 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
     """Everything reached, migrated and wired, but not started. `share`: as for `open_addresses`."""
     async with AsyncExitStack() as stack:
         supervisor = await stack.enter_async_context(Supervisor())
-        stores = await stack.enter_async_context(open_stores(settings, share=share))
+        stores = await stack.enter_async_context(open_stores(settings, share=share, deadline=supervisor.deadline))
         table = RouteTable()
         watcher = RouteWatcher(
             stores.pool, stores.addresses.postgres, table, reload_every=settings.routing.reload_every
         )
-        manager = await stack.enter_async_context(open_control_plane(settings, stores, watcher.refresh))
-        publisher = await _open_publisher(stack, settings, stores)
-        await _open_replay(stack, stores, manager)
+        manager = await stack.enter_async_context(
+            open_control_plane(settings, stores, watcher.refresh, supervisor=supervisor)
+        )
+        publisher = await _open_publisher(stack, settings, stores, supervisor.deadline)
+        replay = ReplayService(stores.nats_of_workers, manager.streams)
+        await stack.enter_async_context(replay.responder.serving(supervisor, "replay"))
         reaper, orphans = make_reaper(settings, manager), make_orphan_sweeper(settings, stores, manager)
         bot = _bot(settings, manager, reaper, orphans)
         attendance = Attendance(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
@@ -189,17 +192,11 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         )
 
 
-async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Stores) -> Publisher:
+async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Stores, deadline: Deadline) -> Publisher:
     publisher = Publisher(stores.nats, window=settings.routing.window, ack_timeout=settings.routing.ack_timeout)
     await publisher.start()
-    stack.push_async_callback(publisher.close)
+    stack.push_async_callback(lambda: deadline.finish("publisher", publisher.close(), constants.CLOSE_WITHIN_S))
     return publisher
-
-
-async def _open_replay(stack: AsyncExitStack, stores: Stores, manager: SandboxManager) -> None:
-    replay = ReplayService(stores.nats_of_workers, manager.streams)
-    await replay.start()
-    stack.push_async_callback(replay.close)
 
 
 def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: OrphanSweeper) -> SandboxBot:

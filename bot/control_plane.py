@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from loguru import logger
 
@@ -21,26 +21,31 @@ from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_jwt import Issuer
 from bot.stores.opening import Stores
 from bot.stores.redis import RedisStore
+from bot.supervisor import Supervisor
 
 _WITHOUT_CALLOUT = "NATS_AUTH_URL, NATS_SYSTEM_URL and NATS_ACCOUNT_SEED are not set"
 
 
 @asynccontextmanager
 async def open_control_plane(
-    settings: Settings, stores: Stores, routes_changed: RoutesChanged = nobody_listens
+    settings: Settings,
+    stores: Stores,
+    routes_changed: RoutesChanged = nobody_listens,
+    *,
+    supervisor: Supervisor | None = None,
 ) -> AsyncIterator[SandboxManager]:
-    """Probed for isolation; `SettingsError` if it is required and a store does not enforce it."""
+    """Probed for isolation; `SettingsError` if it is required and a store does not enforce it. Workers' logins are
+    answered as a part of the supervisor, by default one of its own."""
     redis, most = RedisStore(stores.redis), settings.isolation.max_connections
     access = SandboxAccess(stores.pool, redis, max_connections=most)
     nats = _nats_access(stores, access, most)
-    if nats is not None:
-        await nats.start()
-    try:
+    async with AsyncExitStack() as stack:
+        if supervisor is None:
+            supervisor = await stack.enter_async_context(Supervisor())
+        if nats is not None:
+            await stack.enter_async_context(nats.responder.serving(supervisor, "auth callout"))
         await _probe(settings, stores, access, nats)
         yield _manager(settings, stores, redis, access, routes_changed)
-    finally:
-        if nats is not None:
-            await nats.close()
 
 
 async def try_template(manager: SandboxManager) -> None:

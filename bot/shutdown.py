@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -45,10 +47,14 @@ class Deadline:
         return False
 
     async def close(
-        self, what: str, close: Callable[[], Coroutine[Any, Any, object]], abort: Callable[[], object]
+        self,
+        what: str,
+        close: Callable[[], Coroutine[Any, Any, object]],
+        abort: Callable[[], object],
+        at_most_s: float = constants.CLOSE_WITHIN_S,
     ) -> None:
         """Close something in good order; where that fails or takes too long, cut it off with `abort`."""
-        if not await self.finish(what, close()):
+        if not await self.finish(what, close(), at_most_s):
             abort()
 
     async def cancel(
@@ -78,3 +84,30 @@ async def cancel_repeatedly(tasks: Iterable[asyncio.Task[Any]], within_s: float)
         if asyncio.get_running_loop().time() >= ends_at:
             break
     return pending
+
+
+def run[ResultT](work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """As `asyncio.run`, which waits for ever for tasks that ignore their cancellation; here they are left behind, and
+    the process has to be ended with `leave`."""
+    runner = asyncio.Runner()
+    try:
+        return runner.run(work)
+    finally:
+        _left_behind.update(runner.run(_cancel_the_rest()))
+        if not _left_behind:
+            runner.close()
+
+
+def leave(code: int) -> None:
+    """End the process at once, if something was left behind that would keep it; otherwise do nothing."""
+    if _left_behind:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+_left_behind: set[asyncio.Task[Any]] = set()
+
+
+async def _cancel_the_rest() -> set[asyncio.Task[Any]]:
+    return await cancel_repeatedly(asyncio.all_tasks() - {asyncio.current_task()}, constants.CANCEL_WITHIN_S)

@@ -6,6 +6,7 @@ import typer
 
 from bot.cli import sandbox, service, worker
 from bot.cli.invocation import EXIT_CODES
+from bot.shutdown import leave
 
 cli = typer.Typer(
     name="sandbox-bot",
@@ -22,4 +23,8 @@ cli.add_typer(worker.cli, name="worker")
 
 def main() -> None:
     """The entry point."""
-    cli()
+    try:
+        cli()
+    except SystemExit as ending:
+        leave(ending.code if isinstance(ending.code, int) else 1)
+        raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Coroutine
@@ -14,6 +13,7 @@ import typer
 from bot import log
 from bot.errors import SandboxError, ServiceUnavailable
 from bot.settings import Settings, SettingsError, load_settings
+from bot.shutdown import run
 from bot.stores.embedded import EmbeddedError
 
 EX_FAILED = 1
@@ -56,7 +56,7 @@ def read_settings(
 def complete[ResultT](work: Coroutine[Any, Any, ResultT], *, as_json: bool = False) -> ResultT:
     """The result of the work; an expected failure ends the process."""
     try:
-        return asyncio.run(work)
+        return run(work)
     except SettingsError as error:
         fail(str(error), EX_CONFIG, as_json=as_json)
     except ServiceUnavailable as error:

@@ -37,13 +37,7 @@ class ReplayService:
 
     def __init__(self, client: Client, streams: StreamStore) -> None:
         self._streams = streams
-        self._responder = Responder(client, names.ANY_REPLAY_SUBJECT, self._answer)
-
-    async def start(self) -> None:
-        await self._responder.start()
-
-    async def close(self) -> None:
-        await self._responder.close()
+        self.responder = Responder(client, names.ANY_REPLAY_SUBJECT, self._answer)
 
     async def _answer(self, message: Msg) -> bytes | None:
         try:

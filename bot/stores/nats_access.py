@@ -68,13 +68,7 @@ class NatsAccess:
         self.connections, self._issuer = NatsConnections(system, ACCOUNT), issuer
         self._look_up, self._max_connections = look_up, max_connections
         self._admissions = _Admissions()
-        self._responder = Responder(auth, _REQUESTS, self._answer)
-
-    async def start(self) -> None:
-        await self._responder.start()
-
-    async def close(self) -> None:
-        await self._responder.close()
+        self.responder = Responder(auth, _REQUESTS, self._answer)
 
     async def probe(self, url: str) -> str | None:
         """Why the server does not ask the bots, this or another process; None if it does. `url` has no credentials."""

@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 import nats.errors
 from loguru import logger
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 from nats.js.errors import APIError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
 
+from bot import constants
 from bot.errors import ServiceUnavailable
+from bot.supervisor import Part
 
 FAILURES = (nats.errors.Error, JetStreamError, OSError, TimeoutError)
 """What a question to NATS may end in."""
@@ -76,8 +79,26 @@ async def close_nats(client: Client) -> None:
         logger.debug("NATS client closed with an error", error=repr(error))
 
 
+def abort_nats(client: Client) -> None:
+    """Cut its connection off, where `close_nats` takes too long."""
+    transport = client._transport  # has no way to be aborted; if it moves, a frozen server delays a stop by seconds
+    if isinstance(transport, TcpTransport) and transport._io_writer is not None:
+        transport._io_writer.transport.abort()
+
+
+async def watch_connection(client: Client, part: Part) -> None:
+    """For ever: the part is running while the client is connected. `ServiceUnavailable` when the client has ended."""
+    while not client.is_closed:
+        if client.is_connected:
+            part.running()
+        else:
+            part.failing(ServiceUnavailable("NATS", str(client.last_error or "") or "the connection is lost"))
+        await asyncio.sleep(constants.NATS_LOOK_EVERY_S)
+    raise ServiceUnavailable("NATS", str(client.last_error or "") or "the connection is closed")
+
+
 class _Connection:
-    """Logs an outage once when it begins and once when it ends."""
+    """What the client's callbacks tell of it; outages are told by the parts that suffer from them."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -97,11 +118,10 @@ class _Connection:
         # again: out of order. Whoever needs an answer asks again anyway.
         self._client._pending.clear()
         self._client._pending_data_size = 0
-        if self.established and not self._client.is_closed:
-            logger.warning("NATS connection lost, reconnecting")
+        logger.debug("NATS connection lost")
 
     async def back(self) -> None:
-        logger.info("NATS connection is back")
+        logger.debug("NATS connection is back")
 
 
 def unavailable(error: BaseException) -> ServiceUnavailable:

@@ -18,6 +18,7 @@ from bot.settings import Settings
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.opening import open_stores
 from bot.stores.redis import RedisStore
+from bot.supervisor import Supervisor
 from tests.conftest import store_settings
 
 STREAM_LIMITS = StreamLimits(timedelta(hours=1), 10_000, 10_000_000)
@@ -56,11 +57,13 @@ def manager(make_manager):
 async def enforced(stores, dsn, nats_client, redis_client):
     """A manager whose sandboxes are kept apart by the servers, with the bot's answers to their workers."""
     settings = Settings(**store_settings(stores, dsn))
-    async with open_stores(settings) as opened, open_control_plane(settings, opened) as manager:
-        replay = ReplayService(opened.nats_of_workers, manager.streams)
-        await replay.start()
+    async with (
+        open_stores(settings) as opened,
+        Supervisor() as supervisor,
+        open_control_plane(settings, opened, supervisor=supervisor) as manager,
+        ReplayService(opened.nats_of_workers, manager.streams).responder.serving(supervisor, "replay"),
+    ):
         yield manager
-        await replay.close()
 
 
 @pytest.fixture

@@ -107,12 +107,12 @@ async def test_a_bot_that_is_away_refuses_nobody(place, impatient):
         events = sandbox.events()
         await place.send(content="before")
         await take(events, 1)
-        await access.close()
+        await access.responder._drain()
         await access.kick(place.sandbox.id)
         later = asyncio.create_task(take(events, 1))
         await asyncio.wait([later], timeout=3)
         assert not later.done()
-        await access.start()
+        await access.responder._subscribe()
         await place.send(content="after")
         assert (await later)[0].data["content"] == "after"
 
