@@ -26,12 +26,12 @@ from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
 from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
+from bot.sandboxes.access.replay import ReplayService
 from bot.sandboxes.activity import ActivityLog
+from bot.sandboxes.lifecycle.notices import NoticePump
+from bot.sandboxes.lifecycle.orphans import OrphanSweeper
+from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.notices import NoticePump
-from bot.sandboxes.orphans import OrphanSweeper
-from bot.sandboxes.reaper import Reaper
-from bot.sandboxes.replay import ReplayService
 from bot.settings import Settings, SettingsError
 from bot.stores.opening import Stores, open_stores
 from bot.stores.postgres import Pool, load_queries

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, contextmanager
 
 from loguru import logger
 
-from bot.sandboxes.access import SandboxAccess
-from bot.sandboxes.connection import WorkerAddresses
+from bot.sandboxes.access.connection import WorkerAddresses
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.lifecycle.orphans import OrphanSweeper
+from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import RoutesChanged, SandboxManager, nobody_listens
-from bot.sandboxes.orphans import OrphanSweeper
-from bot.sandboxes.reaper import Reaper
 from bot.sandboxes.schema import default_template
 from bot.sandboxes.template import TemplateError, read_template
 from bot.settings import Settings, SettingsError

@@ -8,8 +8,8 @@ from pathlib import Path
 from bot.cli.invocation import complete, read_settings
 from bot.cli.views import progress
 from bot.control_plane import make_orphan_sweeper, open_control_plane
+from bot.sandboxes.lifecycle.orphans import OrphanSweeper
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.orphans import OrphanSweeper
 from bot.settings import Settings
 from bot.stores.opening import Stores, open_stores
 

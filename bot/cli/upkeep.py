@@ -11,9 +11,9 @@ from bot.cli import views
 from bot.cli.invocation import Config, DryRun, Json, Yes, ask, read_settings
 from bot.cli.managed import complete_managed, complete_sweeping
 from bot.control_plane import make_reaper
+from bot.sandboxes.lifecycle.orphans import Orphan, OrphanSweeper
+from bot.sandboxes.lifecycle.reaper import Sweep
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.orphans import Orphan, OrphanSweeper
-from bot.sandboxes.reaper import Sweep
 
 cli = typer.Typer()
 

@@ -11,21 +11,21 @@ from loguru import logger
 
 from bot import names
 from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, ServiceUnavailable
-from bot.sandboxes.access import SandboxAccess
-from bot.sandboxes.connection import ConnectionDetails, WorkerAddresses, connection_details
-from bot.sandboxes.creation import Creation, Order
+from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.access.tokens import new_credentials
 from bot.sandboxes.directory import SandboxDirectory, require_access
 from bot.sandboxes.health import Health, HealthProbe
+from bot.sandboxes.lifecycle.creation import Creation, Order
+from bot.sandboxes.lifecycle.notices import NoticeKind, NoticeOutbox
+from bot.sandboxes.lifecycle.reset import Reset
+from bot.sandboxes.lifecycle.streams import StreamKeeper
+from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.model import Actor, AuditEvent, Extension, Sandbox, SandboxStatus
-from bot.sandboxes.notices import NoticeKind, NoticeOutbox
 from bot.sandboxes.reclaiming import Reclaimer
-from bot.sandboxes.reset import Reset
 from bot.sandboxes.schema import SchemaProvisioner
-from bot.sandboxes.streams import StreamKeeper
-from bot.sandboxes.teardown import Teardown
 from bot.sandboxes.template import Statement
-from bot.sandboxes.tokens import new_credentials
 from bot.stores.nats import StreamStore
 from bot.stores.nats_access import Login
 from bot.stores.postgres import Pool, connected, transaction

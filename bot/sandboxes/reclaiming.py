@@ -8,10 +8,10 @@ from uuid import UUID
 
 from loguru import logger
 
-from bot.sandboxes.attendance import a_few_at_once
+from bot.sandboxes.lifecycle.heartbeat import a_few_at_once
+from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.model import Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
-from bot.sandboxes.teardown import Teardown
 from bot.stores.postgres import Pool, connected, transaction
 
 Announce = Callable[[Collection[int]], Awaitable[None]]

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import redis.asyncio
 
-from bot.sandboxes.reaper import Reaper
+from bot.sandboxes.lifecycle.reaper import Reaper
 from tests.breakout.conftest import ADA
 from tests.breakout.raw import RawConnection, open_raw
 

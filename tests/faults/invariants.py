@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from bot import names
+from bot.sandboxes.lifecycle.orphans import OrphanSweeper
+from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.model import SandboxStatus, may_become
-from bot.sandboxes.orphans import OrphanSweeper
-from bot.sandboxes.reaper import Reaper
 from bot.stores.postgres import load_queries
 from bot.stores.redis import RedisStore
 from tests.faults.operations import GRACE, STUCK_AFTER

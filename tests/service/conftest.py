@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from bot.control_plane import open_control_plane
+from bot.sandboxes.access.replay import ReplayService
+from bot.sandboxes.lifecycle.notices import NoticeOutbox
+from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
-from bot.sandboxes.notices import NoticeOutbox
-from bot.sandboxes.reaper import Reaper
-from bot.sandboxes.replay import ReplayService
 from bot.settings import Settings
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.opening import open_stores

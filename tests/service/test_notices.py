@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.sandboxes.notices import NoticeKind, NoticePump, Outcome
+from bot.sandboxes.lifecycle.notices import NoticeKind, NoticePump, Outcome
 from tests.service.conftest import ADA, ADMIN
 
 HOUR = timedelta(hours=1)

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from bot.errors import CleanupRefused
-from bot.sandboxes.orphans import OrphanKind, OrphanSweeper, Proof
+from bot.sandboxes.lifecycle.orphans import OrphanKind, OrphanSweeper, Proof
 from bot.stores.redis import RedisStore
 from tests.service.conftest import ADA
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from bot.sandboxes.access.tokens import hash_token, scram_verifier
 from bot.sandboxes.schema import SchemaProvisioner
-from bot.sandboxes.tokens import hash_token, scram_verifier
 from bot.stores.postgres import load_queries
 
 HOUR = timedelta(hours=1)

@@ -94,7 +94,7 @@ async def test_an_id_whose_schema_name_is_taken_is_not_used(manager, monkeypatch
     collides = UUID("bbbbbbbb-0000-4000-8000-000000000002")
     free = UUID("cccccccc-0000-4000-8000-000000000003")
     ids = iter([first, collides, free])
-    monkeypatch.setattr("bot.sandboxes.creation.uuid4", lambda: next(ids))
+    monkeypatch.setattr("bot.sandboxes.lifecycle.creation.uuid4", lambda: next(ids))
     assert (await manager.create(ADA)).id == first
     assert (await manager.create(ADA)).id == free
 
@@ -105,7 +105,7 @@ async def test_an_id_whose_schema_name_is_somebody_elses_is_not_used(manager, po
     collides = UUID("dddddddd-0000-4000-8000-000000000001")
     free = UUID("eeeeeeee-0000-4000-8000-000000000002")
     ids = iter([collides, free])
-    monkeypatch.setattr("bot.sandboxes.creation.uuid4", lambda: next(ids))
+    monkeypatch.setattr("bot.sandboxes.lifecycle.creation.uuid4", lambda: next(ids))
     await pool.execute(f"CREATE {kind} sandbox_dddddddd")
     try:
         assert (await manager.create(ADA)).id == free

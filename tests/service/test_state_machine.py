@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from bot.errors import GuildNotBound, GuildTaken, InvalidTransition, NameTaken, QuotaReached
+from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.model import Actor
-from bot.sandboxes.reaper import Reaper
 from bot.stores.postgres import open_pool
 from tests.faults.invariants import check
 from tests.faults.operations import addresses, bot_settings, open_manager

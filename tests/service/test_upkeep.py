@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 import redis.asyncio
 
-from bot.sandboxes.streams import StreamKeeper
+from bot.sandboxes.lifecycle.streams import StreamKeeper
 from bot.stores.nats import StreamStore
 from bot.stores.redis import RedisStore
 from tests.service.conftest import ADA, STREAM_LIMITS

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from loguru import logger
 
-from bot.sandboxes.attendance import a_few_at_once
+from bot.sandboxes.lifecycle.heartbeat import a_few_at_once
 from bot.sandboxes.manager import SandboxManager
 
 

@@ -17,13 +17,13 @@ from bot.errors import (
     SandboxError,
     ServiceUnavailable,
 )
-from bot.sandboxes.access import SandboxAccess
-from bot.sandboxes.attendance import attended
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.lifecycle.heartbeat import attended
+from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
-from bot.sandboxes.teardown import Teardown
 from bot.sandboxes.template import TemplateError
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Connection, Pool, connected, transaction

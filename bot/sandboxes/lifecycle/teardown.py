@@ -9,8 +9,8 @@ import asyncpg
 from loguru import logger
 
 from bot.errors import CleanupFailed, ServiceUnavailable
-from bot.sandboxes.access import SandboxAccess
-from bot.sandboxes.attendance import a_few_at_once, attended
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.lifecycle.heartbeat import a_few_at_once, attended
 from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner

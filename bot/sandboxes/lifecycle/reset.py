@@ -9,7 +9,7 @@ import asyncpg
 from loguru import logger
 
 from bot.errors import InvalidTransition, ResetFailed, ServiceUnavailable
-from bot.sandboxes.access import SandboxAccess
+from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner

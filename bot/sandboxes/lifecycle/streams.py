@@ -7,7 +7,7 @@ from uuid import UUID
 from loguru import logger
 
 from bot.errors import ServiceUnavailable
-from bot.sandboxes.attendance import a_few_at_once
+from bot.sandboxes.lifecycle.heartbeat import a_few_at_once
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, connected, load_queries
 

@@ -4,50 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from loguru import logger
 
-from bot.sandboxes.attendance import a_few_at_once
+from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgres
+from bot.sandboxes.access.tokens import Credentials
+from bot.sandboxes.lifecycle.heartbeat import a_few_at_once
 from bot.sandboxes.model import Sandbox
-from bot.sandboxes.tokens import Credentials
 from bot.stores.nats_access import Login, NatsAccess
 from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
 from bot.stores.redis import RedisStore
 
 _FOLLOWED_WITHIN = timedelta(seconds=15)
 _ASSERT_EVERY_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Enforcement:
-    """Whether a store keeps sandboxes apart by itself; if not, the reason, and they are apart by convention."""
-
-    reason: str | None = None
-
-    @property
-    def enforced(self) -> bool:
-        return self.reason is None
-
-    def __str__(self) -> str:
-        return "enforced" if self.reason is None else f"by convention: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class Isolation:
-    """How far each store can be relied on."""
-
-    postgres: Enforcement = Enforcement("not probed")
-    redis: Enforcement = Enforcement("not probed")
-    nats: Enforcement = Enforcement("not probed")
-
-    def unenforced(self) -> list[str]:
-        """What an operator would have to mend, a line for each store."""
-        stores = {field.name: getattr(self, field.name) for field in fields(self)}
-        return [f"{name} {state}" for name, state in stores.items() if not state.enforced]
 
 
 class SandboxAccess:
@@ -66,7 +38,7 @@ class SandboxAccess:
         self._nats = nats
         refused = await nats.probe(nats_address) if nats else without_nats
         self.isolation = Isolation(
-            Enforcement(await self._probe_postgres()),
+            Enforcement(await probe_postgres(self._pool)),
             Enforcement(await self._redis.probe()),
             Enforcement(refused),
         )
@@ -220,18 +192,3 @@ class SandboxAccess:
     async def _value(self, query: str, *arguments: object) -> Any:
         async with connected(self._pool) as connection:
             return await connection.fetchval(self._sql[query], *arguments)
-
-    async def _probe_postgres(self) -> str | None:
-        async with transaction(self._pool) as connection:
-            found = await connection.fetchrow(self._sql["probe"])
-            assert found is not None
-            may_connect = found["has_group"] and await connection.fetchval(self._sql["group_may_connect"])
-        missing = {
-            "the bot's role may not create roles": found["may_create_roles"],
-            "the role sandbox_worker is missing": found["has_group"],
-            "the bot's role may not grant sandbox_worker": found["may_grant_group"],
-            "sandbox_worker may not connect to the database": may_connect,
-            "everybody may use the schema public": not found["public_is_open"],
-        }
-        reasons = [reason for reason, fine in missing.items() if not fine]
-        return f"{reasons[0]} (see sql/bootstrap.sql)" if reasons else None
