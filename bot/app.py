@@ -17,7 +17,7 @@ from loguru import logger
 
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
 from bot.cogs.departures import Departures
-from bot.control_plane import make_orphan_sweeper, make_reaper, open_control_plane
+from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
 from bot.routing.attendance import Attendance
 from bot.routing.gateway import Tap, point_at, tap
@@ -28,8 +28,8 @@ from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.access.replay import ReplayService
 from bot.sandboxes.activity import ActivityLog
-from bot.sandboxes.lifecycle.notices import NoticePump
-from bot.sandboxes.lifecycle.orphans import OrphanSweeper
+from bot.sandboxes.lifecycle.notices import NoticeDispatcher
+from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings, SettingsError
@@ -58,8 +58,8 @@ class App:
     gateway: Tap
     activity: ActivityLog
     reaper: Reaper
-    orphans: OrphanSweeper
-    pump: NoticePump
+    orphans: OrphanCollector
+    notices: NoticeDispatcher
     bot: SandboxBot
     departures: Departures
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,11 +74,13 @@ class App:
             asyncio.create_task(_supervised("gateway sessions", self.gateway.run)),
             asyncio.create_task(_supervised("departures", self.departures.run)),
             asyncio.create_task(_periodically("reaper", self.reaper.sweep, every)),
-            asyncio.create_task(_periodically("notices", self._pump, every)),
+            asyncio.create_task(_periodically("notices", self._dispatch_notices, every)),
             asyncio.create_task(_periodically("activity", self.activity.write, self.settings.sandboxes.activity_every)),
-            asyncio.create_task(_periodically("access", self._keep_access, every)),
-            asyncio.create_task(_periodically("streams", self.manager.keeper.mend, self.settings.sandboxes.mend_every)),
-            asyncio.create_task(_periodically("orphans", self._tidy, self.settings.sandboxes.mend_every)),
+            asyncio.create_task(_periodically("access", self._reconcile_access, every)),
+            asyncio.create_task(
+                _periodically("streams", self.manager.stream_reconciler.reconcile, self.settings.sandboxes.mend_every)
+            ),
+            asyncio.create_task(_periodically("orphans", self._collect_orphans, self.settings.sandboxes.mend_every)),
         ]
         gateway = asyncio.create_task(self._serve_discord())
         stopped = asyncio.create_task(self.stop.wait())
@@ -127,15 +129,15 @@ class App:
                 "portal, or take them out of config.toml."
             ) from None
 
-    async def _keep_access(self) -> None:
-        await self.manager.access.keep(self.settings.isolation.longest_transaction)
+    async def _reconcile_access(self) -> None:
+        await self.manager.access.reconcile(self.settings.isolation.longest_transaction)
 
-    async def _tidy(self) -> None:
-        await self.orphans.tidy(self.settings.sandboxes.orphans_every)
+    async def _collect_orphans(self) -> None:
+        await self.orphans.collect(self.settings.sandboxes.orphans_every)
 
-    async def _pump(self) -> None:
+    async def _dispatch_notices(self) -> None:
         if self.bot.user is not None:  # logged in; direct messages need no gateway
-            await self.pump.pump(self.bot.admins)
+            await self.notices.dispatch(self.bot.admins)
 
 
 @asynccontextmanager
@@ -150,7 +152,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         manager = await stack.enter_async_context(open_control_plane(settings, stores, watcher.refresh))
         publisher = await _open_publisher(stack, settings, stores)
         await _open_replay(stack, stores, manager)
-        reaper, orphans = make_reaper(settings, manager), make_orphan_sweeper(settings, stores, manager)
+        reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
         bot = _bot(settings, manager, reaper, orphans)
         attendance = Attendance(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(attendance.close)
@@ -169,7 +171,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             ActivityLog(stores.pool, router.activity),
             reaper,
             orphans,
-            NoticePump(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
+            NoticeDispatcher(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,
             departures,
         )
@@ -188,7 +190,7 @@ async def _open_replay(stack: AsyncExitStack, stores: Stores, manager: SandboxMa
     stack.push_async_callback(replay.close)
 
 
-def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: OrphanSweeper) -> SandboxBot:
+def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: OrphanCollector) -> SandboxBot:
     chosen = settings.discord
     point_at(chosen.api_base)
     return SandboxBot(

@@ -14,7 +14,7 @@ from loguru import logger
 from bot import names
 from bot.errors import SandboxError
 from bot.language import COMMAND_NAME, catalogue, say, speak
-from bot.sandboxes.lifecycle.orphans import OrphanSweeper
+from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
@@ -34,7 +34,7 @@ class SandboxBot(commands.AutoShardedBot):
         self,
         manager: SandboxManager,
         reaper: Reaper,
-        orphans: OrphanSweeper,
+        orphans: OrphanCollector,
         *,
         intents: discord.Intents,
         admins: Iterable[int] = (),

@@ -9,10 +9,10 @@ from loguru import logger
 
 from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
-from bot.sandboxes.lifecycle.orphans import OrphanSweeper
+from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.limits import Limits
-from bot.sandboxes.manager import RoutesChanged, SandboxManager, nobody_listens
+from bot.sandboxes.manager import RoutesChanged, SandboxManager, no_listener
 from bot.sandboxes.schema import default_template
 from bot.sandboxes.template import TemplateError, read_template
 from bot.settings import Settings, SettingsError
@@ -27,7 +27,7 @@ _WITHOUT_CALLOUT = "NATS_AUTH_URL, NATS_SYSTEM_URL and NATS_ACCOUNT_SEED are not
 
 @asynccontextmanager
 async def open_control_plane(
-    settings: Settings, stores: Stores, routes_changed: RoutesChanged = nobody_listens
+    settings: Settings, stores: Stores, routes_changed: RoutesChanged = no_listener
 ) -> AsyncIterator[SandboxManager]:
     """Probed for isolation; `SettingsError` if it is required and a store does not enforce it."""
     redis, most = RedisStore(stores.redis), settings.isolation.max_connections
@@ -50,13 +50,15 @@ async def try_template(manager: SandboxManager) -> None:
 
 
 def make_reaper(settings: Settings, manager: SandboxManager) -> Reaper:
+    """With the patience that the settings choose."""
     chosen = settings.sandboxes
-    return Reaper(manager, warn_before=chosen.warn_before, grace=chosen.grace, stuck_after=chosen.stuck_after)
+    return manager.make_reaper(warn_before=chosen.warn_before, grace=chosen.grace, stuck_after=chosen.stuck_after)
 
 
-def make_orphan_sweeper(settings: Settings, stores: Stores, manager: SandboxManager) -> OrphanSweeper:
+def make_orphan_collector(settings: Settings, stores: Stores, manager: SandboxManager) -> OrphanCollector:
+    """It spares what is younger than the grace time."""
     redis = RedisStore(stores.redis)
-    return OrphanSweeper(stores.pool, manager.schemas, redis, manager.streams, settings.sandboxes.grace)
+    return OrphanCollector(stores.pool, manager.schemas, redis, manager.streams, settings.sandboxes.grace)
 
 
 def _nats_access(stores: Stores, access: SandboxAccess, max_connections: int) -> NatsAccess | None:

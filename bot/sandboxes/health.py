@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.language import say, say_count
 from bot.sandboxes.model import Sandbox
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
 from bot.stores.redis import RedisStore
-
-_TIMEOUT_S = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Health:
 
 
 class HealthProbe:
-    """Asks the three stores at once, each at most eight seconds."""
+    """Asks the three stores together, each at most `HEALTH_TIMEOUT_S`."""
 
     def __init__(self, schemas: SchemaProvisioner, redis: RedisStore, streams: StreamStore) -> None:
         self._schemas, self._redis, self._streams = schemas, redis, streams
@@ -100,10 +99,10 @@ class HealthProbe:
 
 async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
     try:
-        async with asyncio.timeout(_TIMEOUT_S):
+        async with asyncio.timeout(constants.HEALTH_TIMEOUT_S):
             return await question
     except TimeoutError:
-        return StoreHealth(False, say("no answer within {seconds} s", seconds=_TIMEOUT_S), {})
+        return StoreHealth(False, say("no answer within {seconds} s", seconds=constants.HEALTH_TIMEOUT_S), {})
     except ServiceUnavailable as error:
         return StoreHealth(False, say("not reachable: {detail}", detail=error.detail), {})
 

@@ -10,7 +10,6 @@ import pytest
 from bot.control_plane import open_control_plane
 from bot.sandboxes.access.replay import ReplayService
 from bot.sandboxes.lifecycle.notices import NoticeOutbox
-from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
@@ -71,7 +70,7 @@ def outbox(pool):
 @pytest.fixture
 def make_reaper(manager):
     def make(*, warn_before=timedelta(hours=1), grace=timedelta(hours=1), stuck_after=timedelta(minutes=2)):
-        return Reaper(manager, warn_before=warn_before, grace=grace, stuck_after=stuck_after)
+        return manager.make_reaper(warn_before=warn_before, grace=grace, stuck_after=stuck_after)
 
     return make
 

@@ -195,7 +195,7 @@ async def test_what_somebody_works_on_is_not_taken_for_abandoned(manager, make_r
 
 
 async def test_a_slow_creation_says_that_it_lives(make_manager, nats_client, pool, monkeypatch):
-    monkeypatch.setattr("bot.sandboxes.lifecycle.heartbeat.ATTEND_EVERY_S", 0.01)
+    monkeypatch.setattr("bot.constants.HEARTBEAT_EVERY_S", 0.01)
     go_on = asyncio.Event()
 
     class SlowStreams(StreamStore):

@@ -21,7 +21,9 @@ async def test_a_migration_that_was_changed_afterwards_is_refused(pool):
         await migrate(pool)
 
 
-@pytest.mark.parametrize("module", ["access", "commands", "notices", "orphans", "routes", "sandboxes", "schemas"])
+@pytest.mark.parametrize(
+    "module", ["access", "commands", "notices", "orphans", "routes", "sandboxes", "schemas", "streams"]
+)
 async def test_every_query_is_valid_against_the_migrated_schema(pool, module):
     async with pool.acquire() as connection:
         for statement in load_queries(module).values():
