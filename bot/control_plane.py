@@ -90,13 +90,29 @@ async def _probe(settings: Settings, stores: Stores, access: SandboxAccess, nats
 def _manager(
     settings: Settings, stores: Stores, redis: RedisStore, access: SandboxAccess, routes_changed: RoutesChanged
 ) -> SandboxManager:
-    chosen, nats = settings.sandboxes, settings.nats
-    streams = StreamStore(
-        stores.nats,
-        StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024),
-        workers_apart=stores.callout is not None,
+    with _template_errors():
+        template = read_template(settings.sandboxes.template or default_template())
+    return SandboxManager(
+        stores.pool,
+        redis,
+        _streams(settings, stores),
+        _limits(settings),
+        access=access,
+        workers=_worker_addresses(settings, stores),
+        template=template,
+        routes_changed=routes_changed,
     )
-    limits = Limits(
+
+
+def _streams(settings: Settings, stores: Stores) -> StreamStore:
+    nats = settings.nats
+    limits = StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024)
+    return StreamStore(stores.nats, limits, workers_apart=stores.callout is not None)
+
+
+def _limits(settings: Settings) -> Limits:
+    chosen = settings.sandboxes
+    return Limits(
         chosen.max_per_owner,
         chosen.max_guilds,
         chosen.default_ttl,
@@ -104,18 +120,10 @@ def _manager(
         chosen.min_name_length,
         chosen.max_name_length,
     )
-    with _template_errors():
-        template = read_template(chosen.template or default_template())
-    public = stores.addresses.public
-    of_workers = {store: getattr(settings.workers, store) or address for store, address in public.items()}
-    workers = WorkerAddresses(**of_workers, discord=settings.discord.api_base)
-    return SandboxManager(
-        stores.pool,
-        redis,
-        streams,
-        limits,
-        access=access,
-        workers=workers,
-        template=template,
-        routes_changed=routes_changed,
-    )
+
+
+def _worker_addresses(settings: Settings, stores: Stores) -> WorkerAddresses:
+    """What the operator says of each store, or else where the bot itself reaches it."""
+    public = stores.addresses.public.items()
+    chosen = {store: getattr(settings.workers, store) or address for store, address in public}
+    return WorkerAddresses(**chosen, discord=settings.discord.api_base)

@@ -28,6 +28,8 @@ class StoreHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
+    """A sandbox, and what each store said of its share just now."""
+
     sandbox: Sandbox
     postgres: StoreHealth
     redis: StoreHealth
@@ -35,10 +37,12 @@ class Health:
 
     @property
     def stores(self) -> dict[str, StoreHealth]:
+        """By the store's name, in the order in which they are shown."""
         return {"postgres": self.postgres, "redis": self.redis, "nats": self.nats}
 
     @property
     def ok(self) -> bool:
+        """Whether all three stores are."""
         return all(store.ok for store in self.stores.values())
 
 
@@ -49,6 +53,7 @@ class HealthProbe:
         self._schemas, self._redis, self._streams = schemas, redis, streams
 
     async def probe(self, sandbox: Sandbox) -> Health:
+        """A store that doesn't answer makes its part not ok; nothing is raised for it."""
         postgres, redis, nats = await asyncio.gather(
             _answer(self._postgres(sandbox)), _answer(self._keys(sandbox)), _answer(self._stream(sandbox))
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from loguru import logger
@@ -28,7 +28,7 @@ from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.template import Statement
 from bot.stores.nats import StreamStore
 from bot.stores.nats_access import Login
-from bot.stores.postgres import Pool, connected, transaction
+from bot.stores.postgres import Connection, Pool, connected, transaction
 from bot.stores.redis import RedisStore
 
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
@@ -44,6 +44,9 @@ class SandboxManager(SandboxDirectory):
 
     Every method may raise a `SandboxError`; nothing else is expected. Routing in this process has followed by the
     time a method returns.
+
+    Each change is one transaction that locks the sandbox first and asks no store. What other stores have to be told
+    comes after its commit, and can be repeated: if it fails, or the process dies, a periodic job makes up for it.
     """
 
     def __init__(
@@ -148,22 +151,8 @@ class SandboxManager(SandboxDirectory):
             if sandbox.status not in {SandboxStatus.RUNNING, SandboxStatus.EXPIRED}:
                 raise InvalidTransition(sandbox.name, sandbox.status, "extended")
             expires_at, capped = self._limits.extended(sandbox, by, await self._records.now(connection))
-            await self._records.set_expiry(connection, sandbox_id, expires_at)
-            await self.access.set_expiry(connection, sandbox_id, expires_at)
-            await self.access.mark_changed(connection, sandbox_id)
-            details = {
-                "from": sandbox.expires_at,
-                "to": expires_at,
-                "status": sandbox.status,
-                "capped": capped,
-            }
-            event = AuditEvent.TTL_EXTENDED
-            if sandbox.status is SandboxStatus.EXPIRED:
-                await self._records.change_status(
-                    connection, sandbox_id, sandbox.status, SandboxStatus.RUNNING, event, actor, details
-                )
-            else:
-                await self._records.audit(connection, sandbox_id, event, actor, details)
+            details = {"from": sandbox.expires_at, "to": expires_at, "status": sandbox.status, "capped": capped}
+            await self._write_expiry(connection, sandbox, expires_at, actor, details)
         await self._announce(sandbox.guild_ids)
         await _best_effort(self.access.apply(sandbox_id, disconnect=False), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
@@ -256,6 +245,19 @@ class SandboxManager(SandboxDirectory):
             grace=grace,
             stuck_after=stuck_after,
         )
+
+    async def _write_expiry(
+        self, connection: Connection, sandbox: Sandbox, to: datetime, actor: Actor, details: Mapping[str, object]
+    ) -> None:
+        await self._records.set_expiry(connection, sandbox.id, to)
+        await self.access.set_expiry(connection, sandbox.id, to)
+        await self.access.mark_changed(connection, sandbox.id)
+        event, status = AuditEvent.TTL_EXTENDED, sandbox.status
+        if status is SandboxStatus.EXPIRED:
+            wanted = SandboxStatus.RUNNING
+            await self._records.change_status(connection, sandbox.id, status, wanted, event, actor, details)
+        else:
+            await self._records.audit(connection, sandbox.id, event, actor, details)
 
     async def _announce(self, guild_ids: Collection[int]) -> None:
         if not guild_ids:

@@ -6,6 +6,7 @@ import itertools
 from datetime import timedelta
 
 import pytest
+from loguru import logger
 
 from bot.control_plane import open_control_plane
 from bot.sandboxes.access.replay import ReplayService
@@ -60,6 +61,19 @@ async def enforced(stores, dsn, nats_client, redis_client):
         await replay.start()
         yield manager
         await replay.close()
+
+
+@pytest.fixture
+def told():
+    """The log's lines while the test runs, as (level, message, what stands beside it)."""
+    lines = []
+
+    def note(line):
+        lines.append((line.record["level"].name, line.record["message"], line.record["extra"]))
+
+    number = logger.add(note, level="INFO")
+    yield lines
+    logger.remove(number)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot import constants
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher, NoticeKind, Outcome
 from tests.service.conftest import ADA, ADMIN
 
@@ -98,6 +99,22 @@ async def test_what_fails_is_tried_again_later(manager, make_reaper, make_dispat
     await pool.execute("UPDATE sandbox_notice_deliveries SET next_attempt_at = now()")
     assert await make_dispatcher().dispatch(()) == 1
     assert len(mailbox) == 2
+
+
+async def test_a_notice_that_fails_again_and_again_is_told_at_first_and_at_last(
+    manager, make_reaper, make_dispatcher, age, pool, told, audit
+):
+    sandbox = await manager.create(ADA, ttl=2 * HOUR)
+    await age(sandbox, timedelta(minutes=90))
+    await make_reaper().sweep()
+    dispatcher = make_dispatcher(ConnectionError("Discord is away"))
+    for _ in range(constants.NOTICE_MAX_ATTEMPTS):
+        assert await dispatcher.dispatch(()) == 1
+        await pool.execute("UPDATE sandbox_notice_deliveries SET next_attempt_at = now()")
+    assert await dispatcher.dispatch(()) == 0
+    attempts = [line[2]["attempt"] for line in told if line[0] == "WARNING"]
+    assert attempts == [1, constants.NOTICE_MAX_ATTEMPTS]
+    assert (await audit(sandbox.id))[-1] == "notice_undelivered"
 
 
 async def test_what_can_be_delivered_nowhere_stands_in_the_audit_log(manager, make_reaper, make_dispatcher, age, audit):

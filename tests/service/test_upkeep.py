@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 import redis.asyncio
 
+from bot.errors import ServiceUnavailable
 from bot.sandboxes.lifecycle.streams import StreamReconciler
 from bot.stores.nats import StreamStore
 from bot.stores.redis import RedisStore
@@ -43,6 +44,27 @@ async def test_a_stream_that_is_made_again_while_its_sandbox_is_destroyed_does_n
 
     assert await StreamReconciler(pool, LateStreams(nats_client, STREAM_LIMITS)).reconcile() == 0
     assert await manager.streams.list_streams() == []
+
+
+async def test_streams_that_cannot_be_looked_after_are_one_error_after_all_were_tried(pool, manager, nats_client, told):
+    away, *others = [await manager.create(ADA) for _ in range(3)]
+    for sandbox in others:
+        await nats_client.jetstream().delete_stream(sandbox.stream)
+
+    class PartlyAway(StreamStore):
+        async def stats(self, sandbox_id):
+            if sandbox_id == away.id:
+                raise ServiceUnavailable("NATS", "no answer")
+            return await super().stats(sandbox_id)
+
+    reconciler = StreamReconciler(pool, PartlyAway(nats_client, STREAM_LIMITS))
+    told.clear()
+    with pytest.raises(ServiceUnavailable) as raised:
+        await reconciler.reconcile()
+    assert raised.value.detail == "1 of 3 streams not looked after: no answer"
+    assert isinstance(raised.value.__cause__, ServiceUnavailable)
+    assert {found.sandbox_id for found in await manager.streams.list_streams()} == {away.id, *(s.id for s in others)}
+    assert [line[1] for line in told] == ["a lost stream was made again"] * 2
 
 
 @pytest.mark.parametrize("change", ["destroy", "expire"])

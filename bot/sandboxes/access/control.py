@@ -127,7 +127,7 @@ class SandboxAccess:
         `ServiceUnavailable`, and the change stays marked.
         """
         async with connected(self._pool) as connection:
-            # The mark before the login: a change between the two is applied at once, and leaves a newer mark.
+            # The mark before the login: a change between the two is applied here already, and only its mark stays.
             changed_at = await connection.fetchval(self._sql["get_changed_at"], sandbox_id)
             login = await self._look_up(connection, sandbox_id)
         if disconnect:

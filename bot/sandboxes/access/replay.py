@@ -40,9 +40,11 @@ class ReplayService:
         self._responder = Responder(client, names.ANY_REPLAY_SUBJECT, self._answer)
 
     async def start(self) -> None:
+        """Answers from now on, beside other bots that do: each request is one's."""
         await self._responder.start()
 
     async def close(self) -> None:
+        """Answers what has come, and no more. Replays go on without it."""
         await self._responder.close()
 
     async def _answer(self, message: Msg) -> bytes | None:

@@ -82,17 +82,10 @@ class Teardown:
         failed: dict[UUID, Failures] = {}
 
         async def disconnect(sandbox: Sandbox) -> None:
-            failed[sandbox.id] = await _failures(
-                {
-                    "live connections": self._access.disconnect(sandbox.id),
-                    "NATS stream": self._streams.delete(sandbox.id),
-                }
-            )
+            failed[sandbox.id] = await self._disconnect(sandbox.id)
 
         async def complete(sandbox: Sandbox) -> bool:
-            if failures := failed[sandbox.id] | keys:
-                raise CleanupFailed(sandbox.name, failures) from next(iter(failures.values()))
-            return await self._complete(sandbox, actor)
+            return await self._complete(sandbox, actor, failed[sandbox.id] | keys)
 
         limit = constants.MAX_CONCURRENT_TEARDOWNS
         async with heartbeat(self._pool, self._records, ids):
@@ -102,7 +95,14 @@ class Teardown:
             keys = await _failures({"Redis keys": self._redis.delete_keys(*ids)})
             return await gather_bounded(sandboxes, complete, limit=limit)
 
-    async def _complete(self, sandbox: Sandbox, actor: Actor | None) -> bool:
+    async def _disconnect(self, sandbox_id: UUID) -> Failures:
+        connections, stream = self._access.disconnect(sandbox_id), self._streams.delete(sandbox_id)
+        return await _failures({"live connections": connections, "NATS stream": stream})
+
+    async def _complete(self, sandbox: Sandbox, actor: Actor | None, failed: Failures) -> bool:
+        """PostgreSQL's part, if no other step has failed: a sandbox that is `destroyed` has nothing anywhere."""
+        if failed:
+            raise CleanupFailed(sandbox.name, failed) from next(iter(failed.values()))
         try:
             while (done := await self._finish_in_postgres(sandbox.id, actor)) is None:
                 pass
