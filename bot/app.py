@@ -15,7 +15,7 @@ from bot import constants
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
 from bot.cogs.departures import Departures
 from bot.command_sync import sync_commands
-from bot.control_plane import make_orphan_sweeper, make_reaper, open_control_plane
+from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
 from bot.routing.attendance import Attendance
 from bot.routing.gateway import Tap, point_at, tap
@@ -24,12 +24,12 @@ from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
 from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
+from bot.sandboxes.access.replay import ReplayService
 from bot.sandboxes.activity import ActivityLog
+from bot.sandboxes.lifecycle.notices import NoticeDispatcher
+from bot.sandboxes.lifecycle.orphans import OrphanCollector
+from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.notices import NoticePump
-from bot.sandboxes.orphans import OrphanSweeper
-from bot.sandboxes.reaper import Reaper
-from bot.sandboxes.replay import ReplayService
 from bot.settings import Settings, SettingsError
 from bot.shutdown import Deadline
 from bot.stores.nats_client import watch_connection
@@ -57,8 +57,8 @@ class App:
     gateway: Tap
     activity: ActivityLog
     reaper: Reaper
-    orphans: OrphanSweeper
-    pump: NoticePump
+    orphans: OrphanCollector
+    notices: NoticeDispatcher
     bot: SandboxBot
     departures: Departures
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -98,7 +98,7 @@ class App:
         supervisor.start_periodic("notices", self._dispatch_notices, chosen.sweep_every)
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
-        supervisor.start_periodic("streams", self.manager.keeper.mend, chosen.mend_every)
+        supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
         supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
         return set(supervisor.parts) - before
 
@@ -140,14 +140,14 @@ class App:
         await watch_connection(self.stores.nats, part)
 
     async def _reconcile_access(self) -> None:
-        await self.manager.access.keep(self.settings.isolation.longest_transaction)
+        await self.manager.access.reconcile(self.settings.isolation.longest_transaction)
 
     async def _collect_orphans(self) -> None:
-        await self.orphans.tidy(self.settings.sandboxes.orphans_every)
+        await self.orphans.collect(self.settings.sandboxes.orphans_every)
 
     async def _dispatch_notices(self) -> None:
         if self.bot.user is not None:  # logged in; direct messages need no gateway
-            await self.pump.pump(self.bot.admins)
+            await self.notices.dispatch(self.bot.admins)
 
 
 @asynccontextmanager
@@ -166,7 +166,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         publisher = await _open_publisher(stack, settings, stores, supervisor.deadline)
         replay = ReplayService(stores.nats_of_workers, manager.streams)
         await stack.enter_async_context(replay.responder.serving(supervisor, "replay"))
-        reaper, orphans = make_reaper(settings, manager), make_orphan_sweeper(settings, stores, manager)
+        reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
         bot = _bot(settings, manager, reaper, orphans)
         attendance = Attendance(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(attendance.close)
@@ -186,7 +186,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             ActivityLog(stores.pool, router.activity),
             reaper,
             orphans,
-            NoticePump(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
+            NoticeDispatcher(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,
             departures,
         )
@@ -199,7 +199,7 @@ async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Sto
     return publisher
 
 
-def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: OrphanSweeper) -> SandboxBot:
+def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: OrphanCollector) -> SandboxBot:
     chosen = settings.discord
     point_at(chosen.api_base)
     return SandboxBot(

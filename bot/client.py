@@ -15,10 +15,10 @@ from loguru import logger
 from bot import names
 from bot.errors import SandboxError
 from bot.language import COMMAND_NAME, catalogue, say, speak
+from bot.sandboxes.lifecycle.orphans import OrphanCollector
+from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
-from bot.sandboxes.orphans import OrphanSweeper
-from bot.sandboxes.reaper import Reaper
 
 COMPONENT_PREFIX = "sbx:"
 """What the custom ids of our own buttons begin with: every other one belongs to a sandbox's worker."""
@@ -35,7 +35,7 @@ class SandboxBot(commands.AutoShardedBot):
         self,
         manager: SandboxManager,
         reaper: Reaper,
-        orphans: OrphanSweeper,
+        orphans: OrphanCollector,
         *,
         intents: discord.Intents,
         admins: Iterable[int] = (),

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from bot import constants
 from bot.names import LONGEST_NAME, SHORTEST_NAME
 from bot.setting_types import (
     EMBEDDED,
@@ -67,7 +68,7 @@ class Sandboxes(Section):
     warn_before: Duration = timedelta(hours=1)
     grace: Duration = timedelta(hours=1)
     sweep_every: Duration = timedelta(seconds=1)
-    stuck_after: Duration = Field(default=timedelta(minutes=2), ge=timedelta(seconds=30))
+    stuck_after: Duration = Field(default=timedelta(minutes=2), ge=timedelta(seconds=constants.MIN_STUCK_AFTER_S))
     mend_every: Duration = timedelta(minutes=1)
     orphans_every: Duration = timedelta(hours=1)
     activity_every: Duration = timedelta(seconds=10)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bot.cli.invocation import complete, read_settings
 from bot.cli.views import progress
-from bot.control_plane import make_orphan_sweeper, open_control_plane
+from bot.control_plane import make_orphan_collector, open_control_plane
+from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.orphans import OrphanSweeper
 from bot.settings import Settings
 from bot.stores.opening import Stores, open_stores
 
@@ -31,13 +31,13 @@ def complete_managed[ResultT](
     return _complete(settings, lambda _, manager: work(manager), doing, as_json=as_json)
 
 
-def complete_sweeping[ResultT](
-    settings: Settings, work: Callable[[OrphanSweeper], Awaitable[ResultT]], doing: str | None, *, as_json: bool
+def complete_collecting[ResultT](
+    settings: Settings, work: Callable[[OrphanCollector], Awaitable[ResultT]], doing: str | None, *, as_json: bool
 ) -> ResultT:
-    def sweep(stores: Stores, manager: SandboxManager) -> Awaitable[ResultT]:
-        return work(make_orphan_sweeper(settings, stores, manager))
+    def collect(stores: Stores, manager: SandboxManager) -> Awaitable[ResultT]:
+        return work(make_orphan_collector(settings, stores, manager))
 
-    return _complete(settings, sweep, doing, as_json=as_json)
+    return _complete(settings, collect, doing, as_json=as_json)
 
 
 def _complete[ResultT](

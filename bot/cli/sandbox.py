@@ -25,7 +25,7 @@ from bot.cli.invocation import (
 from bot.cli.managed import managed
 from bot.durations import parse_duration
 from bot.errors import SandboxError
-from bot.sandboxes.connection import ConnectionDetails
+from bot.sandboxes.access.connection import ConnectionDetails
 from bot.sandboxes.directory import LIVING
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import OPERATOR, AuditEntry, Sandbox, SandboxStatus

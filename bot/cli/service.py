@@ -12,7 +12,7 @@ import typer
 
 from bot import log
 from bot.cli.invocation import Config, complete, read_settings
-from bot.sandboxes.access import Isolation
+from bot.sandboxes.access.isolation import Isolation
 
 cli = typer.Typer()
 

@@ -9,11 +9,11 @@ import typer
 
 from bot.cli import views
 from bot.cli.invocation import Config, DryRun, Json, Yes, ask, read_settings
-from bot.cli.managed import complete_managed, complete_sweeping
+from bot.cli.managed import complete_collecting, complete_managed
 from bot.control_plane import make_reaper
+from bot.sandboxes.lifecycle.orphans import Orphan, OrphanCollector
+from bot.sandboxes.lifecycle.reaper import Sweep
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.orphans import Orphan, OrphanSweeper
-from bot.sandboxes.reaper import Sweep
 
 cli = typer.Typer()
 
@@ -51,10 +51,10 @@ def orphans(
     if drop:
         ask("Drop everything that is proved to be left behind?", yes=yes, as_json=as_json)
 
-    async def work(sweeper: OrphanSweeper) -> list[Orphan]:
-        return await (sweeper.drop(force=force) if drop else sweeper.find())
+    async def work(collector: OrphanCollector) -> list[Orphan]:
+        return await (collector.drop(force=force) if drop else collector.find())
 
-    found = complete_sweeping(settings, work, "looking", as_json=as_json)
+    found = complete_collecting(settings, work, "looking", as_json=as_json)
     if as_json:
         views.show_json([views.orphan_data(orphan) for orphan in found])
     else:

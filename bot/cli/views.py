@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.durations import format_duration
-from bot.sandboxes.access import Isolation
+from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.health import Health
+from bot.sandboxes.lifecycle.orphans import Orphan, Proof
 from bot.sandboxes.model import AuditEntry, Sandbox
-from bot.sandboxes.orphans import Orphan, Proof
 
 
 def show_json(data: object) -> None:

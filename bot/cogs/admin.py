@@ -8,7 +8,7 @@ from discord.ext import commands
 
 from bot.client import Interaction, SandboxBot
 from bot.errors import NotAllowed
-from bot.sandboxes.orphans import is_ours
+from bot.sandboxes.lifecycle.orphans import is_ours
 from bot.ui import admin_replies, replies
 from bot.ui.buttons import destroy_view
 from bot.ui.options import SandboxOption, StatusOption

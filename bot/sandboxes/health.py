@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.language import say, say_count
 from bot.sandboxes.model import Sandbox
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
 from bot.stores.redis import RedisStore
-
-_TIMEOUT_S = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,8 @@ class StoreHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
+    """A sandbox, and what each store said of its share just now."""
+
     sandbox: Sandbox
     postgres: StoreHealth
     redis: StoreHealth
@@ -36,20 +37,23 @@ class Health:
 
     @property
     def stores(self) -> dict[str, StoreHealth]:
+        """By the store's name, in the order in which they are shown."""
         return {"postgres": self.postgres, "redis": self.redis, "nats": self.nats}
 
     @property
     def ok(self) -> bool:
+        """Whether all three stores are."""
         return all(store.ok for store in self.stores.values())
 
 
 class HealthProbe:
-    """Asks the three stores at once, each at most eight seconds."""
+    """Asks the three stores together, each at most `HEALTH_TIMEOUT_S`."""
 
     def __init__(self, schemas: SchemaProvisioner, redis: RedisStore, streams: StreamStore) -> None:
         self._schemas, self._redis, self._streams = schemas, redis, streams
 
     async def probe(self, sandbox: Sandbox) -> Health:
+        """A store that doesn't answer makes its part not ok; nothing is raised for it."""
         postgres, redis, nats = await asyncio.gather(
             _answer(self._postgres(sandbox)), _answer(self._keys(sandbox)), _answer(self._stream(sandbox))
         )
@@ -100,10 +104,10 @@ class HealthProbe:
 
 async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
     try:
-        async with asyncio.timeout(_TIMEOUT_S):
+        async with asyncio.timeout(constants.HEALTH_TIMEOUT_S):
             return await question
     except TimeoutError:
-        return StoreHealth(False, say("no answer within {seconds} s", seconds=_TIMEOUT_S), {})
+        return StoreHealth(False, say("no answer within {seconds} s", seconds=constants.HEALTH_TIMEOUT_S), {})
     except ServiceUnavailable as error:
         return StoreHealth(False, say("not reachable: {detail}", detail=error.detail), {})
 

@@ -26,7 +26,8 @@ _CONNECT_TIMEOUT_S = 10
 _COMMAND_TIMEOUT_S = 30
 _QUEUE_TIMEOUT_S = 60
 """More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
-_HEADING = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
+_HEADING = re.compile(r"^-- (\w+|\{\w+\}) --\n", re.MULTILINE)
+_COMMENTS = re.compile(r"\A(--.*\n)*")
 UNREACHABLE = (
     OSError,
     TimeoutError,
@@ -46,10 +47,17 @@ def sql_folder() -> Path:
 
 
 def load_queries(module: str) -> Mapping[str, str]:
-    """The statements of `sql/queries/<module>.sql` by their names."""
+    """The statements of `sql/queries/<module>.sql` by their names.
+
+    A part whose name is in braces is no statement: it stands for that name in the statements of its file.
+    """
     text = (sql_folder() / "queries" / f"{module}.sql").read_text(encoding="utf-8")
     parts = _HEADING.split(text)[1:]
-    return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    bodies = {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    shared = {name: _COMMENTS.sub("", body) for name, body in bodies.items() if name.startswith("{")}
+    for part, columns in shared.items():
+        bodies = {name: body.replace(part, columns) for name, body in bodies.items() if name != part}
+    return bodies
 
 
 async def prepare_connection(connection: Connection) -> None:

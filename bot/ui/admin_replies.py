@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import discord
 
 from bot.language import say, say_count
-from bot.sandboxes.orphans import Orphan, Proof
-from bot.sandboxes.reaper import Sweep
+from bot.sandboxes.lifecycle.orphans import Orphan, Proof
+from bot.sandboxes.lifecycle.reaper import Sweep
 
 _MOST = 30
 

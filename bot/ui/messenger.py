@@ -7,8 +7,8 @@ from datetime import timedelta
 import discord
 
 from bot.client import SandboxBot
+from bot.sandboxes.lifecycle.notices import Delivery, Outcome
 from bot.sandboxes.model import Sandbox
-from bot.sandboxes.notices import Delivery, Outcome
 from bot.ui import replies
 from bot.ui.buttons import extend_view
 

@@ -10,11 +10,11 @@ import discord
 from discord.utils import escape_markdown, format_dt
 
 from bot.language import Phrase, say
-from bot.sandboxes.access import Enforcement, Isolation
-from bot.sandboxes.connection import ConnectionDetails
+from bot.sandboxes.access.connection import ConnectionDetails
+from bot.sandboxes.access.isolation import Enforcement, Isolation
 from bot.sandboxes.health import Health, StoreHealth
+from bot.sandboxes.lifecycle.notices import Delivery, NoticeKind
 from bot.sandboxes.model import Extension, Sandbox, SandboxStatus
-from bot.sandboxes.notices import Delivery, NoticeKind
 from bot.ui.listings import count_events, count_servers
 
 _COLOURS = {

@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from bot import names
-from bot.sandboxes.tokens import hash_token, new_credentials
+from bot.sandboxes.access.tokens import hash_token, new_credentials
 from bot.stores.redis import RedisStore
 from tests.breakout.conftest import try_all
 from tests.breakout.redis_tries import SEQUENCES, TRIES

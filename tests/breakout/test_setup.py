@@ -88,7 +88,7 @@ async def do_the_main_job(manager, stores):
     assert health.nats.figures["messages"] == 1
     await manager.issue_credentials(ADA, sandbox.id, rotate=True)
     await manager.extend_ttl(ADA, sandbox.id, timedelta(hours=1))
-    await manager.access.keep(timedelta(hours=1))
+    await manager.access.reconcile(timedelta(hours=1))
     assert (await manager.destroy(ADA, sandbox.id)).status == "destroyed"
 
 

@@ -48,7 +48,7 @@ async def test_a_server_that_removes_the_bot_is_unbound_and_the_owner_told_once(
     await bound.app.bot.wait_until_ready()
     for _ in range(2):
         await bound.app.departures.check()
-        await bound.app.pump.pump(bound.app.bot.admins)
+        await bound.app.notices.dispatch(bound.app.bot.admins)
     assert len(removals(bound.ada)) == 1
     assert removals(bound.discord.owner) == removals(bound.bob) == []
 
@@ -81,7 +81,7 @@ async def test_a_removal_while_the_bot_was_away_is_found_at_its_start_and_told_o
         assert (await app.manager.get_by_name("red")).guild_ids == (bound.arcade.id,)
     async with open_app(settings_of(discord)) as app, running(app, discord):
         await app.departures.check()
-        await app.pump.pump(app.bot.admins)
+        await app.notices.dispatch(app.bot.admins)
         assert await unbindings(app, await app.manager.get_by_name("blue")) == [(None, str(bound.lab.id))]
     assert len(removals(bound.ada)) == 1
     assert removals(bound.bob) == []

@@ -2,8 +2,8 @@ import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.sandboxes.access import Isolation
-from bot.sandboxes.connection import ConnectionDetails, WorkerAddresses, connection_details
+from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
+from bot.sandboxes.access.isolation import Isolation
 from tests.unit.test_limits import sandbox
 
 

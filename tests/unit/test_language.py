@@ -17,7 +17,7 @@ from bot.language import COMMAND_NAME, say, say_count, speak
 from bot.sandboxes.model import SandboxStatus
 
 PACKAGE = Path(language.__file__).parent
-ENGLISH_ONLY = {PACKAGE / "sandboxes" / "replay.py", PACKAGE / "stores" / "nats.py"}
+ENGLISH_ONLY = {PACKAGE / "sandboxes" / "access" / "replay.py", PACKAGE / "stores" / "nats.py"}
 """Answers to workers over NATS, which have no language."""
 
 SAYING = {"say", "say_count", "Phrase", "InvalidInput", "NotAllowed", "InvalidTransition", "_require_running"}

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.sandboxes.access import Enforcement, Isolation
-from bot.sandboxes.connection import WorkerAddresses, connection_details
+from bot.sandboxes.access.connection import WorkerAddresses, connection_details
+from bot.sandboxes.access.isolation import Enforcement, Isolation
 from bot.sandboxes.model import Sandbox, SandboxStatus
 from sandbox_worker import Sandbox as Worker
 from sandbox_worker import WrongEnvironment

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot import names
-from bot.sandboxes.access import Isolation
+from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.model import Sandbox
 from bot.stores.urls import with_login
 

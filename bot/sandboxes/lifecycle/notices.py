@@ -11,16 +11,15 @@ from uuid import UUID
 
 from loguru import logger
 
+from bot import constants
 from bot.sandboxes.model import AuditEvent, Sandbox
 from bot.sandboxes.records import SandboxRecords
 from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
 
-_LEASE = timedelta(minutes=1)
-_LONGEST_PAUSE = timedelta(minutes=15)
-_GIVE_UP_AFTER = 20
-
 
 class NoticeKind(StrEnum):
+    """What a notice tells of."""
+
     EXPIRY_WARNING = "expiry_warning"
     EXPIRED = "expired"
     GUILD_REMOVED = "guild_removed"
@@ -56,7 +55,7 @@ class Delivery:
 
 
 class NoticeOutbox:
-    """The rows of the outbox. Any number of processes may claim from it."""
+    """The rows of the outbox. Any number of processes may fan out and claim at the same time."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -74,24 +73,31 @@ class NoticeOutbox:
         await connection.execute(self._sql["write_removal"], sandbox.id, sandbox.expires_at, guild_id, guild_name)
 
     async def write_warnings(self, warn_before: timedelta) -> int:
-        """Warn of what expires within that time, or, of a short life, of what has begun its second half."""
+        """Warn of what expires within that time, or, of a short life, of what has begun its second half.
+
+        How many warnings that were; each is written once, whoever asks.
+        """
         async with connected(self._pool) as connection:
             return len(await connection.fetch(self._sql["write_warnings"], warn_before))
 
-    async def address(self, admins: Iterable[int], *, limit: int = 100) -> int:
-        """Make one delivery of each new notice for its owner and, of an expiry, for every admin."""
+    async def fan_out(self, admins: Iterable[int], *, limit: int = 100) -> int:
+        """Make one delivery of each new notice for its owner and, of an expiry, for every admin; how many notices."""
         async with transaction(self._pool) as connection:
-            notices = await connection.fetch(self._sql["lock_unaddressed"], limit)
+            notices = await connection.fetch(self._sql["lock_new"], limit)
             for notice in notices:
-                concerned = () if notice["kind"] == NoticeKind.GUILD_REMOVED else admins
-                recipients = sorted({int(notice["owner_id"]), *concerned})
-                await connection.execute(self._sql["address"], notice["id"], recipients)
+                others = () if notice["kind"] == NoticeKind.GUILD_REMOVED else admins
+                recipients = sorted({int(notice["owner_id"]), *others})
+                await connection.execute(self._sql["fan_out"], notice["id"], recipients)
         return len(notices)
 
     async def claim(self) -> Delivery | None:
-        """The next delivery that is due, kept from others for a minute."""
+        """The next delivery that is due, kept from others for `NOTICE_LEASE_S`; None if there is none.
+
+        Whoever dies with a claim leaves it to the next. It may be sent twice then: `Delivery.key` makes that harmless.
+        """
         async with connected(self._pool) as connection:
-            row = await connection.fetchrow(self._sql["claim_delivery"], _LEASE)
+            lease = timedelta(seconds=constants.NOTICE_LEASE_S)
+            row = await connection.fetchrow(self._sql["claim_delivery"], lease)
         return Delivery(**{**row, "kind": NoticeKind(row["kind"])}) if row else None
 
     async def settle(self, delivery: Delivery, outcome: Outcome) -> None:
@@ -106,7 +112,7 @@ class NoticeOutbox:
 
     async def postpone(self, delivery: Delivery) -> None:
         """Try again later, each time twice as late."""
-        pause = min(timedelta(seconds=2 ** min(delivery.attempts, 12)), _LONGEST_PAUSE)
+        pause = timedelta(seconds=min(2.0**delivery.attempts, constants.NOTICE_MAX_BACKOFF_S))
         async with connected(self._pool) as connection:
             await connection.execute(self._sql["postpone_delivery"], delivery.notice_id, delivery.recipient_id, pause)
 
@@ -115,17 +121,17 @@ Deliver = Callable[[Delivery, Sandbox], Awaitable[Outcome]]
 """Sends one notice and says what became of it; an exception means that another attempt may help."""
 
 
-class NoticePump:
-    """Moves notices from the outbox to people."""
+class NoticeDispatcher:
+    """Brings notices from the outbox to people."""
 
     def __init__(
         self, outbox: NoticeOutbox, get_sandbox: Callable[[UUID], Awaitable[Sandbox]], deliver: Deliver
     ) -> None:
         self._outbox, self._get_sandbox, self._deliver = outbox, get_sandbox, deliver
 
-    async def pump(self, admins: Iterable[int]) -> int:
-        """Address what is new, attempt all that is due, and return how many attempts that were."""
-        await self._outbox.address(admins)
+    async def dispatch(self, admins: Iterable[int]) -> int:
+        """One turn: fan out what is new, attempt all that is due, and return how many attempts that were."""
+        await self._outbox.fan_out(admins)
         attempts = 0
         while (delivery := await self._outbox.claim()) is not None:
             await self._attempt(delivery)
@@ -148,8 +154,12 @@ class NoticePump:
         logger.info("notice delivered", notice=delivery.notice_id, kind=delivery.kind, outcome=outcome)
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
-        logger.warning("notice not delivered", notice=delivery.notice_id, attempt=delivery.attempts, error=repr(error))
-        if delivery.attempts >= _GIVE_UP_AFTER:
+        given_up = delivery.attempts >= constants.NOTICE_MAX_ATTEMPTS
+        level = "WARNING" if given_up or delivery.attempts == 1 else "DEBUG"  # the attempts between say nothing new
+        logger.log(
+            level, "notice not delivered", notice=delivery.notice_id, attempt=delivery.attempts, error=repr(error)
+        )
+        if given_up:
             await self._outbox.settle(delivery, Outcome.UNDELIVERABLE)
         else:
             await self._outbox.postpone(delivery)

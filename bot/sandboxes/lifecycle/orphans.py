@@ -24,6 +24,8 @@ from bot.stores.redis import RedisStore
 
 
 class OrphanKind(StrEnum):
+    """What was left behind."""
+
     SCHEMA = "schema"
     ROLE = "role"
     STREAM = "stream"
@@ -53,7 +55,7 @@ class Orphan:
     size: int | None = None
 
 
-class OrphanSweeper:
+class OrphanCollector:
     """What is younger than the grace time is spared, and so is what a sandbox has that ended within it."""
 
     def __init__(
@@ -65,7 +67,7 @@ class OrphanSweeper:
 
     async def find(self) -> list[Orphan]:
         """What belongs to no living sandbox, also what may be another installation's. One pass over Redis's keys."""
-        return [*await self._find_but_keys(), *await self._go_through_keys(unlink=False)]
+        return [*await self._find_except_keys(), *await self._scan_keys(unlink=False)]
 
     async def drop(self, *, force: bool = False) -> list[Orphan]:
         """Drop what is proved to be ours, each after another look, and return it.
@@ -73,27 +75,28 @@ class OrphanSweeper:
         `CleanupRefused` if nothing seems to belong to a living sandbox, unless forced: the bot may look at the wrong
         database.
         """
-        found = await self._find_but_keys()
-        if not force and not await self._something_lives() and (count := len(_ours(await self.find()))):
+        found = await self._find_except_keys()
+        if not force and not await self._any_live() and (count := len(_ours(await self.find()))):
             raise CleanupRefused(count)
-        return await self._drop(_ours(found)) + _ours(await self._go_through_keys(unlink=True))
+        return await self._drop(_ours(found)) + _ours(await self._scan_keys(unlink=True))
 
-    async def tidy(self, every: timedelta) -> list[Orphan]:
-        """What the bot does by itself: drop the rests of sandboxes that are known to be destroyed, and tell of others.
+    async def collect(self, every: timedelta) -> list[Orphan]:
+        """One turn of what the bot does by itself: drop what destroyed sandboxes have left, and tell of the rest.
 
-        Of several processes one does it, once in that time.
+        Of several processes one does it, once in that time; the others return an empty list. `ServiceUnavailable` if a
+        store is away.
         """
         async with connected(self._pool) as connection:
-            if not await connection.fetchval(self._sql["claim_sweep"], every):
+            if not await connection.fetchval(self._sql["claim_turn"], every):
                 return []
-        found = await self._find_but_keys()
-        rests = await self._drop([orphan for orphan in found if orphan.proof is Proof.DESTROYED])
-        keys = await self._go_through_keys(unlink=True)
+        found = await self._find_except_keys()
+        dropped = await self._drop([orphan for orphan in found if orphan.proof is Proof.DESTROYED])
+        keys = await self._scan_keys(unlink=True)
         if others := sum(orphan.proof is not Proof.DESTROYED for orphan in (*found, *keys)):
             logger.warning("there may be orphans: see `sandbox-bot sandbox orphans`", count=others)
-        return rests + _ours(keys)
+        return dropped + _ours(keys)
 
-    async def _find_but_keys(self) -> list[Orphan]:
+    async def _find_except_keys(self) -> list[Orphan]:
         return [
             *await self._find_schemas(),
             *await self._find_roles(),
@@ -113,24 +116,24 @@ class OrphanSweeper:
     async def _find_streams(self) -> list[Orphan]:
         latest = datetime.now(UTC) - self._grace
         old = {found.sandbox_id: found for found in await self._streams.list_streams() if found.created_at <= latest}
-        proofs = await self._judge(old)
+        proofs = await self._classify(old)
         return [
             Orphan(OrphanKind.STREAM, old[sandbox_id].name, proof, sandbox_id, old[sandbox_id].messages)
             for sandbox_id, proof in proofs.items()
         ]
 
     async def _find_users(self) -> list[Orphan]:
-        proofs = await self._judge(await self._redis.list_users())
+        proofs = await self._classify(await self._redis.list_users())
         return [
             Orphan(OrphanKind.USER, names.redis_user(sandbox_id), proof, sandbox_id)
             for sandbox_id, proof in proofs.items()
         ]
 
-    async def _go_through_keys(self, *, unlink: bool) -> list[Orphan]:
+    async def _scan_keys(self, *, unlink: bool) -> list[Orphan]:
         """The orphans' keys, counted by their sandbox. With `unlink`, ours go in the same pass."""
         found: dict[UUID, Orphan] = {}
         async for page in self._redis.pages():
-            for sandbox_id, proof in (await self._judge(page)).items():
+            for sandbox_id, proof in (await self._classify(page)).items():
                 keys = page[sandbox_id]
                 if unlink and proof is Proof.DESTROYED:
                     await self._redis.unlink(keys)
@@ -139,15 +142,15 @@ class OrphanSweeper:
                 found[sandbox_id] = Orphan(OrphanKind.KEYS, name, proof, sandbox_id, before + len(keys))
         return list(found.values())
 
-    async def _judge(self, sandbox_ids: Iterable[UUID]) -> dict[UUID, Proof]:
+    async def _classify(self, sandbox_ids: Iterable[UUID]) -> dict[UUID, Proof]:
         """Of those that are no living sandbox, nor one that ended within the grace time."""
         ids = list(sandbox_ids)
         async with connected(self._pool) as connection:
-            rows = {row["id"]: row for row in await connection.fetch(self._sql["judge"], ids, self._grace)}
+            rows = {row["id"]: row for row in await connection.fetch(self._sql["classify"], ids, self._grace)}
         unknown = {sandbox_id: Proof.NONE for sandbox_id in ids if sandbox_id not in rows}
         return unknown | {sandbox_id: Proof.DESTROYED for sandbox_id, row in rows.items() if row["is_over"]}
 
-    async def _something_lives(self) -> bool:
+    async def _any_live(self) -> bool:
         orphans = await self._schemas.list_orphans(timedelta(0))
         return any(name not in orphans for name in await self._schemas.list_schemas())
 
@@ -171,7 +174,7 @@ class OrphanSweeper:
             async with connected(self._pool) as connection:
                 return bool(await connection.fetchval(self._sql["drop_role"], orphan.name, self._grace))
         assert orphan.sandbox_id is not None
-        if await self._judge([orphan.sandbox_id]) != {orphan.sandbox_id: Proof.DESTROYED}:
+        if await self._classify([orphan.sandbox_id]) != {orphan.sandbox_id: Proof.DESTROYED}:
             return False
         if orphan.kind is OrphanKind.STREAM:
             return await self._streams.delete(orphan.sandbox_id)

@@ -22,6 +22,7 @@ class Credentials:
 
 
 def new_credentials() -> Credentials:
+    """With 256 random bits. Takes milliseconds of CPU, which is why it belongs in a thread."""
     token = secrets.token_urlsafe(32)
     return Credentials(token, scram_verifier(token, secrets.token_bytes(16)), hash_token(token))
 

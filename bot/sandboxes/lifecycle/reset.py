@@ -8,8 +8,9 @@ from uuid import UUID
 import asyncpg
 from loguru import logger
 
+from bot import constants
 from bot.errors import InvalidTransition, ResetFailed, ServiceUnavailable
-from bot.sandboxes.access import SandboxAccess
+from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
@@ -17,8 +18,6 @@ from bot.sandboxes.template import TemplateError
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, transaction
 from bot.stores.redis import RedisStore
-
-_ATTEMPTS = 3
 
 
 class Reset:
@@ -40,7 +39,7 @@ class Reset:
         """`ResetFailed` names the step that failed; until PostgreSQL's, the tables are as they were."""
         await self._step(sandbox, "Redis keys", self._redis.delete_keys(sandbox.id))
         await self._step(sandbox, "NATS stream", self._streams.empty(sandbox.id))
-        await self._step(sandbox, "PostgreSQL schema", self._make_again(sandbox.id, actor))
+        await self._step(sandbox, "PostgreSQL schema", self._recreate_schema(sandbox.id, actor))
         logger.info("sandbox reset", sandbox=str(sandbox.id), name=sandbox.name)
 
     async def _step(self, sandbox: Sandbox, name: str, step: Awaitable[object]) -> None:
@@ -54,26 +53,28 @@ class Reset:
             logger.warning("reset failed", step=name, sandbox=str(sandbox.id), error=detail)
             raise ResetFailed(sandbox.name, name) from error
 
-    async def _make_again(self, sandbox_id: UUID, actor: Actor) -> None:
+    async def _recreate_schema(self, sandbox_id: UUID, actor: Actor) -> None:
         """A worker that has lost its session may be back at once and hold a table again: then another try."""
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(1, constants.RESET_ATTEMPTS + 1):
             try:
                 while not await self._replace_schema(sandbox_id, actor):
                     pass
             except asyncpg.LockNotAvailableError:
-                if attempt == _ATTEMPTS:
+                if attempt == constants.RESET_ATTEMPTS:
                     raise
             else:
                 return
 
     async def _replace_schema(self, sandbox_id: UUID, actor: Actor) -> bool:
         """False if there is so much in the schema that this has only dropped a part of it."""
+        # Sessions end in the transaction that drops, under the sandbox's lock: none of them holds a table for longer,
+        # and an expiry or a teardown at the same moment waits for the whole schema or finds it whole.
         async with transaction(self._pool) as connection:
             sandbox = await self._records.lock(connection, sandbox_id)
             if sandbox.status is not SandboxStatus.RUNNING:
                 raise InvalidTransition(sandbox.name, sandbox.status, "reset")
             await self._access.end_sessions(connection, sandbox_id)
-            if await self._schemas.thin(connection, sandbox.schema_name):
+            if await self._schemas.drop_batch(connection, sandbox.schema_name):
                 return False
             await self._schemas.drop_schema(sandbox_id, connection)
             await self._schemas.create_schema(sandbox_id, connection)
