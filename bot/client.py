@@ -13,7 +13,7 @@ from loguru import logger
 
 from bot import names
 from bot.errors import SandboxError
-from bot.language import COMMAND_NAME, catalogue, say, speak
+from bot.i18n import COMMAND_NAME, activate_locale, gettext, translations
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
 from bot.sandboxes.orphans import OrphanSweeper
@@ -98,7 +98,7 @@ class CommandTranslator(app_commands.Translator):
     async def translate(
         self, string: app_commands.locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
     ) -> str | None:
-        known, text = catalogue(locale.value), string.message
+        known, text = translations(locale.value), string.message
         is_name = context.location.name in {"command_name", "group_name", "parameter_name"}
         translated = known.pgettext(COMMAND_NAME, text) if is_name else known.gettext(text)
         return translated if translated != text else None
@@ -108,7 +108,7 @@ class SandboxTree(app_commands.CommandTree[SandboxBot]):
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Lets everything pass, and answers it in the asker's language."""
         self.client.note_underway()
-        speak(interaction.locale.value)
+        activate_locale(interaction.locale.value)
         return True
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError) -> None:
@@ -121,7 +121,7 @@ async def report(interaction: Interaction, error: BaseException) -> None:
     if text is None:
         reference = names.random_suffix(8)
         logger.opt(exception=error).error("interaction failed", reference=reference, user=interaction.user.id)
-        text = say(
+        text = gettext(
             "That failed, and it is the bot's fault. Tell an admin the reference `{reference}`: it is in the log.",
             reference=reference,
         )
@@ -134,11 +134,11 @@ def explain(error: BaseException) -> str | None:
         error = error.__cause__ or error
     match error:
         case SandboxError():
-            return f"{say(error.sentence, **error.data)} `{error.code}`"
+            return f"{gettext(error.sentence, **error.data)} `{error.code}`"
         case app_commands.CommandNotFound() | app_commands.CommandSignatureMismatch():
-            return say("The bot's commands have changed. Reload Discord (Ctrl+R) and try again.")
+            return gettext("The bot's commands have changed. Reload Discord (Ctrl+R) and try again.")
         case app_commands.CheckFailure():
-            return say("You are not allowed to do that.")
+            return gettext("You are not allowed to do that.")
         case _:
             return None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.language import Phrase
+from bot.i18n import Translatable
 
 _LONGEST_DETAIL = 300
 
@@ -132,8 +132,8 @@ class InvalidTransition(SandboxError):
         super().__init__(
             "Sandbox “{name}” is {status} and cannot be {wanted}. `/sandbox list` shows its state.",
             name=name,
-            status=Phrase(status),
-            wanted=Phrase(wanted),
+            status=Translatable(status),
+            wanted=Translatable(wanted),
         )
 
 

@@ -18,7 +18,7 @@ from discord.ui import Button, DynamicItem, View
 from bot.client import COMPONENT_PREFIX, Interaction, report
 from bot.durations import format_duration
 from bot.errors import NotAllowed
-from bot.language import Phrase, say, speak
+from bot.i18n import Translatable, activate_locale, gettext
 from bot.ui import replies
 
 ID = COMPONENT_PREFIX + "v1:"
@@ -44,7 +44,7 @@ def reported[ItemT](
     """Errors of a button reach its presser, as those of a command do: discord.py would only log them."""
 
     async def wrapped(item: ItemT, interaction: discord.Interaction[Any]) -> None:
-        speak(interaction.locale.value)
+        activate_locale(interaction.locale.value)
         interaction.client.note_underway()
         try:
             await callback(item, interaction)
@@ -60,7 +60,7 @@ class ExtendButton(DynamicItem[Button[View]], template=ID + "extend:" + _SANDBOX
     def __init__(self, sandbox_id: UUID, by: timedelta) -> None:
         self.sandbox_id, self.by = sandbox_id, by
         custom_id = f"{ID}extend:{sandbox_id.hex}:{int(by.total_seconds())}"
-        label = say("Extend by {duration}", duration=format_duration(by))
+        label = gettext("Extend by {duration}", duration=format_duration(by))
         super().__init__(Button(label=label, style=ButtonStyle.primary, custom_id=custom_id))
 
     @classmethod
@@ -79,13 +79,13 @@ class AskerButton(DynamicItem[Button[View]], template=NEVER):
     """About one sandbox, and for the one who was asked about it alone."""
 
     action: ClassVar[str]
-    label: ClassVar[Phrase]
+    label: ClassVar[Translatable]
     style: ClassVar[ButtonStyle] = ButtonStyle.danger
 
     def __init__(self, sandbox_id: UUID, asker_id: int) -> None:
         self.sandbox_id, self.asker_id = sandbox_id, asker_id
         custom_id = f"{ID}{self.action}:{sandbox_id.hex}:{asker_id}"
-        super().__init__(Button(label=say(self.label), style=self.style, custom_id=custom_id))
+        super().__init__(Button(label=gettext(self.label), style=self.style, custom_id=custom_id))
 
     @classmethod
     async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
@@ -104,7 +104,7 @@ class AskerButton(DynamicItem[Button[View]], template=NEVER):
 class DestroyButton(AskerButton, template=_about_sandbox("destroy")):
     """Destroys a sandbox for good."""
 
-    action, label = "destroy", Phrase("Destroy")
+    action, label = "destroy", Translatable("Destroy")
 
     async def press(self, interaction: Interaction) -> None:
         bot = interaction.client
@@ -117,7 +117,7 @@ class DestroyButton(AskerButton, template=_about_sandbox("destroy")):
 class ResetButton(AskerButton, template=_about_sandbox("reset")):
     """Puts a sandbox back to its template."""
 
-    action, label = "reset", Phrase("Reset")
+    action, label = "reset", Translatable("Reset")
 
     async def press(self, interaction: Interaction) -> None:
         bot = interaction.client
@@ -130,7 +130,7 @@ class ResetButton(AskerButton, template=_about_sandbox("reset")):
 class KeepButton(AskerButton, template=_about_sandbox("keep")):
     """Leaves a sandbox as it is."""
 
-    action, label, style = "keep", Phrase("Keep it"), ButtonStyle.secondary
+    action, label, style = "keep", Translatable("Keep it"), ButtonStyle.secondary
 
     async def press(self, interaction: Interaction) -> None:
         name = (await interaction.client.manager.get_by_id(self.sandbox_id)).name
@@ -140,7 +140,7 @@ class KeepButton(AskerButton, template=_about_sandbox("keep")):
 class RotateButton(AskerButton, template=_about_sandbox("rotate")):
     """Issues new credentials, which ends the old ones with their connections."""
 
-    action, label = "rotate", Phrase("New credentials")
+    action, label = "rotate", Translatable("New credentials")
 
     async def press(self, interaction: Interaction) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)

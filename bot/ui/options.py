@@ -11,7 +11,7 @@ from bot import names
 from bot.client import Interaction, SandboxBot
 from bot.durations import format_duration, parse_duration
 from bot.errors import InvalidInput
-from bot.language import say
+from bot.i18n import gettext
 from bot.sandboxes.model import Sandbox, SandboxStatus
 from bot.ui.servers import ManagedServers
 
@@ -31,7 +31,7 @@ class SandboxTransformer(Transformer[SandboxBot]):
     async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
         bot = interaction.client
         found = await bot.manager.suggest(bot.actor(interaction.user), str(value), limit=MOST_CHOICES)
-        return [Choice(name=f"{sandbox.name} · {say(sandbox.status)}", value=sandbox.name) for sandbox in found]
+        return [Choice(name=f"{sandbox.name} · {gettext(sandbox.status)}", value=sandbox.name) for sandbox in found]
 
     async def _find(self, interaction: Interaction, wanted: str, *, destroyed: bool = False) -> Sandbox:
         """Remembered with the interaction: a command that succeeds is activity of its sandbox."""

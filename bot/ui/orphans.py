@@ -11,7 +11,7 @@ from discord.ui import Button, DynamicItem, View
 
 from bot.client import Interaction
 from bot.errors import NotAllowed
-from bot.language import say
+from bot.i18n import gettext
 from bot.ui import admin_replies
 from bot.ui.buttons import ASKER, ID, reported, require_asker
 
@@ -19,7 +19,9 @@ from bot.ui.buttons import ASKER, ID, reported, require_asker
 class DropOrphansButton(DynamicItem[Button[View]], template=ID + "orphans:" + ASKER + "$"):
     def __init__(self, asker_id: int) -> None:
         self.asker_id = asker_id
-        super().__init__(Button(label=say("Drop them"), style=ButtonStyle.danger, custom_id=f"{ID}orphans:{asker_id}"))
+        super().__init__(
+            Button(label=gettext("Drop them"), style=ButtonStyle.danger, custom_id=f"{ID}orphans:{asker_id}")
+        )
 
     @classmethod
     async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:

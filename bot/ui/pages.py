@@ -12,7 +12,7 @@ from discord.ui import Button, DynamicItem, View
 
 from bot.client import Interaction, SandboxBot
 from bot.errors import NotAllowed
-from bot.language import say
+from bot.i18n import gettext
 from bot.sandboxes.directory import LIVING
 from bot.sandboxes.model import Actor, SandboxStatus
 from bot.ui import listings
@@ -49,7 +49,7 @@ async def read_page(
     )
     embed = listings.sandboxes(shown, total, own=listing.owner_id == actor.id, filtered=listing.status is not None)
     if pages > 1:
-        embed.set_footer(text=say("Page {page} of {pages}", page=page + 1, pages=pages))
+        embed.set_footer(text=gettext("Page {page} of {pages}", page=page + 1, pages=pages))
     return embed, _turner(listing, page, pages)
 
 
@@ -87,7 +87,7 @@ def _turner(listing: Listing, page: int, pages: int) -> View | None:
         return None
     view = View(timeout=None)
     if page > 0:
-        view.add_item(PageButton(listing, page - 1, "◀ " + say("Newer")))
+        view.add_item(PageButton(listing, page - 1, "◀ " + gettext("Newer")))
     if page < pages - 1:
-        view.add_item(PageButton(listing, page + 1, say("Older") + " ▶"))
+        view.add_item(PageButton(listing, page + 1, gettext("Older") + " ▶"))
     return view

@@ -9,7 +9,7 @@ import discord
 from loguru import logger
 
 from bot.client import SandboxBot
-from bot.language import speak
+from bot.i18n import activate_locale
 from bot.routing.attendance import Unanswered
 from bot.sandboxes.model import Sandbox
 from bot.ui import replies
@@ -24,7 +24,7 @@ class UnansweredReply:
     async def send(self, unanswered: Unanswered) -> None:
         sandbox = await self._find(unanswered.sandbox_id)
         interaction = discord.Interaction(data=unanswered.data, state=self._bot._connection)  # type: ignore[arg-type]
-        speak(interaction.locale.value)
+        activate_locale(interaction.locale.value)
         embed = replies.unanswered(sandbox, is_deserted=unanswered.is_deserted)
         try:
             await interaction.response.send_message(embed=embed, ephemeral=True)
