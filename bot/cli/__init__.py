@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from bot.cli import sandbox, service, worker
-from bot.cli.invocation import EXIT_CODES
+from bot.cli import bot_commands, sandbox_commands, worker
+from bot.cli.runtime import EXIT_CODES
 
 cli = typer.Typer(
     name="sandbox-bot",
@@ -15,8 +15,8 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-cli.add_typer(service.cli)
-cli.add_typer(sandbox.cli, name="sandbox")
+cli.add_typer(bot_commands.cli)
+cli.add_typer(sandbox_commands.cli, name="sandbox")
 cli.add_typer(worker.cli, name="worker")
 
 
