@@ -16,7 +16,7 @@ import orjson
 from loguru import logger
 
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
-from bot.cogs.departures import Departures
+from bot.cogs.guild_removals import GuildRemovals
 from bot.control_plane import make_orphan_sweeper, make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
 from bot.routing.attendance import Attendance
@@ -61,7 +61,7 @@ class App:
     orphans: OrphanSweeper
     pump: NoticePump
     bot: SandboxBot
-    departures: Departures
+    guild_removals: GuildRemovals
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -72,7 +72,7 @@ class App:
         parts = [
             asyncio.create_task(_supervised("route watcher", self.watcher.run)),
             asyncio.create_task(_supervised("gateway sessions", self.gateway.run)),
-            asyncio.create_task(_supervised("departures", self.departures.run)),
+            asyncio.create_task(_supervised("guild removals", self.guild_removals.run)),
             asyncio.create_task(_periodically("reaper", self.reaper.sweep, every)),
             asyncio.create_task(_periodically("notices", self._pump, every)),
             asyncio.create_task(_periodically("activity", self.activity.write, self.settings.sandboxes.activity_every)),
@@ -155,8 +155,8 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         attendance = Attendance(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(attendance.close)
         router = _router(settings, table, publisher, attendance)
-        departures = Departures(bot)
-        await bot.add_cog(departures)
+        guild_removals = GuildRemovals(bot)
+        await bot.add_cog(guild_removals)
         yield App(
             settings,
             stores,
@@ -171,7 +171,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             orphans,
             NoticePump(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,
-            departures,
+            guild_removals,
         )
 
 

@@ -24,7 +24,7 @@ COMPONENT_PREFIX = "sbx:"
 
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it never speaks
 
-COGS = ("bot.cogs.sandboxes", "bot.cogs.admin", "bot.cogs.guidance")
+COGS = ("bot.cogs.sandbox_group", "bot.cogs.admin_group", "bot.cogs.dm_help")
 
 
 class SandboxBot(commands.AutoShardedBot):
@@ -56,7 +56,7 @@ class SandboxBot(commands.AutoShardedBot):
         )
         self.manager, self.reaper, self.orphans = manager, reaper, orphans
         self.admins = frozenset(admins)
-        self._underway: set[asyncio.Task[Any]] = set()
+        self._answering: set[asyncio.Task[Any]] = set()
 
     async def setup_hook(self) -> None:
         """Knows its admins and has its cogs before it connects; a broken cog stops the start."""
@@ -73,17 +73,17 @@ class SandboxBot(commands.AutoShardedBot):
         accepted = discord.TeamMembershipState.accepted
         return frozenset(member.id for member in application.team.members if member.membership_state is accepted)
 
-    def note_underway(self) -> None:
+    def track_current_task(self) -> None:
         """This task answers somebody: it is waited for at the end."""
         task = asyncio.current_task()
         assert task is not None
-        self._underway.add(task)
-        task.add_done_callback(self._underway.discard)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
     async def finish(self, timeout: float) -> None:
         """Waits for the answers that are under way, at most so many seconds."""
-        if self._underway:
-            await asyncio.wait(self._underway, timeout=timeout)
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=timeout)
 
     def actor(self, user: discord.abc.User) -> Actor:
         return Actor(user.id, user.name, user.id in self.admins)
@@ -107,7 +107,7 @@ class CommandTranslator(app_commands.Translator):
 class SandboxTree(app_commands.CommandTree[SandboxBot]):
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Lets everything pass, and answers it in the asker's language."""
-        self.client.note_underway()
+        self.client.track_current_task()
         activate_locale(interaction.locale.value)
         return True
 

@@ -38,14 +38,14 @@ def require_asker(interaction: Interaction, asker_id: int) -> None:
         raise NotAllowed("Only the one who was asked may answer that.")
 
 
-def reported[ItemT](
+def report_errors[ItemT](
     callback: Callable[[ItemT, Interaction], Awaitable[None]],
 ) -> Callable[[ItemT, discord.Interaction[Any]], Coroutine[Any, Any, None]]:
     """Errors of a button reach its presser, as those of a command do: discord.py would only log them."""
 
     async def wrapped(item: ItemT, interaction: discord.Interaction[Any]) -> None:
         activate_locale(interaction.locale.value)
-        interaction.client.note_underway()
+        interaction.client.track_current_task()
         try:
             await callback(item, interaction)
         except Exception as error:
@@ -67,7 +67,7 @@ class ExtendButton(DynamicItem[Button[View]], template=ID + "extend:" + _SANDBOX
     async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
         return cls(UUID(match["sandbox"]), timedelta(seconds=int(match["seconds"])))
 
-    @reported
+    @report_errors
     async def callback(self, interaction: Interaction) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         bot = interaction.client
@@ -91,7 +91,7 @@ class AskerButton(DynamicItem[Button[View]], template=NEVER):
     async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
         return cls(UUID(match["sandbox"]), int(match["asker"]))
 
-    @reported
+    @report_errors
     async def callback(self, interaction: Interaction) -> None:
         require_asker(interaction, self.asker_id)
         await self.press(interaction)
@@ -127,14 +127,14 @@ class ResetButton(AskerButton, template=_about_sandbox("reset")):
         await interaction.edit_original_response(embed=replies.was_reset(sandbox))
 
 
-class KeepButton(AskerButton, template=_about_sandbox("keep")):
+class CancelButton(AskerButton, template=_about_sandbox("keep")):
     """Leaves a sandbox as it is."""
 
     action, label, style = "keep", Translatable("Keep it"), ButtonStyle.secondary
 
     async def press(self, interaction: Interaction) -> None:
         name = (await interaction.client.manager.get_by_id(self.sandbox_id)).name
-        await interaction.response.edit_message(embed=replies.kept(name), view=None)
+        await interaction.response.edit_message(embed=replies.cancelled(name), view=None)
 
 
 class RotateButton(AskerButton, template=_about_sandbox("rotate")):
@@ -150,7 +150,7 @@ class RotateButton(AskerButton, template=_about_sandbox("rotate")):
         await interaction.followup.send(embed=embed, file=file, ephemeral=True)
 
 
-DYNAMIC_ITEMS = (ExtendButton, DestroyButton, ResetButton, KeepButton, RotateButton)
+DYNAMIC_ITEMS = (ExtendButton, DestroyButton, ResetButton, CancelButton, RotateButton)
 
 
 def extend_view(sandbox_id: UUID, by: timedelta) -> View:
@@ -163,9 +163,9 @@ def rotate_view(sandbox_id: UUID, asker_id: int) -> View:
 
 def destroy_view(sandbox_id: UUID, asker_id: int) -> View:
     view = View(timeout=None)
-    return view.add_item(DestroyButton(sandbox_id, asker_id)).add_item(KeepButton(sandbox_id, asker_id))
+    return view.add_item(DestroyButton(sandbox_id, asker_id)).add_item(CancelButton(sandbox_id, asker_id))
 
 
 def reset_view(sandbox_id: UUID, asker_id: int) -> View:
     view = View(timeout=None)
-    return view.add_item(ResetButton(sandbox_id, asker_id)).add_item(KeepButton(sandbox_id, asker_id))
+    return view.add_item(ResetButton(sandbox_id, asker_id)).add_item(CancelButton(sandbox_id, asker_id))

@@ -13,7 +13,7 @@ from bot.durations import format_duration, parse_duration
 from bot.errors import InvalidInput
 from bot.i18n import gettext
 from bot.sandboxes.model import Sandbox, SandboxStatus
-from bot.ui.servers import ManagedServers
+from bot.ui.guild_permissions import ManagedGuilds
 
 MOST_CHOICES = 25
 SANDBOX = "sandbox"
@@ -74,11 +74,11 @@ class DurationTransformer(Transformer[SandboxBot]):
         return [Choice(name=duration, value=duration) for duration in understood]
 
 
-class ServerTransformer(Transformer[SandboxBot]):
+class GuildTransformer(Transformer[SandboxBot]):
     """A server's id; suggests the servers that the asker manages."""
 
     def __init__(self) -> None:
-        self._managed = ManagedServers()
+        self._managed = ManagedGuilds()
 
     async def transform(self, interaction: Interaction, value: Any, /) -> int:
         return names.check_snowflake(str(value), "server id")
@@ -88,7 +88,7 @@ class ServerTransformer(Transformer[SandboxBot]):
         return [_choice(server.name, server.id) for server in servers]
 
 
-class BoundServerTransformer(ServerTransformer):
+class BoundGuildTransformer(GuildTransformer):
     """A server's id; suggests the servers that are bound to the asker's sandboxes."""
 
     async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
@@ -113,12 +113,12 @@ if TYPE_CHECKING:
     AnySandboxOption = Sandbox
     StatusOption = SandboxStatus
     DurationOption = timedelta
-    ServerOption = int
-    BoundServerOption = int
+    GuildOption = int
+    BoundGuildOption = int
 else:
     SandboxOption = Transform[Sandbox, SandboxTransformer]
     AnySandboxOption = Transform[Sandbox, AnySandboxTransformer]
     StatusOption = Transform[SandboxStatus, StatusTransformer]
     DurationOption = Transform[timedelta, DurationTransformer]
-    ServerOption = Transform[int, ServerTransformer]
-    BoundServerOption = Transform[int, BoundServerTransformer]
+    GuildOption = Transform[int, GuildTransformer]
+    BoundGuildOption = Transform[int, BoundGuildTransformer]

@@ -149,7 +149,7 @@ def destroyed(sandbox: Sandbox) -> discord.Embed:
     return discord.Embed(title=gettext("Sandbox “{name}” is destroyed", name=sandbox.name), description=text)
 
 
-def kept(name: str) -> discord.Embed:
+def cancelled(name: str) -> discord.Embed:
     return discord.Embed(description=gettext("“{name}” stays as it is.", name=name), colour=discord.Colour.green())
 
 

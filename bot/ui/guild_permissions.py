@@ -17,9 +17,9 @@ _REMEMBER_S = 60.0
 _ANSWER_WITHIN_S = 2.0
 
 
-async def require_manager(interaction: Interaction, server_id: int) -> str:
+async def require_manage_guild(interaction: Interaction, server_id: int) -> str:
     """The server's name, if the bot is in it and the asker has Manage Server there; `NotAllowed` otherwise."""
-    server = await find_server(interaction.client, server_id)
+    server = await find_guild(interaction.client, server_id)
     if server is None:
         raise NotAllowed("The bot is not in server {server}. Invite it there first.", server=server_id)
     if not await _manages(interaction, server):
@@ -27,7 +27,7 @@ async def require_manager(interaction: Interaction, server_id: int) -> str:
     return server.name
 
 
-async def find_server(bot: SandboxBot, server_id: int) -> discord.Guild | None:
+async def find_guild(bot: SandboxBot, server_id: int) -> discord.Guild | None:
     """None if the bot is not in it."""
     cached = bot.get_guild(server_id)
     if cached is not None and not cached.unavailable:
@@ -38,7 +38,7 @@ async def find_server(bot: SandboxBot, server_id: int) -> discord.Guild | None:
         return None
 
 
-class ManagedServers:
+class ManagedGuilds:
     """The servers that somebody manages, remembered for a minute so that typing costs Discord no question a key."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ _TRY_AGAIN_AFTER_S = 5.0
 _FAILURES = (ServiceUnavailable, discord.HTTPException, aiohttp.ClientError, OSError)
 
 
-class Departures(commands.Cog):
+class GuildRemovals(commands.Cog):
     """Believes Discord's word that the bot was removed. What is merely not there it asks for over HTTP first: after a
     resume across a restart Discord names no guild at all."""
 

@@ -13,7 +13,7 @@ from bot.client import Interaction
 from bot.errors import NotAllowed
 from bot.i18n import gettext
 from bot.ui import admin_replies
-from bot.ui.buttons import ASKER, ID, reported, require_asker
+from bot.ui.buttons import ASKER, ID, report_errors, require_asker
 
 
 class DropOrphansButton(DynamicItem[Button[View]], template=ID + "orphans:" + ASKER + "$"):
@@ -27,7 +27,7 @@ class DropOrphansButton(DynamicItem[Button[View]], template=ID + "orphans:" + AS
     async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
         return cls(int(match["asker"]))
 
-    @reported
+    @report_errors
     async def callback(self, interaction: Interaction) -> None:
         require_asker(interaction, self.asker_id)
         bot = interaction.client

@@ -16,7 +16,7 @@ from bot.i18n import gettext
 from bot.sandboxes.directory import LIVING
 from bot.sandboxes.model import Actor, SandboxStatus
 from bot.ui import listings
-from bot.ui.buttons import ASKER, ID, reported, require_asker
+from bot.ui.buttons import ASKER, ID, report_errors, require_asker
 
 PAGE_SIZE = 10
 _ANY = "any"
@@ -74,7 +74,7 @@ class PageButton(
         listing = Listing(int(match["asker"]), int(match["owner"]) or None, status)
         return cls(listing, int(match["page"]), "")
 
-    @reported
+    @report_errors
     async def callback(self, interaction: Interaction) -> None:
         require_asker(interaction, self.listing.asker_id)
         bot = interaction.client
