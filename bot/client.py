@@ -22,7 +22,8 @@ from bot.sandboxes.reaper import Reaper
 COMPONENT_PREFIX = "sbx:"
 """What the custom ids of our own buttons begin with: every other one belongs to a sandbox's worker."""
 
-discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it never speaks
+# At its start discord.py warns where the libraries for voice are missing. This bot never speaks.
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 COGS = ("bot.cogs.sandbox_group", "bot.cogs.admin_group", "bot.cogs.dm_help")
 
@@ -74,18 +75,19 @@ class SandboxBot(commands.AutoShardedBot):
         return frozenset(member.id for member in application.team.members if member.membership_state is accepted)
 
     def track_current_task(self) -> None:
-        """This task answers somebody: it is waited for at the end."""
+        """The task that is running answers somebody: `finish` waits for it."""
         task = asyncio.current_task()
         assert task is not None
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
     async def finish(self, timeout: float) -> None:
-        """Waits for the answers that are under way, at most so many seconds."""
+        """Waits for the answers that are under way, at most `timeout` seconds; none is cancelled."""
         if self._answering:
             await asyncio.wait(self._answering, timeout=timeout)
 
     def actor(self, user: discord.abc.User) -> Actor:
+        """Who the manager is to think acts: an admin if the settings or the application's team say so."""
         return Actor(user.id, user.name, user.id in self.admins)
 
 
@@ -98,6 +100,7 @@ class CommandTranslator(app_commands.Translator):
     async def translate(
         self, string: app_commands.locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
     ) -> str | None:
+        """None where there is no translation, so that Discord shows the English."""
         known, text = translations(locale.value), string.message
         is_name = context.location.name in {"command_name", "group_name", "parameter_name"}
         translated = known.pgettext(COMMAND_NAME, text) if is_name else known.gettext(text)
@@ -105,6 +108,8 @@ class CommandTranslator(app_commands.Translator):
 
 
 class SandboxTree(app_commands.CommandTree[SandboxBot]):
+    """The one handler of commands' errors, so that a cog has none of its own."""
+
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Lets everything pass, and answers it in the asker's language."""
         self.client.track_current_task()
@@ -112,6 +117,7 @@ class SandboxTree(app_commands.CommandTree[SandboxBot]):
         return True
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError) -> None:
+        """Answers with the error's sentence, or with a reference to the log; never raises."""
         await report(interaction, error)
 
 
@@ -155,7 +161,7 @@ async def _answer(interaction: Interaction, text: str) -> None:
 
 
 def chosen_intents(privileged: Sequence[str]) -> discord.Intents:
-    """Everything that needs no approval, and the named ones that do."""
+    """Everything that needs no approval, and the `privileged` ones: members, message_content, presences."""
     intents = discord.Intents.default()
     for name in privileged:
         setattr(intents, name, True)

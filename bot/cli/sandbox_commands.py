@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bot import names
+from bot import constants, names
 from bot.cli import maintenance, rendering
 from bot.cli.runtime import (
     EX_FAILED,
@@ -80,7 +80,9 @@ def list_(
     owner: Owner = None,
     status: Annotated[list[SandboxStatus] | None, typer.Option("--status", help="Only these; repeatable.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Destroyed ones too.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, the newest.")] = 1000,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=constants.COMMAND_LINE_ROWS, help="At most so many, the newest.")
+    ] = 1000,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -233,7 +235,9 @@ def destroy(
 @cli.command()
 def audit(
     sandbox: Wanted,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, the newest.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=constants.COMMAND_LINE_ROWS, help="At most so many, the newest.")
+    ] = 50,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -269,7 +273,7 @@ async def _to_destroy(manager: SandboxManager, sandbox: str | None, owner: str |
     if sandbox is not None:
         return [await manager.find(OPERATOR, sandbox)]
     statuses = [status for status in LIVING if status is not SandboxStatus.DESTROYING]
-    return list(await manager.list(owner_id=_user_id(owner), statuses=statuses, limit=100_000))
+    return list(await manager.list(owner_id=_user_id(owner), statuses=statuses, limit=constants.COMMAND_LINE_ROWS))
 
 
 async def _destroy_each(manager: SandboxManager, chosen: list[Sandbox], as_json: bool) -> list[Sandbox]:

@@ -26,6 +26,7 @@ class AdminGroup(commands.GroupCog, group_name="sandbox-admin", group_descriptio
         self.bot = bot
 
     async def interaction_check(self, interaction: discord.Interaction, /) -> bool:
+        """Runs before every command of the group, and raises instead of returning False: the user is told why."""
         if not self.bot.actor(interaction.user).is_admin:
             raise app_commands.CheckFailure from NotAllowed("Only the bot's admins may do that.")
         return True
@@ -66,5 +67,6 @@ class AdminGroup(commands.GroupCog, group_name="sandbox-admin", group_descriptio
 
 
 async def setup(bot: SandboxBot) -> None:
+    """Called by discord.py's `load_extension`; registers the button first, for one may be pressed any time."""
     bot.add_dynamic_items(DropOrphansButton)
     await bot.add_cog(AdminGroup(bot))

@@ -18,9 +18,11 @@ class DmHelp(commands.Cog):
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
+        """Answers people's direct messages alone; bots are left alone, or two would talk for ever."""
         if message.guild is None and not message.author.bot and isinstance(message.channel, discord.DMChannel):
             await message.channel.send(HELP_TEXT)
 
 
 async def setup(bot: SandboxBot) -> None:
+    """Called by discord.py's `load_extension`."""
     await bot.add_cog(DmHelp())

@@ -9,11 +9,10 @@ import discord
 from discord.ext import commands
 from loguru import logger
 
+from bot import constants
 from bot.client import SandboxBot
 from bot.errors import ServiceUnavailable
 
-_CHECK_EVERY_S = 600.0
-_TRY_AGAIN_AFTER_S = 5.0
 _FAILURES = (ServiceUnavailable, discord.HTTPException, aiohttp.ClientError, OSError)
 
 
@@ -29,16 +28,19 @@ class GuildRemovals(commands.Cog):
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """Discord says that the bot was removed: discord.py calls this for no outage."""
         self._removed[guild.id] = guild.name
         self._wake.set()
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
-        self._look_around()
+        """Discord has named every guild of a new session."""
+        self._session_is_known()
 
     @commands.Cog.listener()
     async def on_shard_resumed(self, _: int) -> None:
-        self._look_around()
+        """What happened meanwhile has been replayed, but a session of an earlier process names no guild again."""
+        self._session_is_known()
 
     @commands.Cog.listener()
     async def on_socket_event_type(self, event: str) -> None:
@@ -47,8 +49,8 @@ class GuildRemovals(commands.Cog):
             self._wake.set()
 
     async def run(self) -> None:
-        """For ever: at once when there is a reason, and now and then without one."""
-        pause = _CHECK_EVERY_S
+        """For ever: checks when an event gives a reason to, and now and then without one."""
+        pause = constants.GUILD_REMOVAL_CHECK_EVERY_S
         while True:
             try:
                 async with asyncio.timeout(pause):
@@ -58,10 +60,10 @@ class GuildRemovals(commands.Cog):
             self._wake.clear()
             try:
                 await self.check()
-                pause = _CHECK_EVERY_S
+                pause = constants.GUILD_REMOVAL_CHECK_EVERY_S
             except _FAILURES as error:
                 logger.warning("servers that the bot has left are not freed yet", error=repr(error))
-                pause = _TRY_AGAIN_AFTER_S
+                pause = constants.GUILD_REMOVAL_RETRY_AFTER_S
 
     async def check(self) -> None:
         """Free what the bot was removed from, and what it turns out to be in no more."""
@@ -74,8 +76,8 @@ class GuildRemovals(commands.Cog):
             if self._is_missing(guild_id) and await self._has_left(guild_id):
                 await self._bot.manager.release_guild(guild_id)
 
-    def _look_around(self) -> None:
-        """The guilds of the session are known now, those with an outage included."""
+    def _session_is_known(self) -> None:
+        """Guilds with an outage are among those of a session; what is not is asked for."""
         self._connected = True
         self._wake.set()
 

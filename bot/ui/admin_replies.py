@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import discord
 
+from bot import constants
 from bot.i18n import gettext, ngettext
 from bot.sandboxes.orphans import Orphan, Proof
 from bot.sandboxes.reaper import Sweep
-
-_MOST = 30
 
 
 def orphans(found: Sequence[Orphan]) -> discord.Embed:
@@ -22,11 +21,13 @@ def orphans(found: Sequence[Orphan]) -> discord.Embed:
 
 
 def dropped(gone: Sequence[Orphan]) -> discord.Embed:
+    """What is gone, which may be more or less than what the dry run had shown."""
     title = ngettext(len(gone), "{number} orphan dropped", "{number} orphans dropped")
     return discord.Embed(title=title, description=_named(gone), colour=discord.Colour.dark_grey())
 
 
 def swept(sweep: Sweep) -> discord.Embed:
+    """How many sandboxes a sweep has changed, by what it did."""
     embed = discord.Embed(title=gettext("Swept"), colour=discord.Colour.green())
     for name, number in (
         (gettext("Warned"), sweep.warned),
@@ -44,5 +45,5 @@ def _named(found: Sequence[Orphan]) -> str:
         Proof.MARK: gettext("no such sandbox is known"),
         Proof.NONE: gettext("it may be another installation's and stays"),
     }
-    lines = [f"{orphan.kind} `{orphan.name}` · {proofs[orphan.proof]}" for orphan in found[:_MOST]]
-    return "\n".join([*lines, "…"] if len(found) > _MOST else lines)
+    lines = [f"{orphan.kind} `{orphan.name}` · {proofs[orphan.proof]}" for orphan in found[: constants.LISTED_ORPHANS]]
+    return "\n".join([*lines, "…"] if len(found) > constants.LISTED_ORPHANS else lines)

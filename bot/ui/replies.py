@@ -1,20 +1,19 @@
-"""What the bot says: embeds, with times that Discord shows in the reader's own zone."""
+"""What the bot answers: embeds in the active locale, with times that Discord shows in the reader's own zone."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 import discord
 from discord.utils import escape_markdown, format_dt
 
+from bot import constants
 from bot.i18n import Translatable, gettext
 from bot.sandboxes.access import Enforcement, Isolation
 from bot.sandboxes.connection import ConnectionDetails
 from bot.sandboxes.health import Health, StoreHealth
 from bot.sandboxes.model import Extension, Sandbox, SandboxStatus
-from bot.sandboxes.notices import Delivery, NoticeKind
 from bot.ui.listings import count_events, count_servers
 
 _COLOURS = {
@@ -25,10 +24,8 @@ _COLOURS = {
 }
 
 
-_LONGEST_FIELD = 1000
-
-
 def created(sandbox: Sandbox) -> discord.Embed:
+    """With the next step: to bind a server if none is bound yet, then to connect a worker."""
     embed = _about(sandbox, gettext("Sandbox “{name}” is running", name=sandbox.name))
     embed.add_field(name=gettext("Next"), value=_next_step(sandbox), inline=False)
     return embed
@@ -87,6 +84,7 @@ def connection(details: ConnectionDetails) -> tuple[discord.Embed, discord.File]
 
 
 def extended(extension: Extension) -> discord.Embed:
+    """Says so if the extension was cut short by the longest life."""
     embed = _about(extension.sandbox, gettext("Sandbox “{name}” lives longer", name=extension.sandbox.name))
     if extension.capped:
         embed.description = gettext("That is the longest life a sandbox may have, so the extension was cut short.")
@@ -94,6 +92,7 @@ def extended(extension: Extension) -> discord.Embed:
 
 
 def bound(sandbox: Sandbox, server: str) -> discord.Embed:
+    """`server`: its name, as Discord has it."""
     text = gettext(
         "Every event of **{server}** now goes to sandbox “{name}”.",
         server=escape_markdown(server),
@@ -103,6 +102,7 @@ def bound(sandbox: Sandbox, server: str) -> discord.Embed:
 
 
 def unbound(sandbox: Sandbox, server: str) -> discord.Embed:
+    """`server`: its name, or its id if the bot is not in it any more."""
     text = gettext(
         "No event of **{server}** goes to sandbox “{name}” any more.",
         server=escape_markdown(server),
@@ -112,6 +112,7 @@ def unbound(sandbox: Sandbox, server: str) -> discord.Embed:
 
 
 def confirm_destroy(sandbox: Sandbox) -> discord.Embed:
+    """The question before a destruction, with what would be lost."""
     text = gettext(
         "Its schema `{schema}`, its Redis keys and its stream of events are deleted for good. "
         "It has {servers} bound to it.",
@@ -123,6 +124,7 @@ def confirm_destroy(sandbox: Sandbox) -> discord.Embed:
 
 
 def confirm_reset(sandbox: Sandbox) -> discord.Embed:
+    """The question before a reset, with what would be lost and what stays."""
     text = gettext(
         "All that is in its schema `{schema}`, its Redis keys and its events are deleted for good, and it is as when "
         "it was made. It keeps its servers, its credentials and its expiry; its workers lose their sessions.",
@@ -133,50 +135,29 @@ def confirm_reset(sandbox: Sandbox) -> discord.Embed:
 
 
 def resetting(name: str) -> discord.Embed:
+    """Shown until `was_reset` replaces it."""
     return discord.Embed(description=gettext("Resetting “{name}” …", name=name), colour=discord.Colour.dark_grey())
 
 
 def was_reset(sandbox: Sandbox) -> discord.Embed:
+    """The sandbox as it is after the reset."""
     return _about(sandbox, gettext("Sandbox “{name}” is as when it was made", name=sandbox.name))
 
 
 def destroying(name: str) -> discord.Embed:
+    """Shown until `destroyed` replaces it."""
     return discord.Embed(description=gettext("Destroying “{name}” …", name=name), colour=discord.Colour.dark_grey())
 
 
 def destroyed(sandbox: Sandbox) -> discord.Embed:
+    """Everything of it is gone from all stores."""
     text = gettext("Its schema, its keys and its stream are gone. The name is free again.")
     return discord.Embed(title=gettext("Sandbox “{name}” is destroyed", name=sandbox.name), description=text)
 
 
 def cancelled(name: str) -> discord.Embed:
+    """The asker has decided to leave the sandbox as it is."""
     return discord.Embed(description=gettext("“{name}” stays as it is.", name=name), colour=discord.Colour.green())
-
-
-def notice(delivery: Delivery, sandbox: Sandbox, grace: timedelta) -> discord.Embed:
-    """The direct message about an expiry or a removed bot. In English: nobody has just said what they speak."""
-    own = delivery.recipient_id == sandbox.owner_id
-    which = f"Your sandbox “{sandbox.name}”" if own else f"Sandbox “{sandbox.name}” of <@{sandbox.owner_id}>"
-    when = format_dt(sandbox.expires_at, "R")
-    if delivery.kind is NoticeKind.EXPIRY_WARNING:
-        title, text = "A sandbox is about to expire", f"{which} expires {when}."
-    elif delivery.kind is NoticeKind.GUILD_REMOVED:
-        title = "The bot was removed from a server"
-        server = f"**{escape_markdown(delivery.guild_name)}**" if delivery.guild_name else f"server {delivery.guild_id}"
-        text = (
-            f"{which} gets no events of {server} any more. Invite the bot again and bind the server to get them back."
-        )
-    else:
-        deleted = format_dt(sandbox.expires_at + grace, "R")
-        title = "A sandbox has expired"
-        text = f"{which} expired {when} and gets no events any more. Its data is deleted {deleted}."
-    embed = discord.Embed(title=title, description=text, colour=discord.Colour.orange())
-    return embed.set_footer(text=notice_footer(delivery))
-
-
-def notice_footer(delivery: Delivery) -> str:
-    """By which the bot knows its own notice again."""
-    return f"Notice {delivery.notice_id}"
 
 
 def _about(sandbox: Sandbox, title: str, description: str | None = None) -> discord.Embed:
@@ -221,7 +202,7 @@ def _listed(servers: Sequence[str]) -> str:
     """As many as Discord lets stand in a field."""
     shown: list[str] = []
     for server in servers:
-        if len(", ".join([*shown, server])) > _LONGEST_FIELD:
+        if len(", ".join([*shown, server])) > constants.FIELD_CHARS:
             return ", ".join(shown) + " …"
         shown.append(server)
     return ", ".join(shown) or gettext("none")
