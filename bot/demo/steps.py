@@ -218,9 +218,11 @@ class Steps:
         await worker.receive("TYPING_START")
 
     async def sandbox(self, name: str) -> Sandbox:
+        """The living sandbox of that name, as the manager knows it."""
         return await self.scenario.app.manager.get_by_name(name)
 
     async def is_left(self, sandbox: Sandbox) -> bool:
+        """Whether it is not wholly destroyed yet."""
         return (await self.scenario.app.manager.get_by_id(sandbox.id)).status is not SandboxStatus.DESTROYED
 
     async def check_gone(self, sandbox: Sandbox) -> None:
@@ -234,6 +236,7 @@ class Steps:
         self.check(sandbox.stream not in streams, f"stream {sandbox.stream} is gone")
 
     def check(self, condition: bool, fact: str) -> None:
+        """Shows the fact, or fails the step."""
         if not condition:
             raise StepFailed(f"not true: {fact}")
         self.transcript.fact(fact)
