@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
 
 import aiohttp
 import discord
-import orjson
 from loguru import logger
 
+from bot import constants
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
 from bot.cogs.guild_removals import GuildRemovals
+from bot.command_sync import sync_commands
 from bot.control_plane import make_orphan_sweeper, make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
 from bot.routing.attendance import Attendance
@@ -34,13 +32,11 @@ from bot.sandboxes.reaper import Reaper
 from bot.sandboxes.replay import ReplayService
 from bot.settings import Settings, SettingsError
 from bot.stores.opening import Stores, open_stores
-from bot.stores.postgres import Pool, load_queries
+from bot.supervisor import NEVER, Part, Restarts, Supervisor
 from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
 
-_DRAIN_S = 2.0
-_FINISH_S = 1.5
-_RESTART_AFTER_S = 1.0
+_ROUTES_RESTARTS = Restarts(constants.ROUTES_RESTART_FIRST_S, constants.ROUTES_RESTART_LONGEST_S)
 _OWN_COMMANDS = frozenset({"sandbox", "sandbox-admin"})
 
 
@@ -49,6 +45,7 @@ class App:
     """A wired bot. `run` starts it and returns when `stop` is set or Discord refuses it."""
 
     settings: Settings
+    supervisor: Supervisor
     stores: Stores
     manager: SandboxManager
     table: RouteTable
@@ -68,42 +65,51 @@ class App:
         """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached, or NATS
         wants the bot no more; what it has not stored comes again at the next start."""
         await self.watcher.start()
-        every = self.settings.sandboxes.sweep_every
-        parts = [
-            asyncio.create_task(_supervised("route watcher", self.watcher.run)),
-            asyncio.create_task(_supervised("gateway sessions", self.gateway.run)),
-            asyncio.create_task(_supervised("guild removals", self.guild_removals.run)),
-            asyncio.create_task(_periodically("reaper", self.reaper.sweep, every)),
-            asyncio.create_task(_periodically("notices", self._pump, every)),
-            asyncio.create_task(_periodically("activity", self.activity.write, self.settings.sandboxes.activity_every)),
-            asyncio.create_task(_periodically("access", self._keep_access, every)),
-            asyncio.create_task(_periodically("streams", self.manager.keeper.mend, self.settings.sandboxes.mend_every)),
-            asyncio.create_task(_periodically("orphans", self._tidy, self.settings.sandboxes.mend_every)),
-        ]
-        gateway = asyncio.create_task(self._serve_discord())
+        running = self._start_parts()
         stopped = asyncio.create_task(self.stop.wait())
-        gone = asyncio.create_task(self.publisher.gone.wait())
+        exhausted = asyncio.create_task(self.supervisor.wait_exhausted())
         try:
-            await asyncio.wait({gateway, stopped, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopped, exhausted}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._shut_down(gateway, [*parts, stopped, gone])
-        if self.publisher.gone.is_set():
-            raise ServiceUnavailable("NATS", str(self.stores.nats.last_error))
-        if not gateway.cancelled():
-            gateway.result()
+            stopped.cancel()
+            await self._shut_down(running)
+            exhausted.cancel()
+        if exhausted.done() and not exhausted.cancelled():
+            raise exhausted.result()
 
-    async def _shut_down(self, gateway: asyncio.Task[None], parts: Iterable[asyncio.Task[Any]]) -> None:
+    def stop_now(self) -> None:
+        """The first call ends the bot in good order, the second one cuts it off."""
+        if self.stop.is_set():
+            self.supervisor.deadline.expire()
+        self.stop.set()
+
+    def _start_parts(self) -> set[str]:
+        """Everything that runs as long as the bot does, but what its stores need; the names of it."""
+        supervisor, chosen = self.supervisor, self.settings.sandboxes
+        before = set(supervisor.parts)
+        supervisor.start("discord", self._serve_discord, NEVER)
+        supervisor.start("publisher", self._serve_publisher, NEVER)
+        supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
+        supervisor.start("sessions", self.gateway.run)
+        supervisor.start("guild removals", self.guild_removals.run)
+        supervisor.start_periodic("reaper", self.reaper.sweep, chosen.sweep_every)
+        supervisor.start_periodic("notices", self._dispatch_notices, chosen.sweep_every)
+        supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
+        supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
+        supervisor.start_periodic("streams", self.manager.keeper.mend, chosen.mend_every)
+        supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
+        return set(supervisor.parts) - before
+
+    async def _shut_down(self, running: set[str]) -> None:
         logger.info("stopping")
-        tasks = {gateway, *parts}
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        await self.bot.finish(_FINISH_S)
-        await self.bot.close()
-        await self.publisher.drain(_DRAIN_S)
-        await self.gateway.save()
-        with suppress(ServiceUnavailable):
-            await self.activity.write()
+        deadline = self.supervisor.deadline
+        deadline.start()
+        await self.supervisor.end(running)
+        await deadline.finish("answers", self.bot.finish(constants.ANSWERS_END_WITHIN_S))
+        await deadline.close("Discord", self.bot.close, self.bot.abort)
+        await deadline.finish("events", self.publisher.drain(constants.DRAIN_WITHIN_S))
+        await deadline.finish("gateway sessions", self.gateway.save())
+        await deadline.finish("activity", self.activity.write())
 
     async def login(self) -> None:
         """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
@@ -114,8 +120,9 @@ class App:
         except (aiohttp.ClientError, OSError, discord.HTTPException) as error:
             raise ServiceUnavailable("Discord", f"{self.settings.discord.api_base}: {error}") from error
 
-    async def _serve_discord(self) -> None:
+    async def _serve_discord(self, part: Part) -> None:
         await self.login()
+        part.running()
         if self.settings.discord.sync_commands:
             await sync_commands(self.bot, self.stores.pool)
         logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
@@ -127,13 +134,18 @@ class App:
                 "portal, or take them out of config.toml."
             ) from None
 
-    async def _keep_access(self) -> None:
+    async def _serve_publisher(self, part: Part) -> None:
+        part.running()
+        await self.publisher.gone.wait()
+        raise ServiceUnavailable("NATS", str(self.stores.nats.last_error))
+
+    async def _reconcile_access(self) -> None:
         await self.manager.access.keep(self.settings.isolation.longest_transaction)
 
-    async def _tidy(self) -> None:
+    async def _collect_orphans(self) -> None:
         await self.orphans.tidy(self.settings.sandboxes.orphans_every)
 
-    async def _pump(self) -> None:
+    async def _dispatch_notices(self) -> None:
         if self.bot.user is not None:  # logged in; direct messages need no gateway
             await self.pump.pump(self.bot.admins)
 
@@ -142,6 +154,7 @@ class App:
 async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[App]:
     """Everything reached, migrated and wired, but not started. `share`: as for `open_addresses`."""
     async with AsyncExitStack() as stack:
+        supervisor = await stack.enter_async_context(Supervisor())
         stores = await stack.enter_async_context(open_stores(settings, share=share))
         table = RouteTable()
         watcher = RouteWatcher(
@@ -159,6 +172,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         await bot.add_cog(guild_removals)
         yield App(
             settings,
+            supervisor,
             stores,
             manager,
             table,
@@ -218,44 +232,6 @@ def _messenger(settings: Settings, bot: SandboxBot) -> Messenger:
     return Messenger(bot, channel_id=settings.discord.notice_channel, grace=chosen.grace, extend_by=chosen.default_ttl)
 
 
-async def sync_commands(bot: SandboxBot, pool: Pool, *, force: bool = False) -> bool:
-    """Tell Discord our commands if they are not what it was told last; True if it was told."""
-    sql = load_queries("commands")
-    translator = bot.tree.translator
-    assert translator is not None
-    commands = bot.tree.get_commands()
-    payload = [await command.get_translated_payload(bot.tree, translator) for command in commands]
-    checksum = hashlib.sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    if not force and await pool.fetchval(sql["get_checksum"], bot.application_id) == checksum:
-        return False
-    await bot.tree.sync()
-    await pool.execute(sql["set_checksum"], bot.application_id, checksum)
-    logger.info("commands synced", commands=len(payload))
-    return True
-
-
 def invite_link(bot: SandboxBot) -> str:
     """Where somebody with Manage Server adds the bot to a server."""
     return discord.utils.oauth_url(bot.application_id or 0, scopes=("bot", "applications.commands"))
-
-
-async def _periodically(name: str, action: Callable[[], Awaitable[object]], every: timedelta) -> None:
-    """For ever: an error is logged and the next turn tries again."""
-    while True:
-        try:
-            await action()
-        except ServiceUnavailable as error:
-            logger.warning("skipped a turn", part=name, service=error.service, detail=error.detail)
-        except Exception:
-            logger.exception("a turn failed", part=name)
-        await asyncio.sleep(every.total_seconds())
-
-
-async def _supervised(name: str, part: Callable[[], Awaitable[None]]) -> None:
-    """Runs a part that should never end, and starts it again if it does."""
-    while True:
-        try:
-            await part()
-        except Exception:
-            logger.exception("a part failed and is started again", part=name)
-        await asyncio.sleep(_RESTART_AFTER_S)

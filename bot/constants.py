@@ -6,11 +6,41 @@ What an operator should change stands in config.toml instead. Seconds end in `_S
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 # --- Processes: start, stop, restart ---------------------------------------------------------------------------------
+
+RESTART_FIRST_S = 0.5
+"""The pause before a part that failed is started again: short enough that nobody notices a single failure."""
+RESTART_LONGEST_S = 5.0
+"""The longest such pause, so that everything runs within five seconds of a store's return."""
+RESTARTS_COUNTED_FOR = timedelta(minutes=5)
+"""Restarts are counted over this time where a part may fail only so often."""
+GUARDIAN_RESTARTS = 3
+"""How often the guardian of the embedded servers is started again in that time; then the process ends with 69."""
+
+STOP_WITHIN_S = 4.5
+"""Over everything that is done to stop, whatever is away: container engines and systemd kill after ten seconds, people
+lose patience after five. What then has not ended is cut off."""
+PARTS_END_WITHIN_S = 1.0
+"""How long parts may take to obey their cancellation before the stop goes on without them."""
+ANSWERS_END_WITHIN_S = 1.5
+"""How long answers to commands that are under way are waited for at a stop."""
+DRAIN_WITHIN_S = 2.0
+"""How long acknowledgements are waited for at a stop; what has none is received again at the next start."""
+CANCEL_AGAIN_AFTER_S = 0.05
+"""The pause between two cancellations of a task that has swallowed one."""
+CANCEL_WITHIN_S = 0.2
+"""How long a step that was broken off may take to obey before it is left behind."""
 
 # --- Stores: PostgreSQL, Valkey or Redis, NATS, and the embedded ones ------------------------------------------------
 
 # --- Data plane: from the gateway into JetStream ---------------------------------------------------------------------
+
+ROUTES_RESTART_FIRST_S = 0.2
+ROUTES_RESTART_LONGEST_S = 2.0
+"""The pauses before PostgreSQL is asked for routes again: shorter than of other parts, for a sandbox that was destroyed
+meanwhile still gets events until then."""
 
 # --- Control plane: how sandboxes begin, are kept and end ------------------------------------------------------------
 
@@ -48,8 +78,6 @@ GUILD_CACHE_ENTRIES = 10_000
 GUILD_REMOVAL_CHECK_EVERY_S = 600.0
 """Between two looks for bound servers that Discord's session does not name. A removal is an event and acted on when it
 comes; this is for what was missed, at one request for each server that seems to be gone."""
-GUILD_REMOVAL_RETRY_AFTER_S = 5.0
-"""After PostgreSQL or Discord did not answer: a server that is removed should soon be free for others."""
 
 NOTICE_HISTORY = 50
 """Messages looked through for a notice that may have been sent already. Discord drops a repeated nonce for minutes

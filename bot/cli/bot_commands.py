@@ -31,7 +31,7 @@ def run(config: Config = None) -> None:
     async def serve() -> None:
         async with open_app(settings) as app:
             for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, app.stop.set)
+                asyncio.get_running_loop().add_signal_handler(number, app.stop_now)
             await app.run()
 
     run_or_exit(serve())
@@ -59,7 +59,8 @@ def migrate(config: Config = None) -> None:
 @cli.command()
 def sync(config: Config = None) -> None:
     """Tell Discord the bot's commands, changed or not."""
-    from bot.app import open_app, sync_commands
+    from bot.app import open_app
+    from bot.command_sync import sync_commands
 
     settings = read_settings(config, need_token=True)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import aiohttp
 import discord
 from discord.ext import commands
-from loguru import logger
 
 from bot import constants
 from bot.client import SandboxBot
 from bot.errors import ServiceUnavailable
-
-_FAILURES = (ServiceUnavailable, discord.HTTPException, aiohttp.ClientError, OSError)
+from bot.supervisor import Part
 
 
 class GuildRemovals(commands.Cog):
@@ -48,22 +47,21 @@ class GuildRemovals(commands.Cog):
         if event == "GUILD_DELETE":
             self._wake.set()
 
-    async def run(self) -> None:
+    async def run(self, part: Part) -> None:
         """For ever: checks when an event gives a reason to, and now and then without one."""
-        pause = constants.GUILD_REMOVAL_CHECK_EVERY_S
         while True:
-            try:
-                async with asyncio.timeout(pause):
+            part.running()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(constants.GUILD_REMOVAL_CHECK_EVERY_S):
                     await self._wake.wait()
-            except TimeoutError:
-                logger.debug("looking for servers that the bot has left")
             self._wake.clear()
             try:
                 await self.check()
-                pause = constants.GUILD_REMOVAL_CHECK_EVERY_S
-            except _FAILURES as error:
-                logger.warning("servers that the bot has left are not freed yet", error=repr(error))
-                pause = constants.GUILD_REMOVAL_RETRY_AFTER_S
+            except BaseException as error:
+                self._wake.set()  # for the next try
+                if isinstance(error, (discord.HTTPException, aiohttp.ClientError, OSError)):
+                    raise ServiceUnavailable("Discord", repr(error)) from error
+                raise
 
     async def check(self) -> None:
         """Free what the bot was removed from, and what it turns out to be in no more."""

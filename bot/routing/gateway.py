@@ -29,6 +29,7 @@ from bot.routing import events
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
+from bot.supervisor import Part
 
 if TYPE_CHECKING:
     from discord.state import ConnectionState
@@ -70,14 +71,15 @@ class Tap:
         self._last: dict[int, Session] = {}
         self._begun = asyncio.Event()
 
-    async def run(self) -> None:
-        """Save the sessions for ever, a new one at once."""
+    async def run(self, part: Part) -> None:
+        """Save the sessions for ever, a new one at once; `ServiceUnavailable` while Redis is away."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SAVE_EVERY_S):
                     await self._begun.wait()
             self._begun.clear()
             await self.save()
+            part.running()
 
     async def save(self) -> None:
         """Write down where the sessions may go on, as far as everything is acknowledged."""

@@ -13,6 +13,7 @@ from loguru import logger
 from redis.exceptions import RedisError
 
 from bot import names
+from bot.errors import ServiceUnavailable
 
 _KEPT_FOR = timedelta(days=1)
 """Longer than Discord keeps a session: from one that it refuses it is known what is missing since when."""
@@ -57,7 +58,6 @@ class SessionStore:
     def __init__(self, client: redis.asyncio.Redis, ledger: Ledger) -> None:
         self._client, self._ledger = client, ledger
         self._noted: dict[Shard, deque[tuple[int, Session]]] = {}
-        self._is_away = False
 
     async def load(self, shard: Shard) -> Session | None:
         """What the last process has saved; None if there is nothing usable."""
@@ -77,7 +77,7 @@ class SessionStore:
             points.append((self._ledger.published, session))
 
     async def save(self) -> None:
-        """Write down the newest settled point of each shard."""
+        """Write down the newest settled point of each shard; `ServiceUnavailable` if Redis is away."""
         settled = self._ledger.settled
         pipeline = self._client.pipeline(transaction=False)
         for shard, points in self._noted.items():
@@ -88,8 +88,4 @@ class SessionStore:
         try:
             await pipeline.execute()
         except (RedisError, OSError) as error:
-            if not self._is_away:
-                logger.warning("gateway sessions are not saved, Redis is away", error=repr(error))
-            self._is_away = True
-        else:
-            self._is_away = False
+            raise ServiceUnavailable("Redis", repr(error)) from error

@@ -8,15 +8,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
-from loguru import logger
 
 from bot import names
 from bot.errors import ServiceUnavailable
 from bot.routing.table import Route, RouteTable
 from bot.stores.postgres import Pool, connected, load_queries
+from bot.supervisor import Part
 
-_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 2.0
 _ANSWER_WITHIN_S = 3.0
 _MOST_HINTS = 1000
 
@@ -46,20 +44,15 @@ class RouteWatcher:
             rows = await connection.fetch(self._sql["load_routes_of"], list(guild_ids))
         self._table.update(ticket, guild_ids, _routes(rows))
 
-    async def run(self) -> None:
-        """Follow the changes for ever, also through outages of PostgreSQL."""
-        pause = _PAUSE_S
-        while True:
-            try:
-                await self._listen()
-                pause = _PAUSE_S
-            except (ServiceUnavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                if pause == _PAUSE_S:
-                    logger.warning("routes stay as they are, PostgreSQL is away", error=repr(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
+    async def run(self, part: Part) -> None:
+        """Follow the changes over one connection; `ServiceUnavailable` when that is lost."""
+        try:
+            await self._listen(part)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise ServiceUnavailable("PostgreSQL", repr(error)) from error
+        raise ServiceUnavailable("PostgreSQL", "the connection that hears of changed routes was lost")
 
-    async def _listen(self) -> None:
+    async def _listen(self, part: Part) -> None:
         """One connection's life; returns when the server has ended it."""
         connection = await asyncpg.connect(
             self._dsn,
@@ -77,6 +70,7 @@ class RouteWatcher:
             connection.add_termination_listener(end)
             await connection.add_listener(names.ROUTES_CHANNEL, self._on_notify)
             await self._reload()  # after LISTEN: what is committed between the two is seen by one of them
+            part.running()
             while not lost.is_set():
                 await self._follow()
                 await connection.execute(self._sql["listen"])

@@ -1,6 +1,8 @@
+import pytest
 import redis.asyncio
 
 from bot import names
+from bot.errors import ServiceUnavailable
 from bot.routing.sessions import Session, SessionStore, Shard
 
 SHARD, OTHER = Shard(10**17, 2, 0), Shard(10**17, 2, 1)
@@ -59,10 +61,11 @@ async def test_what_cannot_be_read_is_no_session(redis_client):
     assert await SessionStore(redis_client, Ledger()).load(SHARD) is None
 
 
-async def test_without_redis_nothing_is_kept_and_nothing_fails():
+async def test_without_redis_nothing_is_kept_and_the_supervisor_is_told():
     client = redis.asyncio.Redis(port=9, retry=None)
     store = SessionStore(client, Ledger())
     store.note(SHARD, Session("one", HERE, 5))
-    await store.save()
+    with pytest.raises(ServiceUnavailable, match="Redis"):
+        await store.save()
     assert await store.load(SHARD) is None
     await client.aclose()
