@@ -13,7 +13,7 @@ from loguru import logger
 
 from bot import constants
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
-from bot.cogs.departures import Departures
+from bot.cogs.guild_removals import GuildRemovals
 from bot.command_sync import sync_commands
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
@@ -60,7 +60,7 @@ class App:
     orphans: OrphanCollector
     notices: NoticeDispatcher
     bot: SandboxBot
-    departures: Departures
+    guild_removals: GuildRemovals
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -93,7 +93,7 @@ class App:
         supervisor.start("publisher", self._watch_publisher, NEVER)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
         supervisor.start("sessions", self.gateway.run)
-        supervisor.start("guild removals", self.departures.run)
+        supervisor.start("guild removals", self.guild_removals.run)
         supervisor.start_periodic("reaper", self.reaper.sweep, chosen.sweep_every)
         supervisor.start_periodic("notices", self._dispatch_notices, chosen.sweep_every)
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
@@ -171,8 +171,8 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         attendance = Attendance(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(attendance.close)
         router = _router(settings, table, publisher, attendance)
-        departures = Departures(bot)
-        await bot.add_cog(departures)
+        guild_removals = GuildRemovals(bot)
+        await bot.add_cog(guild_removals)
         yield App(
             settings,
             supervisor,
@@ -188,7 +188,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             orphans,
             NoticeDispatcher(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,
-            departures,
+            guild_removals,
         )
 
 

@@ -108,3 +108,40 @@ MAX_DESCRIPTION_LENGTH = 200
 """Characters of a sandbox's description: two lines of an embed."""
 
 # --- Discord: commands, replies, direct messages ---------------------------------------------------------------------
+
+CHOICES = 25
+"""Suggestions while an option is typed. Discord refuses more."""
+FIELD_CHARS = 1000
+"""Of a list in a field of an embed. Discord takes 1024, the rest is for the ellipsis."""
+DESCRIPTION_CHARS = 4000
+"""Of the audit log in an embed. Discord takes 4096 in the description, and 6000 in all."""
+PAGE_SIZE = 10
+"""Sandboxes on a page. An embed has at most 25 fields; ten are read without scrolling."""
+LISTED_ORPHANS = 30
+"""Orphans named in one answer, which so stays under Discord's 4096 characters. The command line shows all of them."""
+NAMED_GUILDS = 20
+"""Servers that `/sandbox status` names: each may cost a request to Discord. Those after them are shown by id."""
+COMMAND_LINE_ROWS = 100_000
+"""Rows that one command of the command line reads at most: they are held in memory and printed as one JSON value."""
+ERROR_DETAIL_CHARS = 300
+"""Of a driver's message in one of our errors: one line of a log, whatever a server answers."""
+
+MANAGED_GUILD_CANDIDATES = 40
+"""Servers whose permissions are asked for while a name is typed. More do not answer in time; typing on narrows them."""
+MANAGED_GUILD_CONCURRENCY = 8
+"""Of those requests under way at a time: Discord allows 50 a second, and the bot's answers need some."""
+MANAGED_GUILD_TIMEOUT_S = 2.0
+"""For all of them. Discord drops suggestions after 3 s; what has not answered by then is left out."""
+GUILD_CACHE_S = 60.0
+"""How long permissions and the list of servers are remembered, so that not every key that is typed asks Discord. Only
+suggestions come from there: a command asks anew."""
+GUILD_CACHE_ENTRIES = 10_000
+"""Of remembered permissions, some hundred bytes each; then all are forgotten."""
+
+GUILD_REMOVAL_CHECK_EVERY_S = 600.0
+"""Between two looks for bound servers that Discord's session does not name. A removal is an event and acted on when it
+comes; this is for what was missed, at one request for each server that seems to be gone."""
+
+NOTICE_HISTORY = 50
+"""Messages looked through for a notice that may have been sent already. Discord drops a repeated nonce for minutes
+only; a person has rarely got more from the bot since the first attempt."""

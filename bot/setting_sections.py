@@ -31,10 +31,17 @@ _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 class Section(BaseModel):
+    """An unknown key is an error that names it, and no error repeats a value."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Discord(Section):
+    """Which Discord the bot logs in to, as whom, with which shards, and who its admins are.
+
+    `token` comes from DISCORD_TOKEN and may be empty: `Settings.require_token` is for the commands that need one.
+    """
+
     token: Token = SecretStr("")
     api_base: str = DISCORD_API
     admins: Snowflakes = frozenset()
@@ -59,6 +66,11 @@ class Discord(Section):
 
 
 class Sandboxes(Section):
+    """How many sandboxes there may be, how long they live, and how often what is due is done.
+
+    `template` is None for the one that comes with the bot.
+    """
+
     max_per_owner: int = Field(default=5, ge=1, le=1000)
     max_guilds: int = Field(default=10, ge=1, le=1000)
     default_ttl: Duration = timedelta(hours=24)
@@ -89,15 +101,25 @@ class Sandboxes(Section):
 
 
 class Postgres(Section):
+    """The server of the facts. `dsn` comes from DATABASE_URL, or is `EMBEDDED`; `pool_size` counts for each process."""
+
     dsn: PostgresAddress = SecretStr(EMBEDDED)
     pool_size: int = Field(default=10, ge=2, le=200)
 
 
 class Redis(Section):
+    """The server of keys and sessions. `url` comes from REDIS_URL, or is `EMBEDDED`."""
+
     url: RedisAddress = SecretStr(EMBEDDED)
 
 
 class Nats(Section):
+    """The server of the events, and what each sandbox's stream keeps.
+
+    The addresses and the seed come from NATS_URL and, for the auth callout, NATS_AUTH_URL, NATS_SYSTEM_URL and
+    NATS_ACCOUNT_SEED; an empty one means that there is no callout.
+    """
+
     url: NatsAddress = SecretStr(EMBEDDED)
     auth_url: NatsAddress = SecretStr("")
     system_url: NatsAddress = SecretStr("")
@@ -108,6 +130,8 @@ class Nats(Section):
 
 
 class Workers(Section):
+    """Where workers reach the stores; empty: where the bot does. Without credentials, each sandbox has its own."""
+
     postgres: str = ""
     redis: str = ""
     nats: str = ""
@@ -122,17 +146,23 @@ class Workers(Section):
 
 
 class Isolation(Section):
+    """Whether the stores have to keep sandboxes apart by themselves, and what one sandbox may take of them."""
+
     require: bool = False
     max_connections: int = Field(default=10, ge=1, le=1000)
     longest_transaction: Duration = timedelta(seconds=60)
 
 
 class Embedded(Section):
+    """The servers that the bot runs by itself. `folder` is relative to the working directory."""
+
     folder: Path = Path("data")
     durable: bool = True
 
 
 class Routing(Section):
+    """The way of an event: `window` counts events, an empty `unbound_subject` drops those of unbound servers."""
+
     unbound_subject: str = ""
     window: int = Field(default=4096, ge=1, le=65_536)
     ack_timeout: Duration = timedelta(seconds=5)
@@ -147,5 +177,7 @@ class Routing(Section):
 
 
 class Log(Section):
+    """What is logged to standard error, and how."""
+
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     json_lines: bool = False

@@ -13,7 +13,7 @@ import orjson
 import typer
 
 from bot import log
-from bot.cli.invocation import EX_CONFIG, EX_USAGE, complete, fail
+from bot.cli.runtime import EX_CONFIG, EX_USAGE, exit_with_error, run_or_exit
 from bot.durations import parse_duration
 from bot.errors import InvalidInput
 
@@ -44,11 +44,11 @@ def tail(
         begin = None if since is None else time.time() - parse_duration(since).total_seconds()
         sandbox = Sandbox.from_env()
     except InvalidInput as error:
-        fail(str(error), EX_USAGE)
+        exit_with_error(str(error), EX_USAGE)
     except WrongEnvironment as error:
-        fail(str(error), EX_CONFIG)
+        exit_with_error(str(error), EX_CONFIG)
     names = [name.upper() for name in event or ()]
-    complete(_print(sandbox, names, begin, as_json=as_json))
+    run_or_exit(_print(sandbox, names, begin, as_json=as_json))
 
 
 async def _print(sandbox: Sandbox, names: list[str], since: float | None, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`sandbox-bot sandbox …` as a script calls it: a process, its output and its exit code."""
+"""`sandbox-bot` as a script calls it: a process, its output and its exit code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
@@ -220,3 +222,29 @@ async def test_orphans_are_shown_and_dropped_only_when_told(data, cli, pool, red
     assert "destroyed" in (await cli("orphans")).stdout
     assert await data("orphans", "--drop", "--yes", "--force") == shown
     assert await data("orphans") == []
+
+
+@pytest.mark.parametrize("command", [["sandbox-bot"], [sys.executable, "-m", "bot"]])
+def test_the_version_is_told_with_those_that_a_report_of_a_bug_needs(command, tmp_path):
+    ended = in_shell(tmp_path, *command, "--version")
+    python = ".".join(map(str, sys.version_info[:3]))
+    expected = f"sandbox-bot {version('discord-sandboxes')} (Python {python}, discord.py {version('discord.py')})\n"
+    assert (ended.stdout, ended.returncode) == (expected, 0)
+
+
+def test_bash_completes_commands_by_the_script_that_is_shown(tmp_path):
+    completed = in_shell(
+        tmp_path,
+        "bash",
+        "-c",
+        "source <(sandbox-bot --show-completion bash); COMP_WORDS=(sandbox-bot sandbox bind) COMP_CWORD=2;"
+        '_sandbox_bot_completion sandbox-bot; echo "${COMPREPLY[@]}"',
+    )
+    assert (completed.stdout, completed.stderr) == ("bind-guild\n", "")
+
+
+def in_shell(folder, *command):
+    """With the command line's own folder on PATH, as an activated virtual environment has it."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {"PATH": path, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

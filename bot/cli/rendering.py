@@ -21,6 +21,7 @@ from bot.sandboxes.model import AuditEntry, Sandbox
 
 
 def show_json(data: object) -> None:
+    """One JSON value on standard output: on one line for a program, indented on a terminal."""
     typer.echo(json.dumps(data, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False, default=str))
 
 
@@ -35,7 +36,10 @@ def progress(doing: str | None, *, quiet: bool) -> Iterator[None]:
 
 
 def sandbox_data(sandbox: Sandbox) -> dict[str, Any]:
-    """Discord's ids are strings: not every reader of JSON keeps 64 bits."""
+    """The object that every command with `--json` prints of a sandbox; times are ISO 8601 with their offset.
+
+    Discord's ids are strings: not every reader of JSON keeps 64 bits.
+    """
     return {
         "id": str(sandbox.id),
         "short_id": sandbox.short_id,
@@ -56,6 +60,7 @@ def sandbox_data(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def health_data(health: Health, isolation: Isolation) -> dict[str, Any]:
+    """`sandbox_data` with `ok` and, for each of `stores`, its answer and whether it enforces isolation."""
     stores = {
         name: {"ok": store.ok, "summary": store.summary, **store.figures, "isolation": str(getattr(isolation, name))}
         for name, store in health.stores.items()
@@ -64,6 +69,7 @@ def health_data(health: Health, isolation: Isolation) -> dict[str, Any]:
 
 
 def audit_data(entry: AuditEntry) -> dict[str, Any]:
+    """`actor_id` is null for what the bot did by itself, and "0" for the operator on the command line."""
     return {
         "id": entry.id,
         "sandbox_id": str(entry.sandbox_id),
@@ -75,34 +81,37 @@ def audit_data(entry: AuditEntry) -> dict[str, Any]:
 
 
 def show_sandboxes(sandboxes: Sequence[Sandbox]) -> None:
+    """A table with a line for each; a sentence if there is none."""
     if not sandboxes:
         typer.echo("There is no such sandbox.")
         return
-    rows = [
-        (
-            item.name,
-            item.short_id,
-            item.status,
-            str(item.owner_id),
-            str(len(item.guild_ids)),
-            str(item.event_count),
-            _until(item.expires_at),
-        )
-        for item in sandboxes
-    ]
-    _table(("name", "id", "status", "owner", "servers", "events", "expires"), rows)
+    headings = ("name", "id", "status", "owner", "servers", "events", "expires")
+    _table(headings, [_row(sandbox) for sandbox in sandboxes])
+
+
+def _row(sandbox: Sandbox) -> tuple[str, ...]:
+    return (
+        sandbox.name,
+        sandbox.short_id,
+        sandbox.status,
+        str(sandbox.owner_id),
+        str(len(sandbox.guild_ids)),
+        str(sandbox.event_count),
+        _relative(sandbox.expires_at),
+    )
 
 
 def show_sandbox(sandbox: Sandbox) -> None:
+    """A fact on each line."""
     _pairs(
         ("name", sandbox.name),
         ("id", str(sandbox.id)),
         ("owner", str(sandbox.owner_id)),
         ("description", sandbox.description or ""),
         ("status", str(sandbox.status)),
-        ("expires", f"{sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC, {_until(sandbox.expires_at)}"),
+        ("expires", f"{sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC, {_relative(sandbox.expires_at)}"),
         ("servers", ", ".join(map(str, sandbox.guild_ids)) or "none"),
-        ("last activity", _until(sandbox.last_activity_at) if sandbox.last_activity_at else "none yet"),
+        ("last activity", _relative(sandbox.last_activity_at) if sandbox.last_activity_at else "none yet"),
         ("events", f"{sandbox.event_count:,}"),
         ("schema", sandbox.schema_name),
         ("stream", sandbox.stream),
@@ -110,6 +119,7 @@ def show_sandbox(sandbox: Sandbox) -> None:
 
 
 def show_health(health: Health, isolation: Isolation) -> None:
+    """The sandbox, then a line for each store."""
     show_sandbox(health.sandbox)
     stores = [
         (name, ("ok: " if store.ok else "NOT OK: ") + store.summary + f"; isolation {getattr(isolation, name)}")
@@ -119,6 +129,7 @@ def show_health(health: Health, isolation: Isolation) -> None:
 
 
 def show_audit(entries: Sequence[AuditEntry]) -> None:
+    """A table in the order given, with times in UTC."""
     rows = [
         (
             f"{entry.created_at:%Y-%m-%d %H:%M:%S}",
@@ -139,6 +150,7 @@ _PROOFS = {
 
 
 def orphan_data(orphan: Orphan) -> dict[str, Any]:
+    """`sandbox_id` is null where the store knows only its first digits; `size` counts keys or messages, or is null."""
     return {
         "kind": str(orphan.kind),
         "name": orphan.name,
@@ -149,6 +161,7 @@ def orphan_data(orphan: Orphan) -> dict[str, Any]:
 
 
 def show_orphans(orphans: Sequence[Orphan], *, dropped: bool) -> None:
+    """A table of what was found, or of what was `dropped`."""
     if not orphans:
         typer.echo("Nothing was dropped." if dropped else "There are no orphans.")
         return
@@ -186,6 +199,6 @@ def _plain(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
-def _until(moment: datetime) -> str:
+def _relative(moment: datetime) -> str:
     left = moment - datetime.now(UTC)
     return f"in {format_duration(left)}" if left.total_seconds() >= 1 else f"{format_duration(-left)} ago"

@@ -10,17 +10,25 @@ import polib
 import pytest
 from discord import app_commands
 
-from bot import language
+from bot import i18n
 from bot.client import COGS, CommandTranslator, SandboxBot
 from bot.errors import InvalidInput, InvalidTransition, NameTaken
-from bot.language import COMMAND_NAME, say, say_count, speak
+from bot.i18n import COMMAND_NAME, activate_locale, gettext, ngettext
 from bot.sandboxes.model import SandboxStatus
 
-PACKAGE = Path(language.__file__).parent
-ENGLISH_ONLY = {PACKAGE / "sandboxes" / "access" / "replay.py", PACKAGE / "stores" / "nats.py"}
+PACKAGE = Path(i18n.__file__).parent
+ENGLISH_ONLY = {PACKAGE / "sandboxes" / "replay.py", PACKAGE / "stores" / "nats.py"}
 """Answers to workers over NATS, which have no language."""
 
-SAYING = {"say", "say_count", "Phrase", "InvalidInput", "NotAllowed", "InvalidTransition", "_require_running"}
+TRANSLATING = {
+    "gettext",
+    "ngettext",
+    "Translatable",
+    "InvalidInput",
+    "NotAllowed",
+    "InvalidTransition",
+    "_require_running",
+}
 
 
 def name_of(call):
@@ -33,10 +41,10 @@ def name_of(call):
 def sentences_in(path):
     """(sentence, plural or None) of every call that says something."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Call) or name_of(node) not in SAYING:
+        if not isinstance(node, ast.Call) or name_of(node) not in TRANSLATING:
             continue
         texts = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-        if name_of(node) == "say_count":
+        if name_of(node) == "ngettext":
             yield texts[0], texts[1]
         elif name_of(node) in {"InvalidTransition", "_require_running"}:
             yield from ((text, None) for text in texts)
@@ -88,7 +96,7 @@ async def said_of_commands(bot):
 def entries(name):
     return {
         (entry.msgctxt, entry.msgid, entry.msgid_plural or None): entry
-        for entry in polib.pofile(str(language.FOLDER / f"{name}.po"))
+        for entry in polib.pofile(str(i18n.LOCALES / f"{name}.po"))
     }
 
 
@@ -96,7 +104,7 @@ def places(text):
     return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
-@pytest.mark.parametrize("name", sorted(language.languages()))
+@pytest.mark.parametrize("name", sorted(i18n.languages()))
 async def test_everything_that_is_said_is_translated_and_nothing_else(bot, name):
     said, known = said_in_code() | await said_of_commands(bot), entries(name)
     missing = {key for key in said if key not in known or not known[key].translated()}
@@ -104,7 +112,7 @@ async def test_everything_that_is_said_is_translated_and_nothing_else(bot, name)
     assert sorted(map(str, known.keys() - said)) == []
 
 
-@pytest.mark.parametrize("name", sorted(language.languages()))
+@pytest.mark.parametrize("name", sorted(i18n.languages()))
 def test_a_translation_has_the_places_of_the_original(name):
     for entry in entries(name).values():
         for text in (entry.msgstr, *entry.msgstr_plural.values()):
@@ -115,7 +123,7 @@ def test_what_a_person_is_told_is_no_sentence_put_together_beforehand():
     """It could not be translated: the sentence and its data go separate ways."""
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and name_of(node) in SAYING:
+            if isinstance(node, ast.Call) and name_of(node) in TRANSLATING:
                 assert not any(isinstance(one, ast.JoinedStr) for one in node.args), (path, node.lineno)
 
 
@@ -131,25 +139,27 @@ async def test_commands_are_told_to_discord_in_german_too(bot):
 def in_locale(locale, what):
     """In a context of its own, as a task has one."""
 
-    def spoken():
-        speak(locale)
+    def in_context():
+        activate_locale(locale)
         return what()
 
-    return contextvars.copy_context().run(spoken)
+    return contextvars.copy_context().run(in_context)
 
 
 def test_a_sentence_is_said_in_the_language_of_who_is_spoken_to_and_in_english_without_one():
     def sentence():
-        return say("Sandbox “{name}” is running", name="{blue}")
+        return gettext("Sandbox “{name}” is running", name="{blue}")
 
     assert in_locale("de", sentence) == "Sandbox „{blue}“ läuft"
     assert in_locale("fr", sentence) == in_locale("en-GB", sentence) == sentence() == "Sandbox “{blue}” is running"
-    assert in_locale("de", lambda: say_count(2, "{number} server", "{number} servers")) == "2 Server"
-    assert in_locale("de", lambda: say("never heard of")) == "never heard of"
+    assert in_locale("de", lambda: ngettext(2, "{number} server", "{number} servers")) == "2 Server"
+    assert in_locale("de", lambda: gettext("never heard of")) == "never heard of"
 
 
 def test_an_error_is_a_sentence_in_english_and_data_for_every_other_language():
     error = InvalidTransition("blue", SandboxStatus.EXPIRED, "destroyed")
     assert str(error) == "Sandbox “blue” is expired and cannot be destroyed. `/sandbox list` shows its state."
-    assert in_locale("de", lambda: say(error.sentence, **error.data)).startswith("Sandbox „blue“ ist abgelaufen und")
+    assert in_locale("de", lambda: gettext(error.sentence, **error.data)).startswith(
+        "Sandbox „blue“ ist abgelaufen und"
+    )
     assert (NameTaken("blue").data, str(InvalidInput("{braces} stay"))) == ({"name": "blue"}, "{braces} stay")

@@ -1,4 +1,4 @@
-"""The commands of whoever operates the bot."""
+"""`sandbox-bot run`, `demo`, `check` and the others without a group: for whoever operates the bot."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from typing import Annotated
 import typer
 
 from bot import log
-from bot.cli.invocation import Config, complete, read_settings
+from bot.cli.runtime import Config, read_settings, run_or_exit
 from bot.sandboxes.access.isolation import Isolation
+from bot.settings import Settings
+from bot.stores.opening import open_addresses
+from bot.stores.postgres import migrate as apply_migrations
+from bot.stores.postgres import open_pool
 
 cli = typer.Typer()
 
@@ -30,7 +34,7 @@ def run(config: Config = None) -> None:
                 asyncio.get_running_loop().add_signal_handler(number, app.stop_now)
             await app.run()
 
-    complete(serve())
+    run_or_exit(serve())
 
 
 @cli.command()
@@ -42,27 +46,13 @@ def demo(
     from bot.demo.tour import run_tour
 
     log.configure("ERROR")
-    sys.exit(complete(run_tour(keep=keep, svg=svg)))
+    sys.exit(run_or_exit(run_tour(keep=keep, svg=svg)))
 
 
 @cli.command()
 def migrate(config: Config = None) -> None:
-    """Bring the PostgreSQL schema up to date. Safe to repeat, also from two processes at once."""
-    from bot.stores.opening import open_addresses
-    from bot.stores.postgres import migrate as apply_migrations
-    from bot.stores.postgres import open_pool
-
-    settings = read_settings(config)
-
-    async def apply() -> list[str]:
-        async with open_addresses(settings, share=True, only=frozenset({"postgres"})) as addresses:
-            pool = await open_pool(addresses.postgres)
-            try:
-                return await apply_migrations(pool)
-            finally:
-                await pool.close()
-
-    applied = complete(apply())
+    """Bring the PostgreSQL schema up to date. Safe to repeat, also from two processes at the same time."""
+    applied = run_or_exit(_apply_migrations(read_settings(config)))
     typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
 
 
@@ -74,12 +64,12 @@ def sync(config: Config = None) -> None:
 
     settings = read_settings(config, need_token=True)
 
-    async def tell() -> None:
+    async def send() -> None:
         async with open_app(settings, share=True) as app, app.bot:
             await app.login()
             await sync_commands(app.bot, app.stores.pool, force=True)
 
-    complete(tell())
+    run_or_exit(send())
     typer.echo("commands synced")
 
 
@@ -91,18 +81,17 @@ def check(config: Config = None) -> None:
 
     settings = read_settings(config, need_token=True)
 
-    async def ask() -> tuple[str, Isolation]:
+    async def probe() -> tuple[str, Isolation]:
         async with open_app(settings, share=True) as app, app.bot:
             await app.login()
             await try_template(app.manager)
             return str(app.bot.user), app.manager.access.isolation
 
-    user, isolation = complete(ask())
+    user, isolation = run_or_exit(probe())
     typer.echo(f"PostgreSQL, Redis, NATS (JetStream) and Discord (as {user}) answer.")
     typer.echo("The template of new sandboxes applies.")
-    typer.echo(f"Isolation of sandboxes in PostgreSQL: {isolation.postgres}")
-    typer.echo(f"Isolation of sandboxes in Redis: {isolation.redis}")
-    typer.echo(f"Isolation of sandboxes in NATS: {isolation.nats}")
+    for store, state in (("PostgreSQL", isolation.postgres), ("Redis", isolation.redis), ("NATS", isolation.nats)):
+        typer.echo(f"Isolation of sandboxes in {store}: {state}")
 
 
 @cli.command()
@@ -112,3 +101,13 @@ def nats_seed() -> None:
 
     seed = new_account_seed()
     typer.echo(f"NATS_ACCOUNT_SEED={seed}\nSANDBOX_ISSUER={account_of(seed)}")
+
+
+async def _apply_migrations(settings: Settings) -> list[str]:
+    """The names of those that were missing."""
+    async with open_addresses(settings, share=True, only=frozenset({"postgres"})) as addresses:
+        pool = await open_pool(addresses.postgres)
+        try:
+            return await apply_migrations(pool)
+        finally:
+            await pool.close()

@@ -12,20 +12,21 @@ from bot.sandboxes.lifecycle.orphans import is_ours
 from bot.ui import admin_replies, replies
 from bot.ui.buttons import destroy_view
 from bot.ui.options import SandboxOption, StatusOption
-from bot.ui.orphans import DropOrphansButton, orphans_view
-from bot.ui.pages import Listing, read_page
+from bot.ui.orphan_button import DropOrphansButton, orphans_view
+from bot.ui.pagination import Listing, read_page
 
 
 @app_commands.allowed_installs(guilds=True, users=False)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
 @app_commands.default_permissions(manage_guild=True)
-class SandboxAdmin(commands.GroupCog, group_name="sandbox-admin", group_description="Everybody's sandboxes"):
+class AdminGroup(commands.GroupCog, group_name="sandbox-admin", group_description="Everybody's sandboxes"):
     """Whom Discord shows it is a courtesy: any server's managers. Who may use it is decided here."""
 
     def __init__(self, bot: SandboxBot) -> None:
         self.bot = bot
 
     async def interaction_check(self, interaction: discord.Interaction, /) -> bool:
+        """Runs before every command of the group, and raises instead of returning False: the user is told why."""
         if not self.bot.actor(interaction.user).is_admin:
             raise app_commands.CheckFailure from NotAllowed("Only the bot's admins may do that.")
         return True
@@ -66,5 +67,6 @@ class SandboxAdmin(commands.GroupCog, group_name="sandbox-admin", group_descript
 
 
 async def setup(bot: SandboxBot) -> None:
+    """Called by discord.py's `load_extension`; registers the button first, for one may be pressed any time."""
     bot.add_dynamic_items(DropOrphansButton)
-    await bot.add_cog(SandboxAdmin(bot))
+    await bot.add_cog(AdminGroup(bot))

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from bot import names
-from bot.cli import upkeep, views
-from bot.cli.invocation import (
+from bot import constants, names
+from bot.cli import maintenance, rendering
+from bot.cli.runtime import (
     EX_FAILED,
     EX_USAGE,
     EXIT_CODES,
@@ -18,11 +18,11 @@ from bot.cli.invocation import (
     DryRun,
     Json,
     Yes,
-    ask,
-    fail,
-    tell,
+    confirm_or_exit,
+    exit_with_error,
+    print_error,
+    run_with_manager,
 )
-from bot.cli.managed import managed
 from bot.durations import parse_duration
 from bot.errors import SandboxError
 from bot.sandboxes.access.connection import ConnectionDetails
@@ -35,7 +35,7 @@ cli = typer.Typer(
     epilog=EXIT_CODES,
     no_args_is_help=True,
 )
-cli.add_typer(upkeep.cli)
+cli.add_typer(maintenance.cli)
 
 Wanted = Annotated[str, typer.Argument(metavar="SANDBOX", help="Its name, its id or the first eight digits of that.")]
 Owner = Annotated[str | None, typer.Option("--owner", help="The Discord id of its owner.")]
@@ -43,6 +43,8 @@ Guild = Annotated[str, typer.Argument(metavar="GUILD", help="The id of a Discord
 
 
 class EnvironmentFormat(StrEnum):
+    """`export` lines for a shell's `eval`, `dotenv` for a file, or one JSON object."""
+
     EXPORT = "export"
     DOTENV = "dotenv"
     JSON = "json"
@@ -70,7 +72,7 @@ def create(
             guild_ids=[names.check_snowflake(guild_id, "server id") for guild_id in guild or ()],
         )
 
-    _show(managed(work, config, "creating", as_json=as_json), as_json)
+    _show(run_with_manager(work, config, "creating", as_json=as_json), as_json)
 
 
 @cli.command("list")
@@ -78,7 +80,9 @@ def list_(
     owner: Owner = None,
     status: Annotated[list[SandboxStatus] | None, typer.Option("--status", help="Only these; repeatable.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Destroyed ones too.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, the newest.")] = 1000,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=constants.COMMAND_LINE_ROWS, help="At most so many, the newest.")
+    ] = 1000,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -88,11 +92,11 @@ def list_(
         statuses = status or (tuple(SandboxStatus) if everything else LIVING)
         return list(await manager.list(owner_id=_user_id(owner), statuses=statuses, limit=limit))
 
-    found = managed(work, config, "reading", as_json=as_json)
+    found = run_with_manager(work, config, "reading", as_json=as_json)
     if as_json:
-        views.show_json([views.sandbox_data(sandbox) for sandbox in found])
+        rendering.show_json([rendering.sandbox_data(sandbox) for sandbox in found])
     else:
-        views.show_sandboxes(found)
+        rendering.show_sandboxes(found)
 
 
 @cli.command()
@@ -111,14 +115,14 @@ def status(
         while True:
             health, isolation = await manager.get_health(found.id), manager.access.isolation
             if as_json:
-                views.show_json(views.health_data(health, isolation))
+                rendering.show_json(rendering.health_data(health, isolation))
             else:
-                views.show_health(health, isolation)
+                rendering.show_health(health, isolation)
             if not watch or health.sandbox.status is SandboxStatus.DESTROYED:
                 return
             await asyncio.sleep(every)
 
-    managed(show, config, as_json=as_json)
+    run_with_manager(show, config, as_json=as_json)
 
 
 @cli.command()
@@ -134,7 +138,7 @@ def extend(
         found = await manager.find(OPERATOR, sandbox)
         return (await manager.extend_ttl(OPERATOR, found.id, parse_duration(by))).sandbox
 
-    _show(managed(work, config, "extending", as_json=as_json), as_json)
+    _show(run_with_manager(work, config, "extending", as_json=as_json), as_json)
 
 
 @cli.command("bind-guild")
@@ -145,7 +149,7 @@ def bind_guild(sandbox: Wanted, guild: Guild, as_json: Json = False, config: Con
         guild_id = names.check_snowflake(guild, "server id")
         return await manager.register_guild(OPERATOR, (await manager.find(OPERATOR, sandbox)).id, guild_id)
 
-    _show(managed(work, config, "binding", as_json=as_json), as_json)
+    _show(run_with_manager(work, config, "binding", as_json=as_json), as_json)
 
 
 @cli.command("unbind-guild")
@@ -155,7 +159,7 @@ def unbind_guild(guild: Guild, as_json: Json = False, config: Config = None) -> 
     async def work(manager: SandboxManager) -> Sandbox:
         return await manager.unregister_guild(OPERATOR, names.check_snowflake(guild, "server id"))
 
-    _show(managed(work, config, "unbinding", as_json=as_json), as_json)
+    _show(run_with_manager(work, config, "unbinding", as_json=as_json), as_json)
 
 
 @cli.command()
@@ -172,17 +176,17 @@ def env(
     """
     as_json = form is EnvironmentFormat.JSON
     if rotate:
-        ask("End the old credentials, with all connections that use them?", yes=yes, as_json=as_json)
+        confirm_or_exit("End the old credentials, with all connections that use them?", yes=yes, as_json=as_json)
 
     async def work(manager: SandboxManager) -> ConnectionDetails:
         found = await manager.find(OPERATOR, sandbox)
         return await manager.issue_credentials(OPERATOR, found.id, rotate=rotate)
 
-    details = managed(work, config, "issuing", as_json=as_json)
+    details = run_with_manager(work, config, "issuing", as_json=as_json)
     if not details.has_token:
         typer.echo("sandbox-bot: the credentials were shown before; --rotate issues new ones", err=True)
     if as_json:
-        views.show_json(dict(details.environment))
+        rendering.show_json(dict(details.environment))
     else:
         typer.echo(details.as_dotenv() if form is EnvironmentFormat.DOTENV else details.as_exports(), nl=False)
 
@@ -193,11 +197,11 @@ def reset(sandbox: Wanted, yes: Yes = False, as_json: Json = False, config: Conf
 
     async def work(manager: SandboxManager) -> Sandbox:
         found = await manager.find(OPERATOR, sandbox)
-        ask(f"Delete all that is in {found.name}?", yes=yes, as_json=as_json)
-        with views.progress("resetting", quiet=as_json):
+        confirm_or_exit(f"Delete all that is in {found.name}?", yes=yes, as_json=as_json)
+        with rendering.progress("resetting", quiet=as_json):
             return await manager.reset(OPERATOR, found.id)
 
-    _show(managed(work, config, as_json=as_json), as_json)
+    _show(run_with_manager(work, config, as_json=as_json), as_json)
 
 
 @cli.command()
@@ -212,22 +216,18 @@ def destroy(
 ) -> None:
     """Destroy a sandbox, or all of them, with everything in it."""
     if (sandbox is None) != everything:
-        fail("name one sandbox, or say --all", EX_USAGE, as_json=as_json)
+        exit_with_error("name one sandbox, or say --all", EX_USAGE, as_json=as_json)
 
     async def work(manager: SandboxManager) -> tuple[list[Sandbox], list[Sandbox]]:
-        chosen = await _doomed(manager, sandbox, owner)
+        chosen = await _to_destroy(manager, sandbox, owner)
         if dry_run or not chosen:
             return chosen, chosen
-        ask(f"Destroy {', '.join(item.name for item in chosen)}?", yes=yes, as_json=as_json)
-        with views.progress("destroying", quiet=as_json):
+        confirm_or_exit(f"Destroy {', '.join(item.name for item in chosen)}?", yes=yes, as_json=as_json)
+        with rendering.progress("destroying", quiet=as_json):
             return chosen, await _destroy_each(manager, chosen, as_json)
 
-    chosen, destroyed = managed(work, config, as_json=as_json)
-    if as_json:
-        views.show_json([views.sandbox_data(item) for item in destroyed])
-    else:
-        verb = "would be destroyed" if dry_run else "is destroyed"
-        typer.echo("\n".join(f"{item.name} {verb}" for item in destroyed) or "There is nothing to destroy.")
+    chosen, destroyed = run_with_manager(work, config, as_json=as_json)
+    _show_destroyed(destroyed, dry_run, as_json)
     if len(destroyed) < len(chosen):
         raise SystemExit(EX_FAILED)
 
@@ -235,7 +235,9 @@ def destroy(
 @cli.command()
 def audit(
     sandbox: Wanted,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, the newest.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=constants.COMMAND_LINE_ROWS, help="At most so many, the newest.")
+    ] = 50,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -245,25 +247,33 @@ def audit(
         found = await manager.find(OPERATOR, sandbox, destroyed=True)
         return list(await manager.get_audit(OPERATOR, found.id, limit=limit))
 
-    entries = managed(work, config, "reading", as_json=as_json)
+    entries = run_with_manager(work, config, "reading", as_json=as_json)
     if as_json:
-        views.show_json([views.audit_data(entry) for entry in entries])
+        rendering.show_json([rendering.audit_data(entry) for entry in entries])
     else:
-        views.show_audit(entries)
+        rendering.show_audit(entries)
 
 
 def _show(sandbox: Sandbox, as_json: bool) -> None:
     if as_json:
-        views.show_json(views.sandbox_data(sandbox))
+        rendering.show_json(rendering.sandbox_data(sandbox))
     else:
-        views.show_sandbox(sandbox)
+        rendering.show_sandbox(sandbox)
 
 
-async def _doomed(manager: SandboxManager, sandbox: str | None, owner: str | None) -> list[Sandbox]:
+def _show_destroyed(destroyed: list[Sandbox], dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        rendering.show_json([rendering.sandbox_data(sandbox) for sandbox in destroyed])
+    else:
+        verb = "would be destroyed" if dry_run else "is destroyed"
+        typer.echo("\n".join(f"{sandbox.name} {verb}" for sandbox in destroyed) or "There is nothing to destroy.")
+
+
+async def _to_destroy(manager: SandboxManager, sandbox: str | None, owner: str | None) -> list[Sandbox]:
     if sandbox is not None:
         return [await manager.find(OPERATOR, sandbox)]
     statuses = [status for status in LIVING if status is not SandboxStatus.DESTROYING]
-    return list(await manager.list(owner_id=_user_id(owner), statuses=statuses, limit=100_000))
+    return list(await manager.list(owner_id=_user_id(owner), statuses=statuses, limit=constants.COMMAND_LINE_ROWS))
 
 
 async def _destroy_each(manager: SandboxManager, chosen: list[Sandbox], as_json: bool) -> list[Sandbox]:
@@ -273,7 +283,7 @@ async def _destroy_each(manager: SandboxManager, chosen: list[Sandbox], as_json:
         try:
             destroyed.append(await manager.destroy(OPERATOR, sandbox.id))
         except SandboxError as error:
-            tell(str(error), error.code, as_json=as_json)
+            print_error(str(error), error.code, as_json=as_json)
     return destroyed
 
 

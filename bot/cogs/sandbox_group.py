@@ -6,28 +6,29 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot import constants
 from bot.client import Interaction, SandboxBot
 from bot.errors import InvalidInput
 from bot.ui import listings, replies
 from bot.ui.buttons import DYNAMIC_ITEMS, destroy_view, reset_view, rotate_view
+from bot.ui.guild_permissions import find_guild, require_manage_guild
 from bot.ui.options import (
     SANDBOX,
     AnySandboxOption,
-    BoundServerOption,
+    BoundGuildOption,
     DurationOption,
+    GuildOption,
     SandboxOption,
-    ServerOption,
     StatusOption,
 )
-from bot.ui.pages import Listing, PageButton, read_page
-from bot.ui.servers import find_server, require_manager
-
-_MOST_SERVERS = 20
+from bot.ui.pagination import Listing, PageButton, read_page
 
 
 @app_commands.allowed_installs(guilds=True, users=False)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
-class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your own slice of the infrastructure"):
+class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Your own slice of the infrastructure"):
+    """For everybody: whose sandbox it is, and so who may change it, is the manager's to decide."""
+
     def __init__(self, bot: SandboxBot) -> None:
         self.bot = bot
 
@@ -68,7 +69,9 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
         """Show how a sandbox is, as each store answers right now."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         health = await self.bot.manager.get_health(sandbox.id)
-        found = [await find_server(self.bot, guild_id) for guild_id in health.sandbox.guild_ids[:_MOST_SERVERS]]
+        found = [
+            await find_guild(self.bot, guild_id) for guild_id in health.sandbox.guild_ids[: constants.NAMED_GUILDS]
+        ]
         servers = {server.id: server.name for server in found if server}
         embed = replies.status(health, self.bot.manager.access.isolation, servers)
         await interaction.followup.send(embed=embed, ephemeral=True)
@@ -103,25 +106,25 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
     @app_commands.command(name="bind-guild")
     @app_commands.describe(sandbox="Which sandbox", guild="Which server; this one if left out")
     async def bind_guild(
-        self, interaction: Interaction, sandbox: SandboxOption, guild: ServerOption | None = None
+        self, interaction: Interaction, sandbox: SandboxOption, guild: GuildOption | None = None
     ) -> None:
         """Send every event of a server to a sandbox."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        server_id = await self._here(interaction) if guild is None else guild
-        server = await require_manager(interaction, server_id)
+        guild_id = await self._here(interaction) if guild is None else guild
+        server = await require_manage_guild(interaction, guild_id)
         actor = self.bot.actor(interaction.user)
-        bound = await self.bot.manager.register_guild(actor, sandbox.id, server_id)
+        bound = await self.bot.manager.register_guild(actor, sandbox.id, guild_id)
         await interaction.followup.send(embed=replies.bound(bound, server), ephemeral=True)
 
     @app_commands.command(name="unbind-guild")
     @app_commands.describe(guild="Which server; this one if left out")
-    async def unbind_guild(self, interaction: Interaction, guild: BoundServerOption | None = None) -> None:
+    async def unbind_guild(self, interaction: Interaction, guild: BoundGuildOption | None = None) -> None:
         """Send a server's events to no sandbox any more."""
-        server_id = self._this_server(interaction) if guild is None else guild
-        sandbox = await self.bot.manager.unregister_guild(self.bot.actor(interaction.user), server_id)
+        guild_id = self._this_guild(interaction) if guild is None else guild
+        sandbox = await self.bot.manager.unregister_guild(self.bot.actor(interaction.user), guild_id)
         interaction.extras[SANDBOX] = sandbox.id
-        server = await find_server(self.bot, server_id)
-        embed = replies.unbound(sandbox, server.name if server else str(server_id))
+        server = await find_guild(self.bot, guild_id)
+        embed = replies.unbound(sandbox, server.name if server else str(guild_id))
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
     @app_commands.command()
@@ -151,18 +154,19 @@ class Sandboxes(commands.GroupCog, group_name="sandbox", group_description="Your
             await self.bot.manager.update_activity(sandbox_id)
 
     @staticmethod
-    def _this_server(interaction: Interaction) -> int:
+    def _this_guild(interaction: Interaction) -> int:
         if interaction.guild_id is None:
             raise InvalidInput("There is no server here. Name one, or use the command in a server.")
         return interaction.guild_id
 
     async def _here(self, interaction: Interaction) -> int:
         """This server, if the asker may bind it."""
-        server_id = self._this_server(interaction)
-        await require_manager(interaction, server_id)
-        return server_id
+        guild_id = self._this_guild(interaction)
+        await require_manage_guild(interaction, guild_id)
+        return guild_id
 
 
 async def setup(bot: SandboxBot) -> None:
+    """Called by discord.py's `load_extension`; registers the buttons first, for old messages have some."""
     bot.add_dynamic_items(*DYNAMIC_ITEMS, PageButton)
-    await bot.add_cog(Sandboxes(bot))
+    await bot.add_cog(SandboxGroup(bot))

@@ -23,13 +23,17 @@ from bot.settings import Discord, Embedded, Routing, Sandboxes, Settings
 from local_discord import Guild, LocalDiscord, Person
 
 GRACE = timedelta(seconds=2)
-_SOON = timedelta(milliseconds=200)
-_PATIENCE_S = 10.0
+_EVERY = timedelta(milliseconds=200)
+_TIMEOUT_S = 10.0
+"""For what takes milliseconds: a slow machine passes, a broken step ends the tour."""
 
 
 @dataclass
-class Stage:
-    """Who and what plays: Ada and Bob are developers, Olga owns the application and so is the bot's admin."""
+class Scenario:
+    """Ada and Bob are developers, Olga owns the application and so is the bot's admin. `lobby` is bound to nothing.
+
+    `workers` are by the name of their sandbox.
+    """
 
     discord: LocalDiscord
     app: App
@@ -43,24 +47,24 @@ class Stage:
     stack: AsyncExitStack
     workers: dict[str, Worker] = field(default_factory=dict)
 
-    async def hire(self, sandbox: Sandbox, dotenv: str) -> Worker:
-        """A worker of the sandbox that knows no more than what `/sandbox connect` has attached."""
+    async def start_worker(self, sandbox: Sandbox, dotenv: str) -> Worker:
+        """A worker that knows no more than `dotenv`, the text of the file that `/sandbox connect` has attached."""
         environ = {name: value for name, value in dotenv_values(stream=io.StringIO(dotenv)).items() if value}
         kit = await self.stack.enter_async_context(sandbox_worker.Sandbox.from_env(environ, dotenv=Path(os.devnull)))
-        self.workers[sandbox.name] = Worker(sandbox, kit, self.app.stores.nats.jetstream())
-        return self.workers[sandbox.name]
+        worker = self.workers[sandbox.name] = Worker(sandbox, kit, self.app.stores.nats.jetstream())
+        return worker
 
 
 class Worker:
-    """What a developer writes with the kit, and how the tour looks over its shoulder."""
+    """A worker written with the kit, beside which the tour looks into its stream with the bot's own rights."""
 
     def __init__(self, sandbox: Sandbox, kit: sandbox_worker.Sandbox, jetstream: JetStreamContext) -> None:
         self.sandbox, self.kit, self._jetstream = sandbox, kit, jetstream
         self._events = kit.events()
 
     async def receive(self, name: str) -> sandbox_worker.Event:
-        """The next event of that name; what comes before it is acknowledged and passed over."""
-        async with asyncio.timeout(_PATIENCE_S):
+        """The next event of that name, what comes before it being acknowledged; `TimeoutError` if there is none."""
+        async with asyncio.timeout(_TIMEOUT_S):
             async for event in self._events:
                 await event.ack()
                 if event.name == name:
@@ -68,36 +72,42 @@ class Worker:
         raise TimeoutError
 
     def subject_of(self, event: sandbox_worker.Event) -> str:
+        """The NATS subject on which it came."""
         return self.kit.environment.event_prefix + event.name
 
     async def count(self) -> int:
-        """Events in the stream, ever; the worker itself may not ask that."""
+        """How many events its stream has ever had, which the worker itself may not ask."""
         return (await self._jetstream.stream_info(self.sandbox.stream)).state.last_seq
 
 
 @asynccontextmanager
-async def set_stage(tell: Callable[[str], None]) -> AsyncIterator[Stage]:
-    """Starts everything in a temporary folder and removes it again."""
+async def open_scenario(progress: Callable[[str], None]) -> AsyncIterator[Scenario]:
+    """Starts everything in a temporary folder and removes it again. `progress` is told what is being started."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sandbox-demo-")))
-        tell("starting a local Discord")
+        progress("starting a local Discord")
         discord = await stack.enter_async_context(LocalDiscord())
-        discord.owner.name = "olga"
-        ada, bob = discord.add_person("ada"), discord.add_person("bob")
-        lab, lobby = discord.add_guild("Ada's Lab", owner=ada), discord.add_guild("Lobby", owner=discord.owner)
-        arcade, attic = (discord.add_guild(name, owner=bob) for name in ("Bob's Arcade", "Bob's Attic"))
-        lobby.add_member(bob)
-        tell("starting PostgreSQL, Redis and NATS from their wheels")
+        progress("starting PostgreSQL, Redis and NATS from their wheels")
         app = await stack.enter_async_context(open_app(_settings(discord, folder)))
-        tell("starting the bot, an unmodified discord.py client")
+        scenario = _populate(discord, app, stack)
+        progress("starting the bot, an unmodified discord.py client")
         running = asyncio.create_task(app.run())
-        stack.push_async_callback(_end, app, running)
-        await _first(asyncio.create_task(discord.wait_ready(_PATIENCE_S)), running)
-        yield Stage(discord, app, ada, bob, discord.owner, lab, arcade, attic, lobby, stack)
+        stack.push_async_callback(_stop, app, running)
+        await _until_ready(asyncio.create_task(discord.wait_ready(_TIMEOUT_S)), running)
+        yield scenario
 
 
-async def _first(ready: asyncio.Task[None], running: asyncio.Task[None]) -> None:
-    """Waits for the bot to be ready, or for the error that keeps it from becoming so."""
+def _populate(discord: LocalDiscord, app: App, stack: AsyncExitStack) -> Scenario:
+    discord.owner.name = "olga"
+    ada, bob = discord.add_person("ada"), discord.add_person("bob")
+    lab, lobby = discord.add_guild("Ada's Lab", owner=ada), discord.add_guild("Lobby", owner=discord.owner)
+    arcade, attic = (discord.add_guild(name, owner=bob) for name in ("Bob's Arcade", "Bob's Attic"))
+    lobby.add_member(bob)
+    return Scenario(discord, app, ada, bob, discord.owner, lab, arcade, attic, lobby, stack)
+
+
+async def _until_ready(ready: asyncio.Task[None], running: asyncio.Task[None]) -> None:
+    """Raises the error that keeps the bot from becoming ready."""
     await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         ready.cancel()
@@ -105,16 +115,16 @@ async def _first(ready: asyncio.Task[None], running: asyncio.Task[None]) -> None
     await ready
 
 
-async def _end(app: App, running: asyncio.Task[None]) -> None:
+async def _stop(app: App, running: asyncio.Task[None]) -> None:
     app.stop.set()
     await running
 
 
 def _settings(discord: LocalDiscord, folder: Path) -> Settings:
-    """The defaults, but in a hurry."""
+    """The defaults but for what somebody who watches would have to wait for."""
     return Settings(
         discord=Discord(token=SecretStr(discord.token), api_base=discord.api_base),
-        sandboxes=Sandboxes(grace=GRACE, sweep_every=_SOON, activity_every=_SOON),
+        sandboxes=Sandboxes(grace=GRACE, sweep_every=_EVERY, activity_every=_EVERY),
         embedded=Embedded(folder=folder / "stores", durable=False),
         routing=Routing(reload_every=timedelta(seconds=30)),
     )

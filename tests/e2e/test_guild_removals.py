@@ -47,14 +47,14 @@ async def test_a_server_that_removes_the_bot_is_unbound_and_the_owner_told_once(
 
     await bound.app.bot.wait_until_ready()
     for _ in range(2):
-        await bound.app.departures.check()
+        await bound.app.guild_removals.check()
         await bound.app.notices.dispatch(bound.app.bot.admins)
     assert len(removals(bound.ada)) == 1
     assert removals(bound.discord.owner) == removals(bound.bob) == []
 
     bound.lab.invite_bot()
     await bound.ada.command("sandbox bind-guild", channel=bound.lab.general, sandbox="blue")
-    await bound.app.departures.check()
+    await bound.app.guild_removals.check()
     assert (await bound.sandbox("blue")).guild_ids == (bound.lab.id,)
 
 
@@ -63,9 +63,9 @@ async def test_an_outage_is_no_removal(bound):
     bound.lab.set_unavailable(True)
     bound.arcade.kick_bot()
     await told(bound.bob)
-    await bound.app.departures.check()
+    await bound.app.guild_removals.check()
     bound.lab.set_unavailable(False)
-    await bound.app.departures.check()
+    await bound.app.guild_removals.check()
     assert (await bound.sandbox("blue")).guild_ids == (bound.lab.id,)
     assert removals(bound.ada) == []
 
@@ -80,7 +80,7 @@ async def test_a_removal_while_the_bot_was_away_is_found_at_its_start_and_told_o
         assert str(bound.lab.id) in message.embeds[0]["description"]
         assert (await app.manager.get_by_name("red")).guild_ids == (bound.arcade.id,)
     async with open_app(settings_of(discord)) as app, running(app, discord):
-        await app.departures.check()
+        await app.guild_removals.check()
         await app.notices.dispatch(app.bot.admins)
         assert await unbindings(app, await app.manager.get_by_name("blue")) == [(None, str(bound.lab.id))]
     assert len(removals(bound.ada)) == 1
@@ -97,9 +97,9 @@ async def test_a_removal_while_the_line_was_cut_arrives_with_the_resume(bound):
 
 async def test_a_session_that_names_no_servers_has_each_asked_for_before_it_is_believed_gone(bound):
     await bound.app.bot.wait_until_ready()
-    await bound.app.departures.check()
+    await bound.app.guild_removals.check()
     bound.app.bot._connection._guilds.clear()  # as a resume by a new process leaves it
-    await bound.app.departures.check()
+    await bound.app.guild_removals.check()
     assert (await bound.sandbox("blue")).guild_ids == (bound.lab.id,)
     for guild, owner in ((bound.arcade, bound.bob), (bound.lab, bound.ada)):
         guild.kick_bot()  # discord.py knows no such server and does not speak of it
@@ -110,5 +110,5 @@ async def test_the_operator_may_bind_a_server_before_the_bot_is_in_it(bound):
     await bound.app.bot.wait_until_ready()
     elsewhere = 10**18
     await bound.app.manager.register_guild(OPERATOR, (await bound.sandbox("blue")).id, elsewhere)
-    await bound.app.departures.check()
+    await bound.app.guild_removals.check()
     assert set((await bound.sandbox("blue")).guild_ids) == {bound.lab.id, elsewhere}

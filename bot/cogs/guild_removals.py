@@ -9,14 +9,13 @@ import aiohttp
 import discord
 from discord.ext import commands
 
+from bot import constants
 from bot.client import SandboxBot
 from bot.errors import ServiceUnavailable
 from bot.supervisor import Part
 
-_CHECK_EVERY_S = 600.0
 
-
-class Departures(commands.Cog):
+class GuildRemovals(commands.Cog):
     """Believes Discord's word that the bot was removed. What is merely not there it asks for over HTTP first: after a
     resume across a restart Discord names no guild at all."""
 
@@ -28,16 +27,19 @@ class Departures(commands.Cog):
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """Discord says that the bot was removed: discord.py calls this for no outage."""
         self._removed[guild.id] = guild.name
         self._wake.set()
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
-        self._look_around()
+        """Discord has named every guild of a new session."""
+        self._session_is_known()
 
     @commands.Cog.listener()
     async def on_shard_resumed(self, _: int) -> None:
-        self._look_around()
+        """What happened meanwhile has been replayed, but a session of an earlier process names no guild again."""
+        self._session_is_known()
 
     @commands.Cog.listener()
     async def on_socket_event_type(self, event: str) -> None:
@@ -46,11 +48,11 @@ class Departures(commands.Cog):
             self._wake.set()
 
     async def run(self, part: Part) -> None:
-        """For ever: at once when there is a reason, and now and then without one."""
+        """For ever: checks when an event gives a reason to, and now and then without one."""
         while True:
             part.running()
             with suppress(TimeoutError):
-                async with asyncio.timeout(_CHECK_EVERY_S):
+                async with asyncio.timeout(constants.GUILD_REMOVAL_CHECK_EVERY_S):
                     await self._wake.wait()
             self._wake.clear()
             try:
@@ -72,8 +74,8 @@ class Departures(commands.Cog):
             if self._is_missing(guild_id) and await self._has_left(guild_id):
                 await self._bot.manager.release_guild(guild_id)
 
-    def _look_around(self) -> None:
-        """The guilds of the session are known now, those with an outage included."""
+    def _session_is_known(self) -> None:
+        """Guilds with an outage are among those of a session; what is not is asked for."""
         self._connected = True
         self._wake.set()
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import views
-from bot.cli.invocation import Config, DryRun, Json, Yes, ask, read_settings
-from bot.cli.managed import complete_collecting, complete_managed
-from bot.control_plane import make_reaper
-from bot.sandboxes.lifecycle.orphans import Orphan, OrphanCollector
+from bot.cli import rendering
+from bot.cli.runtime import Config, DryRun, Json, Yes, confirm_or_exit, read_settings, run_on_stores
+from bot.control_plane import make_orphan_collector, make_reaper
+from bot.sandboxes.lifecycle.orphans import Orphan
 from bot.sandboxes.lifecycle.reaper import Sweep
 from bot.sandboxes.manager import SandboxManager
+from bot.stores.opening import Stores
 
 cli = typer.Typer()
 
@@ -23,13 +23,13 @@ def sweep(dry_run: DryRun = False, as_json: Json = False, config: Config = None)
     """Do what is due now: warn, expire, and take down what is over or stuck. A running bot does it by itself."""
     settings = read_settings(config, quiet=True, as_json=as_json)
 
-    async def work(manager: SandboxManager) -> Sweep:
+    async def work(_: Stores, manager: SandboxManager) -> Sweep:
         reaper = make_reaper(settings, manager)
         return await (reaper.due() if dry_run else reaper.sweep())
 
-    counts = dataclasses.asdict(complete_managed(settings, work, "sweeping", as_json=as_json))
+    counts = dataclasses.asdict(run_on_stores(settings, work, "sweeping", as_json=as_json))
     if as_json:
-        views.show_json(counts)
+        rendering.show_json(counts)
     else:
         typer.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
 
@@ -49,13 +49,14 @@ def orphans(
     """Show what no living sandbox owns: schemas, roles, streams, Redis users and keys; --drop removes it."""
     settings = read_settings(config, quiet=True, as_json=as_json)
     if drop:
-        ask("Drop everything that is proved to be left behind?", yes=yes, as_json=as_json)
+        confirm_or_exit("Drop everything that is proved to be left behind?", yes=yes, as_json=as_json)
 
-    async def work(collector: OrphanCollector) -> list[Orphan]:
+    async def work(stores: Stores, manager: SandboxManager) -> list[Orphan]:
+        collector = make_orphan_collector(settings, stores, manager)
         return await (collector.drop(force=force) if drop else collector.find())
 
-    found = complete_collecting(settings, work, "looking", as_json=as_json)
+    found = run_on_stores(settings, work, "looking", as_json=as_json)
     if as_json:
-        views.show_json([views.orphan_data(orphan) for orphan in found])
+        rendering.show_json([rendering.orphan_data(orphan) for orphan in found])
     else:
-        views.show_orphans(found, dropped=drop)
+        rendering.show_orphans(found, dropped=drop)

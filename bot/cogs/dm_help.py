@@ -7,20 +7,22 @@ from discord.ext import commands
 
 from bot.client import SandboxBot
 
-GUIDANCE = (
+HELP_TEXT = (
     "I answer to slash commands: `/sandbox create` makes a sandbox, `/sandbox list` shows yours. "
     "When one of them expires, you hear of it here."
 )
 
 
-class Guidance(commands.Cog):
+class DmHelp(commands.Cog):
     """Servers get no chatter: what is written there belongs to whoever has bound them."""
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
+        """Answers people's direct messages alone; bots are left alone, or two would talk for ever."""
         if message.guild is None and not message.author.bot and isinstance(message.channel, discord.DMChannel):
-            await message.channel.send(GUIDANCE)
+            await message.channel.send(HELP_TEXT)
 
 
 async def setup(bot: SandboxBot) -> None:
-    await bot.add_cog(Guidance())
+    """Called by discord.py's `load_extension`."""
+    await bot.add_cog(DmHelp())
