@@ -17,7 +17,7 @@ from bot.i18n import COMMAND_NAME, activate_locale, gettext, ngettext
 from bot.sandboxes.model import SandboxStatus
 
 PACKAGE = Path(i18n.__file__).parent
-ENGLISH_ONLY = {PACKAGE / "sandboxes" / "replay.py", PACKAGE / "stores" / "nats.py"}
+ENGLISH_ONLY = {PACKAGE / "sandboxes" / "access" / "replay.py", PACKAGE / "stores" / "nats.py"}
 """Answers to workers over NATS, which have no language."""
 
 TRANSLATING = {
