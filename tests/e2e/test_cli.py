@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from tests.e2e.test_process import BOT, base_environment
+from tests.forks import run_command
 
 ADA = "100000000000000001"
 GUILD = "200000000000000001"
@@ -35,16 +36,7 @@ def environment(stores, dsn, nats_client, redis_client):
 @pytest.fixture
 def cli(environment, tmp_path):
     async def run(*arguments, **changes):
-        return await asyncio.to_thread(
-            subprocess.run,
-            [*BOT, "sandbox", *arguments],
-            cwd=tmp_path,
-            env=environment | changes,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        return await asyncio.to_thread(run_command, ["sandbox", *arguments], cwd=tmp_path, env=environment | changes)
 
     return run
 
