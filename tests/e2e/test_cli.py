@@ -149,6 +149,17 @@ async def test_credentials_are_printed_once_and_rotated_only_when_told(cli, data
         await asyncpg.connect(first["SANDBOX_DATABASE_URL"])
 
 
+async def test_every_key_and_variable_that_is_printed_stands_on_the_page_of_what_is_public(cli, data, redis_client):
+    made = await data("create", "blue", "--owner", ADA)
+    environment = json.loads((await cli("env", "blue", "--format", "json")).stdout)
+    status, audited = await data("status", "blue"), await data("audit", "blue")
+    await redis_client.set("sandbox:00000000-0000-4000-8000-000000000000:left", 1)
+    (orphan,) = await data("orphans")
+    printed = {*made, *environment, *status, *status["stores"], *audited[0], *orphan, *await data("sweep")}
+    page = (Path(__file__).parents[2] / "docs" / "stability.md").read_text()
+    assert [name for name in sorted(printed) if f"`{name}`" not in page] == []
+
+
 async def test_a_sandbox_is_reset_after_asking(cli, data, pool):
     made = await data("create", "blue", "--owner", ADA, "--guild", GUILD)
     await pool.execute(f"INSERT INTO {made['schema']}.communities (guild_id, name) VALUES (1, 'a')")
