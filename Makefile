@@ -42,7 +42,7 @@ lint: $(READY) ## style, types and import contracts
 	$(BIN)/lint-imports
 
 shape: $(READY) ## how long functions and files are (SHAPE=--strict to fail)
-	@$(BIN)/python tools/shape.py $(SHAPE)
+	@$(BIN)/python -m tools.shape $(SHAPE)
 
 format: $(READY) ## mend the style
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,6 @@
 """How long functions and files are, and how much of what is public states its contract.
 
-    python tools/shape.py [--strict]
+    python -m tools.shape [--strict]
 
 Counts the Python of the three distributions, by folder. A body is counted from its first line after the docstring to
 its last. With `--strict`, exit 1 if the project is out of shape.
