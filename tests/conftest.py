@@ -19,8 +19,7 @@ from bot.settings import Nats, Postgres, Redis
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.postgres import migrate, open_pool
 from tests.memory import keep_files_in_memory
-
-pytest_plugins = ["tests.timing"]
+from tests.timing import pytest_terminal_summary as pytest_terminal_summary
 
 TEMPLATE = "migrated"
 
