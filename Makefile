@@ -1,36 +1,55 @@
-# `make demo` shows the product, `make test` proves it, `make bench` measures it.
-# Each installs what it needs into .venv.
-PYTHON ?= $(shell command -v python3.12 || command -v python3)
-VENV   := .venv
-BIN    := $(VENV)/bin
-READY  := $(VENV)/.installed
+# Each target installs what it needs into $(VENV).
+PYTHON  ?= $(shell command -v python3.12 || command -v python3)
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.installed
+PYTHONS := 3.12 3.13
+WORKERS ?= 2
 
-.PHONY: demo test bench soak lint format clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test pythons upgrade bench soak lint shape format clean
 
-demo: $(READY)
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## show the product, explained step by step, on a local Discord
 	@$(BIN)/sandbox-bot demo
 
-test: $(READY)
-	$(BIN)/pytest -n 2
+test: $(READY) ## prove it, on real servers (PYTHON=… VENV=… for another Python)
+	$(BIN)/pytest -n $(WORKERS)
 
-bench: $(READY)
+pythons: ## test with each Python of PYTHONS that is here
+	@for version in $(PYTHONS); do \
+		python=$$(PYENV_VERSION=$$version python$$version -c 'import sys; print(sys.executable)' 2>/dev/null) || \
+			{ echo "Python $$version is not here: not tested"; continue; }; \
+		echo "Python $$version: $$python"; \
+		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
+	done
+
+upgrade: $(READY) ## test what the last release has left, and that it goes on beside this version
+	$(BIN)/pytest tests/upgrade
+
+bench: $(READY) ## measure it (BENCH='--only h' for one part)
 	@$(BIN)/python -m bench $(BENCH)
 
-soak: $(READY)
+soak: $(READY) ## kill servers under load and count what is lost
 	@$(BIN)/python -m bench.soak $(SOAK)
 
-lint: $(READY)
+lint: $(READY) ## style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(READY)
+shape: $(READY) ## how long functions and files are (SHAPE=--strict to fail)
+	@$(BIN)/python -m tools.shape $(SHAPE)
+
+format: $(READY) ## mend the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## remove what was installed and built
+	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml local_discord/pyproject.toml sandbox_worker/pyproject.toml constraints.txt

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from tests.e2e.test_process import BOT, base_environment
+from tests.forks import run_command
 
 ADA = "100000000000000001"
 GUILD = "200000000000000001"
@@ -37,16 +38,7 @@ def environment(stores, dsn, nats_client, redis_client):
 @pytest.fixture
 def cli(environment, tmp_path):
     async def run(*arguments, **changes):
-        return await asyncio.to_thread(
-            subprocess.run,
-            [*BOT, "sandbox", *arguments],
-            cwd=tmp_path,
-            env=environment | changes,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        return await asyncio.to_thread(run_command, ["sandbox", *arguments], cwd=tmp_path, env=environment | changes)
 
     return run
 
@@ -157,6 +149,17 @@ async def test_credentials_are_printed_once_and_rotated_only_when_told(cli, data
     assert "export SANDBOX_DATABASE_URL=" in rotated.stdout
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(first["SANDBOX_DATABASE_URL"])
+
+
+async def test_every_key_and_variable_that_is_printed_stands_on_the_page_of_what_is_public(cli, data, redis_client):
+    made = await data("create", "blue", "--owner", ADA)
+    environment = json.loads((await cli("env", "blue", "--format", "json")).stdout)
+    status, audited = await data("status", "blue"), await data("audit", "blue")
+    await redis_client.set("sandbox:00000000-0000-4000-8000-000000000000:left", 1)
+    (orphan,) = await data("orphans")
+    printed = {*made, *environment, *status, *status["stores"], *audited[0], *orphan, *await data("sweep")}
+    page = (Path(__file__).parents[2] / "docs" / "stability.md").read_text()
+    assert [name for name in sorted(printed) if f"`{name}`" not in page] == []
 
 
 async def test_a_sandbox_is_reset_after_asking(cli, data, pool):

@@ -143,6 +143,7 @@ async def test_a_redis_that_does_not_answer_is_named_and_made_up_for(make_manage
 
 async def test_a_worker_that_holds_a_table_delays_the_teardown_only(manager, make_reaper, age, pool):
     sandbox = await manager.create(ADA)
+    await pool.execute("ALTER FUNCTION drop_sandbox_schema SET lock_timeout = '200ms'")  # instead of 5 s
     async with pool.acquire() as worker, worker.transaction():
         await worker.execute(f"LOCK TABLE {sandbox.schema_name}.badges")
         with pytest.raises(CleanupFailed, match="schema"):
