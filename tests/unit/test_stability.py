@@ -11,7 +11,7 @@ from pathlib import Path
 from typer.main import get_command
 
 import sandbox_worker
-from bot.cli import cli, invocation
+from bot.cli import cli, runtime
 from bot.sandboxes.model import SandboxStatus
 from bot.settings import COMMON_NAMES, CONFIG_VARIABLE
 
@@ -26,7 +26,7 @@ def unnamed(names):
 
 
 def test_every_exit_code_is_named():
-    codes = [value for name, value in vars(invocation).items() if name.startswith("EX_")]
+    codes = [value for name, value in vars(runtime).items() if name.startswith("EX_")]
     assert len(codes) > 3
     assert [code for code in codes if not re.search(rf"^\| {code} \|", PAGE, re.MULTILINE)] == []
 
