@@ -78,10 +78,10 @@ async def test_an_invalid_session_is_resumed_only_if_discord_says_so(resumable: 
 
 async def test_a_clean_goodbye_ends_the_session():
     async with connected() as (local, bot):
-        assert len(local.world.gateway.sessions) == 1
+        assert len(local.gateway.sessions) == 1
         await bot.close()
         await local.wait_until_gone()
-        assert not local.world.gateway.sessions
+        assert not local.gateway.sessions
 
 
 async def test_guilds_are_spread_over_the_shards_and_direct_messages_come_to_the_first():
@@ -138,7 +138,7 @@ async def test_members_come_and_go_for_those_who_asked_to_hear_of_it():
         await bot.hears("member_remove")
         here = bot.get_guild(guild.id)
         assert here is not None
-        assert sorted(member.name for member in await here.chunk()) == ["ada", "sandbox-bot"]
+        assert sorted(member.name for member in await here.chunk()) == ["ada", "bot"]
         assert [member.id for member in await here.query_members("ad")] == [ada.id]
 
 
@@ -191,7 +191,7 @@ async def test_reactions_edits_and_deletions_reach_the_bot():
 
 async def test_an_intent_without_approval_is_refused():
     async with LocalDiscord() as local:
-        local.world.approved_intents = 0
+        local.settings.approved_intents = 0
         bot = ProbeBot(None, with_content())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(discord.http.Route, "BASE", local.api_base)

@@ -13,10 +13,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_discord import command_rules, forms, message_rules
-from local_discord.compression import compression
 from local_discord.errors import ApiError
-from local_discord.sessions import Session
+from local_discord.gateway.compression import compression
+from local_discord.gateway.sessions import Session
+from local_discord.http import forms
+from local_discord.rules import command_rules, message_rules
 from local_discord.snowflakes import Snowflakes
 
 MESSAGE: dict[str, Any] = {
@@ -146,7 +147,7 @@ def test_ids_only_grow_and_lie_on_the_shard_they_are_asked_for():
 
 
 def test_a_session_replays_only_what_it_has_kept():
-    session = Session(0, 1, 0)
+    session = Session(0, 1, 0, kept_events=10_000)
     for number in range(10_005):
         session.send("SOMETHING_NEW", {"number": number})
     missed = session.missed_since(10_000)
