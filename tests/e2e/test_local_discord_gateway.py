@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -277,3 +278,15 @@ async def test_a_resume_takes_the_session_over_from_the_connection_it_had():
             text = await local.dispatch("SOMETHING_NEW", {})
             assert (await second.receive()).data == text
         assert first.closed
+
+
+async def test_who_asks_for_zstd_where_it_is_not_installed_is_told_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    async with LocalDiscord() as local:
+        async with socket(local, "?v=10&encoding=json&compress=zstd-stream") as opened:
+            assert (await opened.receive_json())["op"] == 10
+        local.settings.compresses = True
+        async with socket(local, "?v=10&encoding=json&compress=zstd-stream") as opened:
+            closed = await opened.receive()
+            assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 4012)
+            assert "zstandard" in closed.extra
