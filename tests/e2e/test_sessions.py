@@ -120,17 +120,15 @@ def key(scene):
 
 @pytest.mark.parametrize("why", ["it forgets", "too long ago", "too much missed"])
 async def test_a_refused_resume_gives_each_sandbox_exactly_one_gap_marker(stage, discord, why):
-    (lost,) = discord.world.gateway.sessions.values()
+    (lost,) = discord.gateway.sessions.values()
     last_sequence = lost.sequence
     if why == "it forgets":
         discord.forget_sessions()
     elif why == "too long ago":
-        discord.world.sessions_kept_s = 0
+        discord.settings.sessions_kept_s = 0
     else:
         for _ in range(10_001):
-            discord.world.gateway.emit(
-                "TYPING_START", {"guild_id": str(stage.scene.lab.id)}, guild_id=stage.scene.lab.id
-            )
+            discord.gateway.emit("TYPING_START", {"guild_id": str(stage.scene.lab.id)}, guild_id=stage.scene.lab.id)
     async with stage.again() as scene:
         await scene.ada.send(scene.lab.general, "afterwards")
         await until_stored(scene, "blue", 1)
@@ -140,7 +138,7 @@ async def test_a_refused_resume_gives_each_sandbox_exactly_one_gap_marker(stage,
         assert (blue["shard"], blue["session_id"], blue["last_sequence"]) == ([0, 1], lost.id, last_sequence)
         assert blue["since"] < blue["until"]
         assert scene.app.router.counts["gaps"] == 2
-    discord.world.sessions_kept_s = 300
+    discord.settings.sessions_kept_s = 300
     async with stage.again() as scene:
         assert len(await gaps(scene, "blue")) == 1
     assert discord.identifies == 2

@@ -30,7 +30,7 @@ def lines(stores, dsn, discord, nats_client, redis_client, monkeypatch):
         }
         async with wired(urls, Gate()) as (detours, wires):
             gateway = detours.pop("GATEWAY")
-            monkeypatch.setattr(type(discord.world), "gateway_url", property(lambda _: gateway))
+            monkeypatch.setattr(type(discord._core), "gateway_url", property(lambda _: gateway))
             yield base_environment(discord) | detours | {"NATS_ACCOUNT_SEED": callout.account_seed}, wires
 
     return open_
@@ -57,7 +57,7 @@ async def until(condition, bot):
 
 
 def is_connected(discord):
-    return any(session.is_ready for session in discord.world.gateway.live())
+    return any(session.is_ready for session in discord.gateway.live())
 
 
 async def stop(bot):
