@@ -19,12 +19,13 @@ from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
 from bot.cogs.departures import Departures
 from bot.control_plane import make_orphan_sweeper, make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
-from bot.routing.attendance import Attendance
-from bot.routing.gateway import Tap, point_at, tap
+from bot.routing.gateway import install_tap, set_api_base
 from bot.routing.publisher import Publisher
+from bot.routing.response_watchdog import ResponseWatchdog
 from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
 from bot.routing.table import RouteTable
+from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.activity import ActivityLog
 from bot.sandboxes.manager import SandboxManager
@@ -82,12 +83,12 @@ class App:
         ]
         gateway = asyncio.create_task(self._serve_discord())
         stopped = asyncio.create_task(self.stop.wait())
-        gone = asyncio.create_task(self.publisher.gone.wait())
+        gone = asyncio.create_task(self.publisher.connection_closed.wait())
         try:
             await asyncio.wait({gateway, stopped, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await self._shut_down(gateway, [*parts, stopped, gone])
-        if self.publisher.gone.is_set():
+        if self.publisher.connection_closed.is_set():
             raise ServiceUnavailable("NATS", str(self.stores.nats.last_error))
         if not gateway.cancelled():
             gateway.result()
@@ -152,9 +153,9 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         await _open_replay(stack, stores, manager)
         reaper, orphans = make_reaper(settings, manager), make_orphan_sweeper(settings, stores, manager)
         bot = _bot(settings, manager, reaper, orphans)
-        attendance = Attendance(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
-        stack.push_async_callback(attendance.close)
-        router = _router(settings, table, publisher, attendance)
+        watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
+        stack.push_async_callback(watchdog.close)
+        router = _router(settings, table, publisher, watchdog)
         departures = Departures(bot)
         await bot.add_cog(departures)
         yield App(
@@ -165,7 +166,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             watcher,
             publisher,
             router,
-            tap(bot, router, publisher, SessionStore(stores.redis, publisher)),
+            install_tap(bot, router, publisher, SessionStore(stores.redis, publisher)),
             ActivityLog(stores.pool, router.activity),
             reaper,
             orphans,
@@ -190,7 +191,7 @@ async def _open_replay(stack: AsyncExitStack, stores: Stores, manager: SandboxMa
 
 def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: OrphanSweeper) -> SandboxBot:
     chosen = settings.discord
-    point_at(chosen.api_base)
+    set_api_base(chosen.api_base)
     return SandboxBot(
         manager,
         reaper,
@@ -202,14 +203,14 @@ def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: O
     )
 
 
-def _router(settings: Settings, table: RouteTable, publisher: Publisher, attendance: Attendance) -> EventRouter:
+def _router(settings: Settings, table: RouteTable, publisher: Publisher, watchdog: ResponseWatchdog) -> EventRouter:
     return EventRouter(
         table,
         publisher,
         own_commands=_OWN_COMMANDS,
         component_prefix=COMPONENT_PREFIX,
         unbound_subject=settings.routing.unbound_subject,
-        audience=attendance,
+        responses=watchdog,
     )
 
 

@@ -11,7 +11,10 @@ from nats.aio.client import Client
 from nats.js.errors import APIError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
 
+from bot import private_api
 from bot.errors import ServiceUnavailable
+
+private_api.verify("nats-py")
 
 FAILURES = (nats.errors.Error, JetStreamError, OSError, TimeoutError)
 """What a question to NATS may end in."""
@@ -94,7 +97,8 @@ class _Connection:
 
     async def lost(self) -> None:
         # nats-py would send its unwritten rest first after the reconnect, before what got lost on the way and is sent
-        # again: out of order. Whoever needs an answer asks again anyway.
+        # again: out of order. Whoever needs an answer asks again anyway. There is no public way to drop it; did it lie
+        # elsewhere, events would come inverted after an outage.
         self._client._pending.clear()
         self._client._pending_data_size = 0
         if self.established and not self._client.is_closed:

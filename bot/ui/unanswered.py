@@ -10,7 +10,7 @@ from loguru import logger
 
 from bot.client import SandboxBot
 from bot.language import speak
-from bot.routing.attendance import Unanswered
+from bot.routing.response_watchdog import Unanswered
 from bot.sandboxes.model import Sandbox
 from bot.ui import replies
 
@@ -23,6 +23,7 @@ class UnansweredReply:
 
     async def send(self, unanswered: Unanswered) -> None:
         sandbox = await self._find(unanswered.sandbox_id)
+        # discord.py has not parsed it, and its own constructor wants the client's state, which is private.
         interaction = discord.Interaction(data=unanswered.data, state=self._bot._connection)  # type: ignore[arg-type]
         speak(interaction.locale.value)
         embed = replies.unanswered(sandbox, is_deserted=unanswered.is_deserted)
