@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: demo test bench soak lint format clean
+.PHONY: demo test bench soak newest lint format clean
 
 demo: $(READY)
 	@$(BIN)/sandbox-bot demo
@@ -18,6 +18,9 @@ bench: $(READY)
 
 soak: $(READY)
 	@$(BIN)/python -m bench.soak $(SOAK)
+
+newest: $(READY)
+	@$(BIN)/python -m tests.newest_libraries
 
 lint: $(READY)
 	$(BIN)/ruff check .
