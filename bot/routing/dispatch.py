@@ -53,7 +53,7 @@ class _Body(msgspec.Struct, gc=False):
 _NO_BODY = _Body()
 
 
-class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "data": "d"}):
+class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "_data": "d"}):
     """One gateway message. The decoder fills it in one pass and skips, not builds, all that nobody routes by.
 
     Ids are integers; None is an id that is not there, or is none. Properties are worked out when asked for and not
@@ -65,7 +65,7 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
     """The event's name; None in what is no dispatch."""
     sequence: int | None = None
     """Its number in the session, from which a RESUME goes on."""
-    data: _Body | list[Any] | bool | int | float | str | None = None
+    _data: _Body | list[Any] | bool | int | float | str | None = None
     """Any JSON, for a message of another op, or an odd one, may carry what is no object."""
 
     @property
@@ -122,7 +122,7 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
 
     @property
     def _body(self) -> _Body:
-        return self.data if type(self.data) is _Body else _NO_BODY
+        return self._data if type(self._data) is _Body else _NO_BODY
 
 
 _decode = msgspec.json.Decoder(Dispatch).decode
