@@ -208,6 +208,7 @@ async def test_a_nats_that_stands_still_for_many_timeouts_costs_nothing(own_nats
     await client.jetstream().add_stream(name=STREAM, subjects=[SUBJECTS])
     publisher = await make_publisher(client, ack_timeout=timedelta(milliseconds=100))
     server.send_signal(signal.SIGSTOP)
+    await asyncio.to_thread(os.waitid, os.P_PID, server.pid, os.WSTOPPED | os.WNOWAIT)  # each of its threads
     for number in range(100):
         publisher.publish(SUBJECT, b"x" * 1000, str(number))
     assert await publisher.drain(1.5) == 100

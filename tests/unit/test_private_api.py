@@ -58,7 +58,7 @@ def test_what_only_instances_have_is_missed_too(monkeypatch):
 
 
 def test_another_release_is_refused_though_nothing_has_moved(monkeypatch):
-    monkeypatch.setattr(private_api.metadata, "version", lambda _: "2.8.0")
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "2.8.0")
     private_api.verify("discord.py")
     with pytest.raises(UnsupportedLibrary, match=r"discord\.py 2\.8\.0 is installed.*2\.7\.1"):
         private_api.require_version("discord.py")
