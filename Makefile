@@ -7,7 +7,7 @@ PYTHONS := 3.12 3.13
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test pythons upgrade bench soak lint shape format clean
+.PHONY: help demo test pythons upgrade newest bench soak lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ bench: $(READY) ## measure it (BENCH='--only h' for one part)
 
 soak: $(READY) ## kill servers under load and count what is lost
 	@$(BIN)/python -m bench.soak $(SOAK)
+
+newest: $(READY) ## ask whether the newest discord.py and nats-py still have what this relies on
+	@$(BIN)/python -m tests.newest_libraries
 
 lint: $(READY) ## style, types and import contracts
 	$(BIN)/ruff check .

@@ -35,7 +35,7 @@ async def fill(routes: int) -> Json:
     before = resident()
     table = RouteTable()
     table.replace(
-        table.ticket(),
+        table.next_version(),
         {_FIRST + n: Route(names.event_subject_prefix(uuid4()), time.time() + 3600) for n in range(routes)},
     )
     size = resident() - before

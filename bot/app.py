@@ -17,12 +17,13 @@ from bot.cogs.guild_removals import GuildRemovals
 from bot.command_sync import sync_commands
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
-from bot.routing.attendance import Attendance
-from bot.routing.gateway import Tap, point_at, tap
+from bot.routing.gateway import install_tap, set_api_base
 from bot.routing.publisher import Publisher
+from bot.routing.response_watchdog import ResponseWatchdog
 from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
 from bot.routing.table import RouteTable
+from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.access.replay import ReplayService
 from bot.sandboxes.activity import ActivityLog
@@ -38,7 +39,7 @@ from bot.supervisor import NEVER, Part, Restarts, Supervisor
 from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
 
-_ROUTES_RESTARTS = Restarts(constants.ROUTES_RESTART_FIRST_S, constants.ROUTES_RESTART_LONGEST_S)
+_ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGEST_S)
 _OWN_COMMANDS = frozenset({"sandbox", "sandbox-admin"})
 
 
@@ -168,9 +169,9 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         await stack.enter_async_context(replay.responder.serving(supervisor, "replay"))
         reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
         bot = _bot(settings, manager, reaper, orphans)
-        attendance = Attendance(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
-        stack.push_async_callback(attendance.close)
-        router = _router(settings, table, publisher, attendance)
+        watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
+        stack.push_async_callback(watchdog.close)
+        router = _router(settings, table, publisher, watchdog)
         guild_removals = GuildRemovals(bot)
         await bot.add_cog(guild_removals)
         yield App(
@@ -182,7 +183,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             watcher,
             publisher,
             router,
-            tap(bot, router, publisher, SessionStore(stores.redis, publisher)),
+            install_tap(bot, router, publisher, SessionStore(stores.redis, publisher)),
             ActivityLog(stores.pool, router.activity),
             reaper,
             orphans,
@@ -201,7 +202,7 @@ async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Sto
 
 def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: OrphanCollector) -> SandboxBot:
     chosen = settings.discord
-    point_at(chosen.api_base)
+    set_api_base(chosen.api_base)
     return SandboxBot(
         manager,
         reaper,
@@ -213,14 +214,14 @@ def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: O
     )
 
 
-def _router(settings: Settings, table: RouteTable, publisher: Publisher, attendance: Attendance) -> EventRouter:
+def _router(settings: Settings, table: RouteTable, publisher: Publisher, watchdog: ResponseWatchdog) -> EventRouter:
     return EventRouter(
         table,
         publisher,
         own_commands=_OWN_COMMANDS,
         component_prefix=COMPONENT_PREFIX,
         unbound_subject=settings.routing.unbound_subject,
-        audience=attendance,
+        responses=watchdog,
     )
 
 

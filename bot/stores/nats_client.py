@@ -12,9 +12,11 @@ from nats.aio.transport import TcpTransport
 from nats.js.errors import APIError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
 
-from bot import constants
+from bot import constants, private_api
 from bot.errors import ServiceUnavailable
 from bot.supervisor import Part
+
+private_api.verify("nats-py")
 
 FAILURES = (nats.errors.Error, JetStreamError, OSError, TimeoutError)
 """What a question to NATS may end in."""
@@ -81,7 +83,7 @@ async def close_nats(client: Client) -> None:
 
 def abort_nats(client: Client) -> None:
     """Cut its connection off, where `close_nats` takes too long."""
-    transport = client._transport  # has no way to be aborted; if it moves, a frozen server delays a stop by seconds
+    transport = client._transport  # nats-py can only close it, which waits for a frozen server
     if isinstance(transport, TcpTransport) and transport._io_writer is not None:
         transport._io_writer.transport.abort()
 
@@ -115,7 +117,8 @@ class _Connection:
 
     async def lost(self) -> None:
         # nats-py would send its unwritten rest first after the reconnect, before what got lost on the way and is sent
-        # again: out of order. Whoever needs an answer asks again anyway.
+        # again: out of order. Whoever needs an answer asks again anyway. There is no public way to drop it; did it lie
+        # elsewhere, events would come inverted after an outage.
         self._client._pending.clear()
         self._client._pending_data_size = 0
         logger.debug("NATS connection lost")

@@ -10,7 +10,7 @@ from loguru import logger
 
 from bot.client import SandboxBot
 from bot.i18n import activate_locale
-from bot.routing.attendance import Unanswered
+from bot.routing.response_watchdog import Unanswered
 from bot.sandboxes.model import Sandbox
 from bot.ui import replies
 

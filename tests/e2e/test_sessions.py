@@ -105,7 +105,7 @@ async def test_a_command_that_is_played_again_is_not_run_again(stage, redis_clie
         await scene.ada.command("sandbox create", channel=scene.lab.general, name="green")
         await scene.ada.command("sandbox destroy", channel=scene.lab.general, sandbox="green")
     await redis_client.set(key(scene), before)  # as if the bot had died before it could save
-    monkeypatch.setattr("bot.routing.gateway._ANSWERABLE_S", 0)
+    monkeypatch.setattr("bot.constants.INTERACTION_ANSWERABLE_S", 0)
     async with stage.again() as scene:
         await scene.ada.send(scene.lab.general, "all has been played again")
         await until_stored(scene, "blue", 1)
@@ -168,7 +168,7 @@ async def has_gap(scene):
 async def test_a_session_goes_on_elsewhere_if_its_own_address_is_gone(
     stage, discord, redis_client, monkeypatch, is_silent
 ):
-    monkeypatch.setattr("bot.routing.gateway._ADDRESS_ANSWERS_WITHIN_S", 0.2)
+    monkeypatch.setattr("bot.constants.RESUME_ADDRESS_TIMEOUT_S", 0.2)
     name = names.gateway_session_key(discord.application_id, 1, 0)
     saved = json.loads(await redis_client.get(name))
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing

@@ -86,7 +86,7 @@ async def test_a_lost_connection_is_made_up_for_by_a_reload(pool, dsn, manager):
 
 
 async def test_a_connection_that_is_dead_without_a_word_is_replaced(pool, dsn, manager, monkeypatch):
-    monkeypatch.setattr("bot.routing.watcher._ANSWER_WITHIN_S", 0.5)
+    monkeypatch.setattr("bot.constants.ROUTE_LISTEN_TIMEOUT_S", 0.5)
     sandbox = await manager.create(ADA)
     async with (
         line_to(dsn) as (address, dead),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.routing import events
+from bot.routing import dispatch
 from sandbox_worker.gateway_events import LOCATIONS, Location
 
 GUILD, OTHER = 10**17 + 1, 10**17 + 2
@@ -44,9 +44,9 @@ def test_all_79_dispatch_events_are_known():
 @pytest.mark.parametrize("name", sorted(LOCATIONS))
 def test_every_events_guild_is_found_in_its_place_and_nowhere_else(name):
     location = LOCATIONS[name]
-    envelope = events.decode(gateway_text(name, body(location, GUILD)))
+    message = dispatch.read(gateway_text(name, body(location, GUILD)))
     expected = None if location is Location.NOWHERE else GUILD
-    assert events.guild_id_of(envelope) == expected
+    assert message.guild_id == expected
 
 
 @pytest.mark.parametrize(
@@ -65,19 +65,19 @@ def test_every_events_guild_is_found_in_its_place_and_nowhere_else(name):
     ],
 )
 def test_what_is_no_gateway_message_is_none_and_no_exception(odd):
-    assert events.decode(odd) is None
+    assert dispatch.read(odd) is None
 
 
 @pytest.mark.parametrize("value", ["1" * 400, "-1e400", "1e-400", '"\\u0000"', "true", "[[[]]]"])
 def test_what_routing_does_not_read_may_hold_anything(value):
     body = f'{{"guild_id":"{GUILD}","x":{value},"y":[{{"guild_id":{value}}}]}}'
     text = f'{{"op":0,"t":"TYPING_START","s":1,"d":{body}}}'
-    assert events.guild_id_of(events.decode(text)) == GUILD
+    assert dispatch.read(text).guild_id == GUILD
 
 
 @pytest.mark.parametrize("name", ["CHANNEL_CREATE", "THREAD_DELETE", "MESSAGE_CREATE", "NEVER_HEARD_OF"])
 def test_an_objects_own_id_is_never_taken_for_its_guilds(name):
-    assert events.guild_id_of(events.decode(gateway_text(name, {"id": str(GUILD), "channel_id": str(GUILD)}))) is None
+    assert dispatch.read(gateway_text(name, {"id": str(GUILD), "channel_id": str(GUILD)})).guild_id is None
 
 
 @given(st.sampled_from(sorted(LOCATIONS)), snowflakes, st.booleans(), surroundings)
@@ -85,24 +85,25 @@ def test_an_id_is_read_as_text_and_as_number_whatever_stands_around_it(name, gui
     data = body(LOCATIONS[name], guild_id)
     if not as_text:
         data = json.loads(json.dumps(data).replace(f'"{guild_id}"', str(guild_id)))
-    envelope = events.decode(gateway_text(name, {**{f"x_{key}": value for key, value in around.items()}, **data}))
+    message = dispatch.read(gateway_text(name, {**{f"x_{key}": value for key, value in around.items()}, **data}))
     expected = None if LOCATIONS[name] is Location.NOWHERE else guild_id
-    assert events.guild_id_of(envelope) == expected
+    assert message.guild_id == expected
 
 
 @given(st.text(max_size=200) | noise.map(json.dumps))
 def test_no_text_at_all_breaks_the_decoding(text):
-    envelope = events.decode(text)
-    if envelope is not None:
-        assert events.guild_id_of(envelope) is None or isinstance(events.guild_id_of(envelope), int)
-        events.channel_id_of(envelope), events.interaction_target(envelope), events.answered_interaction(envelope)
+    message = dispatch.read(text)
+    if message is not None:
+        for number in (message.guild_id, message.channel_id, message.id, message.answered_interaction):
+            assert number is None or isinstance(number, int)
+        assert isinstance(message.interaction_target, str)
 
 
 @pytest.mark.parametrize(("message", "op"), frames.items())
 def test_what_is_no_dispatch_is_decoded_too(message, op):
-    envelope = events.decode(message)
-    assert envelope is not None
-    assert envelope.op == op
+    read = dispatch.read(message)
+    assert read is not None
+    assert read.op == op
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,6 @@ def test_what_is_no_dispatch_is_decoded_too(message, op):
     ],
 )
 def test_an_interactions_target_is_its_command_or_its_custom_id(data, target):
-    envelope = events.decode(gateway_text("INTERACTION_CREATE", data))
-    assert envelope is not None
-    assert events.interaction_target(envelope) == target
+    message = dispatch.read(gateway_text("INTERACTION_CREATE", data))
+    assert message is not None
+    assert message.interaction_target == target
