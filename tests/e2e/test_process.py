@@ -102,7 +102,7 @@ async def test_a_token_is_all_it_needs_and_sandboxes_survive_a_restart(discord, 
     bot = await start()
     reply = await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
     assert title(reply.message) == "Sandbox “blue” is running"
-    assert {"postgres", "redis-server", "nats-server"} <= set(servers_in(tmp_path / "data"))
+    assert {"postgres", "valkey-server", "nats-server"} <= set(servers_in(tmp_path / "data"))
     code, took = await bot.stop()
     assert (code, took < 5) == (0, True)
     assert servers_in(tmp_path / "data") == []
