@@ -120,7 +120,7 @@ class SandboxAccess:
         if self.isolation.redis.enforced:
             steps.append(self._redis.delete_user(sandbox_id))
         if self._nats is not None:
-            steps.append(self._nats.shut_out(sandbox_id))
+            steps.append(self._nats.disconnect_until_none_left(sandbox_id))
         for outcome in await asyncio.gather(*steps, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -152,7 +152,7 @@ class SandboxAccess:
             await self.cut(sandbox_id)
         await self._set_user(sandbox_id, login)
         if self._nats is not None and not cut:
-            await self._nats.kick(sandbox_id)
+            await self._nats.disconnect(sandbox_id)
         if not await self._value("note_followed", sandbox_id, changed_at):
             await self.admit(sandbox_id, await self.look_up(sandbox_id))
 

@@ -11,10 +11,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from bot import constants
 from bot.errors import ServiceUnavailable
 
 _QUEUE = "sandbox-bot"
-_MOST_AT_ONCE = 256
 
 Answer = Callable[[Msg], Awaitable[bytes | None]]
 """What to respond; None to keep silent, so that the asker sees a timeout."""
@@ -29,10 +29,11 @@ class Responder:
     def __init__(self, client: Client, subject: str, answer: Answer) -> None:
         self._client, self._subject, self._answer = client, subject, answer
         self._subscription: Subscription | None = None
-        self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._slots = asyncio.Semaphore(constants.RESPONDER_MOST_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
+        """Return when the server knows of it; `ServiceUnavailable` if it cannot be told."""
         try:
             self._subscription = await self._client.subscribe(self._subject, queue=_QUEUE, cb=self._on_request)
             await self._client.flush()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import redis.asyncio
 from nats.aio.client import Client
 
-from bot.settings import Settings
-from bot.stores.embedded import EmbeddedStores
+from bot.settings import Embedded, Settings
+from bot.stores.embedded import EmbeddedStores, Programs
 from bot.stores.nats_access import Callout
 from bot.stores.nats_client import close_nats, open_nats
 from bot.stores.postgres import Pool, migrate, open_pool
@@ -28,6 +28,8 @@ class Addresses:
     redis: str = field(repr=False)
     nats: str = field(repr=False)
     callout: Callout | None = None
+    embedded: EmbeddedStores | None = field(default=None, repr=False)
+    """What this process runs of them itself, to be watched; None if there is nothing, or it is another process's."""
 
     @property
     def public(self) -> dict[str, str]:
@@ -46,6 +48,8 @@ class CalloutClients:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
+    """All three, open. `callout` is None where NATS asks no bot who may connect."""
+
     addresses: Addresses
     pool: Pool
     redis: redis.asyncio.Redis
@@ -73,12 +77,18 @@ async def open_addresses(
     }
     to_run = settings.embedded_stores & only
     if not to_run:
-        yield Addresses(**configured, callout=_callout(settings))
+        yield Addresses(**configured, callout=_callout(settings), embedded=None)
         return
-    folder, durable = settings.embedded.folder, settings.embedded.durable
-    async with EmbeddedStores(folder, stores=to_run, durable=durable, share=share) as embedded:
+    async with _embedded(settings.embedded, to_run, share=share) as embedded:
+        urls = configured | {name: embedded.url(name) for name in to_run}
         callout = embedded.nats_callout if "nats" in to_run else _callout(settings)
-        yield Addresses(**configured | {name: embedded.url(name) for name in to_run}, callout=callout)
+        own = embedded if embedded.is_owner else None
+        yield Addresses(urls["postgres"], urls["redis"], urls["nats"], callout, own)
+
+
+def _embedded(chosen: Embedded, stores: frozenset[str], *, share: bool) -> EmbeddedStores:
+    programs = Programs(valkey=chosen.valkey, postgres=chosen.postgres)
+    return EmbeddedStores(chosen.folder, stores=stores, durable=chosen.durable, share=share, programs=programs)
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from bot.control_plane import open_control_plane
 from bot.settings import Isolation, Nats, Postgres, Redis, Settings, SettingsError
-from bot.stores.embedded_servers import nats_program, valkey_program
+from bot.stores.embedded.programs import nats_program, valkey_program
 from bot.stores.nats_jwt import account_of
 from bot.stores.opening import open_stores
 from tests.breakout.by_hand import free_port, until_listening

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from bot.errors import ServiceUnavailable
-from bot.stores.embedded import _free_port
-from bot.stores.embedded_servers import nats_program
+from bot.stores.embedded.folder import free_port
+from bot.stores.embedded.programs import nats_program
 from bot.stores.nats_client import open_nats
 from bot.stores.postgres import migrate, open_pool
 from bot.stores.redis import open_redis
@@ -16,7 +16,7 @@ from bot.stores.redis import open_redis
 @pytest.fixture
 async def nats_without_jetstream():
     """Its address. Started by hand, with nothing but a port."""
-    port = _free_port(0)
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         nats_program(), "-a", "127.0.0.1", "-p", str(port), stderr=asyncio.subprocess.PIPE
     )
