@@ -9,7 +9,7 @@ from bot.cli.invocation import EXIT_CODES
 
 cli = typer.Typer(
     name="sandbox-bot",
-    help="A Discord bot that gives each developer an isolated, expiring slice of PostgreSQL, Redis and NATS.",
+    help="A Discord bot that gives each developer an isolated, expiring slice of PostgreSQL, Valkey and NATS.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,

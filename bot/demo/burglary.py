@@ -38,7 +38,7 @@ async def read_keys(burglar: Environment, victim: Sandbox) -> tuple[str, str | N
     try:
         await client.get(key)
     except NoPermissionError as error:
-        return f"GET {key}", f"Redis says: {error}"
+        return f"GET {key}", f"Valkey says: {error}"
     finally:
         await client.aclose()
     return f"GET {key}", None

@@ -87,7 +87,7 @@ async def set_stage(tell: Callable[[str], None]) -> AsyncIterator[Stage]:
         lab, lobby = discord.add_guild("Ada's Lab", owner=ada), discord.add_guild("Lobby", owner=discord.owner)
         arcade, attic = (discord.add_guild(name, owner=bob) for name in ("Bob's Arcade", "Bob's Attic"))
         lobby.add_member(bob)
-        tell("starting PostgreSQL, Redis and NATS from their wheels")
+        tell("starting PostgreSQL, Valkey and NATS from their wheels")
         app = await stack.enter_async_context(open_app(_settings(discord, folder)))
         tell("starting the bot, an unmodified discord.py client")
         running = asyncio.create_task(app.run())

@@ -48,7 +48,7 @@ def _is_interrupted() -> bool:
 
 async def _give_tour(keep: bool, svg: Path | None) -> int:
     transcript = Transcript()
-    transcript.note("Two developers share one bot. Everything below really happens: PostgreSQL, Redis and NATS are")
+    transcript.note("Two developers share one bot. Everything below really happens: PostgreSQL, Valkey and NATS are")
     transcript.note("real, the bot is the one you would run, and only Discord is a local one.")
     async with set_stage(transcript.progress) as stage:
         transcript.people = {person.id: person.name for person in (stage.ada, stage.bob, stage.olga)}
@@ -77,7 +77,7 @@ class Tour:
             ("A server that is bound to nothing goes nowhere", self.message_for_nobody),
             ("A slash command of Bob's is forwarded to his worker, which answers it", self.foreign_command),
             ("Ada's worker leaves rows and keys behind, and she looks at the status", self.status),
-            ("It tries to reach Bob's sandbox: PostgreSQL, Redis and NATS refuse", self.break_in),
+            ("It tries to reach Bob's sandbox: PostgreSQL, Valkey and NATS refuse", self.break_in),
             ("Bob may not touch Ada's sandbox", self.refused),
             ("Ada extends her sandbox", self.extend),
             ("A short-lived sandbox expires: owner and admin hear of it before and after", self.expire),

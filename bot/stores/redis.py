@@ -55,6 +55,14 @@ class RedisStore:
             raise _unavailable(error) from error
         return None
 
+    async def describe_server(self) -> str:
+        """Its own name and version: `Valkey 9.1.2`, `Redis 7.0.15`."""
+        try:
+            told = await self._client.info("server")
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+        return f"Valkey {told['valkey_version']}" if "valkey_version" in told else f"Redis {told['redis_version']}"
+
     async def run_id(self) -> str:
         """Another one after every start of the server, which forgets its users."""
         try:
