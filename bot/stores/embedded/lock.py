@@ -24,7 +24,12 @@ async def lock_folder(folder: Path) -> int:
         holder = os.pread(descriptor, 100, 0).decode()
         if is_alive(holder) or asyncio.get_running_loop().time() > deadline:
             os.close(descriptor)
-            raise FolderInUse(folder, holder.partition(" ")[0] or "unknown")
+            pid = holder.partition(" ")[0] or "unknown"
+            raise FolderInUse(
+                f"Another bot uses the data folder {folder} (process {pid}). "
+                "Stop it, or set another folder in [embedded]. "
+                "For a standby give both bots servers of their own (DATABASE_URL, REDIS_URL, NATS_URL)."
+            )
         await asyncio.sleep(constants.EMBEDDED_POLL_S)
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, identify(os.getpid()).encode(), 0)

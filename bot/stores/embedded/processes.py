@@ -67,14 +67,15 @@ class ServerProcesses:
             await self._guardian.stdin.drain()
 
     @property
-    def exit_code(self) -> int | None:
-        """The guardian's, if it has ended."""
-        return self._guardian.returncode if self._guardian else None
+    def guardian_ended(self) -> bool:
+        """`watch` says how."""
+        return self._guardian is not None and self._guardian.returncode is not None
 
     async def watch(self) -> None:
         """Raise `GuardianEnded` as soon as the guardian has ended."""
         assert self._guardian is not None
-        raise GuardianEnded(await self._guardian.wait())
+        code = await self._guardian.wait()
+        raise GuardianEnded(f"The guardian of the embedded servers ended with exit code {code}.")
 
     async def kill(self) -> None:
         """Return when no process of guardian and servers is left, their children included; `EmbeddedError` if one

@@ -23,7 +23,7 @@ from bot.stores.embedded.configuration import (
     Layout,
     configure,
 )
-from bot.stores.embedded.errors import EmbeddedError, FolderInUse, GuardianEnded
+from bot.stores.embedded.errors import EmbeddedError, FolderInUse
 from bot.stores.embedded.folder import choose_ports, load_passwords, make_folder, read_json
 from bot.stores.embedded.lock import lock_folder
 from bot.stores.embedded.postgres import forget_earlier_postgres, init_postgres, last_line, postgres_url
@@ -191,8 +191,8 @@ class EmbeddedStores:
         while not await IS_READY[name](self._layout):
             if name in processes.ended:
                 raise EmbeddedError(f"{name} does not start: {last_line(log.read_bytes())}")
-            if processes.exit_code is not None:
-                raise GuardianEnded(processes.exit_code)
+            if processes.guardian_ended:
+                await processes.watch()
             if asyncio.get_running_loop().time() > deadline:
                 raise EmbeddedError(f"{name} did not start in {constants.SERVER_START_WITHIN_S:.0f} s: see {log}.")
             await asyncio.sleep(constants.EMBEDDED_POLL_S)
