@@ -158,6 +158,13 @@ class Embedded(Section):
 
     folder: Path = Path("data")
     durable: bool = True
+    valkey: Path | None = None
+    postgres: Path | None = None
+
+    @field_validator("valkey", "postgres", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
 
 
 class Routing(Section):

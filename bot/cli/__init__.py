@@ -36,7 +36,7 @@ def options(
         bool, typer.Option("--version", help="Show the versions and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """A Discord bot that gives each developer an isolated, expiring slice of PostgreSQL, Redis and NATS."""
+    """A Discord bot that gives each developer an isolated, expiring slice of PostgreSQL, Valkey and NATS."""
 
 
 def main() -> None:

@@ -75,22 +75,25 @@ def sync(config: Config = None) -> None:
 
 @cli.command()
 def check(config: Config = None) -> None:
-    """Ask PostgreSQL, Redis, NATS and Discord whether they would serve the bot, and try the sandboxes' template."""
+    """Ask the three stores and Discord whether they would serve the bot, and try the template of new sandboxes."""
     from bot.app import open_app
     from bot.control_plane import try_template
+    from bot.stores.redis import RedisStore
 
     settings = read_settings(config, need_token=True)
 
-    async def probe() -> tuple[str, Isolation]:
+    async def probe() -> tuple[str, str, Isolation]:
         async with open_app(settings, share=True) as app, app.bot:
             await app.login()
             await try_template(app.manager)
-            return str(app.bot.user), app.manager.access.isolation
+            server = await RedisStore(app.stores.redis).describe_server()
+            return str(app.bot.user), server, app.manager.access.isolation
 
-    user, isolation = run_or_exit(probe())
-    typer.echo(f"PostgreSQL, Redis, NATS (JetStream) and Discord (as {user}) answer.")
+    user, server, isolation = run_or_exit(probe())
+    typer.echo(f"PostgreSQL, {server}, NATS (JetStream) and Discord (as {user}) answer.")
     typer.echo("The template of new sandboxes applies.")
-    for store, state in (("PostgreSQL", isolation.postgres), ("Redis", isolation.redis), ("NATS", isolation.nats)):
+    redis = server.partition(" ")[0]
+    for store, state in (("PostgreSQL", isolation.postgres), (redis, isolation.redis), ("NATS", isolation.nats)):
         typer.echo(f"Isolation of sandboxes in {store}: {state}")
 
 

@@ -39,7 +39,7 @@ async def read_keys(attacker: Environment, target: Sandbox) -> tuple[str, str | 
     try:
         await client.get(key)
     except NoPermissionError as error:
-        return f"GET {key}", f"Redis says: {error}"
+        return f"GET {key}", f"Valkey says: {error}"
     finally:
         await client.aclose()
     return f"GET {key}", None

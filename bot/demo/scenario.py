@@ -87,7 +87,7 @@ async def open_scenario(progress: Callable[[str], None]) -> AsyncIterator[Scenar
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sandbox-demo-")))
         progress("starting a local Discord")
         discord = await stack.enter_async_context(LocalDiscord())
-        progress("starting PostgreSQL, Redis and NATS from their wheels")
+        progress("starting PostgreSQL, Valkey and NATS from their wheels")
         app = await stack.enter_async_context(open_app(_settings(discord, folder)))
         scenario = _populate(discord, app, stack)
         progress("starting the bot, an unmodified discord.py client")

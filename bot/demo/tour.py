@@ -38,7 +38,7 @@ def _is_interrupted() -> bool:
 
 async def _run(keep: bool, svg: Path | None) -> int:
     transcript = Transcript()
-    transcript.note("Two developers share one bot. Everything below really happens: PostgreSQL, Redis and NATS are")
+    transcript.note("Two developers share one bot. Everything below really happens: PostgreSQL, Valkey and NATS are")
     transcript.note("real, the bot is the one you would run, and only Discord is a local one.")
     async with open_scenario(transcript.progress) as scenario:
         transcript.people = {person.id: person.name for person in (scenario.ada, scenario.bob, scenario.olga)}

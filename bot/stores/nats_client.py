@@ -21,7 +21,6 @@ private_api.verify("nats-py")
 FAILURES = (nats.errors.Error, JetStreamError, OSError, TimeoutError)
 """What a question to NATS may end in."""
 
-_CONNECT_TIMEOUT_S = 6
 _NO_STORAGE = 10047
 
 
@@ -33,11 +32,11 @@ async def open_nats(url: str, *, name: str = "sandbox-bot", jetstream: bool = Tr
     if urlsplit(url).scheme not in {"nats", "tls", "ws", "wss"}:
         raise ServiceUnavailable("NATS", "NATS_URL is not a nats:// address")
     client = Client()
-    state = _Connection(client)
+    state = _ConnectionLog(client)
     try:
         await _connect(client, state, url, name)
         if jetstream:
-            await client.jetstream(timeout=5).account_info()
+            await client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S).account_info()
     except (*FAILURES, ValueError) as error:
         await client.close()
         raise unavailable(state.last_error or error) from error
@@ -45,17 +44,17 @@ async def open_nats(url: str, *, name: str = "sandbox-bot", jetstream: bool = Tr
     return client
 
 
-async def _connect(client: Client, state: _Connection, url: str, name: str) -> None:
+async def _connect(client: Client, state: _ConnectionLog, url: str, name: str) -> None:
     """Gives up in time, and at once when the login is refused: the client alone would try for ever."""
     connecting = asyncio.create_task(
         client.connect(
             url,
             name=name,
             allow_reconnect=True,
-            connect_timeout=4,
+            connect_timeout=constants.NATS_HANDSHAKE_WITHIN_S,
             max_reconnect_attempts=-1,
-            reconnect_time_wait=0.25,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
-            ping_interval=10,
+            reconnect_time_wait=constants.NATS_RECONNECT_AFTER_S,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
+            ping_interval=constants.NATS_PING_EVERY_S,
             error_cb=state.failed,
             disconnected_cb=state.lost,
             reconnected_cb=state.back,
@@ -63,7 +62,9 @@ async def _connect(client: Client, state: _Connection, url: str, name: str) -> N
     )
     refused = asyncio.create_task(state.refused.wait())
     try:
-        await asyncio.wait({connecting, refused}, timeout=_CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {connecting, refused}, timeout=constants.NATS_CONNECT_WITHIN_S, return_when=asyncio.FIRST_COMPLETED
+        )
         if not connecting.done():
             raise TimeoutError
         connecting.result()
@@ -99,7 +100,7 @@ async def watch_connection(client: Client, part: Part) -> None:
     raise ServiceUnavailable("NATS", str(client.last_error or "") or "the connection is closed")
 
 
-class _Connection:
+class _ConnectionLog:
     """What the client's callbacks tell of it; outages are told by the parts that suffer from them."""
 
     def __init__(self, client: Client) -> None:

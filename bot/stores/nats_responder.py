@@ -17,7 +17,6 @@ from bot.stores.nats_client import watch_connection
 from bot.supervisor import Part, Supervisor
 
 _QUEUE = "sandbox-bot"
-_MOST_AT_ONCE = 256
 
 Answer = Callable[[Msg], Awaitable[bytes | None]]
 """What to respond; None to keep silent, so that the asker sees a timeout."""
@@ -32,7 +31,7 @@ class Responder:
     def __init__(self, client: Client, subject: str, answer: Answer) -> None:
         self._client, self._subject, self._answer = client, subject, answer
         self._subscription: Subscription | None = None
-        self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._slots = asyncio.Semaphore(constants.RESPONDER_MOST_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager

@@ -11,9 +11,9 @@ import redis.asyncio
 from nats.aio.client import Client
 
 from bot import constants
-from bot.settings import Settings
+from bot.settings import Embedded, Settings
 from bot.shutdown import Deadline
-from bot.stores.embedded import EmbeddedStores
+from bot.stores.embedded import EmbeddedStores, Programs
 from bot.stores.nats_access import Callout
 from bot.stores.nats_client import abort_nats, close_nats, open_nats
 from bot.stores.postgres import Pool, migrate, open_pool
@@ -31,6 +31,8 @@ class Addresses:
     redis: str = field(repr=False)
     nats: str = field(repr=False)
     callout: Callout | None = None
+    embedded: EmbeddedStores | None = field(default=None, repr=False)
+    """What this process runs of them itself, to be watched; None if there is nothing, or it is another process's."""
 
     @property
     def public(self) -> dict[str, str]:
@@ -49,6 +51,8 @@ class CalloutClients:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
+    """All three, open. `callout` is None where NATS asks no bot who may connect."""
+
     addresses: Addresses
     pool: Pool
     redis: redis.asyncio.Redis
@@ -76,12 +80,18 @@ async def open_addresses(
     }
     to_run = settings.embedded_stores & only
     if not to_run:
-        yield Addresses(**configured, callout=_callout(settings))
+        yield Addresses(**configured, callout=_callout(settings), embedded=None)
         return
-    folder, durable = settings.embedded.folder, settings.embedded.durable
-    async with EmbeddedStores(folder, stores=to_run, durable=durable, share=share) as embedded:
+    async with _embedded(settings.embedded, to_run, share=share) as embedded:
+        urls = configured | {name: embedded.url(name) for name in to_run}
         callout = embedded.nats_callout if "nats" in to_run else _callout(settings)
-        yield Addresses(**configured | {name: embedded.url(name) for name in to_run}, callout=callout)
+        own = embedded if embedded.is_owner else None
+        yield Addresses(urls["postgres"], urls["redis"], urls["nats"], callout, own)
+
+
+def _embedded(chosen: Embedded, stores: frozenset[str], *, share: bool) -> EmbeddedStores:
+    programs = Programs(valkey=chosen.valkey, postgres=chosen.postgres)
+    return EmbeddedStores(chosen.folder, stores=stores, durable=chosen.durable, share=share, programs=programs)
 
 
 @asynccontextmanager
@@ -99,7 +109,7 @@ async def open_stores(
         stack.push_async_callback(deadline.close, "PostgreSQL", pool.close, pool.terminate)
         await migrate(pool)
         client = await open_redis(addresses.redis)
-        stack.push_async_callback(deadline.finish, "Redis", client.aclose())
+        stack.push_async_callback(deadline.close, "Redis", client.aclose, client.connection_pool.reset)
         nats = await _open_nats(stack, deadline, addresses.nats)
         callout = await _open_callout(stack, deadline, addresses.callout) if addresses.callout else None
         yield Stores(addresses, pool, client, nats, callout)

@@ -6,10 +6,12 @@ import os
 import signal
 import time
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from tests.breakout.by_hand import until_listening
 from tests.breakout.conftest import ADA, furnish_redis, until
 from tests.breakout.sessions import (
     A_MINUTE,
@@ -103,4 +105,4 @@ async def restart_redis(servers):
     killed = servers.pids["redis"]
     os.kill(killed, signal.SIGKILL)
     await until(lambda: servers.pids.get("redis", killed) != killed, 10)
-    await until_async(lambda: servers._port_answers("redis", b"PING\r\n"), 10)
+    await until_listening(urlsplit(servers.redis_url).port)

@@ -17,8 +17,11 @@ from bot.stores.redis import RedisStore
 from tests.breakout.conftest import try_all
 from tests.breakout.redis_tries import SEQUENCES, TRIES
 
-REFUSALS = ("NOPERM", "no permissions", "WRONGPASS", "NOAUTH", "unknown command", "invalid username", "not allowed")
-"""What 6.2 and 7 say. What a server does not know it cannot do either."""
+REFUSALS = (
+    *("NOPERM", "no permissions", "WRONGPASS", "NOAUTH", "invalid username", "not allowed"),
+    *("unknown command", "unknown subcommand"),
+)
+"""What Redis 6.2 and 7 and Valkey 9 say. What a server does not know it cannot do either."""
 
 
 @pytest.fixture

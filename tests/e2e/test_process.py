@@ -99,7 +99,7 @@ async def test_a_token_is_all_it_needs_and_sandboxes_survive_a_restart(discord, 
     bot = await start()
     reply = await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
     assert title(reply.message) == "Sandbox “blue” is running"
-    assert {"postgres", "redis-server", "nats-server"} <= set(servers_in(tmp_path / "data"))
+    assert {"postgres", "valkey-server", "nats-server"} <= set(servers_in(tmp_path / "data"))
     code, took = await bot.stop()
     assert (code, took < 5) == (0, True)
     assert servers_in(tmp_path / "data") == []
@@ -254,7 +254,7 @@ async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):
         "NATS_URL": stores.nats_url,
     }
     checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
-    assert (checked.returncode, "answer" in checked.stdout) == (0, True)
+    assert (checked.returncode, "PostgreSQL, Valkey 9." in checked.stdout) == (0, True)
     synced = await asyncio.to_thread(refuse, tmp_path, "sync", **environment)
     assert (synced.returncode, synced.stdout, discord.syncs) == (0, "commands synced\n", 1)
 

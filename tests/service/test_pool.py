@@ -63,7 +63,7 @@ async def test_more_callers_than_connections_wait_for_their_turn(narrow):
 
 
 async def test_a_caller_whose_turn_does_not_come_is_told(narrow, monkeypatch):
-    monkeypatch.setattr("bot.stores.postgres._QUEUE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("bot.constants.POSTGRES_WAIT_FOR_CONNECTION_S", 0.1)
     _, stores, manager = narrow
     async with stores.pool.acquire(), stores.pool.acquire():
         with pytest.raises(ServiceUnavailable, match="PostgreSQL"):

@@ -8,7 +8,7 @@ import pytest
 
 from bot.routing.publisher import Publisher
 from bot.stores.embedded import EmbeddedStores
-from bot.stores.embedded_servers import nats_program
+from bot.stores.embedded.programs import nats_program
 from bot.stores.nats_client import open_nats
 
 STREAM, SUBJECTS = "EVENTS", "sandbox.x.events.>"

@@ -245,7 +245,7 @@ async def test_only_its_owner_resets_a_sandbox_and_only_while_it_runs(manager, a
     ("store", "method", "step"),
     [
         (RedisStore, "delete_keys", "Redis keys"),
-        (StreamStore, "empty", "NATS stream"),
+        (StreamStore, "purge", "NATS stream"),
         (SchemaProvisioner, "create_schema", "PostgreSQL schema"),
     ],
 )

@@ -102,7 +102,7 @@ class SandboxAccess:
         if self.isolation.redis.enforced:
             steps.append(self._redis.delete_user(sandbox_id))
         if self._nats is not None:
-            steps.append(self._nats.shut_out(sandbox_id))
+            steps.append(self._nats.disconnect_until_none_left(sandbox_id))
         raise_first(await asyncio.gather(*steps, return_exceptions=True))
 
     async def grant(self, sandbox_id: UUID, login: Login | None) -> None:
@@ -134,7 +134,7 @@ class SandboxAccess:
             await self.disconnect(sandbox_id)
         await self._set_user(sandbox_id, login)
         if self._nats is not None and not disconnect:
-            await self._nats.kick(sandbox_id)
+            await self._nats.disconnect(sandbox_id)
         # Not marked as applied: it has changed again, and this may have written an older user over a newer one; or it
         # is being taken down, which deletes the user, perhaps before it was set here.
         if not await self._value("mark_applied", sandbox_id, changed_at):

@@ -38,7 +38,7 @@ class Reset:
     async def run(self, sandbox: Sandbox, actor: Actor) -> None:
         """`ResetFailed` names the step that failed; until PostgreSQL's, the tables are as they were."""
         await self._step(sandbox, "Redis keys", self._redis.delete_keys(sandbox.id))
-        await self._step(sandbox, "NATS stream", self._streams.empty(sandbox.id))
+        await self._step(sandbox, "NATS stream", self._streams.purge(sandbox.id))
         await self._step(sandbox, "PostgreSQL schema", self._recreate_schema(sandbox.id, actor))
         logger.info("sandbox reset", sandbox=str(sandbox.id), name=sandbox.name)
 
