@@ -33,13 +33,15 @@ from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings, SettingsError
 from bot.shutdown import Deadline
+from bot.stores.embedded import EmbeddedError
 from bot.stores.nats_client import watch_connection
 from bot.stores.opening import Stores, open_stores
-from bot.supervisor import NEVER, Part, Restarts, Supervisor
+from bot.supervisor import NEVER, Part, Restarts, State, Supervisor
 from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
 
 _ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGEST_S)
+_GUARDIAN_RESTARTS = Restarts(constants.GUARDIAN_RESTART_S, most=constants.GUARDIAN_RESTARTS)
 _OWN_COMMANDS = frozenset({"sandbox", "sandbox-admin"})
 
 
@@ -90,6 +92,8 @@ class App:
         """Everything that runs as long as the bot does, but what its stores need; the names of it."""
         supervisor, chosen = self.supervisor, self.settings.sandboxes
         before = set(supervisor.parts)
+        if self.stores.addresses.embedded is not None:
+            supervisor.start("embedded servers", self._watch_embedded, _GUARDIAN_RESTARTS)
         supervisor.start("discord", self._serve_discord, NEVER)
         supervisor.start("publisher", self._watch_publisher, NEVER)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
@@ -136,6 +140,18 @@ class App:
                 "discord.privileged_intents: Discord refuses them; switch them on under “Bot” in the developer "
                 "portal, or take them out of config.toml."
             ) from None
+
+    async def _watch_embedded(self, part: Part) -> None:
+        """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again."""
+        embedded = self.stores.addresses.embedded
+        assert embedded is not None
+        try:
+            if part.state is State.FAILING:
+                await embedded.restart()
+            part.running()
+            await embedded.watch()
+        except EmbeddedError as error:
+            raise ServiceUnavailable("embedded servers", str(error)) from error
 
     async def _watch_publisher(self, part: Part) -> None:
         await watch_connection(self.stores.nats, part)

@@ -18,6 +18,8 @@ RESTARTS_COUNTED_FOR = timedelta(minutes=5)
 """Restarts are counted over this time where a part may fail only so often."""
 GUARDIAN_RESTARTS = 3
 """How often the guardian of the embedded servers is started again in that time; then the process ends with 69."""
+GUARDIAN_RESTART_S = 0.1
+"""The pause before that; it is waited for that the servers of before are gone in any case."""
 
 STOP_WITHIN_S = 4.5
 """Over everything that is done to stop, whatever is away: container engines and systemd kill after ten seconds, people

@@ -130,6 +130,43 @@ async def test_nothing_outlives_a_bot_that_is_killed_and_it_starts_again(discord
     assert (await bot.stop())[0] == 0
 
 
+def guardian_of(bot):
+    """The process that supervises the embedded servers."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            if parent == bot.process.pid and b"bot.stores.guardian" in stat.with_name("cmdline").read_bytes():
+                return int(stat.parent.name)
+        except OSError:
+            continue
+    return None
+
+
+async def test_a_killed_guardian_is_started_again_on_the_same_data_and_at_the_fourth_time_the_bot_ends(discord, start):
+    ada = discord.add_person("ada")
+    lab = discord.add_guild("Ada's Lab", owner=ada)
+    bot = await start()
+    await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
+    killed = set()
+    for number in range(1, 5):
+        async with asyncio.timeout(20):
+            while (guardian := guardian_of(bot)) is None or guardian in killed:
+                await asyncio.sleep(0.02)
+        killed.add(guardian)
+        os.kill(guardian, signal.SIGKILL)
+        if number < 4:
+            async with asyncio.timeout(30):
+                while sum("embedded stores run again" in line for line in bot.lines) < number:
+                    await asyncio.sleep(0.02)
+    assert await asyncio.wait_for(bot.process.wait(), 20) == 69
+    assert sum("a part failed" in line for line in bot.lines) == 0
+    assert "guardian" in bot.lines[-1].lower()
+    again = await start()
+    reply = await ada.command("sandbox status", channel=lab.general, sandbox="blue")
+    assert "❌" not in str(reply.message.embeds)
+    await again.stop()
+
+
 async def test_the_same_on_servers_started_by_hand(discord, start, stores, dsn, tmp_path, nats_client, redis_client):
     ada = discord.add_person("ada")
     lab = discord.add_guild("Ada's Lab", owner=ada)
