@@ -1,6 +1,8 @@
+import pytest
 import redis.asyncio
 
 from bot import names
+from bot.errors import ServiceUnavailable
 from bot.routing.sessions import Session, SessionStore, Shard
 
 SHARD, OTHER = Shard(10**17, 2, 0), Shard(10**17, 2, 1)
@@ -63,6 +65,7 @@ async def test_without_redis_nothing_is_kept_and_the_supervisor_is_told():
     client = redis.asyncio.Redis(port=9, retry=None)
     store = SessionStore(client, Acks())
     store.checkpoint(SHARD, Session("one", HERE, 5))
-    await store.save()
+    with pytest.raises(ServiceUnavailable, match="Redis"):
+        await store.save()
     assert await store.load(SHARD) is None
     await client.aclose()
