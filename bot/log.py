@@ -44,6 +44,8 @@ def configure(level: str = "INFO", *, json_lines: bool = False, secrets: Iterabl
     logging.basicConfig(handlers=[_Intercept()], level=logging.NOTSET, force=True)
     for chatty in ("asyncio", "aiohttp", "discord", "nats"):
         logging.getLogger(chatty).setLevel(max(logging.INFO, logging.getLevelName(level)))
+    # Its pool warns, with a traceback, at each try to connect during an outage, which the supervisor tells of once.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
 
 
 def _write(line: str) -> None:

@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from loguru import logger
 
-from bot import names
+from bot import constants, names
 from bot.app import open_app
 from bot.errors import ServiceUnavailable
+from bot.supervisor import State
 from local_discord import Guild
 from tests.conftest import running_stores
 from tests.e2e.conftest import running
@@ -200,3 +202,51 @@ async def test_a_nats_that_refuses_the_bot_for_good_ends_it_and_the_next_start_l
 
         await scene.until(has_come)
     assert (scene.discord.identifies, scene.discord.resumes) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("store", "service", "how"),
+    [
+        ("postgres", "PostgreSQL", signal.SIGKILL),
+        ("redis", "Redis", signal.SIGSTOP),  # killed, it is back too soon to be missed
+        ("nats", "NATS", signal.SIGKILL),
+    ],
+)
+async def test_an_outage_is_told_once_when_it_begins_and_once_when_it_is_over(
+    open_scene, stores, told, monkeypatch, store, service, how
+):
+    monkeypatch.setattr(constants, "REDIS_ANSWER_WITHIN_S", 0.3)
+    async with open_scene() as scene:
+        parts = scene.app.supervisor.parts
+        await scene.until(lambda: are_running(parts))
+        told.clear()
+        pid = stores.pids[store]
+        os.kill(pid, how)
+        await scene.until(lambda: are_failing(parts), 20)
+        os.kill(pid, signal.SIGCONT) if how is signal.SIGSTOP else await restarted(stores, store, pid)
+        await scene.until(lambda: are_running(parts), 20)
+        lines = [(level, facts.get("service") or facts.get("cause")) for level, _, facts in told]
+        assert lines == [("WARNING", service), ("INFO", service)], told
+
+
+@pytest.fixture
+def told():
+    """What is logged from now on, but the embedded servers' own: (level, message, facts)."""
+    found = []
+
+    def keep(message):
+        record = message.record
+        if not record["name"].startswith("bot.stores.embedded"):
+            found.append((record["level"].name, record["message"], record["extra"]))
+
+    handler = logger.add(keep, level="INFO")
+    yield found
+    logger.remove(handler)
+
+
+async def are_running(parts):
+    return all(part.state is State.RUNNING for part in parts.values())
+
+
+async def are_failing(parts):
+    return any(part.state is State.FAILING for part in parts.values())
