@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bot.cli import sandbox, service, worker
+from bot.cli import sandbox, service
 from bot.cli.invocation import EXIT_CODES
 
 cli = typer.Typer(
@@ -17,7 +17,6 @@ cli = typer.Typer(
 )
 cli.add_typer(service.cli)
 cli.add_typer(sandbox.cli, name="sandbox")
-cli.add_typer(worker.cli, name="worker")
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from bot.routing.acks import AckReader
+from sandbox_worker.protocol import MESSAGE_ID_HEADER
 
 _HEADERS_AT_MOST = 512
 _TICK_S = 0.1
@@ -94,7 +95,7 @@ class Publisher:
         """Takes it at once, whatever the window holds: who reads faster than NATS writes awaits `room`."""
         self._number = number = self._number + 1
         more = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) if headers else ""
-        head = f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n{more}\r\n"
+        head = f"NATS/1.0\r\n{MESSAGE_ID_HEADER}: {message_id}\r\n{more}\r\n"
         size = len(head)
         frame = b"%b%b\r\n" % (
             f"HPUB {subject} {self._inbox}{number} {size} {size + len(payload)}\r\n{head}".encode(),

@@ -23,11 +23,11 @@ from nats.js.errors import BadRequestError, NotFoundError
 from bot import names
 from bot.errors import InvalidInput, ServiceUnavailable
 from bot.stores.nats_client import FAILURES, unavailable
+from sandbox_worker import protocol
 
 MARK = "discord-sandboxes"
 """The description that our streams carry: nothing without it is ever changed or deleted."""
 
-_HEARTBEAT_S = 5
 _FORGET_LISTENER_S = 10
 _MOST_CONSUMERS = 20
 _LONGEST_DUPLICATE_WINDOW = timedelta(minutes=10)
@@ -142,7 +142,7 @@ class StreamStore:
             deliver_subject=names.replay_delivery(request.deliver) if self._workers_apart else request.deliver,
             ack_policy=AckPolicy.NONE,
             filter_subjects=[prefix + name for name in request.events] or [prefix + ">"],
-            idle_heartbeat=_HEARTBEAT_S,
+            idle_heartbeat=protocol.REPLAY_HEARTBEAT_S,
             inactive_threshold=_FORGET_LISTENER_S,
             mem_storage=True,
             **_start(request),
@@ -202,7 +202,7 @@ def _consumer_config(sandbox_id: UUID) -> ConsumerConfig:
     return ConsumerConfig(
         durable_name=names.WORKER_CONSUMER,
         filter_subject=names.event_subjects(sandbox_id),
-        ack_wait=30,
+        ack_wait=protocol.ACK_WAIT_S,
         max_ack_pending=1000,
     )
 

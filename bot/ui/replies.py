@@ -39,7 +39,7 @@ def unanswered(sandbox: Sandbox, *, is_deserted: bool) -> discord.Embed:
     text = say("No worker of sandbox “{name}” has answered within two seconds. Its log may say why.", name=sandbox.name)
     if is_deserted:
         text = say(
-            "No worker is connected to sandbox “{name}”, so nobody answers. Start one with `sandbox-bot worker tail`, "
+            "No worker is connected to sandbox “{name}”, so nobody answers. Start one with `sandbox-worker tail`, "
             "or your own, with the environment from `/sandbox connect`.",
             name=sandbox.name,
         )

@@ -48,7 +48,7 @@ async def test_a_subscription_outlives_an_outage_and_what_is_published_waits_for
     async with place.worker(SANDBOX_NATS_URL=url) as sandbox, sandbox.subscribe("jobs") as messages:
         await gate.shut()
         waiting = asyncio.create_task(anext(messages))
-        await place.until(lambda: _is(sandbox._link.live, None))
+        await place.until(lambda: _is(sandbox._connection.current, None))
         publishing = asyncio.create_task(sandbox.publish("jobs", b"late"))
         await gate.open()
         assert (await waiting).data == b"late"

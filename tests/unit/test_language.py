@@ -15,12 +15,22 @@ from bot.client import COGS, CommandTranslator, SandboxBot
 from bot.errors import InvalidInput, InvalidTransition, NameTaken
 from bot.language import COMMAND_NAME, say, say_count, speak
 from bot.sandboxes.model import SandboxStatus
+from sandbox_worker import durations
 
 PACKAGE = Path(language.__file__).parent
 ENGLISH_ONLY = {PACKAGE / "sandboxes" / "replay.py", PACKAGE / "stores" / "nats.py"}
 """Answers to workers over NATS, which have no language."""
 
-SAYING = {"say", "say_count", "Phrase", "InvalidInput", "NotAllowed", "InvalidTransition", "_require_running"}
+SAYING = {
+    "say",
+    "say_count",
+    "Phrase",
+    "InvalidInput",
+    "WrongDuration",
+    "NotAllowed",
+    "InvalidTransition",
+    "_require_running",
+}
 
 
 def name_of(call):
@@ -45,12 +55,9 @@ def sentences_in(path):
 
 
 def modules():
-    """All but those that no person on Discord hears: the local Discord and the kit for workers."""
-    return [
-        path
-        for path in PACKAGE.rglob("*.py")
-        if not {"demo", "worker"} & set(path.relative_to(PACKAGE).parts) and path not in ENGLISH_ONLY
-    ]
+    """All but those that no person on Discord hears, such as the tour; and what the kit says of durations."""
+    heard = [path for path in PACKAGE.rglob("*.py") if "demo" not in path.relative_to(PACKAGE).parts]
+    return [path for path in (*heard, Path(durations.__file__)) if path not in ENGLISH_ONLY]
 
 
 def said_in_code():
