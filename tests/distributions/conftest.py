@@ -1,0 +1,91 @@
+"""The distributions of this tree, built and installed where somebody else would have them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import discord, open_scene, scene, settings_of
+
+__all__ = ["discord", "open_scene", "scene", "settings_of"]
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = {"discord-sandboxes": ".", "local-discord": "local_discord", "sandbox-worker": "sandbox_worker"}
+
+
+class Surroundings:
+    """A virtual environment of its own, and a project's folder that it is used in."""
+
+    def __init__(self, folder, interpreter=sys.executable):
+        self.project = folder / "project"
+        self.project.mkdir()
+        self.bin = folder / "venv" / "bin"
+        self.python = str(self.bin / "python")
+        # Its pip is this environment's: to install another one takes as long as all the rest.
+        self.run(interpreter, "-m", "venv", "--without-pip", str(folder / "venv"))
+
+    def install(self, *what):
+        """Where each distribution comes from, by its name: a wheel that is given as a file is looked up nowhere."""
+        report = self.project.parent / "report.json"
+        pip = (sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", "--no-compile")
+        self.run(*pip, "--disable-pip-version-check", "--report", str(report), *map(str, what))
+        installed = json.loads(report.read_text())["install"]
+        return {one["metadata"]["name"].lower(): one["download_info"]["url"] for one in installed}
+
+    def versions(self):
+        """Of all that is installed, by name."""
+        program = (
+            "import json; from importlib.metadata import distributions;"
+            "print(json.dumps({one.name.lower(): one.version for one in distributions()}))"
+        )
+        return json.loads(self.say(program))
+
+    def say(self, program):
+        """What a program says that is run in the project's folder."""
+        return self.run(self.python, "-c", program)
+
+    def start(self, *command):
+        """A process in the project's folder."""
+        return asyncio.create_subprocess_exec(
+            *command, cwd=self.project, env=_environ(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+
+    def run(self, *command):
+        """What a command says in the project's folder; it may not fail."""
+        done = subprocess.run(command, cwd=self.project, env=_environ(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+
+def _environ():
+    """Without what would lead a program to this environment, or to another sandbox."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SANDBOX_", "BOT_"))}
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory):
+    """The wheel of each distribution, by name."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for path in FOLDERS.values():
+        build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+        subprocess.run(build, cwd=ROOT / path, check=True, capture_output=True)
+    return {name: next(folder.glob(f"{name.replace('-', '_')}-*.whl")) for name in FOLDERS}
+
+
+@pytest.fixture
+def constraints(tmp_path):
+    """The versions that this project is tested with, but for those that a test chooses by itself."""
+
+    def but_for(*names):
+        lines = (ROOT / "constraints.txt").read_text().splitlines()
+        path = tmp_path / "constraints.txt"
+        path.write_text("\n".join(line for line in lines if line.partition("==")[0] not in names))
+        return path
+
+    return but_for
