@@ -7,9 +7,12 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.e2e.conftest import discord, open_scene, scene, settings_of
 
@@ -29,6 +32,16 @@ class Surroundings:
         self.python = str(self.bin / "python")
         # Its pip is this environment's: to install another one takes as long as all the rest.
         self.run(interpreter, "-m", "venv", "--without-pip", str(folder / "venv"))
+
+    def lend(self, *names):
+        """What this environment has under these names, with all that it needs but our own: pip would read long lists
+        of files for it."""
+        site = Path(self.say("import sysconfig; print(sysconfig.get_path('purelib'))"))
+        for one in _with_what_it_needs(names):
+            for file in one.files:
+                if ".." not in file.parts and file.suffix != ".pyc":
+                    (site / file).parent.mkdir(parents=True, exist_ok=True)
+                    (site / file).symlink_to(one.locate_file(file))
 
     def install(self, *what):
         """Where each distribution comes from, by its name: a wheel that is given as a file is looked up nowhere."""
@@ -61,6 +74,22 @@ class Surroundings:
         done = subprocess.run(command, cwd=self.project, env=_environ(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
+
+
+def _with_what_it_needs(names):
+    """Distributions of this environment, in no order."""
+    seen, left = {}, [Requirement(name) for name in names]
+    while left:
+        wanted = left.pop()
+        key = (canonicalize_name(wanted.name), frozenset(wanted.extras))
+        if key in seen:
+            continue
+        seen[key] = distribution(wanted.name)
+        for needed in map(Requirement, seen[key].requires or ()):
+            extras = wanted.extras or {""}
+            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+                left.append(needed)
+    return {name: found for (name, _), found in seen.items() if name not in FOLDERS}.values()
 
 
 def _environ():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from datetime import timedelta
 
@@ -33,6 +34,11 @@ async def main():
         async with sandbox.redis.pubsub() as pubsub:
             await pubsub.subscribe("news")
             confirmed = await pubsub.get_message(timeout=5)
+
+        async with sandbox.subscribe("after") as messages:
+            logging.getLogger("sandbox_worker").info("ready for an outage")
+            after = await anext(messages)
+
         found = {
             "events": [kept.data["text"], dropped.data["text"], again.data["text"]],
             "redelivered": again.redelivered,
@@ -42,8 +48,10 @@ async def main():
             "row": await sandbox.pg.fetchval("SELECT text FROM notes"),
             "popped": [part.decode() for part in await sandbox.redis.blpop("queue", timeout=1)],
             "channel": confirmed["channel"].decode(),
+            "after": after.data.decode(),
         }
         print(json.dumps(found))
 
 
+logging.basicConfig(level=logging.INFO, format="%(message)s")
 asyncio.run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox_worker import Sandbox
 from tests.distributions.conftest import ROOT, Surroundings
 from tests.service.workers import dispatch
 
@@ -44,6 +46,7 @@ def project(request, tmp_path, wheels, constraints):
     (surroundings.project / "bot" / "__init__.py").write_text("NAME = 'my own bot'\n")
     if python == sys.executable:
         tested = constraints("discord.py")
+        surroundings.lend("aiohttp")
     else:
         tested = tmp_path / "lowest.txt"
         tested.write_text("\n".join(LOWEST))
@@ -76,7 +79,13 @@ async def _everything(project, scene, sandbox):
     for text in ("first", "second"):
         await scene.jetstream.publish(f"{sandbox.nats_prefix}events.NOTE", dispatch("NOTE", text=text))
     process = await project.start(project.python, str(EVERYTHING))
-    said, complaints = await process.communicate()
+    await _logs(process, "ready for an outage")
+    await scene.ada.command("sandbox extend", channel=scene.lab.general, sandbox="blue", by="1h")  # a new login
+    await _logs(process, "NATS connection lost, reconnecting: sandbox blue")
+    await _logs(process, "NATS connection is back: sandbox blue")
+    async with Sandbox.from_env({}, dotenv=project.project / ".env") as colleague:
+        await colleague.publish("after", "it")
+        said, complaints = await process.communicate()
     assert (process.returncode, complaints.decode()) == (0, "")
     found = json.loads(said)
     assert abs(found.pop("age")) <= 60
@@ -88,7 +97,14 @@ async def _everything(project, scene, sandbox):
         "row": "first",
         "popped": ["queue", "first"],
         "channel": "news",
+        "after": "it",
     }
+
+
+async def _logs(process, line):
+    """Waits for that line, which is the next one."""
+    async with asyncio.timeout(20):
+        assert (await process.stderr.readline()).decode().strip() == line
 
 
 async def _readmes_worker(project, scene, sandbox):
@@ -117,9 +133,10 @@ async def _readmes_worker(project, scene, sandbox):
     assert complaints.decode().splitlines()[-1] == "KeyboardInterrupt"
 
 
-def test_the_bot_runs_from_its_wheel_in_an_environment_of_its_own(tmp_path, wheels, constraints):
+def test_the_bot_runs_from_its_wheel_in_an_environment_of_its_own(tmp_path, wheels):
     surroundings = Surroundings(tmp_path)
-    origins = surroundings.install("-c", constraints(), *wheels.values())
+    surroundings.lend("discord-sandboxes")
+    origins = surroundings.install("--no-index", *wheels.values())
     assert {name: origins[name] for name in wheels} == {name: path.as_uri() for name, path in wheels.items()}
     said = surroundings.run(str(surroundings.bin / "sandbox-bot"), "--help")
     assert "Exit codes: 0 done" in " ".join(said.split())

@@ -21,6 +21,9 @@ FIRST_RECONNECT_DELAY_S, LONGEST_RECONNECT_DELAY_S = 0.1, 2.0
 PING_INTERVAL_S = 10
 """A connection that is dead without a word is noticed after two of them."""
 
+CLOSED_CHECK_S = 0.25
+"""Between two looks at whether an older nats-py has lost its connection without a word."""
+
 REACHABLE_WITHIN_S = 8.0
 """How long `tail` waits for NATS at its start before it says that it is not reachable: some person waits for it."""
 

@@ -155,10 +155,19 @@ class NatsConnection:
             _logger.info("NATS connection is back: sandbox %s", self._sandbox)
         if not client.is_connected:  # lost before it was ours to lose
             self._on_disconnect(client)
-        await self._disconnected.wait()
+        await self._until_disconnected(client)
         self._expired = "authentication expired" in str(client.last_error).lower()
         if self._end_reason is None:
             _logger.warning("NATS connection lost, reconnecting: sandbox %s", self._sandbox)
+
+    async def _until_disconnected(self, client: Client) -> None:
+        """Also where nats-py calls no `closed_cb` of what the server has ended, as before 2.15."""
+        while not self._disconnected.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(constants.CLOSED_CHECK_S):
+                    await self._disconnected.wait()
+            if client.is_closed:
+                self._on_disconnect(client)
 
     async def _connect(self) -> Client | None:
         """None if the server goes on refusing the login."""
@@ -237,6 +246,20 @@ def _is_refusal(error: BaseException) -> bool:
 async def _close(client: Client) -> None:
     with suppress(*_FAILURES, AttributeError):  # nats-py may find its transport gone
         await client.close()
+    _close_leftovers(client)
+
+
+def _close_leftovers(client: Client) -> None:
+    """Before 2.15, nats-py's reader cancels itself halfway in closing what the server has ended.
+
+    What it would have gone on to do is done here. The private names are those of old versions, which do not move any
+    more; a newer one has nothing left under them.
+    """
+    for subscription in tuple(getattr(client, "_subs", {}).values()):
+        if task := getattr(subscription, "_wait_for_msgs_task", None):
+            task.cancel()
+    with suppress(AttributeError):  # never connected
+        getattr(client, "_transport", None).close()  # type: ignore[union-attr]
 
 
 async def _log_error(error: Exception) -> None:
