@@ -50,12 +50,12 @@ async def tail(tmp_path):
     """Starts it in a folder with the environment as a `.env`."""
     started = []
 
-    async def start(environment, *options):
+    async def start(environment, *options, command=TAIL):
         lines = [f"{name}='{value}'\n" for name, value in environment.items()]
         (tmp_path / ".env").write_text("".join(lines))
         own = {"PATH": os.environ["PATH"]}
         process = await asyncio.create_subprocess_exec(
-            *TAIL, *options, cwd=tmp_path, env=own, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *command, *options, cwd=tmp_path, env=own, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
         started.append(process)
         return Tail(process)
@@ -84,6 +84,18 @@ async def test_events_are_printed_as_they_come_and_the_worker_misses_none(place,
     assert (typing["event"], typing["sequence"]) == ("TYPING_START", 2)
     assert await place.waiting() == 2
     assert await running.end() == (0, "")
+
+
+async def test_a_reader_that_has_enough_ends_it_without_a_word(place, tail):
+    running = await tail(place.environment, command=["sh", "-c", f"{' '.join(TAIL)} | head -n 1"])
+    await place.until(lambda: listens(place), 15)
+    await place.send(content="first")
+    assert "first" in (await running.lines(1))[0]
+    async with asyncio.timeout(10):
+        while running.process.returncode is None:  # it hears of it when it writes
+            await place.send(content="more")
+            await asyncio.sleep(0.02)
+    assert await running.ended() == (0, "")
 
 
 async def test_what_is_stored_is_printed_from_the_time_that_is_asked_for(place, tail):

@@ -190,25 +190,8 @@ class NatsConnection:
     async def _log_in(self) -> Client:
         """A client that is connected, and subscribed to all that is subscribed to."""
         client = Client()
-
-        async def closed() -> None:
-            self._on_disconnect(client)
-
         try:
-            await client.connect(
-                self._url,
-                name=f"{protocol.agent()} {self._sandbox}",
-                allow_reconnect=False,
-                connect_timeout=constants.CONNECT_TIMEOUT_S,
-                max_reconnect_attempts=1,  # 0 would be without end
-                reconnect_time_wait=0,
-                ping_interval=constants.PING_INTERVAL_S,
-                inbox_prefix=self._inbox_prefix,
-                error_cb=_log_error,
-                closed_cb=closed,
-            )
-            if not client.is_connected:  # nats-py takes an end of the connection during the login for a success
-                raise nats.errors.ConnectionClosedError
+            await self._open(client)
             while missing := [one for one in self._subscriptions if one.client is not client]:
                 for subscription in missing:
                     await _subscribe(client, subscription)
@@ -217,6 +200,25 @@ class NatsConnection:
             await _close(client)
             raise
         return client
+
+    async def _open(self, client: Client) -> None:
+        async def closed() -> None:
+            self._on_disconnect(client)
+
+        await client.connect(
+            self._url,
+            name=f"{protocol.agent()} {self._sandbox}",
+            allow_reconnect=False,
+            connect_timeout=constants.CONNECT_TIMEOUT_S,
+            max_reconnect_attempts=1,  # 0 would be without end
+            reconnect_time_wait=0,
+            ping_interval=constants.PING_INTERVAL_S,
+            inbox_prefix=self._inbox_prefix,
+            error_cb=_log_error,
+            closed_cb=closed,
+        )
+        if not client.is_connected:  # nats-py takes an end of the connection during the login for a success
+            raise nats.errors.ConnectionClosedError
 
     def _on_disconnect(self, client: Client) -> None:
         if client is self._client:

@@ -36,6 +36,7 @@ class PrefixedRedis(Redis):
             self._wrap(command, lambda reply: reply and [[self._strip(stream), entries] for stream, entries in reply])
 
     def pubsub(self, **options: Any) -> PubSub:
+        """As redis-py's; channels and patterns have no prefix in what it returns either."""
         return _PrefixedPubSub(self.connection_pool, self._strip, **options)
 
     def _wrap(self, command: str, change: Callable[[Any], Any]) -> None:

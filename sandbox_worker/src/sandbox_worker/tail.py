@@ -52,23 +52,16 @@ class Tail:
     async def _request_replay(self, inbox: _Inbox, since: float | None, *, patient: bool) -> bool:
         """False if it was in vain and is to be tried again."""
         client = await self._connection.client()
-        request = {
-            "deliver": inbox.address,
-            "since": since if self._after is None else None,
-            "after": self._after,
-            "events": self._wanted,
-        }
         try:
             answer = await client.request(
                 protocol.replay_subject(self._environment.sandbox_id),
-                json.dumps(request).encode(),
+                self._request(inbox.address, since),
                 timeout=constants.REPLAY_TIMEOUT_S,
                 headers={protocol.AGENT_HEADER: protocol.agent()},
             )
         except (nats.errors.Error, OSError) as error:
             if not patient:
-                detail = "nobody answers on NATS; is the bot running?"
-                raise ServiceUnavailable("The bot", detail) from error
+                raise ServiceUnavailable("The bot", "nobody answers on NATS; is the bot running?") from error
             await self._wait_for_bot()
             return False
         self._waits_for_bot = False
@@ -76,6 +69,11 @@ class Tail:
         if "error" in told:
             raise ReplayRefused(str(told["error"]))
         return True
+
+    def _request(self, address: str, since: float | None) -> bytes:
+        """What is after the last event, once there was one."""
+        since = since if self._after is None else None
+        return json.dumps({"deliver": address, "since": since, "after": self._after, "events": self._wanted}).encode()
 
     async def _wait_for_bot(self) -> None:
         if not self._waits_for_bot:
