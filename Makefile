@@ -1,47 +1,68 @@
-# `make demo` shows the product, `make test` proves it, `make bench` measures it.
-# Each installs what it needs into .venv.
-PYTHON ?= $(shell command -v python3.12 || command -v python3)
-VENV   := .venv
-BIN    := $(VENV)/bin
-READY  := $(VENV)/.installed
+# Each target installs what it needs into $(VENV).
+PYTHON  ?= $(shell command -v python3.12 || command -v python3)
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.installed
+PYTHONS := 3.12 3.13
+WORKERS ?= 2
 
 # The first Python 3.11 that really runs, of all on PATH: a shim may know of none, or of another one in another folder.
 KIT_PYTHON ?= $(shell cd / && for python in $$(which -a python3.11); do \
 	$$python -c 'import sys, venv; print(sys.executable)' 2>/dev/null && break; done)
-KIT_VENV   := .venv-3.11
+KIT_VENV   := .venv-kit
 KIT_READY  := $(KIT_VENV)/.installed
 
-.PHONY: demo test test-kit bench soak lint format clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-kit pythons upgrade newest bench soak lint shape format clean
 
-demo: $(READY)
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## show the product, explained step by step, on a local Discord
 	@$(BIN)/sandbox-bot demo
 
-test: $(READY)
-	$(BIN)/pytest -n 2
+test: $(READY) ## prove it, on real servers (PYTHON=… VENV=… for another Python)
+	$(BIN)/pytest -n $(WORKERS)
 
-# The workers' kit on the oldest Python that it is for: its own tests, then beside the bot, with the oldest versions.
-test-kit: $(READY) $(KIT_READY)
+test-kit: $(READY) $(KIT_READY) ## test the workers' kit on Python 3.11, and with the oldest versions of what it needs
 	$(KIT_VENV)/bin/pytest --noconftest tests/unit/test_worker_*.py
 	KIT_PYTHON=$(KIT_PYTHON) $(BIN)/pytest tests/distributions/test_sandbox_worker.py -k oldest
 
-bench: $(READY)
+pythons: ## test with each Python of PYTHONS that is here
+	@for version in $(PYTHONS); do \
+		python=$$(PYENV_VERSION=$$version python$$version -c 'import sys; print(sys.executable)' 2>/dev/null) || \
+			{ echo "Python $$version is not here: not tested"; continue; }; \
+		echo "Python $$version: $$python"; \
+		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
+	done
+
+upgrade: $(READY) ## test what the last release has left, and that it goes on beside this version
+	$(BIN)/pytest tests/upgrade
+
+bench: $(READY) ## measure it (BENCH='--only h' for one part)
 	@$(BIN)/python -m bench $(BENCH)
 
-soak: $(READY)
+soak: $(READY) ## kill servers under load and count what is lost
 	@$(BIN)/python -m bench.soak $(SOAK)
 
-lint: $(READY)
+newest: $(READY) ## ask whether the newest discord.py and nats-py still have what this relies on
+	@$(BIN)/python -m tests.newest_libraries
+
+lint: $(READY) ## style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(READY)
+shape: $(READY) ## how long functions and files are (SHAPE=--strict to fail)
+	@$(BIN)/python -m tools.shape $(SHAPE)
+
+format: $(READY) ## mend the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:
-	rm -rf $(VENV) $(KIT_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## remove what was installed and built
+	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml local_discord/pyproject.toml sandbox_worker/pyproject.toml constraints.txt

@@ -10,7 +10,7 @@ from discord.ext import commands
 from bench import processes
 from bench.meter import Meter
 from bot.client import chosen_intents
-from bot.routing.gateway import point_at
+from bot.routing.gateway import set_api_base
 
 
 class BareBot(commands.AutoShardedBot):
@@ -33,7 +33,7 @@ class BareBot(commands.AutoShardedBot):
 
 async def main() -> None:
     config = processes.config()
-    point_at(config["api_base"])
+    set_api_base(config["api_base"])
     bot = BareBot()
     meter = Meter(lambda: bot.received)
     async with bot:

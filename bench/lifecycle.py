@@ -16,9 +16,9 @@ from pydantic import SecretStr
 
 from bench.parts import Row, Size
 from bot.control_plane import make_reaper, open_control_plane
+from bot.sandboxes.access.tokens import scram_verifier
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
-from bot.sandboxes.tokens import scram_verifier
 from bot.settings import Nats, Postgres, Redis, Sandboxes, Settings
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.opening import Stores, open_stores

@@ -52,7 +52,7 @@ async def _ours(client: Client, events: int, run: str) -> None:
     await publisher.start()
     for number in range(events):
         if publisher.is_full:
-            await publisher.room()
+            await publisher.wait_for_capacity()
         publisher.publish(_subject(number), _PAYLOAD, f"{run}:{number}")
     await publisher.drain(60)
     if publisher.counts["acked"] != events:

@@ -15,6 +15,7 @@ from bot import log, names
 from bot.routing.table import Route, RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.stores.postgres import migrate, open_pool
+from bot.supervisor import Supervisor
 
 _FIRST = 10**17
 _LOOKUPS = 1_000_000
@@ -34,7 +35,7 @@ async def fill(routes: int) -> Json:
     before = resident()
     table = RouteTable()
     table.replace(
-        table.ticket(),
+        table.next_version(),
         {_FIRST + n: Route(names.event_subject_prefix(uuid4()), time.time() + 3600) for n in range(routes)},
     )
     size = resident() - before
@@ -53,10 +54,9 @@ async def main() -> None:
     await migrate(pool)
     watcher = RouteWatcher(pool, dsn, _table, reload_every=timedelta(hours=1))
     await watcher.start()
-    watching = asyncio.create_task(watcher.run())
-    await processes.serve({"follow": follow, "fill": fill})
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
+    async with Supervisor() as supervisor:
+        supervisor.start("routes", watcher.run)
+        await processes.serve({"follow": follow, "fill": fill})
     await pool.close()
 
 

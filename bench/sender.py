@@ -12,7 +12,7 @@ from itertools import batched
 from bench import processes
 from bench.processes import Json
 from local_discord import Guild, LocalDiscord, Person
-from local_discord.sessions import Session
+from local_discord.gateway.sessions import Session
 
 EVENT_BYTES = 1500
 _FRAMES_A_WRITE = 64
@@ -24,7 +24,7 @@ class Sender:
 
     def __init__(self, discord: LocalDiscord, guilds: int, kept_events: int = 10_000) -> None:
         self._discord = discord
-        discord.world.kept_events = kept_events
+        discord.settings.kept_events = kept_events
         self._poured: Counter[int] = Counter()
         self._enough = asyncio.Event()
         self._people = [discord.add_person(f"person-{number}") for number in range(guilds)]
@@ -45,7 +45,7 @@ class Sender:
 
     async def blast(self, events: int) -> Json:
         """Messages of 1.5 KB, guild by guild in turn, as fast as the receiver takes them. Times are monotonic."""
-        (session,) = self._discord.world.gateway.live()
+        (session,) = self._discord.gateway.live()
         frames = self._frames(session, events)
         prepared = list(batched(frames, _FRAMES_A_WRITE)) if events <= 100_000 else batched(frames, _FRAMES_A_WRITE)
         started_at, cpu = time.monotonic(), time.process_time()
@@ -54,7 +54,7 @@ class Sender:
 
     async def trickle(self, events: int, rate: float) -> Json:
         """The same at a steady rate (a second), each stamped with the monotonic time at which it is sent."""
-        (session,) = self._discord.world.gateway.live()
+        (session,) = self._discord.gateway.live()
         templates = [_template(guild, person) for guild, person in zip(self._guilds, self._people, strict=True)]
         started_at = time.monotonic()
         for number in range(events):
@@ -83,7 +83,7 @@ class Sender:
         number = self._poured[guild.id]
         self._poured[guild.id] += 1
         data = {"guild_id": str(guild.id), "number": number, "id": "1", "channel_id": "2", "content": "x" * EVENT_BYTES}
-        self._discord.world.gateway.emit("MESSAGE_CREATE", data, guild_id=guild.id)
+        self._discord.gateway.emit("MESSAGE_CREATE", data, guild_id=guild.id)
 
     async def poured(self) -> Json:
         """Ends it: how many messages each guild has had, and how many sessions there were."""

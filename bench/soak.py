@@ -26,7 +26,7 @@ from bench.processes import Json, Process, start
 from bench.receiving import GUILDS
 from bot import log
 from bot.stores.embedded import EmbeddedStores
-from bot.stores.embedded_servers import nats_program
+from bot.stores.embedded.programs import nats_program
 
 _NUMBER = re.compile(rb'"guild_id":"(\d+)","number":(\d+)')
 

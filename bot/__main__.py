@@ -1,5 +1,23 @@
 """`python -m bot`, the same as `sandbox-bot`."""
 
-from bot.cli import main
+from __future__ import annotations
 
-main()
+import os
+import sys
+
+from bot.private_api import UnsupportedLibrary
+
+
+def main() -> None:
+    """The entry point. The commands are imported here, for that alone may find that a library does not fit."""
+    try:
+        from bot.cli import main as run
+
+        run()
+    except UnsupportedLibrary as error:  # which release is installed is configuration
+        sys.stderr.write(f"sandbox-bot: {error}\n")
+        sys.exit(os.EX_CONFIG)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
 
 import aiohttp
 import discord
-import orjson
 from loguru import logger
 
+from bot import constants
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
-from bot.cogs.departures import Departures
-from bot.control_plane import make_orphan_sweeper, make_reaper, open_control_plane
+from bot.cogs.guild_removals import GuildRemovals
+from bot.command_sync import sync_commands
+from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
-from bot.routing.attendance import Attendance
-from bot.routing.gateway import Tap, point_at, tap
+from bot.routing.gateway import install_tap, set_api_base
 from bot.routing.publisher import Publisher
+from bot.routing.response_watchdog import ResponseWatchdog
 from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
 from bot.routing.table import RouteTable
+from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
+from bot.sandboxes.access.replay import ReplayService
 from bot.sandboxes.activity import ActivityLog
+from bot.sandboxes.lifecycle.notices import NoticeDispatcher
+from bot.sandboxes.lifecycle.orphans import OrphanCollector
+from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.notices import NoticePump
-from bot.sandboxes.orphans import OrphanSweeper
-from bot.sandboxes.reaper import Reaper
-from bot.sandboxes.replay import ReplayService
 from bot.settings import Settings, SettingsError
+from bot.shutdown import Deadline
+from bot.stores.nats_client import watch_connection
 from bot.stores.opening import Stores, open_stores
-from bot.stores.postgres import Pool, load_queries
+from bot.supervisor import NEVER, Part, Restarts, Supervisor
 from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
 
-_DRAIN_S = 2.0
-_FINISH_S = 1.5
-_RESTART_AFTER_S = 1.0
+_ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGEST_S)
 _OWN_COMMANDS = frozenset({"sandbox", "sandbox-admin"})
 
 
@@ -49,6 +48,7 @@ class App:
     """A wired bot. `run` starts it and returns when `stop` is set or Discord refuses it."""
 
     settings: Settings
+    supervisor: Supervisor
     stores: Stores
     manager: SandboxManager
     table: RouteTable
@@ -58,52 +58,61 @@ class App:
     gateway: Tap
     activity: ActivityLog
     reaper: Reaper
-    orphans: OrphanSweeper
-    pump: NoticePump
+    orphans: OrphanCollector
+    notices: NoticeDispatcher
     bot: SandboxBot
-    departures: Departures
+    guild_removals: GuildRemovals
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached, or NATS
         wants the bot no more; what it has not stored comes again at the next start."""
         await self.watcher.start()
-        every = self.settings.sandboxes.sweep_every
-        parts = [
-            asyncio.create_task(_supervised("route watcher", self.watcher.run)),
-            asyncio.create_task(_supervised("gateway sessions", self.gateway.run)),
-            asyncio.create_task(_supervised("departures", self.departures.run)),
-            asyncio.create_task(_periodically("reaper", self.reaper.sweep, every)),
-            asyncio.create_task(_periodically("notices", self._pump, every)),
-            asyncio.create_task(_periodically("activity", self.activity.write, self.settings.sandboxes.activity_every)),
-            asyncio.create_task(_periodically("access", self._keep_access, every)),
-            asyncio.create_task(_periodically("streams", self.manager.keeper.mend, self.settings.sandboxes.mend_every)),
-            asyncio.create_task(_periodically("orphans", self._tidy, self.settings.sandboxes.mend_every)),
-        ]
-        gateway = asyncio.create_task(self._serve_discord())
+        running = self._start_parts()
         stopped = asyncio.create_task(self.stop.wait())
-        gone = asyncio.create_task(self.publisher.gone.wait())
+        exhausted = asyncio.create_task(self.supervisor.wait_exhausted())
         try:
-            await asyncio.wait({gateway, stopped, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopped, exhausted}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._shut_down(gateway, [*parts, stopped, gone])
-        if self.publisher.gone.is_set():
-            raise ServiceUnavailable("NATS", str(self.stores.nats.last_error))
-        if not gateway.cancelled():
-            gateway.result()
+            stopped.cancel()
+            await self._shut_down(running)
+            exhausted.cancel()
+        if exhausted.done() and not exhausted.cancelled():
+            raise exhausted.result()
 
-    async def _shut_down(self, gateway: asyncio.Task[None], parts: Iterable[asyncio.Task[Any]]) -> None:
+    def stop_now(self) -> None:
+        """The first call ends the bot in good order, the second one cuts it off."""
+        if self.stop.is_set():
+            self.supervisor.deadline.expire()
+        self.stop.set()
+
+    def _start_parts(self) -> set[str]:
+        """Everything that runs as long as the bot does, but what its stores need; the names of it."""
+        supervisor, chosen = self.supervisor, self.settings.sandboxes
+        before = set(supervisor.parts)
+        supervisor.start("discord", self._serve_discord, NEVER)
+        supervisor.start("publisher", self._watch_publisher, NEVER)
+        supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
+        supervisor.start("sessions", self.gateway.run)
+        supervisor.start("guild removals", self.guild_removals.run)
+        supervisor.start_periodic("reaper", self.reaper.sweep, chosen.sweep_every)
+        supervisor.start_periodic("notices", self._dispatch_notices, chosen.sweep_every)
+        supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
+        supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
+        supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
+        supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
+        return set(supervisor.parts) - before
+
+    async def _shut_down(self, running: set[str]) -> None:
         logger.info("stopping")
-        tasks = {gateway, *parts}
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        await self.bot.finish(_FINISH_S)
-        await self.bot.close()
-        await self.publisher.drain(_DRAIN_S)
-        await self.gateway.save()
-        with suppress(ServiceUnavailable):
-            await self.activity.write()
+        deadline = self.supervisor.deadline
+        deadline.start()
+        await self.supervisor.end(running)
+        await deadline.finish("answers", self.bot.finish(constants.ANSWERS_END_WITHIN_S))
+        await deadline.close("Discord", self.bot.close, self.bot.abort, constants.CLOSE_WITHIN_S)
+        await deadline.finish("events", self.publisher.drain(constants.DRAIN_WITHIN_S))
+        await deadline.finish("gateway sessions", self.gateway.save(), constants.SAVE_WITHIN_S)
+        await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
 
     async def login(self) -> None:
         """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
@@ -114,8 +123,9 @@ class App:
         except (aiohttp.ClientError, OSError, discord.HTTPException) as error:
             raise ServiceUnavailable("Discord", f"{self.settings.discord.api_base}: {error}") from error
 
-    async def _serve_discord(self) -> None:
+    async def _serve_discord(self, part: Part) -> None:
         await self.login()
+        part.running()
         if self.settings.discord.sync_commands:
             await sync_commands(self.bot, self.stores.pool)
         logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
@@ -127,70 +137,72 @@ class App:
                 "portal, or take them out of config.toml."
             ) from None
 
-    async def _keep_access(self) -> None:
-        await self.manager.access.keep(self.settings.isolation.longest_transaction)
+    async def _watch_publisher(self, part: Part) -> None:
+        await watch_connection(self.stores.nats, part)
 
-    async def _tidy(self) -> None:
-        await self.orphans.tidy(self.settings.sandboxes.orphans_every)
+    async def _reconcile_access(self) -> None:
+        await self.manager.access.reconcile(self.settings.isolation.longest_transaction)
 
-    async def _pump(self) -> None:
+    async def _collect_orphans(self) -> None:
+        await self.orphans.collect(self.settings.sandboxes.orphans_every)
+
+    async def _dispatch_notices(self) -> None:
         if self.bot.user is not None:  # logged in; direct messages need no gateway
-            await self.pump.pump(self.bot.admins)
+            await self.notices.dispatch(self.bot.admins)
 
 
 @asynccontextmanager
 async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[App]:
     """Everything reached, migrated and wired, but not started. `share`: as for `open_addresses`."""
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(settings, share=share))
+        supervisor = await stack.enter_async_context(Supervisor())
+        stores = await stack.enter_async_context(open_stores(settings, share=share, deadline=supervisor.deadline))
         table = RouteTable()
         watcher = RouteWatcher(
             stores.pool, stores.addresses.postgres, table, reload_every=settings.routing.reload_every
         )
-        manager = await stack.enter_async_context(open_control_plane(settings, stores, watcher.refresh))
-        publisher = await _open_publisher(stack, settings, stores)
-        await _open_replay(stack, stores, manager)
-        reaper, orphans = make_reaper(settings, manager), make_orphan_sweeper(settings, stores, manager)
+        manager = await stack.enter_async_context(
+            open_control_plane(settings, stores, watcher.refresh, supervisor=supervisor)
+        )
+        publisher = await _open_publisher(stack, settings, stores, supervisor.deadline)
+        replay = ReplayService(stores.nats_of_workers, manager.streams)
+        await stack.enter_async_context(replay.responder.serving(supervisor, "replay"))
+        reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
         bot = _bot(settings, manager, reaper, orphans)
-        attendance = Attendance(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
-        stack.push_async_callback(attendance.close)
-        router = _router(settings, table, publisher, attendance)
-        departures = Departures(bot)
-        await bot.add_cog(departures)
+        watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
+        stack.push_async_callback(watchdog.close)
+        router = _router(settings, table, publisher, watchdog)
+        guild_removals = GuildRemovals(bot)
+        await bot.add_cog(guild_removals)
         yield App(
             settings,
+            supervisor,
             stores,
             manager,
             table,
             watcher,
             publisher,
             router,
-            tap(bot, router, publisher, SessionStore(stores.redis, publisher)),
+            install_tap(bot, router, publisher, SessionStore(stores.redis, publisher)),
             ActivityLog(stores.pool, router.activity),
             reaper,
             orphans,
-            NoticePump(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
+            NoticeDispatcher(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,
-            departures,
+            guild_removals,
         )
 
 
-async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Stores) -> Publisher:
+async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Stores, deadline: Deadline) -> Publisher:
     publisher = Publisher(stores.nats, window=settings.routing.window, ack_timeout=settings.routing.ack_timeout)
     await publisher.start()
-    stack.push_async_callback(publisher.close)
+    stack.push_async_callback(lambda: deadline.finish("publisher", publisher.close(), constants.CLOSE_WITHIN_S))
     return publisher
 
 
-async def _open_replay(stack: AsyncExitStack, stores: Stores, manager: SandboxManager) -> None:
-    replay = ReplayService(stores.nats_of_workers, manager.streams)
-    await replay.start()
-    stack.push_async_callback(replay.close)
-
-
-def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: OrphanSweeper) -> SandboxBot:
+def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: OrphanCollector) -> SandboxBot:
     chosen = settings.discord
-    point_at(chosen.api_base)
+    set_api_base(chosen.api_base)
     return SandboxBot(
         manager,
         reaper,
@@ -202,14 +214,14 @@ def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: O
     )
 
 
-def _router(settings: Settings, table: RouteTable, publisher: Publisher, attendance: Attendance) -> EventRouter:
+def _router(settings: Settings, table: RouteTable, publisher: Publisher, watchdog: ResponseWatchdog) -> EventRouter:
     return EventRouter(
         table,
         publisher,
         own_commands=_OWN_COMMANDS,
         component_prefix=COMPONENT_PREFIX,
         unbound_subject=settings.routing.unbound_subject,
-        audience=attendance,
+        responses=watchdog,
     )
 
 
@@ -218,44 +230,6 @@ def _messenger(settings: Settings, bot: SandboxBot) -> Messenger:
     return Messenger(bot, channel_id=settings.discord.notice_channel, grace=chosen.grace, extend_by=chosen.default_ttl)
 
 
-async def sync_commands(bot: SandboxBot, pool: Pool, *, force: bool = False) -> bool:
-    """Tell Discord our commands if they are not what it was told last; True if it was told."""
-    sql = load_queries("commands")
-    translator = bot.tree.translator
-    assert translator is not None
-    commands = bot.tree.get_commands()
-    payload = [await command.get_translated_payload(bot.tree, translator) for command in commands]
-    checksum = hashlib.sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    if not force and await pool.fetchval(sql["get_checksum"], bot.application_id) == checksum:
-        return False
-    await bot.tree.sync()
-    await pool.execute(sql["set_checksum"], bot.application_id, checksum)
-    logger.info("commands synced", commands=len(payload))
-    return True
-
-
 def invite_link(bot: SandboxBot) -> str:
     """Where somebody with Manage Server adds the bot to a server."""
     return discord.utils.oauth_url(bot.application_id or 0, scopes=("bot", "applications.commands"))
-
-
-async def _periodically(name: str, action: Callable[[], Awaitable[object]], every: timedelta) -> None:
-    """For ever: an error is logged and the next turn tries again."""
-    while True:
-        try:
-            await action()
-        except ServiceUnavailable as error:
-            logger.warning("skipped a turn", part=name, service=error.service, detail=error.detail)
-        except Exception:
-            logger.exception("a turn failed", part=name)
-        await asyncio.sleep(every.total_seconds())
-
-
-async def _supervised(name: str, part: Callable[[], Awaitable[None]]) -> None:
-    """Runs a part that should never end, and starts it again if it does."""
-    while True:
-        try:
-            await part()
-        except Exception:
-            logger.exception("a part failed and is started again", part=name)
-        await asyncio.sleep(_RESTART_AFTER_S)

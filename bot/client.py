@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import aiohttp
 import discord
 from discord import app_commands
 from discord.ext import commands
@@ -13,18 +14,19 @@ from loguru import logger
 
 from bot import names
 from bot.errors import SandboxError
-from bot.language import COMMAND_NAME, catalogue, say, speak
+from bot.i18n import COMMAND_NAME, activate_locale, gettext, translations
+from bot.sandboxes.lifecycle.orphans import OrphanCollector
+from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
-from bot.sandboxes.orphans import OrphanSweeper
-from bot.sandboxes.reaper import Reaper
 
 COMPONENT_PREFIX = "sbx:"
 """What the custom ids of our own buttons begin with: every other one belongs to a sandbox's worker."""
 
-discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it never speaks
+# At its start discord.py warns where the libraries for voice are missing. This bot never speaks.
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
-COGS = ("bot.cogs.sandboxes", "bot.cogs.admin", "bot.cogs.guidance")
+COGS = ("bot.cogs.sandbox_group", "bot.cogs.admin_group", "bot.cogs.dm_help")
 
 
 class SandboxBot(commands.AutoShardedBot):
@@ -34,7 +36,7 @@ class SandboxBot(commands.AutoShardedBot):
         self,
         manager: SandboxManager,
         reaper: Reaper,
-        orphans: OrphanSweeper,
+        orphans: OrphanCollector,
         *,
         intents: discord.Intents,
         admins: Iterable[int] = (),
@@ -56,7 +58,7 @@ class SandboxBot(commands.AutoShardedBot):
         )
         self.manager, self.reaper, self.orphans = manager, reaper, orphans
         self.admins = frozenset(admins)
-        self._underway: set[asyncio.Task[Any]] = set()
+        self._answering: set[asyncio.Task[Any]] = set()
 
     async def setup_hook(self) -> None:
         """Knows its admins and has its cogs before it connects; a broken cog stops the start."""
@@ -73,19 +75,25 @@ class SandboxBot(commands.AutoShardedBot):
         accepted = discord.TeamMembershipState.accepted
         return frozenset(member.id for member in application.team.members if member.membership_state is accepted)
 
-    def note_underway(self) -> None:
-        """This task answers somebody: it is waited for at the end."""
+    def track_current_task(self) -> None:
+        """The task that is running answers somebody: `finish` waits for it."""
         task = asyncio.current_task()
         assert task is not None
-        self._underway.add(task)
-        task.add_done_callback(self._underway.discard)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
     async def finish(self, timeout: float) -> None:
-        """Waits for the answers that are under way, at most so many seconds."""
-        if self._underway:
-            await asyncio.wait(self._underway, timeout=timeout)
+        """Waits for the answers that are under way, at most `timeout` seconds; none is cancelled."""
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=timeout)
+
+    def abort(self) -> None:
+        """Closes every connection to Discord as it is, the gateway's too, where `close` takes too long."""
+        if isinstance(self.http.connector, aiohttp.BaseConnector):  # otherwise it has never logged in
+            self._aborting = asyncio.ensure_future(self.http.connector.close())
 
     def actor(self, user: discord.abc.User) -> Actor:
+        """Who the manager is to think acts: an admin if the settings or the application's team say so."""
         return Actor(user.id, user.name, user.id in self.admins)
 
 
@@ -98,20 +106,24 @@ class CommandTranslator(app_commands.Translator):
     async def translate(
         self, string: app_commands.locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
     ) -> str | None:
-        known, text = catalogue(locale.value), string.message
+        """None where there is no translation, so that Discord shows the English."""
+        known, text = translations(locale.value), string.message
         is_name = context.location.name in {"command_name", "group_name", "parameter_name"}
         translated = known.pgettext(COMMAND_NAME, text) if is_name else known.gettext(text)
         return translated if translated != text else None
 
 
 class SandboxTree(app_commands.CommandTree[SandboxBot]):
+    """The one handler of commands' errors, so that a cog has none of its own."""
+
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Lets everything pass, and answers it in the asker's language."""
-        self.client.note_underway()
-        speak(interaction.locale.value)
+        self.client.track_current_task()
+        activate_locale(interaction.locale.value)
         return True
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError) -> None:
+        """Answers with the error's sentence, or with a reference to the log; never raises."""
         await report(interaction, error)
 
 
@@ -121,7 +133,7 @@ async def report(interaction: Interaction, error: BaseException) -> None:
     if text is None:
         reference = names.random_suffix(8)
         logger.opt(exception=error).error("interaction failed", reference=reference, user=interaction.user.id)
-        text = say(
+        text = gettext(
             "That failed, and it is the bot's fault. Tell an admin the reference `{reference}`: it is in the log.",
             reference=reference,
         )
@@ -134,11 +146,11 @@ def explain(error: BaseException) -> str | None:
         error = error.__cause__ or error
     match error:
         case SandboxError():
-            return f"{say(error.sentence, **error.data)} `{error.code}`"
+            return f"{gettext(error.sentence, **error.data)} `{error.code}`"
         case app_commands.CommandNotFound() | app_commands.CommandSignatureMismatch():
-            return say("The bot's commands have changed. Reload Discord (Ctrl+R) and try again.")
+            return gettext("The bot's commands have changed. Reload Discord (Ctrl+R) and try again.")
         case app_commands.CheckFailure():
-            return say("You are not allowed to do that.")
+            return gettext("You are not allowed to do that.")
         case _:
             return None
 
@@ -155,7 +167,7 @@ async def _answer(interaction: Interaction, text: str) -> None:
 
 
 def chosen_intents(privileged: Sequence[str]) -> discord.Intents:
-    """Everything that needs no approval, and the named ones that do."""
+    """Everything that needs no approval, and the `privileged` ones: members, message_content, presences."""
     intents = discord.Intents.default()
     for name in privileged:
         setattr(intents, name, True)

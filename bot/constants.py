@@ -6,12 +6,278 @@ What an operator should change stands in config.toml instead. Seconds end in `_S
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 # --- Processes: start, stop, restart ---------------------------------------------------------------------------------
+
+RESTART_FIRST_S = 0.5
+"""The pause before a part that failed is started again: short enough that nobody notices a single failure."""
+RESTART_LONGEST_S = 5.0
+"""The longest such pause, so that everything runs within five seconds of a store's return."""
+RESTARTS_COUNTED_FOR = timedelta(minutes=5)
+"""Restarts are counted over this time where a part may fail only so often."""
+GUARDIAN_RESTARTS = 3
+"""How often the guardian of the embedded servers is started again in that time; then the process ends with 69."""
+
+STOP_WITHIN_S = 4.5
+"""Over everything that is done to stop, whatever is away: container engines and systemd kill after ten seconds, people
+lose patience after five. What then has not ended is cut off."""
+PARTS_END_WITHIN_S = 1.0
+"""How long parts may take to obey their cancellation before the stop goes on without them."""
+ANSWERS_END_WITHIN_S = 1.5
+"""How long answers to commands that are under way are waited for at a stop."""
+DRAIN_WITHIN_S = 2.0
+"""How long acknowledgements are waited for at a stop; what has none is received again at the next start."""
+SAVE_WITHIN_S = 0.5
+"""How long writing down the place in a session, or the activity, may take at a stop. Without the first more events are
+received again, without the second a count is some seconds old."""
+CLOSE_WITHIN_S = 0.5
+"""How long a connection may take to say goodbye before it is cut off; a server that answers needs milliseconds."""
+CANCEL_AGAIN_AFTER_S = 0.05
+"""The pause between two cancellations of a task that has swallowed one."""
+CANCEL_WITHIN_S = 0.2
+"""How long a step that was broken off may take to obey before it is left behind."""
 
 # --- Stores: PostgreSQL, Valkey or Redis, NATS, and the embedded ones ------------------------------------------------
 
+NATS_LOOK_EVERY_S = 0.5
+"""How often it is looked whether a connection to NATS is up, for its state and for telling of an outage. The client
+itself notices at once."""
+POSTGRES_CONNECT_WITHIN_S = 10
+"""Enough for a far server with TLS; a firewall that drops packets would take for ever."""
+POSTGRES_ANSWER_WITHIN_S = 30
+"""For one statement. Dropping a sandbox's schema with thousands of tables takes seconds."""
+POSTGRES_WAIT_FOR_CONNECTION_S = 60
+"""More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
+
+REDIS_ANSWER_WITHIN_S = 5
+"""For connecting and for one command. The bot's own take milliseconds; a server that answers none is away."""
+REDIS_HEALTH_CHECK_EVERY_S = 30
+"""A connection unused for so long is tried before it is used, for what lies between may have forgotten it."""
+REDIS_KEYS_AT_A_TIME = 1000
+"""Scanned or unlinked by one command, during which the server answers nobody else."""
+
+NATS_CONNECT_WITHIN_S = 6
+"""For the first connection, retries included: a start says within seconds that the address is wrong."""
+NATS_HANDSHAKE_WITHIN_S = 4
+"""For one try: more than the 3 s that a server takes for a login, so that its reason is heard; less than the above."""
+NATS_RECONNECT_AFTER_S = 0.25
+"""Between tries: a short outage should not be prolonged, and four tries a second cost a server nothing."""
+NATS_PING_EVERY_S = 10
+"""nats-py ends a connection after two unanswered ones: a network that swallows packets is noticed within 30 s."""
+NATS_ANSWER_WITHIN_S = 5
+"""For one question to JetStream, on a disk that others use too."""
+NATS_STREAM_DUPLICATE_WINDOW_S = 600
+"""How long a stream remembers message ids, at most: what the publisher sends again after an outage, or Discord after a
+restart, is known by its id for so long. The server wants it no longer than events are kept."""
+WORKER_MOST_UNACKNOWLEDGED = 1000
+"""Events with workers at a time, of one sandbox: many handlers at once, and a bound on what is delivered again."""
+
+REPLAY_FORGOTTEN_AFTER_S = 10
+"""A listener that is gone for so long, two heartbeats, is one no more, and its consumer goes."""
+MOST_LISTENERS = 20
+"""Of one sandbox: each costs the server a consumer, and whoever has the credentials may ask."""
+
+NATS_LOGIN_ANSWER_WITHIN_S = 1.5
+"""For the callout's answer to a login: the kit waits two seconds for a connection and the server three."""
+NATS_PROBE_WITHIN_S = 3
+"""For trying whether the server asks the bots; as long as the callout may take (`timeout` in nats.conf)."""
+NATS_MOST_DISCONNECTS = 5
+"""Rounds of ending a sandbox's connections. A login that was under way shows in the second; more are for slow ones."""
+NATS_LOGIN_UNLISTED_S = 1.0
+"""So long a server may not list a connection that it has let in; it counts for the limit meanwhile."""
+NATS_MOST_RECENT_LOGINS = 1000
+"""Sandboxes whose recent logins are remembered; a bound on memory, more than log in within a second."""
+NATS_GATHER_WITHIN_S = 0.25
+"""For the answers of a cluster's servers, whose number nobody knows. One that is in no cluster is not waited for."""
+NATS_MOST_LISTED = 8192
+"""Connections of one sandbox listed by a server: more than `isolation.max_connections` can be."""
+NATS_LIST_WITHIN_S = 1
+"""For one server's list: a login waits for it."""
+NATS_DISCONNECT_WITHIN_S = 2
+"""For ending one connection: README promises an end within two seconds."""
+RESPONDER_MOST_AT_ONCE = 256
+"""Requests answered at a time by one process; more wait in the client's own queue."""
+
+SERVER_START_WITHIN_S = 120.0
+"""For an embedded server to answer. One that was killed reads its log first, gigabytes of it perhaps; one that fails
+ends, which is seen at once."""
+SERVER_STOP_WITHIN_S = 4.0
+"""For an embedded server that was asked to stop; then it is killed. A container gets ten seconds for everything."""
+GUARDIAN_STOP_WITHIN_S = 8.0
+"""More than twice the above, for the guardian stops all servers at the same time and then ends."""
+SERVER_RESTART_AFTER_S = 0.2
+"""Before a server that has ended is started again: soon enough for whoever waits on it."""
+SERVER_RESTART_AFTER_AT_MOST_S = 5.0
+"""The pause doubles up to this for one that ends again and again. One that lived longer than this starts anew."""
+SERVERS_GONE_WITHIN_S = 5.0
+"""For the servers of a guardian that is no more, which the kernel tells to end; then they are killed."""
+FOLDER_LOCK_WITHIN_S = 10.0
+"""For the servers of a bot that is no more: as long as they may take to stop, and some more."""
+PROGRAM_VERSION_WITHIN_S = 10.0
+"""For a program that was named in [embedded] to say its version: the first start from a cold disk."""
+EMBEDDED_ANSWER_WITHIN_S = 5
+"""For an embedded server's first answer, after which it is asked again."""
+EMBEDDED_POLL_S = 0.02
+"""Between looks at something that nothing announces, at start: a server that starts in 50 ms should cost no more."""
+
 # --- Data plane: from the gateway into JetStream ---------------------------------------------------------------------
+
+SESSION_CHECKPOINT_EVERY_S = 0.25
+"""How often it is written down where the gateway sessions may go on. What came since is played again after a crash, and
+JetStream drops the repeats by their ids."""
+
+SESSION_TTL_S = 86_400
+"""Longer than Discord keeps a session: from one that it refuses it is known what is missing since when."""
+
+RESUME_ADDRESS_TIMEOUT_S = 10.0
+"""How long the address that a session is resumed at may take. It belongs to one of Discord's hosts, which may be gone;
+the session goes on at the general address then."""
+
+INTERACTION_ANSWERABLE_S = 3.0
+"""How long Discord takes the first answer to an interaction. One of the bot's own that a resumed session plays again
+later than that is not run again: its user has long been told that it failed."""
+
+REMEMBERED_INTERACTIONS = 1000
+"""Of the bot's own interactions, the last ones whose replies are still recognised and kept from the sandboxes."""
+
+REMEMBERED_CHANNELS = 100_000
+"""Channels whose guild is remembered, for ephemeral messages do not name it: 15 MB, and more than most bots see."""
+
+DESERTED_AFTER_S = 0.5
+"""When a forwarded interaction is looked after first: if no worker is connected by then, none will answer it, and the
+user need not wait. A worker that answers at once is not asked about at all."""
+
+UNANSWERED_AFTER_S = 2.0
+"""When the bot answers in the place of a worker that does not, counted from publishing: a second before Discord's
+deadline, for the way to Discord. The reply, its translations and README say “two seconds”."""
+
+WATCHED_INTERACTIONS = 1000
+"""How many interactions are watched at once: a flood of them costs no more tasks than that, and the rest is forwarded
+unwatched."""
+
+RESPONSE_WATCH_NATS_TIMEOUT_S = 1.0
+"""How long NATS may take to say whether a worker is connected: no longer than what is left until the bot answers."""
+
+PUBLISH_HEADERS_BYTES = 512
+"""What is set aside for headers in NATS's limit of a message: id, size and the protocol's own are below 200."""
+
+PUBLISH_BUFFER_BYTES = 64 * 1024 * 1024
+"""Unacknowledged events in memory at most, besides their number (`routing.window`): large ones fill memory first."""
+
+PUBLISH_CHECK_EVERY_S = 0.1
+"""How often reconnects and overdue acknowledgements are looked for: late enough to cost nothing, early enough that an
+event waits no longer than this after a reconnect."""
+
+REFUSALS_LOGGED_EVERY_S = 60.0
+"""Refused events are told together, at most this often: a refused flood is no reason for a flood of lines."""
+
+ROUTE_LISTEN_TIMEOUT_S = 3.0
+"""How long PostgreSQL may take to connect, and to answer on the connection that listens for changed routes, until that
+counts as dead and another one is opened."""
+
+ROUTE_RETRY_S = 0.2
+"""The first pause before routes are read again after PostgreSQL was away; it doubles up to the longest. Shorter than of
+other parts, for a sandbox that was destroyed meanwhile still gets events until then."""
+
+ROUTE_RETRY_LONGEST_S = 2.0
+"""Routes are at most this old when PostgreSQL is back."""
+
+CHANGED_GUILDS_REREAD = 1000
+"""Beyond so many changed guilds at a time all routes are read instead: any role of the database may announce changes,
+and what it announces must not fill memory."""
 
 # --- Control plane: how sandboxes begin, are kept and end ------------------------------------------------------------
 
+HEARTBEAT_EVERY_S = 10.0
+"""How often whoever works on an unfinished sandbox says that it lives."""
+
+MIN_STUCK_AFTER_S = 3 * HEARTBEAT_EVERY_S
+"""The least that `sandboxes.stuck_after` may be: two heartbeats in a row may fail before work that goes on is taken for
+abandoned. At its default of two minutes, eleven may."""
+
+CREATE_ATTEMPTS = 8
+"""How many ids a create tries. Beside 10,000 schemas on a server, one id in 430,000 has the first eight digits of
+another."""
+
+RESET_ATTEMPTS = 3
+"""How often a reset ends its workers' sessions: one that comes back at once and holds a table again may do so twice."""
+
+SCHEMA_DROP_BATCH = 300
+"""Objects of a schema that one transaction drops. Each costs some locks, and the server's table of locks holds 6,400 by
+default, for all transactions together."""
+
+TEMPLATE_LOCK_TIMEOUT_S = 5
+"""How long a template waits for a lock. Somebody waits for the sandbox meanwhile."""
+
+TEMPLATE_STATEMENT_TIMEOUT_S = 20
+"""How long a template may take, and each statement while the one that fails is looked for: less than the 30 s after
+which the connection itself would be given up."""
+
+MAX_CONCURRENT_EXPIRIES = 4
+MAX_CONCURRENT_TEARDOWNS = 4
+MAX_CONCURRENT_ACCESS_CHANGES = 4
+MAX_CONCURRENT_STREAM_CHECKS = 4
+"""Each job by itself: with the smallest pool that makes sense, ten connections, some are left for commands."""
+
+ACCESS_UNAPPLIED_AFTER_S = 15.0
+"""After how long a change of who may connect is applied by whoever finds it. The process that made it does so right
+after its commit, within a second if all stores answer; this leaves it the time of a slow one."""
+
+REDIS_USERS_CHECKED_EVERY_S = 30.0
+"""How often Redis's users are compared with PostgreSQL's while Redis runs on. Only a process that died on the way from
+one to the other leaves a difference."""
+
+NOTICE_LEASE_S = 60.0
+"""How long a claimed notice is kept from others: longer than Discord's client takes for all its tries of a message."""
+
+NOTICE_MAX_BACKOFF_S = 15 * 60.0
+"""The longest pause between two attempts at a notice, each being twice the last: its news is of use for an hour."""
+
+NOTICE_MAX_ATTEMPTS = 20
+"""Attempts at a notice before it counts as undeliverable: almost three hours."""
+
+HEALTH_TIMEOUT_S = 8
+"""How long a store may take to say how a sandbox's share is. All three are asked together, and somebody waits."""
+
+MAX_DESCRIPTION_LENGTH = 200
+"""Characters of a sandbox's description: two lines of an embed."""
+
 # --- Discord: commands, replies, direct messages ---------------------------------------------------------------------
+
+CHOICES = 25
+"""Suggestions while an option is typed. Discord refuses more."""
+FIELD_CHARS = 1000
+"""Of a list in a field of an embed. Discord takes 1024, the rest is for the ellipsis."""
+DESCRIPTION_CHARS = 4000
+"""Of the audit log in an embed. Discord takes 4096 in the description, and 6000 in all."""
+PAGE_SIZE = 10
+"""Sandboxes on a page. An embed has at most 25 fields; ten are read without scrolling."""
+LISTED_ORPHANS = 30
+"""Orphans named in one answer, which so stays under Discord's 4096 characters. The command line shows all of them."""
+NAMED_GUILDS = 20
+"""Servers that `/sandbox status` names: each may cost a request to Discord. Those after them are shown by id."""
+COMMAND_LINE_ROWS = 100_000
+"""Rows that one command of the command line reads at most: they are held in memory and printed as one JSON value."""
+ERROR_DETAIL_CHARS = 300
+"""Of a driver's message in one of our errors: one line of a log, whatever a server answers."""
+
+MANAGED_GUILD_CANDIDATES = 40
+"""Servers whose permissions are asked for while a name is typed. More do not answer in time; typing on narrows them."""
+MANAGED_GUILD_CONCURRENCY = 8
+"""Of those requests under way at a time: Discord allows 50 a second, and the bot's answers need some."""
+MANAGED_GUILD_TIMEOUT_S = 2.0
+"""For all of them. Discord drops suggestions after 3 s; what has not answered by then is left out."""
+GUILD_CACHE_S = 60.0
+"""How long permissions and the list of servers are remembered, so that not every key that is typed asks Discord. Only
+suggestions come from there: a command asks anew."""
+GUILD_CACHE_ENTRIES = 10_000
+"""Of remembered permissions, some hundred bytes each; then all are forgotten."""
+
+GUILD_REMOVAL_CHECK_EVERY_S = 600.0
+"""Between two looks for bound servers that Discord's session does not name. A removal is an event and acted on when it
+comes; this is for what was missed, at one request for each server that seems to be gone."""
+
+NOTICE_HISTORY = 50
+"""Messages looked through for a notice that may have been sent already. Discord drops a repeated nonce for minutes
+only; a person has rarely got more from the bot since the first attempt."""

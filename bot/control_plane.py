@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from loguru import logger
 
-from bot.sandboxes.access import SandboxAccess
-from bot.sandboxes.connection import WorkerAddresses
+from bot.sandboxes.access.connection import WorkerAddresses
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.lifecycle.orphans import OrphanCollector
+from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.limits import Limits
-from bot.sandboxes.manager import RoutesChanged, SandboxManager, nobody_listens
-from bot.sandboxes.orphans import OrphanSweeper
-from bot.sandboxes.reaper import Reaper
+from bot.sandboxes.manager import RoutesChanged, SandboxManager, no_listener
 from bot.sandboxes.schema import default_template
 from bot.sandboxes.template import TemplateError, read_template
 from bot.settings import Settings, SettingsError
@@ -21,26 +21,31 @@ from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_jwt import Issuer
 from bot.stores.opening import Stores
 from bot.stores.redis import RedisStore
+from bot.supervisor import Supervisor
 
 _WITHOUT_CALLOUT = "NATS_AUTH_URL, NATS_SYSTEM_URL and NATS_ACCOUNT_SEED are not set"
 
 
 @asynccontextmanager
 async def open_control_plane(
-    settings: Settings, stores: Stores, routes_changed: RoutesChanged = nobody_listens
+    settings: Settings,
+    stores: Stores,
+    routes_changed: RoutesChanged = no_listener,
+    *,
+    supervisor: Supervisor | None = None,
 ) -> AsyncIterator[SandboxManager]:
-    """Probed for isolation; `SettingsError` if it is required and a store does not enforce it."""
+    """Probed for isolation; `SettingsError` if it is required and a store does not enforce it. Workers' logins are
+    answered as a part of the supervisor, by default one of its own."""
     redis, most = RedisStore(stores.redis), settings.isolation.max_connections
     access = SandboxAccess(stores.pool, redis, max_connections=most)
     nats = _nats_access(stores, access, most)
-    if nats is not None:
-        await nats.start()
-    try:
+    async with AsyncExitStack() as stack:
+        if supervisor is None:
+            supervisor = await stack.enter_async_context(Supervisor())
+        if nats is not None:
+            await stack.enter_async_context(nats.responder.serving(supervisor, "auth callout"))
         await _probe(settings, stores, access, nats)
         yield _manager(settings, stores, redis, access, routes_changed)
-    finally:
-        if nats is not None:
-            await nats.close()
 
 
 async def try_template(manager: SandboxManager) -> None:
@@ -50,13 +55,15 @@ async def try_template(manager: SandboxManager) -> None:
 
 
 def make_reaper(settings: Settings, manager: SandboxManager) -> Reaper:
+    """With the patience that the settings choose."""
     chosen = settings.sandboxes
-    return Reaper(manager, warn_before=chosen.warn_before, grace=chosen.grace, stuck_after=chosen.stuck_after)
+    return manager.make_reaper(warn_before=chosen.warn_before, grace=chosen.grace, stuck_after=chosen.stuck_after)
 
 
-def make_orphan_sweeper(settings: Settings, stores: Stores, manager: SandboxManager) -> OrphanSweeper:
+def make_orphan_collector(settings: Settings, stores: Stores, manager: SandboxManager) -> OrphanCollector:
+    """It spares what is younger than the grace time."""
     redis = RedisStore(stores.redis)
-    return OrphanSweeper(stores.pool, manager.schemas, redis, manager.streams, settings.sandboxes.grace)
+    return OrphanCollector(stores.pool, manager.schemas, redis, manager.streams, settings.sandboxes.grace)
 
 
 def _nats_access(stores: Stores, access: SandboxAccess, max_connections: int) -> NatsAccess | None:
@@ -88,13 +95,29 @@ async def _probe(settings: Settings, stores: Stores, access: SandboxAccess, nats
 def _manager(
     settings: Settings, stores: Stores, redis: RedisStore, access: SandboxAccess, routes_changed: RoutesChanged
 ) -> SandboxManager:
-    chosen, nats = settings.sandboxes, settings.nats
-    streams = StreamStore(
-        stores.nats,
-        StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024),
-        workers_apart=stores.callout is not None,
+    with _template_errors():
+        template = read_template(settings.sandboxes.template or default_template())
+    return SandboxManager(
+        stores.pool,
+        redis,
+        _streams(settings, stores),
+        _limits(settings),
+        access=access,
+        workers=_worker_addresses(settings, stores),
+        template=template,
+        routes_changed=routes_changed,
     )
-    limits = Limits(
+
+
+def _streams(settings: Settings, stores: Stores) -> StreamStore:
+    nats = settings.nats
+    limits = StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024)
+    return StreamStore(stores.nats, limits, workers_apart=stores.callout is not None)
+
+
+def _limits(settings: Settings) -> Limits:
+    chosen = settings.sandboxes
+    return Limits(
         chosen.max_per_owner,
         chosen.max_guilds,
         chosen.default_ttl,
@@ -102,18 +125,10 @@ def _manager(
         chosen.min_name_length,
         chosen.max_name_length,
     )
-    with _template_errors():
-        template = read_template(chosen.template or default_template())
-    public = stores.addresses.public
-    of_workers = {store: getattr(settings.workers, store) or address for store, address in public.items()}
-    workers = WorkerAddresses(**of_workers, discord=settings.discord.api_base)
-    return SandboxManager(
-        stores.pool,
-        redis,
-        streams,
-        limits,
-        access=access,
-        workers=workers,
-        template=template,
-        routes_changed=routes_changed,
-    )
+
+
+def _worker_addresses(settings: Settings, stores: Stores) -> WorkerAddresses:
+    """What the operator says of each store, or else where the bot itself reaches it."""
+    public = stores.addresses.public.items()
+    chosen = {store: getattr(settings.workers, store) or address for store, address in public}
+    return WorkerAddresses(**chosen, discord=settings.discord.api_base)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.language import Phrase
-
-_LONGEST_DETAIL = 300
+from bot import constants
+from bot.i18n import Translatable
 
 
 class SandboxError(Exception):
@@ -26,6 +25,8 @@ class SandboxError(Exception):
 
 
 class NameTaken(SandboxError):
+    """A living sandbox, anybody's, has that name."""
+
     code = "SANDBOX_001"
 
     def __init__(self, name: str) -> None:
@@ -34,6 +35,8 @@ class NameTaken(SandboxError):
 
 
 class QuotaReached(SandboxError):
+    """The owner has as many sandboxes as `[sandboxes] max_per_owner` allows."""
+
     code = "SANDBOX_002"
 
     def __init__(self, limit: int) -> None:
@@ -58,6 +61,8 @@ class GuildTaken(SandboxError):
 
 
 class SandboxNotFound(SandboxError):
+    """No living sandbox has that name or id; where destroyed ones are looked at, no sandbox at all has that id."""
+
     code = "SANDBOX_004"
 
     def __init__(self, wanted: str) -> None:
@@ -66,6 +71,8 @@ class SandboxNotFound(SandboxError):
 
 
 class GuildNotBound(SandboxError):
+    """The guild is bound to no sandbox, or was just unbound. Shares its code with `SandboxNotFound`."""
+
     code = "SANDBOX_004"
 
     def __init__(self, guild_id: int) -> None:
@@ -74,6 +81,8 @@ class GuildNotBound(SandboxError):
 
 
 class ProvisioningFailed(SandboxError):
+    """A step of a creation failed; the teardown has begun, and the reaper ends it. The cause is in the log."""
+
     code = "SANDBOX_005"
 
     def __init__(self, name: str, step: str) -> None:
@@ -86,6 +95,8 @@ class ProvisioningFailed(SandboxError):
 
 
 class CleanupFailed(SandboxError):
+    """Some steps of a teardown failed; nothing reaches the sandbox any more, and the reaper tries again."""
+
     code = "SANDBOX_006"
 
     def __init__(self, name: str, steps: Iterable[str]) -> None:
@@ -99,6 +110,8 @@ class CleanupFailed(SandboxError):
 
 
 class ResetFailed(SandboxError):
+    """A step of a reset failed. The sandbox goes on, with what the step has left; resetting it again is safe."""
+
     code = "SANDBOX_006"
 
     def __init__(self, name: str, step: str) -> None:
@@ -125,6 +138,8 @@ class CleanupRefused(SandboxError):
 
 
 class InvalidTransition(SandboxError):
+    """The sandbox's status allows no such change. `wanted` is a participle: extended, destroyed."""
+
     code = "SANDBOX_007"
 
     def __init__(self, name: str, status: str, wanted: str) -> None:
@@ -132,16 +147,20 @@ class InvalidTransition(SandboxError):
         super().__init__(
             "Sandbox “{name}” is {status} and cannot be {wanted}. `/sandbox list` shows its state.",
             name=name,
-            status=Phrase(status),
-            wanted=Phrase(wanted),
+            status=Translatable(status),
+            wanted=Translatable(wanted),
         )
 
 
 class InvalidInput(SandboxError):
+    """What somebody typed is no duration, id or name. The sentence says how one is written."""
+
     code = "SANDBOX_008"
 
 
 class NotAllowed(SandboxError):
+    """Neither the owner nor an admin, or without the right in Discord that it takes."""
+
     code = "SANDBOX_009"
 
 
@@ -151,5 +170,5 @@ class ServiceUnavailable(SandboxError):
     code = "SANDBOX_010"
 
     def __init__(self, service: str, detail: str = "") -> None:
-        self.service, self.detail = service, " ".join(detail.split())[:_LONGEST_DETAIL]
+        self.service, self.detail = service, " ".join(detail.split())[: constants.ERROR_DETAIL_CHARS]
         super().__init__("{service} is not reachable at the moment. Try again in a minute.", service=service)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from bot.errors import InvalidInput
-from bot.language import Phrase
+from bot.i18n import Translatable
 from sandbox_worker import protocol
 
 SCHEMA_PREFIX = "sandbox_"
@@ -131,6 +131,6 @@ def check_snowflake(value: int | str, what: str) -> int:
     text = str(value).strip()
     if not SNOWFLAKE_PATTERN.fullmatch(text) or int(text) > _MAX_SNOWFLAKE:
         raise InvalidInput(
-            "A {what} is a number of 17 to 20 digits. Copy it from Discord's “Copy ID”.", what=Phrase(what)
+            "A {what} is a number of 17 to 20 digits. Copy it from Discord's “Copy ID”.", what=Translatable(what)
         )
     return int(text)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from bot import constants
 from bot.names import LONGEST_NAME, SHORTEST_NAME
 from bot.setting_types import (
     EMBEDDED,
@@ -30,10 +31,17 @@ _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 class Section(BaseModel):
+    """An unknown key is an error that names it, and no error repeats a value."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Discord(Section):
+    """Which Discord the bot logs in to, as whom, with which shards, and who its admins are.
+
+    `token` comes from DISCORD_TOKEN and may be empty: `Settings.require_token` is for the commands that need one.
+    """
+
     token: Token = SecretStr("")
     api_base: str = DISCORD_API
     admins: Snowflakes = frozenset()
@@ -58,6 +66,11 @@ class Discord(Section):
 
 
 class Sandboxes(Section):
+    """How many sandboxes there may be, how long they live, and how often what is due is done.
+
+    `template` is None for the one that comes with the bot.
+    """
+
     max_per_owner: int = Field(default=5, ge=1, le=1000)
     max_guilds: int = Field(default=10, ge=1, le=1000)
     default_ttl: Duration = timedelta(hours=24)
@@ -67,7 +80,7 @@ class Sandboxes(Section):
     warn_before: Duration = timedelta(hours=1)
     grace: Duration = timedelta(hours=1)
     sweep_every: Duration = timedelta(seconds=1)
-    stuck_after: Duration = Field(default=timedelta(minutes=2), ge=timedelta(seconds=30))
+    stuck_after: Duration = Field(default=timedelta(minutes=2), ge=timedelta(seconds=constants.MIN_STUCK_AFTER_S))
     mend_every: Duration = timedelta(minutes=1)
     orphans_every: Duration = timedelta(hours=1)
     activity_every: Duration = timedelta(seconds=10)
@@ -88,15 +101,25 @@ class Sandboxes(Section):
 
 
 class Postgres(Section):
+    """The server of the facts. `dsn` comes from DATABASE_URL, or is `EMBEDDED`; `pool_size` counts for each process."""
+
     dsn: PostgresAddress = SecretStr(EMBEDDED)
     pool_size: int = Field(default=10, ge=2, le=200)
 
 
 class Redis(Section):
+    """The server of keys and sessions. `url` comes from REDIS_URL, or is `EMBEDDED`."""
+
     url: RedisAddress = SecretStr(EMBEDDED)
 
 
 class Nats(Section):
+    """The server of the events, and what each sandbox's stream keeps.
+
+    The addresses and the seed come from NATS_URL and, for the auth callout, NATS_AUTH_URL, NATS_SYSTEM_URL and
+    NATS_ACCOUNT_SEED; an empty one means that there is no callout.
+    """
+
     url: NatsAddress = SecretStr(EMBEDDED)
     auth_url: NatsAddress = SecretStr("")
     system_url: NatsAddress = SecretStr("")
@@ -107,6 +130,8 @@ class Nats(Section):
 
 
 class Workers(Section):
+    """Where workers reach the stores; empty: where the bot does. Without credentials, each sandbox has its own."""
+
     postgres: str = ""
     redis: str = ""
     nats: str = ""
@@ -121,17 +146,30 @@ class Workers(Section):
 
 
 class Isolation(Section):
+    """Whether the stores have to keep sandboxes apart by themselves, and what one sandbox may take of them."""
+
     require: bool = False
     max_connections: int = Field(default=10, ge=1, le=1000)
     longest_transaction: Duration = timedelta(seconds=60)
 
 
 class Embedded(Section):
+    """The servers that the bot runs by itself. `folder` is relative to the working directory."""
+
     folder: Path = Path("data")
     durable: bool = True
+    valkey: Path | None = None
+    postgres: Path | None = None
+
+    @field_validator("valkey", "postgres", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
 
 
 class Routing(Section):
+    """The way of an event: `window` counts events, an empty `unbound_subject` drops those of unbound servers."""
+
     unbound_subject: str = ""
     window: int = Field(default=4096, ge=1, le=65_536)
     ack_timeout: Duration = timedelta(seconds=5)
@@ -146,5 +184,7 @@ class Routing(Section):
 
 
 class Log(Section):
+    """What is logged to standard error, and how."""
+
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     json_lines: bool = False

@@ -84,17 +84,14 @@ class _Environment(EnvSettingsSource):
     """`.env` below the real environment, with the common names translated and unknown sections reported."""
 
     def __init__(self, settings_cls: type[BaseSettings], dotenv: Mapping[str, str | None]) -> None:
-        self._dotenv = dotenv
         super().__init__(settings_cls)
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
         merged: dict[str, str | None] = {}
-        for layer in (self._dotenv, os.environ):
+        for layer in (dotenv, os.environ):
             common = {ours: layer[theirs] for theirs, ours in COMMON_NAMES.items() if layer.get(theirs)}
             ours = {name.upper(): value for name, value in layer.items() if name.upper().startswith("BOT_")}
             merged |= common | ours
         merged.pop(CONFIG_VARIABLE, None)
-        return {name.lower(): value for name, value in merged.items()}
+        self.env_vars = {name.lower(): value for name, value in merged.items()}
 
     def __call__(self) -> dict[str, Any]:
         known = {f"bot_{section}" for section in self.settings_cls.model_fields}

@@ -18,6 +18,8 @@ from pydantic import SecretStr
 from bot.settings import Nats, Postgres, Redis
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.postgres import migrate, open_pool
+from tests.memory import keep_files_in_memory
+from tests.timing import pytest_terminal_summary as pytest_terminal_summary
 
 TEMPLATE = "migrated"
 
@@ -38,6 +40,7 @@ if threading.current_thread() is threading.main_thread():
     # Who starts the tests in the background ignores Ctrl+C for them, and every process they start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+keep_files_in_memory()
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 

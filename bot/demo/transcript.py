@@ -24,16 +24,18 @@ _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 class Transcript:
-    """Draws to the terminal at once, and keeps everything for a picture."""
+    """Draws to the terminal as it comes, and keeps everything for a picture. `people`: names by id, for mentions."""
 
     def __init__(self, people: dict[int, str] | None = None) -> None:
         self._console = Console(record=True, width=WIDTH, highlight=False, soft_wrap=False)
         self.people = people or {}
 
     def progress(self, text: str) -> None:
+        """What is being started, before the first step."""
         self._console.print(f"[dim]· {escape(text)}[/dim]")
 
     def step(self, number: int, title: str) -> None:
+        """The heading of a step; `number` counts from 1."""
         self._console.print()
         self._console.rule(f"[bold]{number}. {escape(title)}[/bold]", align="left", style="blue")
 
@@ -67,20 +69,25 @@ class Transcript:
         self._console.print(Text(f"  {shown}  ({len(event.raw)} bytes)", style="dim"))
 
     def fact(self, text: str) -> None:
+        """What was checked and is true."""
         self._console.print(f"[green]✓[/] {escape(text)}")
 
     def failure(self, text: str) -> None:
+        """Why the step did not pass."""
         self._console.print(f"[bold red]✗ {escape(text)}[/]")
 
     def note(self, text: str) -> None:
+        """A line as it is, without any markup."""
         self._console.print(escape(text))
 
     def summary(self, passed: int, steps: int) -> None:
+        """The last line, which scripts look for: `tour: 14/14 steps passed`."""
         self._console.print()
         style = "bold green" if passed == steps else "bold red"
         self._console.print(f"tour: {passed}/{steps} steps passed", style=style)
 
     def save_svg(self, path: Path) -> None:
+        """All that was drawn so far, as a picture."""
         self._console.save_svg(str(path), title="sandbox-bot demo")
 
     def _embed(self, embed: dict[str, Any]) -> list[RenderableType]:

@@ -1,7 +1,8 @@
 """The one seam into discord.py: a WebSocket that hands every dispatch to the router as it was received, and that goes
 on with a session wherever Discord lets it.
 
-It relies on private parts of discord.py 2.7.1; `tests/unit/test_gateway_seam.py` fails first when they change.
+It relies on private parts of discord.py and aiohttp. `bot/private_api.py` lists them and is asked here;
+`tests/unit/test_gateway_seam.py` fails first when what they do changes.
 """
 
 from __future__ import annotations
@@ -9,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from contextlib import suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -25,138 +24,54 @@ import zstandard
 from aiohttp import WSMsgType
 from loguru import logger
 
-from bot.routing import events
+from bot import constants, private_api
+from bot.routing import dispatch
+from bot.routing.dispatch import DISPATCH, Dispatch
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
+from bot.routing.tap import Tap
 
-if TYPE_CHECKING:
-    from discord.state import ConnectionState
-
-SUPPORTED = "2.7.1"
-
-NEEDED = frozenset(
-    {
-        "READY",
-        "RESUMED",
-        "GUILD_CREATE",
-        "GUILD_UPDATE",
-        "GUILD_DELETE",
-        "GUILD_ROLE_CREATE",
-        "GUILD_ROLE_UPDATE",
-        "GUILD_ROLE_DELETE",
-    }
-)
-"""What the bot itself reads besides its own interactions and its direct messages; the rest discord.py never parses."""
+private_api.verify("discord.py", "aiohttp")
 
 _PAYLOADS = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
-_KEEPING = 4000
+_KEEPS_SESSION = 4000
 """Discord ends a session that is closed with 1000 or 1001, and keeps it for minutes after any other code."""
 _INVALID_SEQUENCE = 4007
 """To resume again would be refused again, for ever; after any other code Discord decides when it is asked."""
-_ADDRESS_ANSWERS_WITHIN_S = 10.0
-_SAVE_EVERY_S = 0.25
-_ANSWERABLE_S = 3.0
 _DISCORD_API = discord.http.Route.BASE
-_taps: WeakKeyDictionary[ConnectionState[Any], Tap] = WeakKeyDictionary()
 
-
-class Tap:
-    """What a client's sockets share: where events go, and how far each shard has come."""
-
-    def __init__(self, router: EventRouter, publisher: Publisher, sessions: SessionStore) -> None:
-        self.router, self.publisher, self._sessions = router, publisher, sessions
-        self._sockets: dict[int, TappedWebSocket] = {}
-        self._last: dict[int, Session] = {}
-        self._begun = asyncio.Event()
-
-    async def run(self) -> None:
-        """Save the sessions for ever, a new one at once."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_SAVE_EVERY_S):
-                    await self._begun.wait()
-            self._begun.clear()
-            await self.save()
-
-    async def save(self) -> None:
-        """Write down where the sessions may go on, as far as everything is acknowledged."""
-        for socket in self._sockets.values():
-            self.note(socket)
-            if socket.session is not None:
-                self._sessions.note(socket.shard, socket.session)
-        await self._sessions.save()
-
-    def note(self, socket: TappedWebSocket) -> None:
-        """What is known of the socket's session is known after its end too."""
-        if socket.session is not None:
-            self._last[socket.shard.id] = socket.session
-
-    def connected(self, socket: TappedWebSocket) -> None:
-        self._sockets[socket.shard.id] = socket
-
-    async def resumption(self, shard: Shard) -> Session | None:
-        """The session to go on with: the last one of this process, or else of the one before; None if it has ended."""
-        socket = self._sockets.get(shard.id)
-        if socket is not None:
-            return socket.session
-        session = await self._sessions.load(shard)
-        if session is not None:
-            self._last[shard.id] = session
-        return session
-
-    def started(self, socket: TappedWebSocket) -> None:
-        """A session begins anew: what came between the one before and its READY nobody will ever send."""
-        self._begun.set()
-        shard, before = socket.shard, self._last.pop(socket.shard.id, None)
-        facts = {
-            "shard": [shard.id, shard.total],
-            "session_id": before.id if before else None,
-            "last_sequence": before.sequence if before else None,
-            "since": datetime.fromtimestamp(before.seen_at, UTC).isoformat() if before else None,
-            "until": datetime.now(UTC).isoformat(),
-        }
-        marked = self.router.mark_gap(facts, shard.id, shard.total, socket.session_id or "")
-        if marked:
-            logger.warning("events may be missing, Discord began a new session", sandboxes=marked, **facts)
-
-    def takes(self, envelope: events.Envelope, resumed_at: float) -> bool:
-        """Whether discord.py has to see the event too."""
-        name = envelope.t
-        if name in NEEDED:
-            return True
-        if name == "INTERACTION_CREATE":
-            return self.router.is_own(envelope) and not self._is_stale(envelope, resumed_at)
-        return name == "MESSAGE_CREATE" and events.guild_id_of(envelope) is None
-
-    def _is_stale(self, envelope: events.Envelope, resumed_at: float) -> bool:
-        """Whether it is played again and can be answered no more: a command must not be run twice."""
-        asked_at = discord.utils.snowflake_time(events.object_id_of(envelope) or 0).timestamp()
-        if asked_at >= min(resumed_at, time.time() - _ANSWERABLE_S):
-            return False
-        self.router.counts["stale interactions"] += 1
-        return True
+_taps: WeakKeyDictionary[discord.Client, Tap] = WeakKeyDictionary()
 
 
 class TappedWebSocket(discord.gateway.DiscordWebSocket):
-    """A client without a tap gets the original behaviour."""
+    """A shard's connection. A client without a tap gets discord.py's own behaviour."""
 
     _tap: Tap | None = None
     _resumed_at = 0.0
+    """When the session was taken up by this connection (Unix time); 0 if it began here."""
 
     @classmethod
     async def from_client(cls, client: discord.Client, **options: Any) -> Any:
+        """In place of discord.py's own: connects where the session says, and resumes instead of identifying.
+
+        discord.py would resume only a session of this process, and would identify after each start: what came
+        meanwhile would be lost, and a thousand starts a day are all that Discord allows.
+        """
         if options.get("gateway") in (None, cls.DEFAULT_GATEWAY) and discord.http.Route.BASE != _DISCORD_API:
+            # DEFAULT_GATEWAY is Discord's own, whatever API the client was pointed at: that API names its gateway.
             _, url, _ = await client.http.get_bot_gateway()
             options["gateway"] = yarl.URL(url)
-        tap = _taps.get(client._connection)
+        tap = _taps.get(client)
         if tap is None:
             return await super().from_client(client, **options)
         shard = Shard(client.application_id or 0, client.shard_count or 1, options.get("shard_id") or 0)
-        socket = await cls._resume_or_identify(client, await tap.resumption(shard), options)
-        socket._tap = tap
-        tap.connected(socket)
-        return socket
+        connection = await cls._resume_or_identify(client, await tap.session_to_resume(shard), options)
+        # Only now: until from_client has returned, HELLO and what answers it are discord.py's own affair, and what
+        # fails there must not take the place of the connection that the tap knows.
+        connection._tap = tap
+        tap.add_connection(connection)
+        return connection
 
     @classmethod
     async def _resume_or_identify(
@@ -167,48 +82,62 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             return await super().from_client(client, **options)
         resumed = {"resume": True, "session": session.id, "sequence": session.sequence}
         try:
-            async with asyncio.timeout(_ADDRESS_ANSWERS_WITHIN_S):
+            async with asyncio.timeout(constants.RESUME_ADDRESS_TIMEOUT_S):
                 at_its_address = options | resumed | {"gateway": yarl.URL(session.resume_url)}
-                socket = await super().from_client(client, **at_its_address)
+                connection = await super().from_client(client, **at_its_address)
         except (aiohttp.ClientError, OSError):  # that address may be gone, the session is not
-            socket = await super().from_client(client, **options | resumed)
-        socket._resumed_at = time.time()
-        return socket
+            connection = await super().from_client(client, **options | resumed)
+        connection._resumed_at = time.time()
+        return connection
 
     @property
     def shard(self) -> Shard:
+        """Whose connection it is."""
         return Shard(self._connection.application_id or 0, self.shard_count or 1, self.shard_id or 0)
 
     @property
     def session(self) -> Session | None:
-        """None before READY, and when Discord has ended it."""
+        """Where its session may go on; None before READY, and when Discord has ended it."""
         if self.session_id is None or self.sequence is None:
             return None
         return Session(self.session_id, str(self.gateway), self.sequence)
 
-    async def close(self, code: int = _KEEPING) -> None:
-        """Keeps the session, if there is one: a bot that is stopped will go on with it."""
-        await super().close(code if self._tap is None or self.session is None else _KEEPING)
+    async def close(self, code: int = _KEEPS_SESSION) -> None:
+        """Keeps the session, if there is one: a bot that is stopped will go on with it.
+
+        discord.py closes with 1000 when it is stopped, which would end the session at Discord.
+        """
+        await super().close(code if self._tap is None or self.session is None else _KEEPS_SESSION)
 
     async def poll_event(self) -> None:
+        """Waits for a message, and also takes those that have come with it.
+
+        That costs no timer and no turn of the event loop for each, as discord.py's own would: 5 µs less a message.
+        """
         try:
             await super().poll_event()
         except discord.gateway.ReconnectWebSocket:
-            if self._tap is not None and self.socket.close_code == _INVALID_SEQUENCE:
-                self._tap.note(self)
-                self.session_id = self.sequence = None
+            self._drop_session_of_invalid_sequence()
             raise
         if self._tap is None:
             return
-        # What has come with it costs no timer and no turn of the event loop each: 5 µs less a message.
-        come = self.socket._reader._buffer
-        while come and come[0][0].type in _PAYLOADS:
+        received = self.socket._reader._buffer
+        while received and received[0][0].type in _PAYLOADS:
+            # A payload that is there already: receive() returns it without a wait. Anything else, a close above all,
+            # is left to the next poll_event, which alone knows what follows from it.
             message = await self.socket.receive()
             if message.type not in _PAYLOADS:  # closed meanwhile
                 break
             await self.received_message(message.data)
 
+    def _drop_session_of_invalid_sequence(self) -> None:
+        """discord.py resumes after 4007 with the same sequence, and Discord refuses it again, without end."""
+        if self._tap is not None and self.socket.close_code == _INVALID_SEQUENCE:
+            self._tap.record_session(self)
+            self.session_id = self.sequence = None
+
     async def received_message(self, msg: Any, /) -> None:
+        """In place of discord.py's own, which still gets what the bot itself needs, and decodes nothing else."""
         tap = self._tap
         if tap is None:
             await super().received_message(msg)
@@ -216,22 +145,26 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         text = await self._decompressed(msg, tap) if type(msg) is bytes else msg
         if text is None:  # the rest of it is still to come
             return
-        envelope = events.decode(text)
-        if envelope is None:
+        message = dispatch.read(text)
+        if message is None:
             tap.router.counts["malformed"] += 1
             return
-        if envelope.op != events.DISPATCH:
-            tap.note(self)
-            await self._hand_on(envelope, text, tap)
+        if message.op != DISPATCH:
+            # Before discord.py handles it: an op 9 makes it forget the session that a gap marker has to name.
+            tap.record_session(self)
+            await self._pass_on(message, text, tap)
             return
         if tap.publisher.is_full:
-            await tap.publisher.room()
-        tap.router.route(envelope, text, self.shard_id or 0, self.session_id or "")
-        if tap.takes(envelope, self._resumed_at):
-            await self._hand_on(envelope, text, tap)
+            # Back-pressure: the socket is not read on, Discord's side fills, and memory does not.
+            await tap.publisher.wait_for_capacity()
+        tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
+        if tap.is_for_client(message, self._resumed_at):
+            await self._pass_on(message, text, tap)
             return
-        if envelope.s is not None:
-            self.sequence = envelope.s
+        # What discord.py does itself with every message that it gets. Only after routing: a saved session must never
+        # be ahead of what the publisher has been given.
+        if message.sequence is not None:
+            self.sequence = message.sequence
         if self._keep_alive:
             self._keep_alive.tick()
 
@@ -243,30 +176,33 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             await self.close()  # a broken stream cannot be read on, the session goes on in a new one
             raise discord.gateway.ReconnectWebSocket(self.shard_id) from None
 
-    async def _hand_on(self, envelope: events.Envelope, text: str, tap: Tap) -> None:
+    async def _pass_on(self, message: Dispatch, text: str, tap: Tap) -> None:
         """One odd event would end discord.py's reading, and with it the bot; without its READY there is no bot."""
         try:
             await super().received_message(text)
         except (discord.gateway.ReconnectWebSocket, discord.ConnectionClosed):
             raise
         except Exception:
-            if envelope.t == "READY":
+            if message.name == "READY":
                 raise
             tap.router.counts["malformed"] += 1
-            logger.opt(exception=True).warning("discord.py cannot read an event", event=envelope.t)
-        if envelope.t == "READY":
-            tap.started(self)
+            logger.opt(exception=True).warning("discord.py cannot read an event", event=message.name)
+        if message.name == "READY":
+            tap.on_new_session(self)
 
 
-def tap(client: discord.Client, router: EventRouter, publisher: Publisher, sessions: SessionStore) -> Tap:
-    """From now on the client's dispatches go to the router, at the pace at which the publisher takes them."""
-    if discord.__version__ != SUPPORTED:
-        raise RuntimeError(f"discord.py {SUPPORTED} is needed, not {discord.__version__}: see bot/routing/gateway.py.")
+def install_tap(client: discord.Client, router: EventRouter, publisher: Publisher, sessions: SessionStore) -> Tap:
+    """From now on the client's dispatches go to the router, at the pace at which the publisher takes them.
+
+    `UnsupportedLibrary` if discord.py is another version than the one that the seam was made for.
+    """
+    private_api.require_version("discord.py")
+    # Both modules have imported the class by name and call from_client on it; there is no parameter for it.
     discord.shard.DiscordWebSocket = discord.client.DiscordWebSocket = TappedWebSocket  # type: ignore[misc]
-    _taps[client._connection] = made = Tap(router, publisher, sessions)
-    return made
+    _taps[client] = tap = Tap(router, publisher, sessions)
+    return tap
 
 
-def point_at(api_base: str) -> None:
+def set_api_base(api_base: str) -> None:
     """Every client of this process talks to that server, and to the gateway that it names."""
     discord.http.Route.BASE = api_base

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-import msgspec
 import nats.errors
 from loguru import logger
 from nats.aio.client import Client
@@ -20,25 +19,12 @@ from nats.js.api import Header
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
-from bot.routing.acks import AckReader
+from bot import constants
+from bot.routing.acks import AckReader, read_ack
+from bot.routing.refusals import RefusalLog
 from sandbox_worker.protocol import MESSAGE_ID_HEADER
 
-_HEADERS_AT_MOST = 512
-_TICK_S = 0.1
-_REPORT_EVERY_S = 60.0
 _FORBIDDEN = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
-
-
-class _AckError(msgspec.Struct):
-    description: str = ""
-
-
-class _Ack(msgspec.Struct):
-    duplicate: bool = False
-    error: _AckError | None = None
-
-
-_decode_ack = msgspec.json.Decoder(_Ack).decode
 
 
 class Publisher:
@@ -49,33 +35,40 @@ class Publisher:
     result: counted and reported.
     """
 
-    def __init__(
-        self, client: Client, *, window: int, ack_timeout: timedelta, max_bytes: int = 64 * 1024 * 1024
-    ) -> None:
-        self._client, self._window, self._max_bytes = client, window, max_bytes
+    def __init__(self, client: Client, *, window: int, ack_timeout: timedelta) -> None:
+        """`window`: how many events may be unacknowledged before `is_full`. The client is shared: others use it too."""
+        self._client, self._window = client, window
         self._ack_timeout_s = ack_timeout.total_seconds()
-        self._pending: dict[int, bytes] = {}  # as they go over the wire, so that a repeat costs nothing
+        # Read once and not for each event.
+        self._buffer_bytes, self._header_bytes = constants.PUBLISH_BUFFER_BYTES, constants.PUBLISH_HEADERS_BYTES
+        self._pending: dict[int, bytes] = {}
+        """Unacknowledged frames in order, as they go over the wire, so that a repeat costs nothing."""
+        self._pending_bytes = 0
         self._unsent: list[bytes] = []
-        self._plain: list[bytes] = []
-        self._number = self._sent = self._due = 0
-        self._bytes = 0
-        self._sent_by: deque[tuple[float, int]] = deque()
+        """Those of them that the writer has yet to hand over, and after a reconnect all of them again."""
+        self._unacknowledged: list[bytes] = []
+        """Frames that nobody acknowledges; they go with the next ones that are sent."""
+        self._last_number = self._last_sent = self._overdue_up_to = 0
+        self._sent_marks: deque[tuple[float, int]] = deque()
+        """When (monotonic) which number had been sent last: a mark for each check, not for each event."""
         self._wake, self._progress = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._reconnects = client.stats["reconnects"]
-        self._refusals: Counter[str] = Counter()
-        self._reported_at = 0.0
+        """Of the connection on which all that is not in `_unsent` was sent."""
+        self._refusals = RefusalLog()
         self.counts: Counter[str] = Counter()
-        self.gone = asyncio.Event()
-        """Set when nats-py has given up for good, as it does when the server refuses its user."""
+        """What became of the events: acked, duplicates, refused, resent; dropped are unacknowledged ones."""
 
     async def start(self) -> None:
+        """Subscribes to the acknowledgements and begins to send; `nats.errors.Error` if the client is closed."""
+        # One inbox, and the number at its end: nats-py's publish_async makes a future for each message, which takes
+        # longer than all the rest, and never resolves those that JetStream answers with an error.
         self._inbox = self._client.new_inbox() + "."
         self._replies: Subscription = await self._client.subscribe(
-            self._inbox + "*", cb=self._on_reply, pending_msgs_limit=-1, pending_bytes_limit=-1
+            self._inbox + "*", cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
-        self._acks = AckReader(self._client, self._inbox, self._on_acks, self._examine)
-        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._watch())]
+        self._acks = AckReader(self._client, self._inbox, self._on_acks, self._on_reply)
+        self._tasks = [asyncio.create_task(self._write_loop()), asyncio.create_task(self._monitor())]
 
     async def close(self) -> None:
         """Stops at once; `drain` first."""
@@ -85,15 +78,15 @@ class Publisher:
         self._acks.remove()
         with suppress(nats.errors.Error):
             await self._replies.unsubscribe()
-        self._report()
+        self._refusals.flush()
 
     def fits(self, payload: bytes) -> bool:
         """Whether NATS would take it, headers included."""
-        return len(payload) + _HEADERS_AT_MOST <= self._client.max_payload
+        return len(payload) + self._header_bytes <= self._client.max_payload
 
     def publish(self, subject: str, payload: bytes, message_id: str, headers: Mapping[str, str] | None = None) -> None:
-        """Takes it at once, whatever the window holds: who reads faster than NATS writes awaits `room`."""
-        self._number = number = self._number + 1
+        """Takes it at once, however full it is: who reads faster than NATS writes awaits `wait_for_capacity`."""
+        self._last_number = number = self._last_number + 1
         more = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) if headers else ""
         head = f"NATS/1.0\r\n{MESSAGE_ID_HEADER}: {message_id}\r\n{more}\r\n"
         size = len(head)
@@ -102,35 +95,38 @@ class Publisher:
             payload,
         )
         self._pending[number] = frame
-        self._bytes += len(frame)
+        self._pending_bytes += len(frame)
         self._unsent.append(frame)
         self._wake.set()
 
     def publish_unacknowledged(self, subject: str, payload: bytes) -> None:
         """For whoever listens just now: dropped while NATS is away or does not keep up."""
         client = self._client
-        if self._is_steady() and len(payload) <= client.max_payload and client.pending_data_size < self._max_bytes:
-            self._plain.append(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(payload), payload))
+        has_room = client.pending_data_size < self._buffer_bytes  # nats-py's own buffer knows no limit here
+        if has_room and self._may_send() and len(payload) <= client.max_payload:
+            self._unacknowledged.append(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(payload), payload))
             self._wake.set()
         else:
             self.counts["dropped"] += 1
 
     @property
-    def published(self) -> int:
+    def last_published(self) -> int:
         """The number of the message published last; they count from 1."""
-        return self._number
+        return self._last_number
 
     @property
-    def settled(self) -> int:
+    def low_water_mark(self) -> int:
         """Up to this number every message is acknowledged or refused."""
-        return next(iter(self._pending), self._number + 1) - 1
+        # Acknowledgements come out of order, and a dict keeps its: its first key is the oldest that is still open.
+        return next(iter(self._pending), self._last_number + 1) - 1
 
     @property
     def is_full(self) -> bool:
-        return len(self._pending) >= self._window or self._bytes >= self._max_bytes
+        """Whether as many events, or as many bytes of them, are unacknowledged as may be."""
+        return len(self._pending) >= self._window or self._pending_bytes >= self._buffer_bytes
 
-    async def room(self) -> None:
-        """Returns when the window has room."""
+    async def wait_for_capacity(self) -> None:
+        """Returns when it is not full any more; without end while NATS is away."""
         while self.is_full:
             self._progress.clear()
             await self._progress.wait()
@@ -146,55 +142,54 @@ class Publisher:
             logger.warning("events were not acknowledged in time", events=len(self._pending))
         return len(self._pending)
 
-    async def _write(self) -> None:
+    async def _write_loop(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if self._is_steady():  # otherwise the watch wakes us
-                await self._hand_over()
+            if self._may_send():  # otherwise the monitor wakes it
+                await self._send_unsent()
 
-    async def _hand_over(self) -> None:
+    async def _send_unsent(self) -> None:
         """Everything unsent at once, through nats-py's own writer: its `publish` would cost 5 µs a message."""
         client = self._client
-        frames = [*self._unsent, *self._plain]
+        frames = [*self._unsent, *self._unacknowledged]
         self._unsent.clear()
-        self._plain.clear()
-        self._sent = self._number
+        self._unacknowledged.clear()
+        self._last_sent = self._last_number
+        # No await up to here since _may_send, and none in nats-py between a reconnect and its being counted: so none
+        # of this can get onto a new connection before what is sent again there.
         client._pending.extend(frames)
         client._pending_data_size += sum(map(len, frames))
         await client._flush_pending()
 
-    def _is_steady(self) -> bool:
-        """Connected, and on the connection on which everything before was sent."""
+    def _may_send(self) -> bool:
+        """Connected, and on the connection on which everything before was sent: else the order would be lost."""
         return self._client.is_connected and self._client.stats["reconnects"] == self._reconnects
 
-    async def _watch(self) -> None:
+    async def _monitor(self) -> None:
         """Notices reconnects and what was not acknowledged in time."""
         while True:
-            await asyncio.sleep(_TICK_S)
-            if self._client.is_closed:
-                self.gone.set()
+            await asyncio.sleep(constants.PUBLISH_CHECK_EVERY_S)
             if not self._client.is_connected:
                 continue
             if self._client.stats["reconnects"] != self._reconnects:
                 self._reconnects = self._client.stats["reconnects"]
                 self._refuse_too_large()
-                self._send_again()
+                self._resend_pending()
             elif self._is_overdue():
-                await self._reconsider()
-            if self._refusals and time.monotonic() - self._reported_at > _REPORT_EVERY_S:
-                self._report()
+                await self._handle_overdue()
+            self._refusals.flush_if_due()
 
     def _is_overdue(self) -> bool:
-        """Whether the oldest was sent longer than the timeout ago, to a tick: a time for each would cost more."""
+        """Whether the oldest was sent longer than the timeout ago, to a check: a time for each would cost more."""
         now = time.monotonic()
-        while self._sent_by and self._sent_by[0][0] <= now - self._ack_timeout_s:
-            self._due = self._sent_by.popleft()[1]
-        self._sent_by.append((now, self._sent))
+        while self._sent_marks and self._sent_marks[0][0] <= now - self._ack_timeout_s:
+            self._overdue_up_to = self._sent_marks.popleft()[1]
+        self._sent_marks.append((now, self._last_sent))
         oldest = next(iter(self._pending), None)
-        return oldest is not None and oldest <= self._due
+        return oldest is not None and oldest <= self._overdue_up_to
 
-    async def _reconsider(self) -> None:
+    async def _handle_overdue(self) -> None:
         """Sends again what nobody has answered, unless NATS says why nobody will."""
         subject = next(iter(self._pending.values())).split(b" ", 2)[1]
         try:
@@ -205,9 +200,14 @@ class Publisher:
             start = b"HPUB %b " % subject
             for number in [number for number, frame in self._pending.items() if frame.startswith(start)]:
                 self._refuse(number, reason)
-        self._send_again()
+        self._resend_pending()
 
     async def _refusal_of(self, subject: str) -> str | None:
+        """Why nothing on the subject will ever be acknowledged; None if it may be yet.
+
+        To what it does not permit NATS answers with an error of the connection, which names the subject and no
+        message; and to what lies in no stream it answers nothing if anybody else listens there.
+        """
         forbidden = _FORBIDDEN.search(str(self._client.last_error))
         if forbidden and forbidden[1].lower() == subject.lower():
             return "not permitted"
@@ -217,12 +217,15 @@ class Publisher:
             return "no such stream"
         return None
 
-    def _send_again(self) -> None:
-        """Everything unacknowledged, in order."""
+    def _resend_pending(self) -> None:
+        """Everything unacknowledged, from the oldest on: one alone would come after those behind it, out of order.
+
+        What is stored already is dropped there by its message id, and its acknowledgement says so.
+        """
         self.counts["resent"] += len(self._pending) - len(self._unsent)
         self._unsent = list(self._pending.values())
-        self._sent_by.clear()
-        self._due = 0
+        self._sent_marks.clear()
+        self._overdue_up_to = 0
         self._wake.set()
 
     def _refuse_too_large(self) -> None:
@@ -232,47 +235,36 @@ class Publisher:
             if size > self._client.max_payload:
                 self._refuse(number, "larger than this server takes")
 
-    async def _on_reply(self, message: Msg) -> None:
+    async def _on_message(self, message: Msg) -> None:
         """What the ack reader has left to nats-py."""
         number = int(message.subject[len(self._inbox) :])
         if message.headers and message.headers.get(Header.STATUS) == "503":
             self._refuse(number, "no such stream")
         else:
-            self._examine(number, message.data)
+            self._on_reply(number, message.data)
 
     def _on_acks(self, numbers: Sequence[int]) -> None:
-        self.counts["acked"] += sum(map(self._settle, numbers))
+        self.counts["acked"] += sum(map(self._complete, numbers))
 
-    def _examine(self, number: int, body: bytes) -> None:
-        try:
-            ack = _decode_ack(body)
-        except msgspec.MsgspecError:
+    def _on_reply(self, number: int, body: bytes) -> None:
+        ack = read_ack(body)
+        if ack is None:
             self._refuse(number, "unreadable acknowledgement")
-            return
-        if ack.error is not None:
+        elif ack.error is not None:
             self._refuse(number, ack.error.description)
-        elif self._settle(number):
+        elif self._complete(number):
             self.counts["duplicates" if ack.duplicate else "acked"] += 1
 
     def _refuse(self, number: int, reason: str) -> None:
-        if not self._settle(number):
-            return
-        self.counts["refused"] += 1
-        self._refusals[reason] += 1
-        if time.monotonic() - self._reported_at > _REPORT_EVERY_S:
-            self._report()
+        if self._complete(number):
+            self.counts["refused"] += 1
+            self._refusals.add(reason)
 
-    def _report(self) -> None:
-        """At most once a minute: a refused flood is no reason for a flood of lines."""
-        if self._refusals:
-            logger.warning("events were refused by NATS", reasons=dict(self._refusals))
-            self._refusals.clear()
-            self._reported_at = time.monotonic()
-
-    def _settle(self, number: int) -> bool:
+    def _complete(self, number: int) -> bool:
+        """Its frame need not be kept any longer; False if that was known, as after a repeat."""
         frame = self._pending.pop(number, None)
         if frame is None:
             return False
-        self._bytes -= len(frame)
+        self._pending_bytes -= len(frame)
         self._progress.set()
         return True

@@ -8,8 +8,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
-from bot.routing import events
-from bot.routing.events import Envelope
+from bot import constants
+from bot.routing.dispatch import Dispatch
 from bot.routing.table import RouteTable
 from sandbox_worker import protocol
 
@@ -17,28 +17,29 @@ GAP = "GATEWAY_GAP"
 """The name, no event of Discord's, of what stands for events that it did not deliver."""
 
 _OF_MESSAGES = frozenset({"MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE"})
-_MOST_CHANNELS = 100_000
-_MOST_INTERACTIONS = 1000
 
 
-class Outlet(Protocol):
-    """Where routed events go."""
+class Sink(Protocol):
+    """Where routed events go. Nothing of it may wait: the router runs once for each event."""
 
-    def publish(
-        self, subject: str, payload: bytes, message_id: str, headers: Mapping[str, str] | None = None
-    ) -> None: ...
+    def publish(self, subject: str, payload: bytes, message_id: str, headers: Mapping[str, str] | None = None) -> None:
+        """Take it for good, to be stored once, however often the message id comes."""
 
-    def publish_unacknowledged(self, subject: str, payload: bytes) -> None: ...
+    def publish_unacknowledged(self, subject: str, payload: bytes) -> None:
+        """Pass it to whoever listens just now."""
 
-    def fits(self, payload: bytes) -> bool: ...
+    def fits(self, payload: bytes) -> bool:
+        """Whether `publish` may be called with it."""
 
 
-class Audience(Protocol):
-    """Who is to answer the interactions that are forwarded."""
+class ResponseTracker(Protocol):
+    """Who looks after the interactions that are forwarded, until somebody responds to them."""
 
-    def expect(self, interaction_id: int, prefix: str, text: str) -> None: ...
+    def watch(self, interaction_id: int, prefix: str, text: str) -> None:
+        """The interaction, as `text` has it, has been published below the prefix just now."""
 
-    def answered(self, interaction_id: int) -> bool: ...
+    def record_response(self, interaction_id: int) -> bool:
+        """A message responds to it; True if that message is the bot's own."""
 
 
 class EventRouter:
@@ -47,115 +48,121 @@ class EventRouter:
     def __init__(
         self,
         table: RouteTable,
-        outlet: Outlet,
+        sink: Sink,
         *,
         own_commands: Collection[str],
         component_prefix: str,
         unbound_subject: str = "",
-        audience: Audience | None = None,
+        responses: ResponseTracker | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._table, self._outlet, self._clock = table, outlet, clock
-        self._audience = audience
+        """`own_commands` by name, and components by what their custom ids begin with, are the bot's own."""
+        self._table, self._sink, self._clock = table, sink, clock
+        self._responses = responses
         self._own_commands, self._component_prefix = frozenset(own_commands), component_prefix
         self._unbound_prefix = f"{unbound_subject}." if unbound_subject else ""
-        self._channels: dict[int, int] = {}
-        self._own_interactions: deque[int | None] = deque(maxlen=_MOST_INTERACTIONS)
+        self._guild_of_channel: dict[int, int] = {}
+        self._own_interactions: deque[int | None] = deque(maxlen=constants.REMEMBERED_INTERACTIONS)
         self.counts: Counter[str] = Counter()
+        """What became of the events since the start, by a phrase for each outcome."""
         self.activity: Counter[str] = Counter()
         """Events by the prefix of the sandbox that they were routed to; whoever writes them down clears it."""
 
-    def route(self, envelope: Envelope, text: str, shard_id: int, session_id: str) -> None:
-        """Publish a dispatch if its guild is bound, and count what became of it."""
+    def route(self, dispatch: Dispatch, text: str, shard_id: int, session_id: str) -> None:
+        """Publish a dispatch if its guild is bound, and count what became of it. `text` is what was read."""
         self.counts["received"] += 1
-        name = envelope.t
-        if name is None or envelope.s is None:
+        name = dispatch.name
+        if name is None or dispatch.sequence is None:
             self.counts["malformed"] += 1
             return
-        guild_id = events.guild_id_of(envelope) or self._guild_of_channel(envelope)
+        guild_id = dispatch.guild_id or self._guild_of_message(dispatch)
         if guild_id is None:
             self.counts["without guild"] += 1
-        elif name == "INTERACTION_CREATE" and self.is_own(envelope):
-            self._own_interactions.append(events.object_id_of(envelope))
+        elif name == "INTERACTION_CREATE" and self.is_own_interaction(dispatch):
+            self._own_interactions.append(dispatch.id)
             self.counts["own interactions"] += 1
-        elif self._answers_own(envelope):
+        elif self._is_own_reply(dispatch):
             self.counts["own replies"] += 1
         elif (route := self._table.lookup(guild_id, self._clock())) is not None:
-            self._learn_channel(envelope, guild_id)
-            self._publish(route.prefix, envelope, text, f"{session_id}:{shard_id}:{envelope.s}")
+            self._learn_channel(dispatch, guild_id)
+            self._publish(route.prefix, dispatch, text, f"{session_id}:{shard_id}:{dispatch.sequence}")
             self.counts["routed"] += 1
             if name == "INTERACTION_CREATE":
-                self._expect_answer(route.prefix, envelope, text)
+                self._watch_response(route.prefix, dispatch, text)
             self.activity[route.prefix] += 1
         else:
             self.counts["unbound"] += 1
             if self._unbound_prefix and _is_token(name):
-                self._outlet.publish_unacknowledged(self._unbound_prefix + name, text.encode())
+                self._sink.publish_unacknowledged(self._unbound_prefix + name, text.encode())
 
-    def mark_gap(self, facts: Mapping[str, object], shard_id: int, shard_count: int, session_id: str) -> int:
-        """Tell every sandbox that has guilds on the shard that events may be missing; how many there are."""
-        marked = 0
-        for prefix, guild_ids in self._table.by_prefix(self._clock()).items():
+    def publish_gap(self, facts: Mapping[str, object], shard_id: int, shard_count: int, session_id: str) -> int:
+        """Tell every sandbox that has guilds on the shard that events may be missing; how many there are.
+
+        `facts`, as JSON, and the guilds become the marker's `d`; there is one for each new session and sandbox.
+        """
+        sandboxes = 0
+        for prefix, guild_ids in self._table.guilds_by_prefix(self._clock()).items():
             concerned = [str(guild_id) for guild_id in guild_ids if (guild_id >> 22) % shard_count == shard_id]
             if concerned:
                 gap = {"op": 0, "t": GAP, "s": None, "d": {**facts, "guild_ids": concerned}}
-                self._outlet.publish(prefix + GAP, json.dumps(gap).encode(), f"{session_id}:{shard_id}:gap")
-                marked += 1
-        self.counts["gaps"] += marked
-        return marked
+                self._sink.publish(prefix + GAP, json.dumps(gap).encode(), f"{session_id}:{shard_id}:gap")
+                sandboxes += 1
+        self.counts["gaps"] += sandboxes
+        return sandboxes
 
-    def is_own(self, envelope: Envelope) -> bool:
+    def is_own_interaction(self, dispatch: Dispatch) -> bool:
         """Whether an interaction is with the bot itself; every other one is for a sandbox's worker."""
-        target = events.interaction_target(envelope)
+        target = dispatch.interaction_target
         return target in self._own_commands or target.startswith(self._component_prefix)
 
-    def _answers_own(self, envelope: Envelope) -> bool:
+    def _is_own_reply(self, dispatch: Dispatch) -> bool:
         """Whether it is one of the bot's own replies, which only the asker may see."""
-        answered = events.answered_interaction(envelope)
+        answered = dispatch.answered_interaction
         if answered is None:
             return False
-        if self._audience is not None and self._audience.answered(answered):
+        if self._responses is not None and self._responses.record_response(answered):
             return True
         return answered in self._own_interactions
 
-    def _expect_answer(self, prefix: str, envelope: Envelope, text: str) -> None:
-        interaction_id = events.object_id_of(envelope)
-        if self._audience is not None and interaction_id is not None and events.wants_answer(envelope):
-            self._audience.expect(interaction_id, prefix, text)
+    def _watch_response(self, prefix: str, dispatch: Dispatch, text: str) -> None:
+        interaction_id = dispatch.id
+        if self._responses is not None and interaction_id is not None and dispatch.expects_message:
+            self._responses.watch(interaction_id, prefix, text)
 
-    def _publish(self, prefix: str, envelope: Envelope, text: str, message_id: str) -> None:
-        assert envelope.t is not None
-        if not _is_token(envelope.t):
+    def _publish(self, prefix: str, dispatch: Dispatch, text: str, message_id: str) -> None:
+        assert dispatch.name is not None
+        if not _is_token(dispatch.name):
             self.counts["malformed"] += 1
             return
         payload = text.encode()
-        if self._outlet.fits(payload):
-            self._outlet.publish(prefix + envelope.t, payload, message_id)
+        if self._sink.fits(payload):
+            self._sink.publish(prefix + dispatch.name, payload, message_id)
             return
         self.counts["too large"] += 1
-        stub = _stub(envelope, len(payload))
-        self._outlet.publish(prefix + envelope.t, stub, message_id, {protocol.TOO_LARGE_HEADER: str(len(payload))})
+        stub = _stub(dispatch, len(payload))
+        self._sink.publish(prefix + dispatch.name, stub, message_id, {protocol.TOO_LARGE_HEADER: str(len(payload))})
 
-    def _guild_of_channel(self, envelope: Envelope) -> int | None:
+    def _guild_of_message(self, dispatch: Dispatch) -> int | None:
         """Ephemeral messages in a guild do not name it; their channel has been seen, though."""
-        if envelope.t not in _OF_MESSAGES:
+        if dispatch.name not in _OF_MESSAGES:
             return None
-        channel_id = events.channel_id_of(envelope)
-        return self._channels.get(channel_id) if channel_id is not None else None
+        channel_id = dispatch.channel_id
+        return self._guild_of_channel.get(channel_id) if channel_id is not None else None
 
-    def _learn_channel(self, envelope: Envelope, guild_id: int) -> None:
-        channel_id = events.channel_id_of(envelope)
-        if channel_id is None or channel_id in self._channels:
+    def _learn_channel(self, dispatch: Dispatch, guild_id: int) -> None:
+        channel_id = dispatch.channel_id
+        if channel_id is None or channel_id in self._guild_of_channel:
             return
-        if len(self._channels) >= _MOST_CHANNELS:
-            del self._channels[next(iter(self._channels))]
-        self._channels[channel_id] = guild_id
+        if len(self._guild_of_channel) >= constants.REMEMBERED_CHANNELS:
+            # A dict keeps its order, so this is the channel learned longest ago.
+            del self._guild_of_channel[next(iter(self._guild_of_channel))]
+        self._guild_of_channel[channel_id] = guild_id
 
 
-def _stub(envelope: Envelope, size: int) -> bytes:
+def _stub(dispatch: Dispatch, size: int) -> bytes:
     """Stands in for what NATS would refuse: which event it was, and how large."""
-    identity = {"guild_id": str(events.guild_id_of(envelope)), "id": str(events.object_id_of(envelope))}
-    stub = {"op": 0, "t": envelope.t, "s": envelope.s, "d": identity, "too_large": {"bytes": size}}
+    identity = {"guild_id": str(dispatch.guild_id), "id": str(dispatch.id)}
+    stub = {"op": 0, "t": dispatch.name, "s": dispatch.sequence, "d": identity, "too_large": {"bytes": size}}
     return json.dumps(stub).encode()
 
 

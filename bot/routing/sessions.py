@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -12,13 +11,13 @@ import redis.asyncio
 from loguru import logger
 from redis.exceptions import RedisError
 
-from bot import names
-
-_KEPT_FOR = timedelta(days=1)
-"""Longer than Discord keeps a session: from one that it refuses it is known what is missing since when."""
+from bot import constants, names
+from bot.errors import ServiceUnavailable
 
 
 class Shard(NamedTuple):
+    """Whose session it is. With another `total` Discord divides the guilds differently, and no session goes on."""
+
     application_id: int
     total: int
     id: int
@@ -33,14 +32,16 @@ class Session(msgspec.Struct, frozen=True):
     seen_at: float = msgspec.field(default_factory=time.time)
 
 
-class Ledger(Protocol):
-    """Numbers what it is given in order, and knows up to which number everything is settled."""
+class AckTracker(Protocol):
+    """Numbers what it is given in order, from 1, and knows up to which number everything is acknowledged."""
 
     @property
-    def published(self) -> int: ...
+    def last_published(self) -> int:
+        """The number of what it was given last; 0 before that."""
 
     @property
-    def settled(self) -> int: ...
+    def low_water_mark(self) -> int:
+        """Up to this number everything is acknowledged or refused; it never falls."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -48,16 +49,17 @@ _decode = msgspec.json.Decoder(Session).decode
 
 
 class SessionStore:
-    """Keeps in Redis, for each shard, the last point before which nothing is unsettled.
+    """Keeps in Redis, for each shard, the newest checkpoint before which everything is acknowledged.
 
-    Points are noted now and then, not for every event: all that a shard has received up to a point has a number up to
-    the one published last. Without Redis nothing is kept, and nothing else happens.
+    Saved sooner, a crash would lose what was under way: Discord would go on after it. So a checkpoint is taken
+    together with the number that the publisher gave last, and saved when the low-water mark has reached that number.
+    They are taken now and then, not for every event. Without Redis nothing is kept, and nothing else happens.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, ledger: Ledger) -> None:
-        self._client, self._ledger = client, ledger
-        self._noted: dict[Shard, deque[tuple[int, Session]]] = {}
-        self._is_away = False
+    def __init__(self, client: redis.asyncio.Redis, acks: AckTracker) -> None:
+        self._client, self._acks = client, acks
+        self._checkpoints: dict[Shard, deque[tuple[int, Session]]] = {}
+        """Oldest first, with the numbers that they wait for. The first may be saved already; the rest never is."""
 
     async def load(self, shard: Shard) -> Session | None:
         """What the last process has saved; None if there is nothing usable."""
@@ -68,28 +70,30 @@ class SessionStore:
             logger.warning("the gateway session cannot be read, a new one begins", shard=shard.id, error=repr(error))
             return None
 
-    def note(self, shard: Shard, session: Session) -> None:
-        """All that the shard has received so far has been handed to the ledger."""
-        points = self._noted.setdefault(shard, deque())
-        if points and (points[-1][1].id, points[-1][1].sequence) == (session.id, session.sequence):
-            points[-1] = (points[-1][0], session)
+    def checkpoint(self, shard: Shard, session: Session) -> None:
+        """Take one. All that the shard has received up to `session` has been published, acknowledged or not."""
+        checkpoints = self._checkpoints.setdefault(shard, deque())
+        if checkpoints and (checkpoints[-1][1].id, checkpoints[-1][1].sequence) == (session.id, session.sequence):
+            # A quiet shard is only seen later, and waits for nothing more: another number would put the save off for
+            # as long as the other shards are busy.
+            checkpoints[-1] = (checkpoints[-1][0], session)
         else:
-            points.append((self._ledger.published, session))
+            checkpoints.append((self._acks.last_published, session))
 
     async def save(self) -> None:
-        """Write down the newest settled point of each shard."""
-        settled = self._ledger.settled
+        """Write down each shard's newest checkpoint that the low-water mark has reached.
+
+        `ServiceUnavailable` if Redis is away.
+        """
+        mark = self._acks.low_water_mark
         pipeline = self._client.pipeline(transaction=False)
-        for shard, points in self._noted.items():
-            while len(points) > 1 and points[1][0] <= settled:
-                points.popleft()
-            if points and points[0][0] <= settled:
-                pipeline.set(names.gateway_session_key(*shard), _encode(points[0][1]), ex=_KEPT_FOR)
+        for shard, checkpoints in self._checkpoints.items():
+            while len(checkpoints) > 1 and checkpoints[1][0] <= mark:
+                checkpoints.popleft()
+            if checkpoints and checkpoints[0][0] <= mark:
+                key = names.gateway_session_key(*shard)
+                pipeline.set(key, _encode(checkpoints[0][1]), ex=constants.SESSION_TTL_S)
         try:
             await pipeline.execute()
         except (RedisError, OSError) as error:
-            if not self._is_away:
-                logger.warning("gateway sessions are not saved, Redis is away", error=repr(error))
-            self._is_away = True
-        else:
-            self._is_away = False
+            raise ServiceUnavailable("Redis", repr(error)) from error

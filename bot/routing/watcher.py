@@ -8,17 +8,12 @@ from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
-from loguru import logger
 
-from bot import names
+from bot import constants, names
 from bot.errors import ServiceUnavailable
 from bot.routing.table import Route, RouteTable
 from bot.stores.postgres import Pool, connected, load_queries
-
-_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 2.0
-_ANSWER_WITHIN_S = 3.0
-_MOST_HINTS = 1000
+from bot.supervisor import Part
 
 
 class RouteWatcher:
@@ -28,12 +23,13 @@ class RouteWatcher:
     """
 
     def __init__(self, pool: Pool, dsn: str, table: RouteTable, *, reload_every: timedelta) -> None:
+        """The pool is for the reads; the connection that listens is one of its own, to `dsn`."""
         self._pool, self._dsn, self._table = pool, dsn, table
         self._reload_every_s = reload_every.total_seconds()
         self._sql = load_queries("routes")
-        self._hints: set[int] = set()
-        self._overrun = False
-        self._woken = asyncio.Event()
+        self._changed_guilds: set[int] = set()
+        self._reload_needed = False
+        self._wake = asyncio.Event()
 
     async def start(self) -> None:
         """Read all routes once; `ServiceUnavailable` if PostgreSQL does not answer."""
@@ -41,77 +37,78 @@ class RouteWatcher:
 
     async def refresh(self, guild_ids: Collection[int]) -> None:
         """Read some guilds' routes now. When it returns, the table holds what was committed before the call."""
-        ticket = self._table.ticket()
+        version = self._table.next_version()
         async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["load_routes_of"], list(guild_ids))
-        self._table.update(ticket, guild_ids, _routes(rows))
+        self._table.update(version, guild_ids, _routes(rows))
 
-    async def run(self) -> None:
-        """Follow the changes for ever, also through outages of PostgreSQL."""
-        pause = _PAUSE_S
-        while True:
-            try:
-                await self._listen()
-                pause = _PAUSE_S
-            except (ServiceUnavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                if pause == _PAUSE_S:
-                    logger.warning("routes stay as they are, PostgreSQL is away", error=repr(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
+    async def run(self, part: Part) -> None:
+        """Apply the changes that one connection hears of, for as long as it lives; `ServiceUnavailable` at its end."""
+        try:
+            await self._listen_until_disconnected(part)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise ServiceUnavailable("PostgreSQL", repr(error)) from error
+        raise ServiceUnavailable("PostgreSQL", "the connection that hears of changed routes was lost")
 
-    async def _listen(self) -> None:
+    async def _listen_until_disconnected(self, part: Part) -> None:
         """One connection's life; returns when the server has ended it."""
         connection = await asyncpg.connect(
             self._dsn,
-            timeout=_ANSWER_WITHIN_S,
-            command_timeout=_ANSWER_WITHIN_S,
+            timeout=constants.ROUTE_LISTEN_TIMEOUT_S,
+            command_timeout=constants.ROUTE_LISTEN_TIMEOUT_S,
             server_settings={"application_name": "sandbox-bot"},
         )
-        lost = asyncio.Event()
+        disconnected = asyncio.Event()
 
-        def end(_: object) -> None:
-            lost.set()
-            self._woken.set()
+        def on_disconnect(_: object) -> None:
+            disconnected.set()
+            self._wake.set()
 
         try:
-            connection.add_termination_listener(end)
+            connection.add_termination_listener(on_disconnect)
             await connection.add_listener(names.ROUTES_CHANNEL, self._on_notify)
             await self._reload()  # after LISTEN: what is committed between the two is seen by one of them
-            while not lost.is_set():
-                await self._follow()
+            part.running()
+            while not disconnected.is_set():
+                await self._apply_next_changes()
+                # A line that is dead without a word brings no NOTIFY and no error: only a question that nobody answers
+                # shows it, at the latest one timer and one timeout later. To LISTEN again changes nothing.
                 await connection.execute(self._sql["listen"])
         finally:
             connection.terminate()  # a dead line would not even take a goodbye
 
-    async def _follow(self) -> None:
+    async def _apply_next_changes(self) -> None:
+        """Waits for a change or the timer, and reads what they concern."""
         try:
             async with asyncio.timeout(self._reload_every_s):
-                await self._woken.wait()
+                await self._wake.wait()
         except TimeoutError:
-            self._overrun = True
-        self._woken.clear()
-        hints, self._hints = self._hints, set()
-        if self._overrun:
-            self._overrun = False
+            self._reload_needed = True
+        # Taken before the read: what is announced meanwhile, or fails to be read, must be read by the next one. A read
+        # that fails ends the connection, and the next one begins with all routes.
+        self._wake.clear()
+        guild_ids, self._changed_guilds = self._changed_guilds, set()
+        if self._reload_needed:
+            self._reload_needed = False
             await self._reload()
-        elif hints:
-            await self.refresh(hints)
+        elif guild_ids:
+            await self.refresh(guild_ids)
 
     def _on_notify(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         """Any role of the database may send one, and anything in it."""
         if not names.SNOWFLAKE_PATTERN.fullmatch(str(payload)):
             return
-        if len(self._hints) < _MOST_HINTS:
-            self._hints.add(int(str(payload)))
+        if len(self._changed_guilds) < constants.CHANGED_GUILDS_REREAD:
+            self._changed_guilds.add(int(str(payload)))
         else:
-            self._overrun = True
-        self._woken.set()
+            self._reload_needed = True
+        self._wake.set()
 
     async def _reload(self) -> None:
-        ticket = self._table.ticket()
+        version = self._table.next_version()
         async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["load_routes"])
-        self._table.replace(ticket, _routes(rows))
+        self._table.replace(version, _routes(rows))
 
 
 def _routes(rows: Sequence[asyncpg.Record]) -> dict[int, Route]:

@@ -22,15 +22,16 @@ class SandboxDirectory:
         self._records = SandboxRecords()
 
     async def get_by_id(self, sandbox_id: UUID) -> Sandbox:
-        """Also one that is destroyed."""
+        """Also one that is destroyed; `SandboxNotFound` if there never was one."""
         async with connected(self._pool) as connection:
             return await self._records.get(connection, sandbox_id)
 
     async def get_by_name(self, name: str) -> Sandbox:
-        """The living sandbox of that name."""
+        """The living sandbox of that name, or `SandboxNotFound`."""
         return await self._get("get_sandbox_by_name", name, name)
 
     async def get_by_guild_id(self, guild_id: int) -> Sandbox:
+        """The sandbox that the guild is bound to, or `GuildNotBound`."""
         async with connected(self._pool) as connection:
             sandbox = await self._records.one(connection, "get_sandbox_by_guild_id", guild_id)
         if sandbox is None:
@@ -110,6 +111,7 @@ class SandboxDirectory:
 
 
 def require_access(sandbox: Sandbox, actor: Actor) -> Sandbox:
+    """The sandbox, if the actor may see and change it; otherwise `NotAllowed`."""
     if not sandbox.belongs_to(actor):
         raise NotAllowed("Sandbox “{name}” is not yours. Only its owner or an admin may do that.", name=sandbox.name)
     return sandbox

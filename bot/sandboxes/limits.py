@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot import names
+from bot import constants, names
 from bot.durations import format_duration
 from bot.errors import InvalidInput
 from bot.sandboxes.model import Sandbox
-
-_MAX_DESCRIPTION = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,7 @@ class Limits:
         return names.check_name(name, self.min_name_length, self.max_name_length)
 
     def default_name(self, owner: str) -> str:
+        """For a sandbox without one: the owner's, as far as it fits, and six random characters."""
         return names.default_name(owner, self.min_name_length, self.max_name_length)
 
     def check_ttl(self, ttl: timedelta | None) -> timedelta:
@@ -54,10 +53,13 @@ class Limits:
         return guilds
 
     def check_description(self, description: str | None) -> str | None:
+        """The description on one line; None for an empty one."""
         cleaned = " ".join((description or "").replace("\x00", "").split())
-        if len(cleaned) > _MAX_DESCRIPTION:
+        if len(cleaned) > constants.MAX_DESCRIPTION_LENGTH:
             raise InvalidInput(
-                "A description has at most {most} characters, not {length}.", most=_MAX_DESCRIPTION, length=len(cleaned)
+                "A description has at most {most} characters, not {length}.",
+                most=constants.MAX_DESCRIPTION_LENGTH,
+                length=len(cleaned),
             )
         return cleaned or None
 

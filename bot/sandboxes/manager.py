@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from loguru import logger
 
 from bot import names
 from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, ServiceUnavailable
-from bot.sandboxes.access import SandboxAccess
-from bot.sandboxes.connection import ConnectionDetails, WorkerAddresses, connection_details
-from bot.sandboxes.creation import Creation, Order
+from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.access.tokens import new_credentials
 from bot.sandboxes.directory import SandboxDirectory, require_access
 from bot.sandboxes.health import Health, HealthProbe
+from bot.sandboxes.lifecycle.creation import CreateRequest, Creation
+from bot.sandboxes.lifecycle.notices import NoticeKind, NoticeOutbox
+from bot.sandboxes.lifecycle.reaper import Reaper
+from bot.sandboxes.lifecycle.reset import Reset
+from bot.sandboxes.lifecycle.streams import StreamReconciler
+from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.model import Actor, AuditEvent, Extension, Sandbox, SandboxStatus
-from bot.sandboxes.notices import NoticeKind, NoticeOutbox
-from bot.sandboxes.reclaiming import Reclaimer
-from bot.sandboxes.reset import Reset
 from bot.sandboxes.schema import SchemaProvisioner
-from bot.sandboxes.streams import StreamKeeper
-from bot.sandboxes.teardown import Teardown
 from bot.sandboxes.template import Statement
-from bot.sandboxes.tokens import new_credentials
 from bot.stores.nats import StreamStore
 from bot.stores.nats_access import Login
-from bot.stores.postgres import Pool, connected, transaction
+from bot.stores.postgres import Connection, Pool, connected, transaction
 from bot.stores.redis import RedisStore
 
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
 """Told which guilds' routes have just been committed anew."""
 
 
-async def nobody_listens(guild_ids: Collection[int]) -> None:
+async def no_listener(guild_ids: Collection[int]) -> None:
     """No router in this process: other ones hear of it from PostgreSQL."""
 
 
@@ -44,6 +44,9 @@ class SandboxManager(SandboxDirectory):
 
     Every method may raise a `SandboxError`; nothing else is expected. Routing in this process has followed by the
     time a method returns.
+
+    Each change is one transaction that locks the sandbox first and asks no store. What other stores have to be told
+    comes after its commit, and can be repeated: if it fails, or the process dies, a periodic job makes up for it.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class SandboxManager(SandboxDirectory):
         access: SandboxAccess | None = None,
         workers: WorkerAddresses | None = None,
         template: Sequence[Statement] | None = None,
-        routes_changed: RoutesChanged = nobody_listens,
+        routes_changed: RoutesChanged = no_listener,
     ) -> None:
         super().__init__(pool)
         self._limits = limits or Limits()
@@ -67,8 +70,7 @@ class SandboxManager(SandboxDirectory):
         self._workers = workers or WorkerAddresses()
         self._teardown = Teardown(pool, self._records, self.schemas, self.access, redis, streams)
         self._creation = Creation(pool, self._records, self.schemas, self.access, streams, self._teardown, self._limits)
-        self.keeper = StreamKeeper(pool, streams)
-        self.reclaimer = Reclaimer(pool, self._records, self._teardown, self._announce)
+        self.stream_reconciler = StreamReconciler(pool, streams)
         self._reset = Reset(pool, self._records, self.schemas, self.access, redis, streams)
         self._probe = HealthProbe(self.schemas, redis, streams)
 
@@ -89,7 +91,7 @@ class SandboxManager(SandboxDirectory):
         """
         if owner_id not in (None, actor.id) and not actor.is_admin:
             raise NotAllowed("Only an admin creates a sandbox for somebody else.")
-        order = Order(
+        request = CreateRequest(
             actor,
             owner_id if owner_id is not None else actor.id,
             self._limits.check_name(name) if name is not None else None,
@@ -97,7 +99,7 @@ class SandboxManager(SandboxDirectory):
             self._limits.check_description(description),
             self._limits.check_guilds(guild_ids),
         )
-        reserved = await self._creation.reserve(order)
+        reserved = await self._creation.reserve(request)
         sandbox = await self._creation.provision(reserved, actor)
         await self._announce(sandbox.guild_ids)
         logger.info("sandbox created", sandbox=str(sandbox.id), name=sandbox.name, owner=sandbox.owner_id)
@@ -149,24 +151,10 @@ class SandboxManager(SandboxDirectory):
             if sandbox.status not in {SandboxStatus.RUNNING, SandboxStatus.EXPIRED}:
                 raise InvalidTransition(sandbox.name, sandbox.status, "extended")
             expires_at, capped = self._limits.extended(sandbox, by, await self._records.now(connection))
-            await self._records.set_expiry(connection, sandbox_id, expires_at)
-            await self.access.set_expiry(connection, sandbox_id, expires_at)
-            await self.access.note_change(connection, sandbox_id)
-            details = {
-                "from": sandbox.expires_at,
-                "to": expires_at,
-                "status": sandbox.status,
-                "capped": capped,
-            }
-            event = AuditEvent.TTL_EXTENDED
-            if sandbox.status is SandboxStatus.EXPIRED:
-                await self._records.change_status(
-                    connection, sandbox_id, sandbox.status, SandboxStatus.RUNNING, event, actor, details
-                )
-            else:
-                await self._records.audit(connection, sandbox_id, event, actor, details)
+            details = {"from": sandbox.expires_at, "to": expires_at, "status": sandbox.status, "capped": capped}
+            await self._write_expiry(connection, sandbox, expires_at, actor, details)
         await self._announce(sandbox.guild_ids)
-        await _at_once(self.access.follow(sandbox_id, cut=False), sandbox_id)
+        await _best_effort(self.access.apply(sandbox_id, disconnect=False), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
 
     async def reset(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
@@ -195,6 +183,7 @@ class SandboxManager(SandboxDirectory):
             return await self._records.value(connection, "touch", sandbox_id) is not None
 
     async def get_health(self, sandbox_id: UUID) -> Health:
+        """What each store says of its share, or that it doesn't answer. `SandboxNotFound` if there never was one."""
         return await self._probe.probe(await self.get_by_id(sandbox_id))
 
     async def get_connection_details(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:
@@ -218,11 +207,12 @@ class SandboxManager(SandboxDirectory):
             credentials = await making
             await self.access.save(connection, sandbox, credentials)
             if issued_before:
-                await self.access.note_change(connection, sandbox_id)
+                await self.access.mark_changed(connection, sandbox_id)
             await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
         login = Login(credentials.token_sha256, sandbox.expires_at)
-        follow = self.access.follow(sandbox_id) if issued_before else self.access.admit(sandbox_id, login)
-        await _at_once(follow, sandbox_id)
+        # By first credentials nobody is connected: nothing to disconnect or to mark, and no wait for NATS's servers.
+        step = self.access.apply(sandbox_id) if issued_before else self.access.grant(sandbox_id, login)
+        await _best_effort(step, sandbox_id)
         return connection_details(sandbox, self.access.isolation, self._workers, token=credentials.token)
 
     async def mark_expired(self, sandbox_id: UUID) -> bool:
@@ -233,11 +223,41 @@ class SandboxManager(SandboxDirectory):
                 return False
             await self._records.change_status(connection, sandbox_id, SandboxStatus.RUNNING, SandboxStatus.EXPIRED)
             await self.outbox.write(connection, sandbox, NoticeKind.EXPIRED)
-            await self.access.note_change(connection, sandbox_id)
+            await self.access.mark_changed(connection, sandbox_id)
         await self._announce(sandbox.guild_ids)
-        await _at_once(self.access.follow(sandbox_id), sandbox_id)
+        await _best_effort(self.access.apply(sandbox_id), sandbox_id)
         logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)
         return True
+
+    def make_reaper(self, *, warn_before: timedelta, grace: timedelta, stuck_after: timedelta) -> Reaper:
+        """What ends sandboxes when their time has come; `Reaper.sweep` is one turn of it.
+
+        `warn_before` the expiry, `grace` after it, and `stuck_after` the last heartbeat of unfinished work.
+        """
+        return Reaper(
+            self._pool,
+            self._records,
+            self.outbox,
+            self._teardown,
+            self.mark_expired,
+            self._announce,
+            warn_before=warn_before,
+            grace=grace,
+            stuck_after=stuck_after,
+        )
+
+    async def _write_expiry(
+        self, connection: Connection, sandbox: Sandbox, to: datetime, actor: Actor, details: Mapping[str, object]
+    ) -> None:
+        await self._records.set_expiry(connection, sandbox.id, to)
+        await self.access.set_expiry(connection, sandbox.id, to)
+        await self.access.mark_changed(connection, sandbox.id)
+        event, status = AuditEvent.TTL_EXTENDED, sandbox.status
+        if status is SandboxStatus.EXPIRED:
+            wanted = SandboxStatus.RUNNING
+            await self._records.change_status(connection, sandbox.id, status, wanted, event, actor, details)
+        else:
+            await self._records.audit(connection, sandbox.id, event, actor, details)
 
     async def _announce(self, guild_ids: Collection[int]) -> None:
         if not guild_ids:
@@ -245,7 +265,7 @@ class SandboxManager(SandboxDirectory):
         try:
             await self._routes_changed(guild_ids)
         except Exception as error:  # it is committed; the watcher's reload makes up for it
-            logger.warning("routes not refreshed at once", guilds=len(guild_ids), error=repr(error))
+            logger.warning("routes not refreshed yet", guilds=len(guild_ids), error=repr(error))
 
 
 def _require_running(sandbox: Sandbox, wanted: str) -> None:
@@ -253,9 +273,9 @@ def _require_running(sandbox: Sandbox, wanted: str) -> None:
         raise InvalidTransition(sandbox.name, sandbox.status, wanted)
 
 
-async def _at_once(step: Awaitable[None], sandbox_id: UUID) -> None:
-    """What follows a commit, which has settled new logins already. What fails is made up for by `access.keep`."""
+async def _best_effort(step: Awaitable[None], sandbox_id: UUID) -> None:
+    """What follows a commit, which has settled new logins already. What fails is made up for by `access.reconcile`."""
     try:
         await step
     except ServiceUnavailable as error:
-        logger.warning("access not changed at once", sandbox=str(sandbox_id), service=error.service)
+        logger.warning("access not applied yet", sandbox=str(sandbox_id), service=error.service)

@@ -11,6 +11,8 @@ from bot import names
 
 
 class SandboxStatus(StrEnum):
+    """Where in its life a sandbox is. An expired one keeps its data for the grace time, and can be extended."""
+
     PENDING = "pending"
     CREATING = "creating"
     RUNNING = "running"
@@ -30,6 +32,8 @@ TRANSITIONS: dict[SandboxStatus, frozenset[SandboxStatus]] = {
 
 
 class AuditEvent(StrEnum):
+    """What the audit log may tell of: each change once, in the transaction that makes it."""
+
     CREATED = "sandbox_created"
     STATUS_CHANGED = "status_changed"
     TTL_EXTENDED = "ttl_extended"
@@ -43,6 +47,7 @@ class AuditEvent(StrEnum):
 
 
 def may_become(current: SandboxStatus, wanted: SandboxStatus) -> bool:
+    """Whether there is such a transition; none leads from a status to itself."""
     return wanted in TRANSITIONS[current]
 
 
@@ -80,18 +85,22 @@ class Sandbox:
 
     @property
     def short_id(self) -> str:
+        """The first eight hexadecimal digits of the id, unique among sandboxes that are not destroyed."""
         return names.short_id(self.id)
 
     @property
     def redis_prefix(self) -> str:
+        """What its keys and channels begin with, colon included."""
         return names.redis_prefix(self.id)
 
     @property
     def nats_prefix(self) -> str:
+        """What its subjects begin with, full stop included."""
         return names.nats_prefix(self.id)
 
     @property
     def stream(self) -> str:
+        """The name of its JetStream stream."""
         return names.stream_name(self.id)
 
     def belongs_to(self, actor: Actor) -> bool:

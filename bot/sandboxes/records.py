@@ -1,4 +1,17 @@
-"""The rows of the control plane: named queries with types around them, each on the caller's connection."""
+"""The rows of the control plane: named queries with types around them, each on the caller's connection.
+
+Rows are locked in this order, so that no two transactions wait for each other in a circle:
+
+1. The owner's row, by `lock_owner`: a create alone, for the quota counts rows that are not there yet.
+2. The sandbox's row, by `lock_sandbox`: every change of a sandbox that exists, before it reads what it decides by. A
+   transaction locks one; statements that change many (activity, heartbeats, warnings) take them in the order of ids.
+3. Its guilds' rows, by inserting or deleting them: another sandbox's bind of the same guild waits for the outcome.
+   Whoever binds several takes them in the order of their ids.
+4. Credentials, the role and the schema, whose catalog rows are locked by what changes them. They come last, for a
+   worker's session may hold a table for as long as it likes; what drops waits at most `lock_timeout` for it.
+
+Outbox rows are claimed with SKIP LOCKED and wait for nobody. No lock is held while another store or Discord is asked.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +33,25 @@ class SandboxRecords:
         self._sql = load_queries("sandboxes")
 
     async def one(self, connection: Connection, query: str, *arguments: object) -> Sandbox | None:
+        """The first sandbox that a named query finds; None if there is none."""
         row = await connection.fetchrow(self._sql[query], *arguments)
         return _sandbox(row) if row else None
 
     async def many(self, connection: Connection, query: str, *arguments: object) -> list[Sandbox]:
+        """The sandboxes that a named query finds, in its order."""
         return [_sandbox(row) for row in await connection.fetch(self._sql[query], *arguments)]
 
     async def rows(self, connection: Connection, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """What a named query finds where that is no sandbox."""
         return await connection.fetch(self._sql[query], *arguments)
 
     async def value(self, connection: Connection, query: str, *arguments: object) -> object:
+        """The first column of a named query's first row; None if there is no row."""
         return await connection.fetchval(self._sql[query], *arguments)
 
     async def lock(self, connection: Connection, sandbox_id: UUID) -> Sandbox:
         """The sandbox as it is and stays until the transaction ends, or `SandboxNotFound`."""
+        # Two statements: one that waited for a lock reads the locked row anew, but not the guilds beside it.
         await self.value(connection, "lock_sandbox", sandbox_id)
         return await self.get(connection, sandbox_id)
 
@@ -45,7 +63,7 @@ class SandboxRecords:
         return sandbox
 
     async def now(self, connection: Connection) -> datetime:
-        """PostgreSQL's clock decides, not that of one of several bots."""
+        """PostgreSQL's clock decides, not that of one of several bots; in a transaction, too, it goes on."""
         now: datetime = await connection.fetchval("SELECT clock_timestamp()")
         return now
 
@@ -68,6 +86,7 @@ class SandboxRecords:
         return changed is not None
 
     async def count_living(self, connection: Connection, owner_id: int) -> int:
+        """What counts against the owner's quota: all but the destroyed ones. After `lock_owner` it stays true."""
         return int(await connection.fetchval(self._sql["count_living"], owner_id))
 
     async def page(

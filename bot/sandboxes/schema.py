@@ -12,15 +12,11 @@ from uuid import UUID, uuid4
 import asyncpg
 from loguru import logger
 
-from bot import names
+from bot import constants, names
 from bot.errors import CleanupRefused
 from bot.sandboxes.template import Statement, TemplateError, read_template
 from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, sql_folder, transaction
 
-_AT_ONCE = 300
-_BEFORE_TEMPLATE = "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '20s'; SAVEPOINT template"
-"""It waits for no lock for long, and ends. After it, applied or not, all that it has set, also for the session, is set
-back: a session's locks outlive even the transaction's end."""
 _SCHEMA_NAME = re.compile(names.SCHEMA_PREFIX + r"([0-9a-f]{8})")
 
 
@@ -49,6 +45,7 @@ class SchemaProvisioner:
 
     @staticmethod
     def generate_schema_name(sandbox_id: UUID) -> str:
+        """`sandbox_` and the first eight hexadecimal digits of the id."""
         return names.schema_name(sandbox_id)
 
     @staticmethod
@@ -82,20 +79,21 @@ class SchemaProvisioner:
     async def drop_schema(self, sandbox_id: UUID, connection: Connection | None = None) -> bool:
         """True if there was one. A schema of that name that is not ours is an error.
 
-        With a connection, `thin` has to have made it small before.
+        With a connection, `drop_batch` has to have made it small before.
         """
-        while connection is None and await self.thin(None, names.schema_name(sandbox_id)):
+        while connection is None and await self.drop_batch(None, names.schema_name(sandbox_id)):
             pass
         return bool(await self._value("drop_schema", connection, sandbox_id))
 
-    async def thin(self, connection: Connection | None, schema_name: str) -> bool:
-        """Drop a part of what is in a large schema; False if the rest can go at once.
+    async def drop_batch(self, connection: Connection | None, schema_name: str) -> bool:
+        """Drop `SCHEMA_DROP_BATCH` objects of a large schema; False if it is not large (any more).
 
-        To be a transaction of its own: dropping all at once needs more locks than the server has.
+        To be a transaction of its own: dropping a large schema whole needs more locks than the server has.
         """
-        return bool(await self._value("thin_schema", connection, schema_name, _AT_ONCE))
+        return bool(await self._value("drop_batch", connection, schema_name, constants.SCHEMA_DROP_BATCH))
 
     async def schema_exists(self, sandbox_id: UUID) -> bool:
+        """Whether there is one with our mark."""
         return bool(await self._value("schema_exists", None, sandbox_id))
 
     async def get_schema_stats(self, sandbox_id: UUID) -> list[TableStats]:
@@ -132,7 +130,7 @@ class SchemaProvisioner:
 
     async def drop_orphan(self, schema_name: str, min_age: timedelta) -> bool:
         """False if it is no orphan any more."""
-        while await self._value("thin_orphan", None, schema_name, min_age, _AT_ONCE):
+        while await self._value("drop_orphan_batch", None, schema_name, min_age, constants.SCHEMA_DROP_BATCH):
             pass
         dropped = bool(await self._value("drop_orphan", None, schema_name, min_age))
         if dropped:
@@ -142,7 +140,7 @@ class SchemaProvisioner:
     async def _apply_template(self, sandbox_id: UUID, connection: Connection) -> None:
         """All of it at once; one statement after another only to find the place that does not apply."""
         whole = ";\n".join(statement.text for statement in self._template)
-        await connection.execute(_BEFORE_TEMPLATE)
+        await self._limit_template(connection)
         try:
             await connection.execute(self._sql["apply_template"], sandbox_id, whole)
         except UNREACHABLE:
@@ -151,6 +149,16 @@ class SchemaProvisioner:
             await connection.execute("ROLLBACK TO template")
             await self._apply_statements(sandbox_id, connection)
         await connection.execute("RELEASE template;" + connection.get_reset_query())
+
+    async def _limit_template(self, connection: Connection) -> None:
+        """It waits for no lock for long, and ends.
+
+        After it, applied or not, all that it has set, also for the session, is set back: a session's locks outlive even
+        the transaction's end.
+        """
+        lock, statement = f"{constants.TEMPLATE_LOCK_TIMEOUT_S}s", f"{constants.TEMPLATE_STATEMENT_TIMEOUT_S}s"
+        await connection.execute(self._sql["limit_template"], lock, statement)
+        await connection.execute("SAVEPOINT template")
 
     async def _apply_statements(self, sandbox_id: UUID, connection: Connection) -> None:
         for statement in self._template:

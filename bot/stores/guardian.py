@@ -1,9 +1,11 @@
-"""The process that keeps the embedded servers, so that none outlives the bot, however the bot ends.
+"""The guardian: the process that supervises the embedded servers, so that none outlives the bot, however the bot ends.
 
-Run as `python -m bot.stores.guardian LOCK_FD` with one line of JSON on standard input: a list of servers. It is
-their parent, starts one again that dies alone, and tells standard output who runs, one JSON object a line. When
-standard input ends, because the bot closed it or is no more, it stops them all and exits. If it is killed itself,
-the kernel stops them (see `launch`). Needs nothing but the standard library.
+Run as `python -m bot.stores.guardian FD …` with one line of JSON on standard input: a list of servers. It is their
+parent, hands them the file descriptors FD, starts one again that ends, with back-off, and tells standard output who
+runs, one JSON object a line: `{"name", "pid"}` for a start, `{"name", "exit", "in_a_row"}` for an end, with how many
+there were one soon after the other. When standard input ends, because the bot closed it or is no more, it stops them
+all and exits. If it is killed itself, the kernel stops them (see `launch`). Needs nothing but the standard library, and
+stands beside the package `embedded` because importing that one takes longer than a server takes to start.
 """
 
 from __future__ import annotations
@@ -15,14 +17,12 @@ import signal
 import sys
 from dataclasses import dataclass, field
 
-_STOP_WITHIN_S = 4.0
-_RESTART_AFTER_S = 0.2
-_LONGEST_PAUSE_S = 5.0
+from bot import constants
 
 
 @dataclass(slots=True)
 class Server:
-    """One server to keep: `argv` stays in the foreground, `stop_signal` ends it in good order."""
+    """One server to supervise: `argv` stays in the foreground, `stop_signal` ends it in good order."""
 
     name: str
     argv: list[str]
@@ -32,16 +32,18 @@ class Server:
 
 
 class Guardian:
-    def __init__(self, servers: list[Server], lock_fd: int) -> None:
-        self._servers, self._lock_fd = servers, lock_fd
+    """The supervisor of the server processes, which inherit the descriptors."""
+
+    def __init__(self, servers: list[Server], descriptors: tuple[int, ...]) -> None:
+        self._servers, self._descriptors = servers, descriptors
         self._stopping = asyncio.Event()
 
-    async def keep(self) -> None:
-        """Runs until standard input ends or SIGTERM comes."""
+    async def run(self) -> None:
+        """Return when standard input has ended or SIGTERM has come, and all servers are stopped."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
         loop.add_reader(sys.stdin.fileno(), self._read)
-        tasks = [asyncio.create_task(self._keep_one(server)) for server in self._servers]
+        tasks = [asyncio.create_task(self._supervise(server)) for server in self._servers]
         await self._stopping.wait()
         loop.remove_reader(sys.stdin.fileno())
         for task in tasks:
@@ -53,16 +55,18 @@ class Guardian:
         if not os.read(sys.stdin.fileno(), 4096):
             self._stopping.set()
 
-    async def _keep_one(self, server: Server) -> None:
-        pause = _RESTART_AFTER_S
+    async def _supervise(self, server: Server) -> None:
+        in_a_row, pause = 0, 0.0
         while True:
             started = asyncio.get_running_loop().time()
             await self._start(server)
             assert server.process is not None
             code = await server.process.wait()
-            _tell({"name": server.name, "exit": code})
             lived = asyncio.get_running_loop().time() - started
-            pause = _RESTART_AFTER_S if lived > _LONGEST_PAUSE_S else min(pause * 2, _LONGEST_PAUSE_S)
+            in_a_row = 1 if lived > constants.SERVER_RESTART_AFTER_AT_MOST_S else in_a_row + 1
+            _report({"name": server.name, "exit": code, "in_a_row": in_a_row})
+            longer = min(pause * 2, constants.SERVER_RESTART_AFTER_AT_MOST_S)
+            pause = constants.SERVER_RESTART_AFTER_S if in_a_row == 1 else longer
             await asyncio.sleep(pause)
 
     async def _start(self, server: Server) -> None:
@@ -72,9 +76,9 @@ class Guardian:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=(self._lock_fd,),
+                pass_fds=self._descriptors,
             )
-        _tell({"name": server.name, "pid": server.process.pid})
+        _report({"name": server.name, "pid": server.process.pid})
 
     async def _stop(self, server: Server) -> None:
         process = server.process
@@ -82,13 +86,13 @@ class Guardian:
             return
         process.send_signal(server.stop_signal)
         try:
-            await asyncio.wait_for(process.wait(), _STOP_WITHIN_S)
+            await asyncio.wait_for(process.wait(), constants.SERVER_STOP_WITHIN_S)
         except TimeoutError:
             process.kill()
             await process.wait()
 
 
-def _tell(event: dict[str, object]) -> None:
+def _report(event: dict[str, object]) -> None:
     try:
         sys.stdout.write(json.dumps(event) + "\n")
         sys.stdout.flush()
@@ -96,16 +100,23 @@ def _tell(event: dict[str, object]) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
-def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the bot, which then closes our input
+def _read_line() -> bytes:
+    """Byte by byte, so that nothing after it stays in a buffer; empty if the input ends before the line does."""
     line = b""
     while not line.endswith(b"\n"):
         chunk = os.read(sys.stdin.fileno(), 1)
         if not chunk:
-            return
+            return b""
         line += chunk
-    servers = [Server(**server) for server in json.loads(line)]
-    asyncio.run(Guardian(servers, int(sys.argv[1])).keep())
+    return line
+
+
+def main() -> None:
+    """See the module."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the bot, which then closes our input
+    if line := _read_line():
+        servers = [Server(**server) for server in json.loads(line)]
+        asyncio.run(Guardian(servers, tuple(map(int, sys.argv[1:]))).run())
 
 
 if __name__ == "__main__":

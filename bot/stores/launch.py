@@ -20,6 +20,7 @@ EX_NO_NAMESPACE = 77
 
 
 def main() -> None:
+    """Never returns: the process is the program then, or has ended."""
     death_signal, program = signal.Signals[sys.argv[1]], sys.argv[2:]
     parent = os.getppid()
     if sys.platform == "linux":
@@ -28,7 +29,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, death_signal)
         if os.getppid() != parent:  # it died before we could ask
             sys.exit(1)
-    os.execv(program[0], program)  # noqa: S606 - an absolute path from our own wheel
+    os.execv(program[0], program)  # noqa: S606 - an absolute path, from a wheel or named by the operator
 
 
 def _leave_root() -> None:

@@ -20,17 +20,13 @@ from nats.js.api import (
 )
 from nats.js.errors import BadRequestError, NotFoundError
 
-from bot import names
+from bot import constants, names
 from bot.errors import InvalidInput, ServiceUnavailable
 from bot.stores.nats_client import FAILURES, unavailable
 from sandbox_worker import protocol
 
 MARK = "discord-sandboxes"
 """The description that our streams carry: nothing without it is ever changed or deleted."""
-
-_FORGET_LISTENER_S = 10
-_MOST_CONSUMERS = 20
-_LONGEST_DUPLICATE_WINDOW = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,7 @@ class StreamStore:
     def __init__(self, client: Client, limits: StreamLimits, *, workers_apart: bool = False) -> None:
         """`workers_apart`: they are in another account, which imports what is played again for them."""
         self._client = client
-        self._jetstream = client.jetstream(timeout=5)
+        self._jetstream = client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S)
         self._limits, self._workers_apart = limits, workers_apart
 
     async def create(self, sandbox_id: UUID) -> None:
@@ -120,7 +116,7 @@ class StreamStore:
             raise unavailable(error) from error
         return found
 
-    async def empty(self, sandbox_id: UUID) -> bool:
+    async def purge(self, sandbox_id: UUID) -> bool:
         """Delete every event, and with them what workers have not acknowledged; true if there is a stream."""
         try:
             await self._require_mark(sandbox_id)
@@ -143,13 +139,13 @@ class StreamStore:
             ack_policy=AckPolicy.NONE,
             filter_subjects=[prefix + name for name in request.events] or [prefix + ">"],
             idle_heartbeat=protocol.REPLAY_HEARTBEAT_S,
-            inactive_threshold=_FORGET_LISTENER_S,
+            inactive_threshold=constants.REPLAY_FORGOTTEN_AFTER_S,
             mem_storage=True,
-            **_start(request),
+            **_starting_point(request),
         )
         try:
-            if (await self._jetstream.stream_info(stream)).state.consumer_count >= _MOST_CONSUMERS:
-                raise InvalidInput(f"The sandbox has {_MOST_CONSUMERS} listeners already. Stop one of them.")
+            if (await self._jetstream.stream_info(stream)).state.consumer_count >= constants.MOST_LISTENERS:
+                raise InvalidInput(f"The sandbox has {constants.MOST_LISTENERS} listeners already. Stop one of them.")
             await self._jetstream.add_consumer(stream, config)
         except FAILURES as error:
             raise unavailable(error) from error
@@ -168,7 +164,7 @@ class StreamStore:
         return StreamStats(state.messages, state.bytes, waiting, consumer.num_waiting or 0)
 
     def _stream_config(self, sandbox_id: UUID) -> StreamConfig:
-        window = min(_LONGEST_DUPLICATE_WINDOW, self._limits.max_age)
+        max_age = self._limits.max_age.total_seconds()
         return StreamConfig(
             name=names.stream_name(sandbox_id),
             description=MARK,
@@ -176,10 +172,10 @@ class StreamStore:
             retention=RetentionPolicy.LIMITS,
             storage=StorageType.FILE,
             discard=DiscardPolicy.OLD,
-            max_age=self._limits.max_age.total_seconds(),
+            max_age=max_age,
             max_msgs=self._limits.max_messages,
             max_bytes=self._limits.max_bytes,
-            duplicate_window=window.total_seconds(),
+            duplicate_window=min(max_age, constants.NATS_STREAM_DUPLICATE_WINDOW_S),
         )
 
     async def _require_mark(self, sandbox_id: UUID) -> None:
@@ -203,11 +199,11 @@ def _consumer_config(sandbox_id: UUID) -> ConsumerConfig:
         durable_name=names.WORKER_CONSUMER,
         filter_subject=names.event_subjects(sandbox_id),
         ack_wait=protocol.ACK_WAIT_S,
-        max_ack_pending=1000,
+        max_ack_pending=constants.WORKER_MOST_UNACKNOWLEDGED,
     )
 
 
-def _start(request: Replay) -> dict[str, Any]:
+def _starting_point(request: Replay) -> dict[str, Any]:
     if request.after is not None:
         return {"deliver_policy": DeliverPolicy.BY_START_SEQUENCE, "opt_start_seq": request.after + 1}
     if request.since is not None:

@@ -20,7 +20,7 @@ from loguru import logger
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from bot import names
+from bot import constants, names
 from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
 from bot.stores.nats_responder import Responder
@@ -32,13 +32,8 @@ acknowledging and replays: the server does not check where a request wants its a
 a JetStream account is a valid request to delete any stream in it."""
 
 _REQUESTS = "$SYS.REQ.USER.AUTH"
-_ANSWER_WITHIN_S = 1.5
 _PROBE_USER = "probe"
 _PROBE_INBOX = "_INBOX_probe"
-_PROBE_WITHIN_S = 3
-_MOST_KICKS = 5
-_UNLISTED_S = 1.0
-_MOST_REMEMBERED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,42 +63,36 @@ class NatsAccess:
     def __init__(self, auth: Client, system: Client, issuer: Issuer, look_up: LookUp, *, max_connections: int) -> None:
         self.connections, self._issuer = NatsConnections(system, ACCOUNT), issuer
         self._look_up, self._max_connections = look_up, max_connections
-        self._admissions = _Admissions()
-        self._responder = Responder(auth, _REQUESTS, self._answer)
-
-    async def start(self) -> None:
-        await self._responder.start()
-
-    async def close(self) -> None:
-        await self._responder.close()
+        self._recent_logins = _RecentLogins()
+        self.responder = Responder(auth, _REQUESTS, self._answer)
 
     async def probe(self, url: str) -> str | None:
         """Why the server does not ask the bots, this or another process; None if it does. `url` has no credentials."""
         for login in ({}, {"user": str(uuid4()), "password": str(uuid4())}):
-            async with _visit(url, **login) as client:
+            async with _try_login(url, **login) as client:
                 if client.is_connected:
                     return "anybody may connect to the server"
-        async with _visit(url, user=_PROBE_USER, password=self._issuer.derive(_PROBE_USER)) as client:
+        async with _try_login(url, user=_PROBE_USER, password=self._issuer.derive(_PROBE_USER)) as client:
             if not client.is_connected:
                 return "the server does not ask the bot (no auth_callout for its account, or another issuer)"
             if await _has_jetstream(client):
                 return f"the account {ACCOUNT} has JetStream, so that one worker could delete another's stream"
         return None
 
-    async def kick(self, sandbox_id: UUID) -> int:
+    async def disconnect(self, sandbox_id: UUID) -> int:
         """End the sandbox's connections on every server, those that just log in included; how many there were.
 
         They may log in anew at once.
         """
-        connections = await self.connections.of(sandbox_id)
+        connections = await self.connections.list_all(sandbox_id)
         for connection in connections:
-            await self.connections.end(connection)
+            await self.connections.disconnect(connection)
         return len(connections)
 
-    async def shut_out(self, sandbox_id: UUID) -> None:
-        """`kick` until none is left: a login may have been under way while its right to it ended."""
-        for _ in range(_MOST_KICKS):
-            if not await self.kick(sandbox_id):
+    async def disconnect_until_none_left(self, sandbox_id: UUID) -> None:
+        """`disconnect` again until there is none: a login may have been under way while its right to it ended."""
+        for _ in range(constants.NATS_MOST_DISCONNECTS):
+            if not await self.disconnect(sandbox_id):
                 return
 
     async def _answer(self, message: Msg) -> bytes | None:
@@ -119,7 +108,7 @@ class NatsAccess:
             return None
         answer: dict[str, Any] = {"type": "authorization_response", "version": 2}
         try:
-            async with asyncio.timeout(_ANSWER_WITHIN_S):
+            async with asyncio.timeout(constants.NATS_LOGIN_ANSWER_WITHIN_S):
                 claims = await self._claims(request.get("connect_opts", {}), connection)
             answer["jwt"] = self._issuer.sign({"sub": user_nkey, "aud": ACCOUNT, **claims})
         except _RefusedError as error:
@@ -138,8 +127,8 @@ class NatsAccess:
         if sandbox_id is None:
             raise _RefusedError("the user is the sandbox's id")
         await self._check_token(sandbox_id, offered)  # before the count: a stranger takes nobody's place
-        with self._admissions.ask(sandbox_id, connection) as earlier:
-            live = await self.connections.on_server(sandbox_id, connection[0], at_most=self._max_connections)
+        with self._recent_logins.count(sandbox_id, connection) as earlier:
+            live = await self.connections.list_on_server(sandbox_id, connection[0], at_most=self._max_connections)
             if len(live | earlier) >= self._max_connections:
                 raise _RefusedError(f"the sandbox has {self._max_connections} connections already")
             return _sandbox_claims(sandbox_id, await self._check_token(sandbox_id, offered))
@@ -153,17 +142,21 @@ class NatsAccess:
         return login.expires_at
 
 
-class _Admissions:
-    """Connections let in so lately that their server may not list them yet."""
+class _RecentLogins:
+    """Connections that logged in so lately that their server may not list them yet."""
 
     def __init__(self) -> None:
         self._of: dict[UUID, dict[tuple[str, int], float]] = {}
 
     @contextmanager
-    def ask(self, sandbox_id: UUID, connection: tuple[str, int]) -> Iterator[set[tuple[str, int]]]:
+    def count(self, sandbox_id: UUID, connection: tuple[str, int]) -> Iterator[set[tuple[str, int]]]:
         """The ones that asked earlier; this one counts from now on, unless it is refused by an exception."""
         now = time.monotonic()
-        recent = {known: at for known, at in self._of.get(sandbox_id, {}).items() if at > now - _UNLISTED_S}
+        recent = {
+            known: at
+            for known, at in self._of.get(sandbox_id, {}).items()
+            if at > now - constants.NATS_LOGIN_UNLISTED_S
+        }
         self._of[sandbox_id] = recent
         earlier = set(recent)
         recent[connection] = now
@@ -173,7 +166,7 @@ class _Admissions:
             recent.pop(connection, None)
             raise
         finally:
-            if len(self._of) > _MOST_REMEMBERED:
+            if len(self._of) > constants.NATS_MOST_RECENT_LOGINS:
                 del self._of[next(iter(self._of))]
 
 
@@ -196,7 +189,9 @@ def _sandbox_claims(sandbox_id: UUID, expires_at: datetime) -> dict[str, Any]:
 
 def _probe_claims() -> dict[str, Any]:
     subscribe = [f"{_PROBE_INBOX}.>"]
-    return _user_claims(_PROBE_USER, time.time() + _PROBE_WITHIN_S, publish=["$JS.API.INFO"], subscribe=subscribe)
+    return _user_claims(
+        _PROBE_USER, time.time() + constants.NATS_PROBE_WITHIN_S, publish=["$JS.API.INFO"], subscribe=subscribe
+    )
 
 
 def _user_claims(name: str, expires_at: float, *, publish: list[str], subscribe: list[str]) -> dict[str, Any]:
@@ -207,7 +202,7 @@ def _user_claims(name: str, expires_at: float, *, publish: list[str], subscribe:
 
 
 @asynccontextmanager
-async def _visit(url: str, **login: str) -> AsyncIterator[Client]:
+async def _try_login(url: str, **login: str) -> AsyncIterator[Client]:
     """A client that is connected if the server lets it in."""
     client = Client()
     with suppress(nats.errors.Error, OSError, TimeoutError):
@@ -215,7 +210,7 @@ async def _visit(url: str, **login: str) -> AsyncIterator[Client]:
             url,
             **login,  # type: ignore[arg-type]
             allow_reconnect=False,
-            connect_timeout=_PROBE_WITHIN_S,
+            connect_timeout=constants.NATS_PROBE_WITHIN_S,
             inbox_prefix=_PROBE_INBOX.encode(),
             error_cb=_ignore,
         )

@@ -8,15 +8,19 @@ from urllib.parse import urlsplit
 import nats.errors
 from loguru import logger
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 from nats.js.errors import APIError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
 
+from bot import constants, private_api
 from bot.errors import ServiceUnavailable
+from bot.supervisor import Part
+
+private_api.verify("nats-py")
 
 FAILURES = (nats.errors.Error, JetStreamError, OSError, TimeoutError)
 """What a question to NATS may end in."""
 
-_CONNECT_TIMEOUT_S = 6
 _NO_STORAGE = 10047
 
 
@@ -28,11 +32,11 @@ async def open_nats(url: str, *, name: str = "sandbox-bot", jetstream: bool = Tr
     if urlsplit(url).scheme not in {"nats", "tls", "ws", "wss"}:
         raise ServiceUnavailable("NATS", "NATS_URL is not a nats:// address")
     client = Client()
-    state = _Connection(client)
+    state = _ConnectionLog(client)
     try:
         await _connect(client, state, url, name)
         if jetstream:
-            await client.jetstream(timeout=5).account_info()
+            await client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S).account_info()
     except (*FAILURES, ValueError) as error:
         await client.close()
         raise unavailable(state.last_error or error) from error
@@ -40,17 +44,17 @@ async def open_nats(url: str, *, name: str = "sandbox-bot", jetstream: bool = Tr
     return client
 
 
-async def _connect(client: Client, state: _Connection, url: str, name: str) -> None:
+async def _connect(client: Client, state: _ConnectionLog, url: str, name: str) -> None:
     """Gives up in time, and at once when the login is refused: the client alone would try for ever."""
     connecting = asyncio.create_task(
         client.connect(
             url,
             name=name,
             allow_reconnect=True,
-            connect_timeout=4,
+            connect_timeout=constants.NATS_HANDSHAKE_WITHIN_S,
             max_reconnect_attempts=-1,
-            reconnect_time_wait=0.25,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
-            ping_interval=10,
+            reconnect_time_wait=constants.NATS_RECONNECT_AFTER_S,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
+            ping_interval=constants.NATS_PING_EVERY_S,
             error_cb=state.failed,
             disconnected_cb=state.lost,
             reconnected_cb=state.back,
@@ -58,7 +62,9 @@ async def _connect(client: Client, state: _Connection, url: str, name: str) -> N
     )
     refused = asyncio.create_task(state.refused.wait())
     try:
-        await asyncio.wait({connecting, refused}, timeout=_CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {connecting, refused}, timeout=constants.NATS_CONNECT_WITHIN_S, return_when=asyncio.FIRST_COMPLETED
+        )
         if not connecting.done():
             raise TimeoutError
         connecting.result()
@@ -76,8 +82,26 @@ async def close_nats(client: Client) -> None:
         logger.debug("NATS client closed with an error", error=repr(error))
 
 
-class _Connection:
-    """Logs an outage once when it begins and once when it ends."""
+def abort_nats(client: Client) -> None:
+    """Cut its connection off, where `close_nats` takes too long."""
+    transport = client._transport  # nats-py can only close it, which waits for a frozen server
+    if isinstance(transport, TcpTransport) and transport._io_writer is not None:
+        transport._io_writer.transport.abort()
+
+
+async def watch_connection(client: Client, part: Part) -> None:
+    """For ever: the part is running while the client is connected. `ServiceUnavailable` when the client has ended."""
+    while not client.is_closed:
+        if client.is_connected:
+            part.running()
+        else:
+            part.failing(ServiceUnavailable("NATS", str(client.last_error or "") or "the connection is lost"))
+        await asyncio.sleep(constants.NATS_LOOK_EVERY_S)
+    raise ServiceUnavailable("NATS", str(client.last_error or "") or "the connection is closed")
+
+
+class _ConnectionLog:
+    """What the client's callbacks tell of it; outages are told by the parts that suffer from them."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -94,14 +118,14 @@ class _Connection:
 
     async def lost(self) -> None:
         # nats-py would send its unwritten rest first after the reconnect, before what got lost on the way and is sent
-        # again: out of order. Whoever needs an answer asks again anyway.
+        # again: out of order. Whoever needs an answer asks again anyway. There is no public way to drop it; did it lie
+        # elsewhere, events would come inverted after an outage.
         self._client._pending.clear()
         self._client._pending_data_size = 0
-        if self.established and not self._client.is_closed:
-            logger.warning("NATS connection lost, reconnecting")
+        logger.debug("NATS connection lost")
 
     async def back(self) -> None:
-        logger.info("NATS connection is back")
+        logger.debug("NATS connection is back")
 
 
 def unavailable(error: BaseException) -> ServiceUnavailable:

@@ -13,10 +13,8 @@ import nats.errors
 import orjson
 from nats.aio.client import Client
 
+from bot import constants
 from bot.errors import ServiceUnavailable
-
-_GATHER_S = 0.25
-_MOST_LISTED = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +31,32 @@ class NatsConnections:
     def __init__(self, system: Client, account: str) -> None:
         self._system, self._account = system, account
 
-    async def of(self, sandbox_id: UUID) -> list[Connection]:
-        """On every server; those that wait for the answer to their login included."""
+    async def list_all(self, sandbox_id: UUID) -> list[Connection]:
+        """The sandbox's, on every server; those that wait for the answer to their login included."""
         with _reachable():
-            answers = await self._ask_servers({"auth": True, "limit": _MOST_LISTED, "user": str(sandbox_id)})
+            answers = await self._ask_servers(
+                {"auth": True, "limit": constants.NATS_MOST_LISTED, "user": str(sandbox_id)}
+            )
         return [
             Connection(answer["server"]["id"], found["cid"])
             for answer in answers
             for found in answer["data"].get("connections") or ()
         ]
 
-    async def on_server(self, sandbox_id: UUID, server_id: str, *, at_most: int) -> set[tuple[str, int]]:
-        """On that one; those that wait for the answer to their login not included."""
+    async def list_on_server(self, sandbox_id: UUID, server_id: str, *, at_most: int) -> set[tuple[str, int]]:
+        """Server and number of the sandbox's, on that server; without those that wait for the answer to their login."""
         question = orjson.dumps({"auth": True, "acc": self._account, "user": str(sandbox_id), "limit": at_most})
-        answer = await self._system.request(f"$SYS.REQ.SERVER.{server_id}.CONNZ", question, timeout=1)
+        answer = await self._system.request(
+            f"$SYS.REQ.SERVER.{server_id}.CONNZ", question, timeout=constants.NATS_LIST_WITHIN_S
+        )
         return {(server_id, found["cid"]) for found in orjson.loads(answer.data)["data"].get("connections") or ()}
 
-    async def end(self, connection: Connection) -> None:
+    async def disconnect(self, connection: Connection) -> None:
+        """Its client may connect anew at once."""
         subject = f"$SYS.REQ.SERVER.{connection.server_id}.KICK"
         with _reachable():
-            await self._system.request(subject, orjson.dumps({"cid": connection.cid}), timeout=2)
+            question = orjson.dumps({"cid": connection.cid})
+            await self._system.request(subject, question, timeout=constants.NATS_DISCONNECT_WITHIN_S)
 
     async def _ask_servers(self, question: dict[str, Any]) -> list[dict[str, Any]]:
         """What every server answers; one that is in no cluster is the only one."""
@@ -61,7 +65,7 @@ class NatsConnections:
         subscription = await self._system.subscribe(inbox)
         try:
             await self._system.publish("$SYS.REQ.SERVER.PING.CONNZ", orjson.dumps(question), reply=inbox)
-            async with asyncio.timeout(_GATHER_S):
+            async with asyncio.timeout(constants.NATS_GATHER_WITHIN_S):
                 while not answers or "cluster" in answers[-1]["server"]:
                     answers.append(orjson.loads((await subscription.next_msg(timeout=None)).data))
         except TimeoutError:

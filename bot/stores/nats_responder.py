@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from bot import constants
 from bot.errors import ServiceUnavailable
+from bot.stores.nats_client import watch_connection
+from bot.supervisor import Part, Supervisor
 
 _QUEUE = "sandbox-bot"
-_MOST_AT_ONCE = 256
 
 Answer = Callable[[Msg], Awaitable[bytes | None]]
 """What to respond; None to keep silent, so that the asker sees a timeout."""
@@ -29,18 +31,38 @@ class Responder:
     def __init__(self, client: Client, subject: str, answer: Answer) -> None:
         self._client, self._subject, self._answer = client, subject, answer
         self._subscription: Subscription | None = None
-        self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._slots = asyncio.Semaphore(constants.RESPONDER_MOST_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def serving(self, supervisor: Supervisor, name: str) -> AsyncIterator[None]:
+        """Answers as a part of that name, until the block is left; what has been asked by then is still answered, and
+        the other processes go on. `ServiceUnavailable` if NATS is away at the start."""
+        await self._subscribe()
+        supervisor.start(name, self._run)
+        try:
+            yield
+        finally:
+            await supervisor.end({name})
+            await supervisor.deadline.finish(name, self._drain(), constants.CLOSE_WITHIN_S)
+
+    async def _run(self, part: Part) -> None:
+        if self._subscription is None:
+            await self._subscribe()
+        try:
+            await watch_connection(self._client, part)
+        except ServiceUnavailable:
+            self._subscription = None
+            raise
+
+    async def _subscribe(self) -> None:
         try:
             self._subscription = await self._client.subscribe(self._subject, queue=_QUEUE, cb=self._on_request)
             await self._client.flush()
         except (nats.errors.Error, OSError) as error:
             raise ServiceUnavailable("NATS", str(error) or type(error).__name__) from error
 
-    async def close(self) -> None:
-        """Answers what has been asked, and no more: the other processes go on."""
+    async def _drain(self) -> None:
         if self._subscription is not None:
             with suppress(nats.errors.Error, OSError):
                 await self._subscription.drain()  # type: ignore[no-untyped-call]

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis.asyncio
 from nats.aio.client import Client
 
-from bot.settings import Settings
-from bot.stores.embedded import EmbeddedStores
+from bot import constants
+from bot.settings import Embedded, Settings
+from bot.shutdown import Deadline
+from bot.stores.embedded import EmbeddedStores, Programs
 from bot.stores.nats_access import Callout
-from bot.stores.nats_client import close_nats, open_nats
+from bot.stores.nats_client import abort_nats, close_nats, open_nats
 from bot.stores.postgres import Pool, migrate, open_pool
 from bot.stores.redis import open_redis
 from bot.stores.urls import without_login
@@ -28,6 +31,8 @@ class Addresses:
     redis: str = field(repr=False)
     nats: str = field(repr=False)
     callout: Callout | None = None
+    embedded: EmbeddedStores | None = field(default=None, repr=False)
+    """What this process runs of them itself, to be watched; None if there is nothing, or it is another process's."""
 
     @property
     def public(self) -> dict[str, str]:
@@ -46,6 +51,8 @@ class CalloutClients:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
+    """All three, open. `callout` is None where NATS asks no bot who may connect."""
+
     addresses: Addresses
     pool: Pool
     redis: redis.asyncio.Redis
@@ -73,36 +80,51 @@ async def open_addresses(
     }
     to_run = settings.embedded_stores & only
     if not to_run:
-        yield Addresses(**configured, callout=_callout(settings))
+        yield Addresses(**configured, callout=_callout(settings), embedded=None)
         return
-    folder, durable = settings.embedded.folder, settings.embedded.durable
-    async with EmbeddedStores(folder, stores=to_run, durable=durable, share=share) as embedded:
+    async with _embedded(settings.embedded, to_run, share=share) as embedded:
+        urls = configured | {name: embedded.url(name) for name in to_run}
         callout = embedded.nats_callout if "nats" in to_run else _callout(settings)
-        yield Addresses(**configured | {name: embedded.url(name) for name in to_run}, callout=callout)
+        own = embedded if embedded.is_owner else None
+        yield Addresses(urls["postgres"], urls["redis"], urls["nats"], callout, own)
+
+
+def _embedded(chosen: Embedded, stores: frozenset[str], *, share: bool) -> EmbeddedStores:
+    programs = Programs(valkey=chosen.valkey, postgres=chosen.postgres)
+    return EmbeddedStores(chosen.folder, stores=stores, durable=chosen.durable, share=share, programs=programs)
 
 
 @asynccontextmanager
-async def open_stores(settings: Settings, *, share: bool = False) -> AsyncIterator[Stores]:
-    """All three, reached and migrated. `ServiceUnavailable` or `EmbeddedError` says which one is not."""
+async def open_stores(
+    settings: Settings, *, share: bool = False, deadline: Deadline | None = None
+) -> AsyncIterator[Stores]:
+    """All three, reached and migrated. `ServiceUnavailable` or `EmbeddedError` says which one is not.
+
+    They are closed within the deadline, which has to be the whole process's if that has one.
+    """
+    deadline = deadline or Deadline(constants.STOP_WITHIN_S)
     async with AsyncExitStack() as stack:
         addresses = await stack.enter_async_context(open_addresses(settings, share=share))
         pool = await open_pool(addresses.postgres, max_size=settings.postgres.pool_size)
-        stack.push_async_callback(pool.close)
+        stack.push_async_callback(deadline.close, "PostgreSQL", pool.close, pool.terminate)
         await migrate(pool)
         client = await open_redis(addresses.redis)
-        stack.push_async_callback(client.aclose)
-        nats = await open_nats(addresses.nats)
-        stack.push_async_callback(close_nats, nats)
-        callout = await _open_callout(stack, addresses.callout) if addresses.callout else None
+        stack.push_async_callback(deadline.close, "Redis", client.aclose, client.connection_pool.reset)
+        nats = await _open_nats(stack, deadline, addresses.nats)
+        callout = await _open_callout(stack, deadline, addresses.callout) if addresses.callout else None
         yield Stores(addresses, pool, client, nats, callout)
 
 
-async def _open_callout(stack: AsyncExitStack, callout: Callout) -> CalloutClients:
-    auth = await open_nats(callout.auth_url, name="sandbox-bot auth", jetstream=False)
-    stack.push_async_callback(close_nats, auth)
-    system = await open_nats(callout.system_url, name="sandbox-bot system", jetstream=False)
-    stack.push_async_callback(close_nats, system)
+async def _open_callout(stack: AsyncExitStack, deadline: Deadline, callout: Callout) -> CalloutClients:
+    auth = await _open_nats(stack, deadline, callout.auth_url, name="sandbox-bot auth", jetstream=False)
+    system = await _open_nats(stack, deadline, callout.system_url, name="sandbox-bot system", jetstream=False)
     return CalloutClients(auth, system, callout.account_seed)
+
+
+async def _open_nats(stack: AsyncExitStack, deadline: Deadline, url: str, **options: Any) -> Client:
+    client = await open_nats(url, **options)
+    stack.push_async_callback(deadline.close, "NATS", lambda: close_nats(client), lambda: abort_nats(client))
+    return client
 
 
 def _callout(settings: Settings) -> Callout | None:

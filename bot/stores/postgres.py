@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 from loguru import logger
 
+from bot import constants
 from bot.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -22,11 +23,8 @@ else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
 
-_CONNECT_TIMEOUT_S = 10
-_COMMAND_TIMEOUT_S = 30
-_QUEUE_TIMEOUT_S = 60
-"""More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
-_HEADING = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
+_HEADING = re.compile(r"^-- (\w+|\{\w+\}) --\n", re.MULTILINE)
+_COMMENTS = re.compile(r"\A(--.*\n)*")
 UNREACHABLE = (
     OSError,
     TimeoutError,
@@ -46,10 +44,17 @@ def sql_folder() -> Path:
 
 
 def load_queries(module: str) -> Mapping[str, str]:
-    """The statements of `sql/queries/<module>.sql` by their names."""
+    """The statements of `sql/queries/<module>.sql` by their names.
+
+    A part whose name is in braces is no statement: it stands for that name in the statements of its file.
+    """
     text = (sql_folder() / "queries" / f"{module}.sql").read_text(encoding="utf-8")
     parts = _HEADING.split(text)[1:]
-    return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    bodies = {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    shared = {name: _COMMENTS.sub("", body) for name, body in bodies.items() if name.startswith("{")}
+    for part, columns in shared.items():
+        bodies = {name: body.replace(part, columns) for name, body in bodies.items() if name != part}
+    return bodies
 
 
 async def prepare_connection(connection: Connection) -> None:
@@ -77,8 +82,8 @@ async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
             max_size=max_size,
             init=prepare_connection,
             reset=_nothing_to_reset,
-            timeout=_CONNECT_TIMEOUT_S,
-            command_timeout=_COMMAND_TIMEOUT_S,
+            timeout=constants.POSTGRES_CONNECT_WITHIN_S,
+            command_timeout=constants.POSTGRES_ANSWER_WITHIN_S,
             server_settings={"application_name": "sandbox-bot", "search_path": "public", "timezone": "UTC"},
         )
     except (
@@ -95,7 +100,7 @@ async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
 async def connected(pool: Pool) -> AsyncIterator[Connection]:
     """A connection, on which each statement takes effect by itself; `ServiceUnavailable` when PostgreSQL is away."""
     try:
-        async with pool.acquire(timeout=_QUEUE_TIMEOUT_S) as connection:
+        async with pool.acquire(timeout=constants.POSTGRES_WAIT_FOR_CONNECTION_S) as connection:
             yield connection
     except (*UNREACHABLE, asyncpg.InterfaceError) as error:
         raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""Redis: the sandboxes' own keys. Losing it loses no fact of ours."""
+"""Valkey or Redis: the sandboxes' own keys. Losing it loses no fact of ours."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from bot import names
+from bot import constants, names
 from bot.errors import ServiceUnavailable
 
-_BATCH = 1000
 _ANY_KEY = "sandbox:*"
 _PREFIX_LENGTH = len(names.redis_prefix(UUID(int=0)))
 _PROBE = "sandbox-probe"
@@ -37,6 +36,7 @@ class RedisStore:
         self._client = client
 
     async def ping(self) -> None:
+        """Return when the server has answered."""
         try:
             await self._client.ping()
         except (RedisError, OSError) as error:
@@ -54,6 +54,14 @@ class RedisStore:
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
         return None
+
+    async def describe_server(self) -> str:
+        """Its own name and version: `Valkey 9.1.2`, `Redis 7.0.15`."""
+        try:
+            told = await self._client.info("server")
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+        return f"Valkey {told['valkey_version']}" if "valkey_version" in told else f"Redis {told['redis_version']}"
 
     async def run_id(self) -> str:
         """Another one after every start of the server, which forgets its users."""
@@ -100,6 +108,7 @@ class RedisStore:
         return deleted
 
     async def count_keys(self, sandbox_id: UUID) -> int:
+        """The sandbox's own; goes through all keys of the server."""
         pages = self.pages(names.redis_prefix(sandbox_id) + "*")
         return sum([len(keys) async for page in pages for keys in page.values()])
 
@@ -108,7 +117,7 @@ class RedisStore:
         cursor, owners = 0, _Owners()
         while True:
             try:
-                cursor, keys = await self._client.scan(cursor, match=pattern, count=_BATCH)
+                cursor, keys = await self._client.scan(cursor, match=pattern, count=constants.REDIS_KEYS_AT_A_TIME)
             except (RedisError, OSError) as error:
                 raise _unavailable(error) from error
             yield owners.group(cast("list[bytes]", keys))
@@ -118,7 +127,7 @@ class RedisStore:
     async def unlink(self, keys: Sequence[bytes]) -> int:
         """How many there were."""
         try:
-            return sum([await self._client.unlink(*batch) for batch in batched(keys, _BATCH)])
+            return sum([await self._client.unlink(*batch) for batch in batched(keys, constants.REDIS_KEYS_AT_A_TIME)])
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
@@ -151,9 +160,9 @@ async def open_redis(url: str) -> redis.asyncio.Redis:
     try:
         client = redis.asyncio.from_url(
             url,
-            socket_timeout=5,
-            socket_connect_timeout=5,
-            health_check_interval=30,
+            socket_timeout=constants.REDIS_ANSWER_WITHIN_S,
+            socket_connect_timeout=constants.REDIS_ANSWER_WITHIN_S,
+            health_check_interval=constants.REDIS_HEALTH_CHECK_EVERY_S,
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=2),
         )
     except ValueError as error:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import discord
 from discord.utils import escape_markdown, format_dt
 
-from bot.language import say, say_count
+from bot import constants
+from bot.i18n import gettext, ngettext
 from bot.sandboxes.model import OPERATOR, AuditEntry, Sandbox, SandboxStatus
 
 _MARKS = {
@@ -18,26 +19,29 @@ _MARKS = {
     SandboxStatus.DESTROYING: "⚫",
     SandboxStatus.DESTROYED: "⚫",
 }
-_LONGEST = 4000
 
 
 def sandboxes(shown: Sequence[Sandbox], total: int, *, own: bool, filtered: bool) -> discord.Embed:
-    """One page of them; `own`: they are the reader's, so whose they are need not be said."""
+    """One page of `total`. `own`: they are the reader's, so that no owner is shown; `filtered`: those of one status."""
     if not shown:
-        nothing = say("There is no such sandbox.")
-        return discord.Embed(
-            description=nothing if filtered or not own else say("You have no sandboxes. `/sandbox create` makes one.")
-        )
-    title = say("Your sandboxes") if own else say("Sandboxes")
+        if own and not filtered:
+            return discord.Embed(description=gettext("You have no sandboxes. `/sandbox create` makes one."))
+        return discord.Embed(description=gettext("There is no such sandbox."))
+    title = gettext("Your sandboxes") if own else gettext("Sandboxes")
     embed = discord.Embed(title=f"{title} ({total})", colour=discord.Colour.blurple())
     for sandbox in shown:
-        facts = [f"`{sandbox.short_id}`", say(sandbox.status), until(sandbox), count_servers(sandbox)]
-        if sandbox.event_count:
-            facts.append(count_events(sandbox))
-        if not own:
-            facts.insert(1, f"<@{sandbox.owner_id}>")
-        embed.add_field(name=f"{_MARKS[sandbox.status]} {sandbox.name}", value=" · ".join(facts), inline=False)
+        name = f"{_MARKS[sandbox.status]} {sandbox.name}"
+        embed.add_field(name=name, value=_facts(sandbox, own), inline=False)
     return embed
+
+
+def _facts(sandbox: Sandbox, own: bool) -> str:
+    facts = [f"`{sandbox.short_id}`", gettext(sandbox.status), _expiry(sandbox), count_servers(sandbox)]
+    if sandbox.event_count:
+        facts.append(count_events(sandbox))
+    if not own:
+        facts.insert(1, f"<@{sandbox.owner_id}>")
+    return " · ".join(facts)
 
 
 def audit(sandbox: Sandbox, entries: Sequence[AuditEntry]) -> discord.Embed:
@@ -45,31 +49,33 @@ def audit(sandbox: Sandbox, entries: Sequence[AuditEntry]) -> discord.Embed:
     lines: list[str] = []
     for entry in entries:
         line = _line(entry)
-        if sum(map(len, lines)) + len(lines) + len(line) > _LONGEST:
+        if sum(map(len, lines)) + len(lines) + len(line) > constants.DESCRIPTION_CHARS:
             break
         lines.append(line)
-    title = say("What was done with “{name}”", name=sandbox.name)
+    title = gettext("What was done with “{name}”", name=sandbox.name)
     return discord.Embed(title=title, description="\n".join(lines), colour=discord.Colour.blurple())
 
 
-def until(sandbox: Sandbox) -> str:
+def _expiry(sandbox: Sandbox) -> str:
     when = format_dt(sandbox.expires_at, "R")
     if sandbox.status is SandboxStatus.RUNNING:
-        return say("expires {when}", when=when)
-    return say("expired {when}", when=when)
+        return gettext("expires {when}", when=when)
+    return gettext("expired {when}", when=when)
 
 
 def count_servers(sandbox: Sandbox) -> str:
+    """Such as “2 servers”, in the active locale."""
     count = len(sandbox.guild_ids)
-    return say_count(count, "{number} server", "{number} servers") if count else say("no servers")
+    return ngettext(count, "{number} server", "{number} servers") if count else gettext("no servers")
 
 
 def count_events(sandbox: Sandbox) -> str:
-    return say_count(sandbox.event_count, "{number:,} event", "{number:,} events")
+    """Such as “1,200 events”: how many have been routed to it, ever."""
+    return ngettext(sandbox.event_count, "{number:,} event", "{number:,} events")
 
 
 def _line(entry: AuditEntry) -> str:
-    who = {None: say("the bot"), OPERATOR.id: say("the operator")}.get(entry.actor_id, f"<@{entry.actor_id}>")
+    who = {None: gettext("the bot"), OPERATOR.id: gettext("the operator")}.get(entry.actor_id, f"<@{entry.actor_id}>")
     details = ", ".join(f"{name}: {_plain(value)}" for name, value in entry.details.items())
     return f"{format_dt(entry.created_at, 'R')} `{entry.event_type}` · {who}" + (f" · {details}" if details else "")
 

@@ -1,4 +1,4 @@
-"""Notices on their way to people: a direct message, else the configured channel, else the audit log."""
+"""How notices reach people: by a direct message, else in the configured channel, else in the audit log alone."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from datetime import timedelta
 
 import discord
 
+from bot import constants
 from bot.client import SandboxBot
+from bot.sandboxes.lifecycle.notices import Delivery, Outcome
 from bot.sandboxes.model import Sandbox
-from bot.sandboxes.notices import Delivery, Outcome
-from bot.ui import replies
 from bot.ui.buttons import extend_view
-
-_LOOK_BACK = 50
+from bot.ui.notice_texts import notice_embed, notice_footer
 
 
 class Messenger:
@@ -23,7 +22,7 @@ class Messenger:
         self._grace, self._extend_by = grace, extend_by
 
     async def deliver(self, delivery: Delivery, sandbox: Sandbox) -> Outcome:
-        """An exception means that a later attempt may succeed."""
+        """How it ended, if for good. Any exception means that a later attempt may succeed."""
         try:
             user = await self._bot.fetch_user(delivery.recipient_id)
             await self._send(await user.create_dm(), delivery, sandbox)
@@ -48,23 +47,23 @@ class Messenger:
         sandbox: Sandbox,
         mention: str | None = None,
     ) -> None:
-        if delivery.attempts > 1 and await self._has_said(channel, delivery, mention):
+        if delivery.attempts > 1 and await self._was_sent(channel, delivery, mention):
             return
         of_expiry = delivery.guild_id is None
         await channel.send(
             mention,
-            embed=replies.notice(delivery, sandbox, self._grace),
+            embed=notice_embed(delivery, sandbox, self._grace),
             view=extend_view(sandbox.id, self._extend_by) if of_expiry else discord.utils.MISSING,
             nonce=delivery.key,
             allowed_mentions=discord.AllowedMentions(users=True),
         )
 
-    async def _has_said(
+    async def _was_sent(
         self, channel: discord.DMChannel | discord.PartialMessageable, delivery: Delivery, mention: str | None
     ) -> bool:
-        footer = replies.notice_footer(delivery)
-        async for message in channel.history(limit=_LOOK_BACK):
-            said = any(embed.footer.text == footer for embed in message.embeds)
-            if said and (message.content or None) == mention and message.author == self._bot.user:
+        footer = notice_footer(delivery)
+        async for message in channel.history(limit=constants.NOTICE_HISTORY):
+            found = any(embed.footer.text == footer for embed in message.embeds)
+            if found and (message.content or None) == mention and message.author == self._bot.user:
                 return True
         return False

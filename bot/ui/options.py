@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from discord.app_commands import Choice, Transform, Transformer, locale_str
 
-from bot import names
+from bot import constants, names
 from bot.client import Interaction, SandboxBot
 from bot.durations import format_duration, parse_duration
 from bot.errors import InvalidInput
-from bot.language import say
+from bot.i18n import gettext
 from bot.sandboxes.model import Sandbox, SandboxStatus
-from bot.ui.servers import ManagedServers
+from bot.ui.guild_permissions import ManagedGuilds
 
-MOST_CHOICES = 25
 SANDBOX = "sandbox"
-"""Under which an interaction's extras hold the id of the sandbox that it is about."""
+"""The key of an interaction's extras that holds the id of the sandbox it is about."""
 
 _USUAL_DURATIONS = ("1h", "4h", "8h", "24h", "3d", "7d")
 
@@ -26,12 +25,14 @@ class SandboxTransformer(Transformer[SandboxBot]):
     """A living sandbox of the asker's, by name, id or short id; an admin means anybody's."""
 
     async def transform(self, interaction: Interaction, value: Any, /) -> Sandbox:
+        """`SandboxNotFound`, or `NotAllowed` for somebody else's."""
         return await self._find(interaction, str(value))
 
     async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
+        """The asker's own first."""
         bot = interaction.client
-        found = await bot.manager.suggest(bot.actor(interaction.user), str(value), limit=MOST_CHOICES)
-        return [Choice(name=f"{sandbox.name} · {say(sandbox.status)}", value=sandbox.name) for sandbox in found]
+        found = await bot.manager.suggest(bot.actor(interaction.user), str(value), limit=constants.CHOICES)
+        return [Choice(name=f"{sandbox.name} · {gettext(sandbox.status)}", value=sandbox.name) for sandbox in found]
 
     async def _find(self, interaction: Interaction, wanted: str, *, destroyed: bool = False) -> Sandbox:
         """Remembered with the interaction: a command that succeeds is activity of its sandbox."""
@@ -53,6 +54,7 @@ class StatusTransformer(Transformer[SandboxBot]):
 
     @property
     def choices(self) -> list[Choice[str | int | float]]:
+        """Fixed, so that Discord shows them and sends back no other."""
         return [Choice(name=locale_str(status), value=str(status)) for status in SandboxStatus]
 
     async def transform(self, interaction: Interaction, value: Any, /) -> SandboxStatus:
@@ -63,9 +65,11 @@ class DurationTransformer(Transformer[SandboxBot]):
     """A duration such as `45m` or `1d12h`."""
 
     async def transform(self, interaction: Interaction, value: Any, /) -> timedelta:
+        """`InvalidInput` says how a duration is written."""
         return parse_duration(str(value))
 
     async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
+        """What is typed, as the bot understands it; before it is understood, usual durations that begin so."""
         typed = str(value)
         try:
             understood = [format_duration(parse_duration(typed))]
@@ -74,38 +78,42 @@ class DurationTransformer(Transformer[SandboxBot]):
         return [Choice(name=duration, value=duration) for duration in understood]
 
 
-class ServerTransformer(Transformer[SandboxBot]):
+class GuildTransformer(Transformer[SandboxBot]):
     """A server's id; suggests the servers that the asker manages."""
 
     def __init__(self) -> None:
-        self._managed = ManagedServers()
+        self._managed = ManagedGuilds()
 
     async def transform(self, interaction: Interaction, value: Any, /) -> int:
+        """`InvalidInput` if it is no id. Whether the asker may bind that server is the command's to ask."""
         return names.check_snowflake(str(value), "server id")
 
     async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
-        servers = await self._managed.search(interaction, str(value), limit=MOST_CHOICES)
-        return [_choice(server.name, server.id) for server in servers]
+        """By name or id; the server where it is typed first."""
+        guilds = await self._managed.search(interaction, str(value), limit=constants.CHOICES)
+        return [_choice(guild.name, guild.id) for guild in guilds]
 
 
-class BoundServerTransformer(ServerTransformer):
+class BoundGuildTransformer(GuildTransformer):
     """A server's id; suggests the servers that are bound to the asker's sandboxes."""
 
     async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
+        """With the sandbox that each is bound to."""
         bot = interaction.client
         owned = await bot.manager.list(owner_id=interaction.user.id)
-        server_names = {server.id: server.name for server in await self._managed.all(bot)}
+        known = {guild.id: guild.name for guild in await self._managed.all(bot)}
         choices = [
-            _choice(f"{server_names.get(server_id, server_id)} → {sandbox.name}", server_id)
+            _choice(f"{known.get(guild_id, guild_id)} → {sandbox.name}", guild_id)
             for sandbox in owned
-            for server_id in sandbox.guild_ids
+            for guild_id in sandbox.guild_ids
         ]
         typed = str(value).strip().lower()
-        return [choice for choice in choices if typed in choice.name.lower()][:MOST_CHOICES]
+        return [choice for choice in choices if typed in choice.name.lower()][: constants.CHOICES]
 
 
-def _choice(name: str, server_id: int) -> Choice[str | int | float]:
-    return Choice(name=name[:100], value=str(server_id))
+def _choice(name: str, guild_id: int) -> Choice[str | int | float]:
+    """Discord takes 100 characters of a name, and integers only up to 2^53, so that an id is a text."""
+    return Choice(name=name[:100], value=str(guild_id))
 
 
 if TYPE_CHECKING:
@@ -113,12 +121,12 @@ if TYPE_CHECKING:
     AnySandboxOption = Sandbox
     StatusOption = SandboxStatus
     DurationOption = timedelta
-    ServerOption = int
-    BoundServerOption = int
+    GuildOption = int
+    BoundGuildOption = int
 else:
     SandboxOption = Transform[Sandbox, SandboxTransformer]
     AnySandboxOption = Transform[Sandbox, AnySandboxTransformer]
     StatusOption = Transform[SandboxStatus, StatusTransformer]
     DurationOption = Transform[timedelta, DurationTransformer]
-    ServerOption = Transform[int, ServerTransformer]
-    BoundServerOption = Transform[int, BoundServerTransformer]
+    GuildOption = Transform[int, GuildTransformer]
+    BoundGuildOption = Transform[int, BoundGuildTransformer]

@@ -9,8 +9,8 @@ import discord
 from loguru import logger
 
 from bot.client import SandboxBot
-from bot.language import speak
-from bot.routing.attendance import Unanswered
+from bot.i18n import activate_locale
+from bot.routing.response_watchdog import Unanswered
 from bot.sandboxes.model import Sandbox
 from bot.ui import replies
 
@@ -22,9 +22,13 @@ class UnansweredReply:
         self._bot, self._find = bot, find
 
     async def send(self, unanswered: Unanswered) -> None:
+        """Only the user sees it. That Discord refuses it is no error: a worker has answered, or it is too late."""
         sandbox = await self._find(unanswered.sandbox_id)
+        # discord.py makes interactions of those alone that it dispatches itself, by this constructor with its
+        # private connection state; this one was forwarded and never dispatched. Should either move, this raises at the
+        # first unanswered interaction, and tests/e2e/test_unanswered.py fails.
         interaction = discord.Interaction(data=unanswered.data, state=self._bot._connection)  # type: ignore[arg-type]
-        speak(interaction.locale.value)
+        activate_locale(interaction.locale.value)
         embed = replies.unanswered(sandbox, is_deserted=unanswered.is_deserted)
         try:
             await interaction.response.send_message(embed=embed, ephemeral=True)

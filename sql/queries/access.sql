@@ -25,7 +25,7 @@ SELECT grant_sandbox_schema($1);
 -- $1 sandbox id, $2 its expiry
 SELECT set_sandbox_role_expiry($1, $2);
 
--- cut_role --
+-- revoke_role --
 -- $1 sandbox id
 SELECT cut_sandbox_role($1);
 
@@ -33,29 +33,30 @@ SELECT cut_sandbox_role($1);
 -- $1 sandbox id
 SELECT end_sandbox_sessions($1);
 
--- end_overlong --
+-- end_overlong_transactions --
 -- $1 the longest that a transaction may take
 SELECT end_overlong_sandbox_transactions($1);
 
--- end_barred --
+-- end_revoked_sessions --
+-- Of sandboxes without credentials that count, and those that began before the last end_sessions.
 SELECT end_barred_sandbox_sessions();
 
--- note_change --
+-- mark_changed --
 -- $1 sandbox id
 UPDATE sandboxes SET access_changed_at = clock_timestamp() WHERE id = $1;
 
--- get_change --
+-- get_changed_at --
 -- $1 sandbox id
 SELECT access_changed_at FROM sandboxes WHERE id = $1;
 
--- note_followed --
+-- mark_applied --
 -- No row if it has changed again, or is being taken down. $1 sandbox id, $2 when it had changed
 UPDATE sandboxes SET access_changed_at = NULL
  WHERE id = $1 AND access_changed_at = $2 AND status IN ('running', 'expired')
 RETURNING id;
 
--- list_unfollowed --
--- Those that whoever made the change has not followed; teardown does it for itself. $1 since how long
+-- list_unapplied --
+-- Changes that nobody has applied for $1, for whoever made them is gone; a teardown needs no mark, being repeated itself.
 SELECT id FROM sandboxes WHERE access_changed_at <= now() - $1::interval AND status IN ('running', 'expired');
 
 -- drop_role --
@@ -72,7 +73,7 @@ WITH saved AS (
 )
 SELECT set_sandbox_role_password(sandbox_id, scram_verifier) FROM saved;
 
--- forget_credentials --
+-- delete_credentials --
 -- $1 sandbox id
 DELETE FROM sandbox_credentials WHERE sandbox_id = $1;
 
@@ -92,7 +93,7 @@ SELECT sandbox.id
   FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
  WHERE sandbox.status = 'running' AND sandbox.expires_at > now();
 
--- list_over --
+-- list_revoked --
 -- Those of $1 that are sandboxes of this database, but with no token that counts. $1 sandbox ids
 SELECT sandbox.id FROM sandboxes AS sandbox
   LEFT JOIN sandbox_credentials AS credentials ON credentials.sandbox_id = sandbox.id

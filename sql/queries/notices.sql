@@ -22,15 +22,15 @@ SELECT sandbox.id, 'expiry_warning', sandbox.expires_at FROM sandboxes AS sandbo
 ON CONFLICT (sandbox_id, kind, expires_at) WHERE guild_id IS NULL DO NOTHING
 RETURNING id;
 
--- lock_unaddressed --
--- $1 limit
+-- lock_new --
+-- Those that have no deliveries yet. $1 limit
 SELECT notice.id, notice.kind, sandbox.owner_id FROM sandbox_notices AS notice
   JOIN sandboxes AS sandbox ON sandbox.id = notice.sandbox_id
  WHERE notice.addressed_at IS NULL ORDER BY notice.id LIMIT $1 FOR UPDATE OF notice SKIP LOCKED;
 
--- address --
+-- fan_out --
 -- One delivery per recipient. $1 notice id, $2 recipient ids
-WITH addressed AS (UPDATE sandbox_notices SET addressed_at = now() WHERE id = $1)
+WITH marked AS (UPDATE sandbox_notices SET addressed_at = now() WHERE id = $1)
 INSERT INTO sandbox_notice_deliveries (notice_id, recipient_id)
 SELECT $1, unnest($2::numeric[]) ON CONFLICT DO NOTHING;
 

@@ -6,19 +6,11 @@ SELECT role_name, is_ours, was_destroyed FROM orphaned_sandbox_roles($1);
 -- True if it was an orphan still. $1 role name, $2 the age under which it is spared
 SELECT drop_orphaned_sandbox_role($1, $2);
 
--- judge --
+-- classify --
 -- What this database knows of them; no row of one that it does not know. $1 sandbox ids, $2 grace time
 SELECT id, status <> 'destroyed' AS lives, coalesce(destroyed_at <= now() - $2::interval, false) AS is_over
   FROM sandboxes WHERE id = ANY ($1::uuid[]);
 
--- claim_sweep --
+-- claim_turn --
 -- True for one process at a time. $1 how often
 UPDATE sandbox_orphan_sweeps SET swept_at = now() WHERE swept_at <= now() - $1::interval RETURNING true;
-
--- list_kept --
--- Those whose data have to be there.
-SELECT id FROM sandboxes WHERE status IN ('running', 'expired');
-
--- is_kept --
--- $1 sandbox id
-SELECT EXISTS (SELECT FROM sandboxes WHERE id = $1 AND status IN ('running', 'expired'));

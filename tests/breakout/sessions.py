@@ -10,7 +10,6 @@ from typing import Any
 import asyncpg
 import redis.asyncio
 
-from bot.sandboxes.reaper import Reaper
 from tests.breakout.conftest import ADA
 from tests.breakout.raw import RawConnection, open_raw
 
@@ -79,12 +78,12 @@ def _hung_up(connection):
 @asynccontextmanager
 async def reaping(world):
     """What a running bot does every second, every twentieth of one."""
-    reaper = Reaper(world.manager, warn_before=A_MINUTE, grace=A_MINUTE, stuck_after=A_MINUTE)
+    reaper = world.manager.make_reaper(warn_before=A_MINUTE, grace=A_MINUTE, stuck_after=A_MINUTE)
 
     async def turn():
         while True:
             await reaper.sweep()
-            await world.manager.access.keep(A_MINUTE)
+            await world.manager.access.reconcile(A_MINUTE)
             await asyncio.sleep(0.05)
 
     task = asyncio.create_task(turn())

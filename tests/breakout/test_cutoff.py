@@ -6,10 +6,12 @@ import os
 import signal
 import time
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from tests.breakout.by_hand import until_listening
 from tests.breakout.conftest import ADA, furnish_redis, until
 from tests.breakout.sessions import (
     A_MINUTE,
@@ -50,7 +52,7 @@ async def test_every_session_ends_within_two_seconds_and_none_begins(world, sess
 
 async def test_rotated_credentials_work_at_once(world, sessions):
     worker = await world.employ(sessions.worker.sandbox)
-    await world.manager.access.keep(A_MINUTE)
+    await world.manager.access.reconcile(A_MINUTE)
     assert not worker.pg.is_closed()
     assert await logins(worker) == ["PostgreSQL", "Redis", "NATS"]
     await worker.close()
@@ -85,12 +87,12 @@ async def test_an_extension_out_of_the_grace_time_lets_in_again_everywhere(world
 
 
 async def test_a_restarted_redis_is_told_its_users_within_a_turn(world, servers):
-    await world.manager.access.keep(A_MINUTE)
+    await world.manager.access.reconcile(A_MINUTE)
     await restart_redis(servers)
     assert await to_redis(world.a) is None
     for worker in (world.a, world.b):
         await worker.redis.connection_pool.disconnect()
-    await world.manager.access.keep(A_MINUTE)
+    await world.manager.access.reconcile(A_MINUTE)
     for worker in (world.a, world.b):
         await furnish_redis(worker)
     assert await is_untouched(world.b)
@@ -103,4 +105,4 @@ async def restart_redis(servers):
     killed = servers.pids["redis"]
     os.kill(killed, signal.SIGKILL)
     await until(lambda: servers.pids.get("redis", killed) != killed, 10)
-    await until_async(lambda: servers._port_answers("redis", b"PING\r\n"), 10)
+    await until_listening(urlsplit(servers.redis_url).port)

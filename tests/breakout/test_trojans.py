@@ -97,7 +97,7 @@ async def look_everywhere(world, worker):
     assert health.postgres.ok
     await manager.schemas.list_schemas()
     await manager.schemas.cleanup_orphaned_schemas(min_age=timedelta(0))
-    await manager.access.keep(timedelta(minutes=1))
+    await manager.access.reconcile(timedelta(minutes=1))
     await manager.extend_ttl(ADA, worker.sandbox.id, timedelta(minutes=1))
 
 
@@ -175,6 +175,6 @@ async def test_a_worker_cannot_keep_its_sandbox_from_being_destroyed(world, vict
 
 async def test_overlong_transactions_are_ended_whatever_a_worker_sets(world, victim):
     await victim.pg.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; BEGIN; SELECT 1")
-    await world.manager.access.keep(timedelta(0))
+    await world.manager.access.reconcile(timedelta(0))
     await until(victim.pg.is_closed)
     assert await world.b.pg.fetchval("SELECT 1") == 1

@@ -46,10 +46,13 @@ class Surroundings:
     def install(self, *what):
         """Where each distribution comes from, by its name: a wheel that is given as a file is looked up nowhere."""
         report = self.project.parent / "report.json"
-        pip = (sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", "--no-compile")
-        self.run(*pip, "--disable-pip-version-check", "--report", str(report), *map(str, what))
+        self._pip("install", "--no-compile", "--report", report, *what)
         installed = json.loads(report.read_text())["install"]
         return {one["metadata"]["name"].lower(): one["download_info"]["url"] for one in installed}
+
+    def uninstall(self, *names):
+        """So that what takes their place finds no rest of them."""
+        self._pip("uninstall", "--yes", *names)
 
     def versions(self):
         """Of all that is installed, by name."""
@@ -68,6 +71,10 @@ class Surroundings:
         return asyncio.create_subprocess_exec(
             *command, cwd=self.project, env=_environ(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
+
+    def _pip(self, command, *arguments):
+        pip = (sys.executable, "-m", "pip", "--python", self.python, "--quiet", "--disable-pip-version-check")
+        self.run(*pip, command, *map(str, arguments))
 
     def run(self, *command):
         """What a command says in the project's folder; it may not fail."""
@@ -94,17 +101,27 @@ def _with_what_it_needs(names):
 
 def _environ():
     """Without what would lead a program to this environment, or to another sandbox."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SANDBOX_", "BOT_"))}
+    foreign = ("PYTHON", "PYTEST", "SANDBOX_", "BOT_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
+class Wheels(dict[str, Path]):
+    """By a distribution's name; each is built when it is first asked for."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def __missing__(self, name):
+        build = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(self._folder))
+        subprocess.run(build, cwd=ROOT / FOLDERS[name], check=True, capture_output=True)
+        self[name] = next(self._folder.glob(f"{name.replace('-', '_')}-*.whl"))
+        return self[name]
 
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory):
-    """The wheel of each distribution, by name."""
-    folder = tmp_path_factory.mktemp("wheels")
-    for path in FOLDERS.values():
-        build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-        subprocess.run(build, cwd=ROOT / path, check=True, capture_output=True)
-    return {name: next(folder.glob(f"{name.replace('-', '_')}-*.whl")) for name in FOLDERS}
+    """The wheels of this tree's distributions, without a registry's knowledge of their names."""
+    return Wheels(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`sandbox-bot sandbox …` as a script calls it: a process, its output and its exit code."""
+"""`sandbox-bot` as a script calls it: a process, its output and its exit code."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import asyncio
 import json
 import os
 import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from tests.e2e.test_process import BOT, base_environment
+from tests.forks import run_command
 
 ADA = "100000000000000001"
 GUILD = "200000000000000001"
@@ -35,16 +38,7 @@ def environment(stores, dsn, nats_client, redis_client):
 @pytest.fixture
 def cli(environment, tmp_path):
     async def run(*arguments, **changes):
-        return await asyncio.to_thread(
-            subprocess.run,
-            [*BOT, "sandbox", *arguments],
-            cwd=tmp_path,
-            env=environment | changes,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        return await asyncio.to_thread(run_command, ["sandbox", *arguments], cwd=tmp_path, env=environment | changes)
 
     return run
 
@@ -157,6 +151,17 @@ async def test_credentials_are_printed_once_and_rotated_only_when_told(cli, data
         await asyncpg.connect(first["SANDBOX_DATABASE_URL"])
 
 
+async def test_every_key_and_variable_that_is_printed_stands_on_the_page_of_what_is_public(cli, data, redis_client):
+    made = await data("create", "blue", "--owner", ADA)
+    environment = json.loads((await cli("env", "blue", "--format", "json")).stdout)
+    status, audited = await data("status", "blue"), await data("audit", "blue")
+    await redis_client.set("sandbox:00000000-0000-4000-8000-000000000000:left", 1)
+    (orphan,) = await data("orphans")
+    printed = {*made, *environment, *status, *status["stores"], *audited[0], *orphan, *await data("sweep")}
+    page = (Path(__file__).parents[2] / "docs" / "stability.md").read_text()
+    assert [name for name in sorted(printed) if f"`{name}`" not in page] == []
+
+
 async def test_a_sandbox_is_reset_after_asking(cli, data, pool):
     made = await data("create", "blue", "--owner", ADA, "--guild", GUILD)
     await pool.execute(f"INSERT INTO {made['schema']}.communities (guild_id, name) VALUES (1, 'a')")
@@ -220,3 +225,29 @@ async def test_orphans_are_shown_and_dropped_only_when_told(data, cli, pool, red
     assert "destroyed" in (await cli("orphans")).stdout
     assert await data("orphans", "--drop", "--yes", "--force") == shown
     assert await data("orphans") == []
+
+
+@pytest.mark.parametrize("command", [["sandbox-bot"], [sys.executable, "-m", "bot"]])
+def test_the_version_is_told_with_those_that_a_report_of_a_bug_needs(command, tmp_path):
+    ended = in_shell(tmp_path, *command, "--version")
+    python = ".".join(map(str, sys.version_info[:3]))
+    expected = f"sandbox-bot {version('discord-sandboxes')} (Python {python}, discord.py {version('discord.py')})\n"
+    assert (ended.stdout, ended.returncode) == (expected, 0)
+
+
+def test_bash_completes_commands_by_the_script_that_is_shown(tmp_path):
+    completed = in_shell(
+        tmp_path,
+        "bash",
+        "-c",
+        "source <(sandbox-bot --show-completion bash); COMP_WORDS=(sandbox-bot sandbox bind) COMP_CWORD=2;"
+        '_sandbox_bot_completion sandbox-bot; echo "${COMPREPLY[@]}"',
+    )
+    assert (completed.stdout, completed.stderr) == ("bind-guild\n", "")
+
+
+def in_shell(folder, *command):
+    """With the command line's own folder on PATH, as an activated virtual environment has it."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {"PATH": path, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -293,7 +293,8 @@ async def test_sandboxes_durations_and_servers_are_suggested(scene):
 
 
 async def test_commands_are_told_to_discord_only_when_they_have_changed(scene, settings_of, discord):
-    from bot.app import open_app, sync_commands
+    from bot.app import open_app
+    from bot.command_sync import sync_commands
     from tests.e2e.conftest import running
 
     assert discord.syncs == 1

@@ -41,7 +41,7 @@ async def test_a_restart_between_the_notices_neither_doubles_nor_loses_one(open_
     async with open_app(settings_of(discord)) as app, running(app, discord):
         for _ in range(2):
             await app.reaper.sweep()
-            await app.pump.pump(app.bot.admins)
+            await app.notices.dispatch(app.bot.admins)
     assert titles(scene.ada) == titles(discord.owner) == BOTH_ONCE
 
 

@@ -33,7 +33,7 @@ async def test_a_bot_logs_in_and_syncs_its_commands():
 async def test_a_wrong_token_is_refused():
     async with LocalDiscord(token="another.token.entirely") as local:
         bot = ProbeBot(None, discord.Intents.default())
-        local.world.token = "changed"
+        local.settings.token = "changed"
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(discord.http.Route, "BASE", local.api_base)
             with pytest.raises(discord.LoginFailure):

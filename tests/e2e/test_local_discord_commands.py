@@ -188,7 +188,7 @@ async def test_autocomplete_proposes_what_fits_the_other_options():
 
 async def test_an_answer_after_the_deadline_finds_no_interaction():
     async with connected(all_sorts) as (local, bot):
-        local.callback_deadline_s = 0.05
+        local.settings.callback_deadline_s = 0.05
         reply = await local.add_person("ada").command("silent")
         assert reply.failed
         assert not reply.messages
@@ -273,14 +273,14 @@ async def test_a_token_is_of_no_use_before_the_answer_and_after_a_quarter_of_an_
                 assert response.status == 204
             async with session.post(callback, json={"type": 4, "data": {"content": "now"}}) as response:
                 assert (response.status, (await response.json())["code"]) == (400, 40060)
-            local.world.token_lifetime_s = 0
+            local.settings.token_lifetime_s = 0
             async with session.post(webhook, json={"content": "late"}) as response:
                 assert (response.status, (await response.json())["code"]) == (401, 50027)
 
 
 async def test_nobody_answers_when_no_bot_is_connected():
     async with connected(all_sorts) as (local, bot):
-        local.callback_deadline_s = 0.05
+        local.settings.callback_deadline_s = 0.05
         await bot.close()
         await local.wait_until_gone()
         reply = await asyncio.wait_for(local.add_person("ada").command("silent"), 2)

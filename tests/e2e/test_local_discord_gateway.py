@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -78,10 +79,10 @@ async def test_an_invalid_session_is_resumed_only_if_discord_says_so(resumable: 
 
 async def test_a_clean_goodbye_ends_the_session():
     async with connected() as (local, bot):
-        assert len(local.world.gateway.sessions) == 1
+        assert len(local.gateway.sessions) == 1
         await bot.close()
         await local.wait_until_gone()
-        assert not local.world.gateway.sessions
+        assert not local.gateway.sessions
 
 
 async def test_guilds_are_spread_over_the_shards_and_direct_messages_come_to_the_first():
@@ -138,7 +139,7 @@ async def test_members_come_and_go_for_those_who_asked_to_hear_of_it():
         await bot.hears("member_remove")
         here = bot.get_guild(guild.id)
         assert here is not None
-        assert sorted(member.name for member in await here.chunk()) == ["ada", "sandbox-bot"]
+        assert sorted(member.name for member in await here.chunk()) == ["ada", "bot"]
         assert [member.id for member in await here.query_members("ad")] == [ada.id]
 
 
@@ -191,7 +192,7 @@ async def test_reactions_edits_and_deletions_reach_the_bot():
 
 async def test_an_intent_without_approval_is_refused():
     async with LocalDiscord() as local:
-        local.world.approved_intents = 0
+        local.settings.approved_intents = 0
         bot = ProbeBot(None, with_content())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(discord.http.Route, "BASE", local.api_base)
@@ -277,3 +278,15 @@ async def test_a_resume_takes_the_session_over_from_the_connection_it_had():
             text = await local.dispatch("SOMETHING_NEW", {})
             assert (await second.receive()).data == text
         assert first.closed
+
+
+async def test_who_asks_for_zstd_where_it_is_not_installed_is_told_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    async with LocalDiscord() as local:
+        async with socket(local, "?v=10&encoding=json&compress=zstd-stream") as opened:
+            assert (await opened.receive_json())["op"] == 10
+        local.settings.compresses = True
+        async with socket(local, "?v=10&encoding=json&compress=zstd-stream") as opened:
+            closed = await opened.receive()
+            assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 4012)
+            assert "zstandard" in closed.extra

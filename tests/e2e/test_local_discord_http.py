@@ -17,7 +17,7 @@ class Api:
     """Plain requests, as somebody without discord.py sends them."""
 
     def __init__(self, local: LocalDiscord, session: aiohttp.ClientSession) -> None:
-        self._local = local
+        self.local = local
         self._session = session
         self.ada = local.add_person("ada")
         self.guild = local.add_guild("Lab", owner=self.ada)
@@ -25,8 +25,8 @@ class Api:
         self.commands = f"/applications/{local.application_id}/commands"
 
     async def __call__(self, method: str, path: str, json: Any = None, token: str | None = None) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bot {token or self._local.token}"}
-        url = self._local.api_base + path
+        headers = {"Authorization": f"Bot {token or self.local.token}"}
+        url = self.local.api_base + path
         async with self._session.request(method, url, json=json, headers=headers) as response:
             if response.status == 204:
                 return 204, None
@@ -109,7 +109,7 @@ async def test_only_the_bots_token_opens_the_api(api: Api):
 
 
 async def test_what_does_not_exist_has_a_code_of_its_own(api: Api):
-    bob = api.guild._world.add_person("bob")
+    bob = api.local.add_person("bob")
     for path, code in [
         ("/users/1", 10013),
         ("/guilds/1", 10004),

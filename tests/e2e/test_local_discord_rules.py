@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_discord import command_rules, forms, message_rules
-from local_discord.compression import compression
+from local_discord import wire
 from local_discord.errors import ApiError
-from local_discord.sessions import Session
+from local_discord.gateway.compression import compression
+from local_discord.gateway.sessions import Session
+from local_discord.http import forms
+from local_discord.rules import command_rules, message_rules
 from local_discord.snowflakes import Snowflakes
 
 MESSAGE: dict[str, Any] = {
@@ -146,7 +149,7 @@ def test_ids_only_grow_and_lie_on_the_shard_they_are_asked_for():
 
 
 def test_a_session_replays_only_what_it_has_kept():
-    session = Session(0, 1, 0)
+    session = Session(0, 1, 0, kept_events=10_000)
     for number in range(10_005):
         session.send("SOMETHING_NEW", {"number": number})
     missed = session.missed_since(10_000)
@@ -163,3 +166,16 @@ def test_each_message_can_be_read_when_it_is_sent_whatever_the_compression():
         assert compress is not None
         assert [decompress(compress(text)) for text in (b"one", b"two" * 1000)] == [b"one", b"two" * 1000]
     assert compression("brotli") is None
+
+
+def test_json_is_compact_and_keeps_every_digit_and_letter():
+    data = {"id": 2**63 + 1, "content": "ünïcode 👋", "none": None}
+    assert wire.encode(data) == '{"id":9223372036854775809,"content":"ünïcode 👋","none":null}'.encode()
+    assert wire.decode(wire.encode(data)) == data
+    assert wire.encode(wire.decode(b'"half a pair: \\ud83d"')) == b'"half a pair: ?"'
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "{", b"\xff", "{}".encode("utf-16"), "[" * 100_000])
+def test_what_is_no_json_is_a_value_error(text: str | bytes):
+    with pytest.raises(ValueError):  # noqa: PT011
+        wire.decode(text)

@@ -15,7 +15,7 @@ async def bound(scene):
 
 
 def connection(scene):
-    (session,) = scene.discord.world.gateway.live()
+    (session,) = scene.discord.gateway.live()
     return session.connection
 
 
@@ -72,7 +72,7 @@ async def test_an_event_that_nobody_knows_is_routed_like_the_others(bound):
 
 
 async def test_a_server_of_3_megabytes_is_announced_by_a_stub(bound):
-    data = bound.lab.create_payload(all_members=True) | {"padding": "x" * 3_000_000, "unavailable": False}
+    data = bound.lab.create_payload() | {"padding": "x" * 3_000_000, "unavailable": False}
     text = await bound.discord.dispatch("GUILD_CREATE", data, guild_id=bound.lab.id)
     await goes_on(bound)
     stored = await bound.stored(await bound.sandbox("blue"))
@@ -104,7 +104,7 @@ async def test_a_broken_compression_stream_is_left_and_the_session_goes_on(bound
 
 
 async def test_what_was_compressed_on_the_way_is_stored_byte_for_byte(discord, open_scene):
-    discord.world.compresses = True
+    discord.settings.compresses = True
     async with open_scene() as scene:
         await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
         for number in range(20):

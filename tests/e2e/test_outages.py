@@ -111,7 +111,7 @@ async def test_a_nats_that_stands_still_stops_the_reading_before_memory_fills(bo
     async with load_on(bound) as load:
         await load.more(200)
         assert publisher.is_full
-        assert publisher.published - publisher.settled <= 100
+        assert publisher.last_published - publisher.low_water_mark <= 100
         os.kill(stores.pids["nats"], signal.SIGCONT)
     await all_arrived(bound, load)
     assert (bound.discord.identifies, publisher.counts["refused"]) == (1, 0)

@@ -6,7 +6,7 @@ import pytest
 from discord.ext import commands
 
 from bot.client import COGS
-from bot.cogs.guidance import GUIDANCE
+from bot.cogs.dm_help import HELP_TEXT
 from tests.service.conftest import make_manager  # noqa: F401 - a fixture
 
 
@@ -56,4 +56,4 @@ async def test_a_direct_message_is_answered_with_how_to_begin(plain_bot):
     member = next(member for member in guild.members if not member.bot)
     channel = await member.create_dm()
     await dpytest.message("hello?", channel=channel, member=member)
-    assert dpytest.verify().message().content(GUIDANCE)
+    assert dpytest.verify().message().content(HELP_TEXT)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import asyncpg
 import pytest
 
 from tests.e2e.conftest import title
+from tests.forks import run_command
 
 BOT = [sys.executable, "-m", "bot"]
 
@@ -78,10 +78,7 @@ def base_environment(discord):
 def refuse(tmp_path, *arguments, **environment):
     keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
     keep["PYTHONPATH"] = str(Path(__file__).parents[2])
-    environment = keep | environment
-    return subprocess.run(
-        [*BOT, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+    return run_command(arguments, cwd=tmp_path, env=keep | environment)
 
 
 def servers_in(folder):
@@ -102,12 +99,12 @@ async def test_a_token_is_all_it_needs_and_sandboxes_survive_a_restart(discord, 
     bot = await start()
     reply = await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
     assert title(reply.message) == "Sandbox “blue” is running"
-    assert {"postgres", "redis-server", "nats-server"} <= set(servers_in(tmp_path / "data"))
+    assert {"postgres", "valkey-server", "nats-server"} <= set(servers_in(tmp_path / "data"))
     code, took = await bot.stop()
     assert (code, took < 5) == (0, True)
     assert servers_in(tmp_path / "data") == []
 
-    bot = await start()
+    bot = await start(BOT_SANDBOXES__ACTIVITY_EVERY="1s")
     reply = await ada.command("sandbox status", channel=lab.general, sandbox="blue")
     assert "❌" not in str(reply.message.embeds)
     await ada.send(lab.general, "still there?")
@@ -257,7 +254,7 @@ async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):
         "NATS_URL": stores.nats_url,
     }
     checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
-    assert (checked.returncode, "answer" in checked.stdout) == (0, True)
+    assert (checked.returncode, "PostgreSQL, Valkey 9." in checked.stdout) == (0, True)
     synced = await asyncio.to_thread(refuse, tmp_path, "sync", **environment)
     assert (synced.returncode, synced.stdout, discord.syncs) == (0, "commands synced\n", 1)
 

@@ -105,7 +105,7 @@ async def test_a_command_that_is_played_again_is_not_run_again(stage, redis_clie
         await scene.ada.command("sandbox create", channel=scene.lab.general, name="green")
         await scene.ada.command("sandbox destroy", channel=scene.lab.general, sandbox="green")
     await redis_client.set(key(scene), before)  # as if the bot had died before it could save
-    monkeypatch.setattr("bot.routing.gateway._ANSWERABLE_S", 0)
+    monkeypatch.setattr("bot.constants.INTERACTION_ANSWERABLE_S", 0)
     async with stage.again() as scene:
         await scene.ada.send(scene.lab.general, "all has been played again")
         await until_stored(scene, "blue", 1)
@@ -120,17 +120,15 @@ def key(scene):
 
 @pytest.mark.parametrize("why", ["it forgets", "too long ago", "too much missed"])
 async def test_a_refused_resume_gives_each_sandbox_exactly_one_gap_marker(stage, discord, why):
-    (lost,) = discord.world.gateway.sessions.values()
+    (lost,) = discord.gateway.sessions.values()
     last_sequence = lost.sequence
     if why == "it forgets":
         discord.forget_sessions()
     elif why == "too long ago":
-        discord.world.sessions_kept_s = 0
+        discord.settings.sessions_kept_s = 0
     else:
         for _ in range(10_001):
-            discord.world.gateway.emit(
-                "TYPING_START", {"guild_id": str(stage.scene.lab.id)}, guild_id=stage.scene.lab.id
-            )
+            discord.gateway.emit("TYPING_START", {"guild_id": str(stage.scene.lab.id)}, guild_id=stage.scene.lab.id)
     async with stage.again() as scene:
         await scene.ada.send(scene.lab.general, "afterwards")
         await until_stored(scene, "blue", 1)
@@ -140,7 +138,7 @@ async def test_a_refused_resume_gives_each_sandbox_exactly_one_gap_marker(stage,
         assert (blue["shard"], blue["session_id"], blue["last_sequence"]) == ([0, 1], lost.id, last_sequence)
         assert blue["since"] < blue["until"]
         assert scene.app.router.counts["gaps"] == 2
-    discord.world.sessions_kept_s = 300
+    discord.settings.sessions_kept_s = 300
     async with stage.again() as scene:
         assert len(await gaps(scene, "blue")) == 1
     assert discord.identifies == 2
@@ -170,7 +168,7 @@ async def has_gap(scene):
 async def test_a_session_goes_on_elsewhere_if_its_own_address_is_gone(
     stage, discord, redis_client, monkeypatch, is_silent
 ):
-    monkeypatch.setattr("bot.routing.gateway._ADDRESS_ANSWERS_WITHIN_S", 0.2)
+    monkeypatch.setattr("bot.constants.RESUME_ADDRESS_TIMEOUT_S", 0.2)
     name = names.gateway_session_key(discord.application_id, 1, 0)
     saved = json.loads(await redis_client.get(name))
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing

@@ -35,7 +35,7 @@ async def start(tmp_path, discord, stores, dsn, nats_client, redis_client):
         running = Process(process)
         started.append(running)
         async with asyncio.timeout(20):
-            while not any(session.is_ready for session in discord.world.gateway.live(shard)):
+            while not any(session.is_ready for session in discord.gateway.live(shard)):
                 await asyncio.sleep(0.02)
         return running
 
@@ -61,13 +61,13 @@ async def test_each_process_runs_its_shard_and_ones_death_does_not_touch_the_oth
     for number, guild in enumerate(guilds):
         await ada.send(guild.general, f"hello {number}")
     await has_come(("0", "hello 0"), ("1", "hello 1"))
-    (session,) = discord.world.gateway.live(0)
+    (session,) = discord.gateway.live(0)
 
     await second.stop(signal.SIGKILL)
     await ada.send(guilds[1].general, "missed")
     await ada.send(guilds[0].general, "still here")
     await has_come(("0", "hello 0"), ("1", "hello 1"), ("0", "still here"))
-    assert discord.world.gateway.live(0) == [session]
+    assert discord.gateway.live(0) == [session]
     await start(1)
     await has_come(("0", "hello 0"), ("1", "hello 1"), ("0", "still here"), ("1", "missed"))
     assert (discord.identifies, discord.resumes) == (2, 1)

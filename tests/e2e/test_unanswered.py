@@ -107,7 +107,7 @@ async def test_an_answer_that_shows_nowhere_is_not_overwritten(bound, hire):
 
 
 async def nobody_is_waited_for(scene):
-    return not scene.app.router._audience._waiting
+    return not scene.app.router._responses._watches
 
 
 async def test_a_worker_that_is_too_slow_is_named_before_discords_deadline(bound, hire):
@@ -149,4 +149,4 @@ async def test_suggestions_and_unbound_servers_are_left_alone(bound):
         return bound.app.router.counts["unbound"] and bound.app.router.counts["routed"]
 
     await bound.until(routed)
-    assert not bound.app.router._audience._waiting
+    assert not bound.app.router._responses._watches

@@ -65,7 +65,7 @@ async def test_an_answer_that_comes_twice_too_late_or_too_early_is_told_what_to_
     await event.reply("once")
     with pytest.raises(InteractionFailed, match=r"answered already.*edit_reply"):
         await event.reply("twice")
-    stage.discord.callback_deadline_s = 0.05
+    stage.discord.settings.callback_deadline_s = 0.05
     reply, event = await use(stage)
     await reply.wait_for(lambda reply: reply.failed)
     with pytest.raises(InteractionFailed, match=r"Too late.*defer") as failed:

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from bot import names
+from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.model import SandboxStatus, may_become
-from bot.sandboxes.orphans import OrphanSweeper
-from bot.sandboxes.reaper import Reaper
 from bot.stores.postgres import load_queries
 from bot.stores.redis import RedisStore
 from tests.faults.operations import GRACE, STUCK_AFTER
@@ -24,9 +23,9 @@ async def settle(manager, pool):
         "UPDATE sandboxes SET status_changed_at = status_changed_at - interval '1h',"
         " attended_at = attended_at - interval '1h', access_changed_at = access_changed_at - interval '1h'"
     )
-    await Reaper(manager, warn_before=GRACE, grace=GRACE, stuck_after=STUCK_AFTER).sweep()
-    await manager.access.keep(timedelta(minutes=1))
-    await manager.keeper.mend()
+    await manager.make_reaper(warn_before=GRACE, grace=GRACE, stuck_after=STUCK_AFTER).sweep()
+    await manager.access.reconcile(timedelta(minutes=1))
+    await manager.stream_reconciler.reconcile()
 
 
 async def check(manager, pool, redis_client):
@@ -39,7 +38,7 @@ async def check(manager, pool, redis_client):
     )
     await check_rows(pool)
     redis = RedisStore(redis_client)
-    orphans = await OrphanSweeper(pool, manager.schemas, redis, manager.streams, timedelta(0)).find()
+    orphans = await OrphanCollector(pool, manager.schemas, redis, manager.streams, timedelta(0)).find()
     assert orphans == [], orphans
     users = await redis.list_users()
     streams = {found.sandbox_id for found in await manager.streams.list_streams()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -12,9 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from tests.faults.operations import Job, process
-
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.faults.operations"])
+from tests.forks import context
 
 KILLED = "killed"
 
@@ -25,8 +22,8 @@ class NotReady(Exception):
 
 class BotProcess:
     def __init__(self, urls: dict[str, str], seed: str) -> None:
-        self._channel, theirs = _context.Pipe()
-        self._process = _context.Process(target=process, args=(urls, seed, theirs), daemon=True)
+        self._channel, theirs = context.Pipe()
+        self._process = context.Process(target=process, args=(urls, seed, theirs), daemon=True)
         self._theirs: Connection = theirs
         self._killed = False
 

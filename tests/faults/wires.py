@@ -54,6 +54,9 @@ class Wire:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._away = False
+        self._connections = 0
+        self._flows = asyncio.Event()
+        self._flows.set()
 
     async def __aenter__(self) -> Wire:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -62,6 +65,7 @@ class Wire:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        self._flows.set()
         self.cut()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -79,10 +83,20 @@ class Wire:
     def come_back(self) -> None:
         self._away = False
 
+    @property
+    def connections(self) -> int:
+        """How many have come so far, those included that were refused."""
+        return self._connections
+
+    def freeze(self) -> None:
+        """Carry nothing more and end nothing: to both sides the line looks as if the other one thought."""
+        self._flows.clear()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._connections += 1
         task.add_done_callback(self._tasks.discard)
         try:
             if self._away:
@@ -105,6 +119,7 @@ class Wire:
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
+                await self._flows.wait()
                 if self._gate.counts(self._store, data):
                     struck.set()
                 writer.write(data)
@@ -116,6 +131,7 @@ class Wire:
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
+                await self._flows.wait()
                 if struck.is_set():
                     struck.clear()
                     self._gate.strike()

@@ -6,18 +6,19 @@ import itertools
 from datetime import timedelta
 
 import pytest
+from loguru import logger
 
 from bot.control_plane import open_control_plane
+from bot.sandboxes.access.replay import ReplayService
+from bot.sandboxes.lifecycle.notices import NoticeOutbox
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
-from bot.sandboxes.notices import NoticeOutbox
-from bot.sandboxes.reaper import Reaper
-from bot.sandboxes.replay import ReplayService
 from bot.settings import Settings
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.opening import open_stores
 from bot.stores.redis import RedisStore
+from bot.supervisor import Supervisor
 from tests.conftest import store_settings
 
 STREAM_LIMITS = StreamLimits(timedelta(hours=1), 10_000, 10_000_000)
@@ -56,11 +57,26 @@ def manager(make_manager):
 async def enforced(stores, dsn, nats_client, redis_client):
     """A manager whose sandboxes are kept apart by the servers, with the bot's answers to their workers."""
     settings = Settings(**store_settings(stores, dsn))
-    async with open_stores(settings) as opened, open_control_plane(settings, opened) as manager:
-        replay = ReplayService(opened.nats_of_workers, manager.streams)
-        await replay.start()
+    async with (
+        open_stores(settings) as opened,
+        Supervisor() as supervisor,
+        open_control_plane(settings, opened, supervisor=supervisor) as manager,
+        ReplayService(opened.nats_of_workers, manager.streams).responder.serving(supervisor, "replay"),
+    ):
         yield manager
-        await replay.close()
+
+
+@pytest.fixture
+def told():
+    """The log's lines while the test runs, as (level, message, what stands beside it)."""
+    lines = []
+
+    def note(line):
+        lines.append((line.record["level"].name, line.record["message"], line.record["extra"]))
+
+    number = logger.add(note, level="INFO")
+    yield lines
+    logger.remove(number)
 
 
 @pytest.fixture
@@ -71,7 +87,7 @@ def outbox(pool):
 @pytest.fixture
 def make_reaper(manager):
     def make(*, warn_before=timedelta(hours=1), grace=timedelta(hours=1), stuck_after=timedelta(minutes=2)):
-        return Reaper(manager, warn_before=warn_before, grace=grace, stuck_after=stuck_after)
+        return manager.make_reaper(warn_before=warn_before, grace=grace, stuck_after=stuck_after)
 
     return make
 

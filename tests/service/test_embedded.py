@@ -13,8 +13,9 @@ import redis.asyncio
 from redis.exceptions import AuthenticationError
 
 from bot.errors import ServiceUnavailable
-from bot.stores.embedded import EmbeddedError, EmbeddedStores
+from bot.stores.embedded import EmbeddedError, EmbeddedStores, FolderInUse
 from bot.stores.nats_client import open_nats
+from tests.service.servers import lives, parent_of, read_everywhere, until, write_everywhere
 
 OWNER = """
 import asyncio, sys
@@ -28,20 +29,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-async def until(condition, seconds=10.0):
-    """Waits for a state of the system that nothing announces."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-def lives(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 async def start_owner(folder):
@@ -106,28 +93,10 @@ async def test_data_addresses_and_passwords_survive_a_restart_in_a_long_path_wit
     folder = tmp_path / ("a long path with 'quotes' " * 6).strip()
     async with EmbeddedStores(folder) as stores:
         addresses = (stores.database_url, stores.redis_url, stores.nats_url)
-        connection = await asyncpg.connect(stores.database_url)
-        await connection.execute("CREATE TABLE kept (value int); INSERT INTO kept VALUES (42)")
-        await connection.close()
-        client = await nats.connect(stores.nats_url)
-        await client.jetstream().add_stream(name="KEPT", subjects=["kept"])
-        await client.jetstream().publish("kept", b"42")
-        await client.close()
-        cache = redis.asyncio.from_url(stores.redis_url)
-        await cache.set("kept", 42)
-        await cache.aclose()
-
+        await write_everywhere(stores)
     async with EmbeddedStores(folder) as stores:
         assert (stores.database_url, stores.redis_url, stores.nats_url) == addresses
-        connection = await asyncpg.connect(stores.database_url)
-        assert await connection.fetchval("SELECT value FROM kept") == 42
-        await connection.close()
-        client = await nats.connect(stores.nats_url)
-        assert (await client.jetstream().stream_info("KEPT")).state.messages == 1
-        await client.close()
-        cache = redis.asyncio.from_url(stores.redis_url)
-        assert await cache.get("kept") == b"42"
-        await cache.aclose()
+        assert await read_everywhere(stores) == {"postgres": 42, "redis": b"42", "nats": 1}
 
 
 async def test_only_the_requested_stores_run(tmp_path):
@@ -145,8 +114,7 @@ async def test_nothing_outlives_an_owner_that_is_killed_and_the_next_start_is_cl
 
 async def test_the_servers_end_when_even_their_guardian_is_killed(tmp_path):
     owner, pids = await start_owner(tmp_path)
-    guardian = int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(guardian, signal.SIGKILL)
+    os.kill(parent_of(pids[0]), signal.SIGKILL)
     await until(lambda: not any(lives(pid) for pid in pids))
     await kill(owner)
 
@@ -169,10 +137,13 @@ async def test_a_server_that_is_killed_comes_back_at_the_same_address(tmp_path, 
         await writer.wait_closed()
 
 
-async def test_a_second_bot_on_the_same_folder_is_refused_by_name(tmp_path):
+async def test_a_second_bot_on_the_same_folder_is_told_who_has_it_and_how_to_be_a_standby(tmp_path):
     owner, _ = await start_owner(tmp_path)
-    with pytest.raises(EmbeddedError, match=f"{tmp_path}.*process {owner.pid}"):
+    with pytest.raises(
+        FolderInUse, match=f"{tmp_path}.*process {owner.pid}.*standby.*DATABASE_URL, REDIS_URL, NATS_URL"
+    ) as told:
         await EmbeddedStores(tmp_path, durable=False).__aenter__()
+    assert "\n" not in str(told.value)
     await kill(owner)
 
 
@@ -193,7 +164,7 @@ async def test_a_folder_that_cannot_be_used_is_named(tmp_path):
 async def test_a_server_that_does_not_start_is_named_with_its_reason(tmp_path):
     async with EmbeddedStores(tmp_path, stores=frozenset({"postgres"}), durable=False):
         pass
-    (tmp_path / "postgres" / "PG_VERSION").write_text("1\n")
+    (tmp_path / "postgres" / "postgresql.conf").write_text("no setting\n")
     with pytest.raises(EmbeddedError, match="postgres does not start"):
         await EmbeddedStores(tmp_path, stores=frozenset({"postgres"}), durable=False).__aenter__()
 

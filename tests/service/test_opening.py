@@ -6,9 +6,12 @@ import asyncpg
 import pytest
 
 from bot.errors import ServiceUnavailable
-from bot.stores.embedded import _free_port
-from bot.stores.embedded_servers import nats_program
+from bot.settings import Embedded, Settings
+from bot.stores.embedded import EmbeddedError
+from bot.stores.embedded.folder import free_port
+from bot.stores.embedded.programs import nats_program
 from bot.stores.nats_client import open_nats
+from bot.stores.opening import open_addresses
 from bot.stores.postgres import migrate, open_pool
 from bot.stores.redis import open_redis
 
@@ -16,7 +19,7 @@ from bot.stores.redis import open_redis
 @pytest.fixture
 async def nats_without_jetstream():
     """Its address. Started by hand, with nothing but a port."""
-    port = _free_port(0)
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         nats_program(), "-a", "127.0.0.1", "-p", str(port), stderr=asyncio.subprocess.PIPE
     )
@@ -56,3 +59,15 @@ async def test_a_role_that_may_not_set_the_database_up_is_told_what_it_needs(sto
         await owner.execute("DROP ROLE weak")
         await owner.close()
     assert caught.value.detail.endswith("the role of DATABASE_URL has to own the database")
+
+
+async def test_what_is_embedded_is_this_processs_to_watch_and_of_the_programs_that_are_named(tmp_path):
+    only = frozenset({"redis"})
+    async with open_addresses(Settings(embedded=Embedded(folder=tmp_path)), only=only) as addresses:
+        assert addresses.embedded is not None
+        assert set(addresses.embedded.servers) == only
+        async with open_addresses(Settings(embedded=Embedded(folder=tmp_path)), only=only, share=True) as shared:
+            assert (shared.redis, shared.embedded) == (addresses.redis, None)
+    named = Settings(embedded=Embedded(folder=tmp_path, valkey=tmp_path / "none"))
+    with pytest.raises(EmbeddedError, match=f"{tmp_path}/none cannot be run"):
+        await open_addresses(named, only=only).__aenter__()

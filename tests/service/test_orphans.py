@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from bot.errors import CleanupRefused
-from bot.sandboxes.orphans import OrphanKind, OrphanSweeper, Proof
+from bot.sandboxes.lifecycle.orphans import OrphanCollector, OrphanKind, Proof
 from bot.stores.redis import RedisStore
 from tests.service.conftest import ADA
 
@@ -17,9 +17,9 @@ DIGEST = "0" * 64
 
 
 @pytest.fixture
-def make_sweeper(pool, enforced, redis_client):
+def make_collector(pool, enforced, redis_client):
     def make(grace=NO_TIME):
-        return OrphanSweeper(pool, enforced.schemas, RedisStore(redis_client), enforced.streams, grace)
+        return OrphanCollector(pool, enforced.schemas, RedisStore(redis_client), enforced.streams, grace)
 
     return make
 
@@ -52,101 +52,101 @@ def seen(orphans):
 
 
 async def test_the_rests_of_a_destroyed_sandbox_are_found_in_every_store_and_dropped(
-    enforced, make_sweeper, leave_behind, destroyed, redis_client
+    enforced, make_collector, leave_behind, destroyed, redis_client
 ):
     living = await enforced.create(ADA)
     await enforced.issue_credentials(ADA, living.id)
     await redis_client.set(living.redis_prefix + "key", 1)
     await leave_behind(destroyed.id)
-    sweeper = make_sweeper()
+    collector = make_collector()
 
-    found = await sweeper.find()
+    found = await collector.find()
     assert seen(found) == {(kind, Proof.DESTROYED) for kind in OrphanKind}
     assert {orphan.size for orphan in found if orphan.kind is OrphanKind.KEYS} == {3}
-    assert await sweeper.find() == found
-    assert await sweeper.drop() == found
-    assert await sweeper.find() == []
+    assert await collector.find() == found
+    assert await collector.drop() == found
+    assert await collector.find() == []
     assert (await enforced.get_health(living.id)).ok
     assert await redis_client.keys("*") == [f"{living.redis_prefix}key".encode()]
 
 
 async def test_what_another_installation_may_own_is_listed_and_never_dropped(
-    enforced, make_sweeper, leave_behind, pool, redis_client
+    enforced, make_collector, leave_behind, pool, redis_client
 ):
     stranger = uuid4()
     await leave_behind(stranger)
     await pool.execute(f"COMMENT ON ROLE sandbox_{stranger.hex[:8]} IS 'discord-sandboxes, database 1, made now'")
     await pool.execute(f"DROP SCHEMA sandbox_{stranger.hex[:8]} CASCADE")
-    sweeper = make_sweeper()
-    listed = await sweeper.find()
+    collector = make_collector()
+    listed = await collector.find()
     assert seen(listed) == {(kind, Proof.NONE) for kind in OrphanKind if kind is not OrphanKind.SCHEMA}
-    assert await sweeper.drop(force=True) == []
-    assert await sweeper.tidy(HOUR) == []
-    assert await sweeper.find() == listed
+    assert await collector.drop(force=True) == []
+    assert await collector.collect(HOUR) == []
+    assert await collector.find() == listed
 
 
-async def test_what_has_no_mark_of_ours_is_not_even_listed(pool, make_sweeper, enforced, nats_client, redis_client):
+async def test_what_has_no_mark_of_ours_is_not_even_listed(pool, make_collector, enforced, nats_client, redis_client):
     for name in ("sandbox_team_shared", "sandbox_1a2b3c4d"):
         await pool.execute(f"CREATE SCHEMA {name}")
     await nats_client.jetstream().add_stream(name="SANDBOX_1a2b3c4d", subjects=["sandbox.team.events.>"])
     await nats_client.jetstream().add_stream(name="OTHER", subjects=["other"], description="discord-sandboxes")
     await redis_client.mset({"sandbox:team:x": 1, f"sandbox:{uuid4().hex}:x": 1, "sandbox": 1, "other": 1})
     await redis_client.execute_command("ACL", "SETUSER", "sandbox-team")
-    assert await make_sweeper().find() == []
+    assert await make_collector().find() == []
 
 
 async def test_what_is_younger_than_the_grace_time_is_spared(
-    make_sweeper, leave_behind, destroyed, pool, enforced, age
+    make_collector, leave_behind, destroyed, pool, enforced, age
 ):
     await leave_behind(destroyed.id)
-    assert await make_sweeper(HOUR).find() == []
+    assert await make_collector(HOUR).find() == []
     await age(destroyed, 2 * HOUR)
-    assert seen(await make_sweeper(HOUR).find()) == {
+    assert seen(await make_collector(HOUR).find()) == {
         (OrphanKind.USER, Proof.DESTROYED),  # schema, role and stream have been made just now
         (OrphanKind.KEYS, Proof.DESTROYED),
     }
 
 
-async def test_a_sandbox_that_is_expired_or_under_way_owns_what_it_has(enforced, make_sweeper, pool, redis_client):
+async def test_a_sandbox_that_is_expired_or_under_way_owns_what_it_has(enforced, make_collector, pool, redis_client):
     sandbox = await enforced.create(ADA)
     await redis_client.set(sandbox.redis_prefix + "key", 1)
     for status in ("pending", "creating", "expired", "destroying"):
         await pool.execute("UPDATE sandboxes SET status = $2::text::sandbox_status WHERE id = $1", sandbox.id, status)
-        assert await make_sweeper().find() == []
+        assert await make_collector().find() == []
 
 
-async def test_a_sweep_refuses_when_everything_looks_orphaned_unless_forced(make_sweeper, leave_behind, destroyed):
+async def test_a_sweep_refuses_when_everything_looks_orphaned_unless_forced(make_collector, leave_behind, destroyed):
     await leave_behind(destroyed.id)
     with pytest.raises(CleanupRefused):
-        await make_sweeper().drop()
-    assert len(await make_sweeper().find()) == 5
-    assert len(await make_sweeper().drop(force=True)) == 5
+        await make_collector().drop()
+    assert len(await make_collector().find()) == 5
+    assert len(await make_collector().drop(force=True)) == 5
 
 
 async def test_a_schema_that_this_database_made_for_an_unknown_sandbox_is_dropped_when_told_only(
-    enforced, make_sweeper, leave_behind
+    enforced, make_collector, leave_behind
 ):
     await enforced.create(ADA)
     unknown = uuid4()
     await leave_behind(unknown)
-    assert await make_sweeper().tidy(HOUR) == []
-    dropped = await make_sweeper().drop()
+    assert await make_collector().collect(HOUR) == []
+    dropped = await make_collector().drop()
     assert seen(dropped) == {(OrphanKind.SCHEMA, Proof.MARK), (OrphanKind.ROLE, Proof.MARK)}
 
 
-async def test_of_several_bots_one_tidies_once_in_a_while(make_sweeper, leave_behind, destroyed, redis_client):
+async def test_of_several_bots_one_tidies_once_in_a_while(make_collector, leave_behind, destroyed, redis_client):
     await leave_behind(destroyed.id)
     await redis_client.config_resetstat()
-    outcomes = await asyncio.gather(*(make_sweeper().tidy(HOUR) for _ in range(4)))
+    outcomes = await asyncio.gather(*(make_collector().collect(HOUR) for _ in range(4)))
     assert sorted(len(dropped) for dropped in outcomes) == [0, 0, 0, 5]
     assert (await redis_client.info("commandstats"))["cmdstat_scan"]["calls"] == 1
-    assert await make_sweeper().find() == []
+    assert await make_collector().find() == []
 
 
-async def test_the_truth_is_read_again_before_each_drop(make_sweeper, leave_behind, destroyed, pool, enforced):
+async def test_the_truth_is_read_again_before_each_drop(make_collector, leave_behind, destroyed, pool, enforced):
     await leave_behind(destroyed.id)
-    sweeper = make_sweeper()
-    found = await sweeper.find()
+    collector = make_collector()
+    found = await collector.find()
     await pool.execute("UPDATE sandboxes SET status = 'running', destroyed_at = NULL WHERE id = $1", destroyed.id)
-    assert await sweeper._drop(found) == []
+    assert await collector._drop(found) == []
     assert (await enforced.get_health(destroyed.id)).ok

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from bot.sandboxes.access.tokens import hash_token, scram_verifier
 from bot.sandboxes.schema import SchemaProvisioner
-from bot.sandboxes.tokens import hash_token, scram_verifier
 from bot.stores.postgres import load_queries
 
 HOUR = timedelta(hours=1)
@@ -46,20 +46,21 @@ QUERIES: dict[str, dict[str, list[object]]] = {
         "count_living": [10**17 + 5],
         "read_audit": [SOME_ID, 50],
         "find_expired": [None],
-        "find_reclaimable": [HOUR, None],
+        "find_overdue": [HOUR, None],
         "find_stuck": [HOUR, None],
         "unbind_all": [SOME_ID],
     },
     "routes": {"load_routes_of": [[10**18, 10**18 + 1]]},
     "access": {
         "get_login": [SOME_ID],
-        "list_unfollowed": [HOUR],
-        "list_over": [[SOME_ID]],
+        "list_unapplied": [HOUR],
+        "list_revoked": [[SOME_ID]],
     },
-    "orphans": {"judge": [[SOME_ID], HOUR], "list_kept": [], "is_kept": [SOME_ID]},
+    "orphans": {"classify": [[SOME_ID], HOUR]},
+    "streams": {"list_expected": [], "is_expected": [SOME_ID]},
     "notices": {
         "write_notice": [SOME_ID, "expired", datetime.now(UTC)],
-        "lock_unaddressed": [100],
+        "lock_new": [100],
         "claim_delivery": [HOUR],
     },
 }
@@ -76,7 +77,7 @@ IN_ONE_LIFE = (
     ("create_role", [SOME_ID, datetime.now(UTC) + HOUR, 10]),
     ("save_credentials", [SOME_ID, scram_verifier("x", b"salt"), hash_token("x")]),
     ("end_sessions", [SOME_ID]),
-    ("cut_role", [SOME_ID]),
+    ("revoke_role", [SOME_ID]),
 )
 CATALOGS = """
 SELECT relname, seq_scan FROM pg_stat_xact_sys_tables

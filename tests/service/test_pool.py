@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.control_plane import make_orphan_sweeper, make_reaper, open_control_plane
+from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
 from bot.settings import Settings
 from bot.stores.opening import open_stores
@@ -41,15 +41,15 @@ async def test_one_connection_is_enough_for_whatever_a_bot_does(narrow):
         await manager.extend_ttl(ADA, sandbox.id, HOUR)
         await manager.get_health(sandbox.id)
         await manager.reset(ADA, sandbox.id)
-        await manager.outbox.address([ADMIN.id])
+        await manager.outbox.fan_out([ADMIN.id])
         while (delivery := await manager.outbox.claim()) is not None:
             await manager.outbox.postpone(delivery)
         await stores.pool.execute("UPDATE sandboxes SET created_at = now() - interval '2d', expires_at = now()")
         assert (await make_reaper(settings, manager).sweep()).expired == 1
         await manager.extend_ttl(ADA, sandbox.id, HOUR)
-        await manager.access.keep(MINUTE)
-        await manager.keeper.mend()
-        await make_orphan_sweeper(settings, stores, manager).find()
+        await manager.access.reconcile(MINUTE)
+        await manager.stream_reconciler.reconcile()
+        await make_orphan_collector(settings, stores, manager).find()
         await manager.destroy(ADA, sandbox.id)
 
 
@@ -63,7 +63,7 @@ async def test_more_callers_than_connections_wait_for_their_turn(narrow):
 
 
 async def test_a_caller_whose_turn_does_not_come_is_told(narrow, monkeypatch):
-    monkeypatch.setattr("bot.stores.postgres._QUEUE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("bot.constants.POSTGRES_WAIT_FOR_CONNECTION_S", 0.1)
     _, stores, manager = narrow
     async with stores.pool.acquire(), stores.pool.acquire():
         with pytest.raises(ServiceUnavailable, match="PostgreSQL"):

@@ -8,7 +8,7 @@ import pytest
 
 from bot.routing.publisher import Publisher
 from bot.stores.embedded import EmbeddedStores
-from bot.stores.embedded_servers import nats_program
+from bot.stores.embedded.programs import nats_program
 from bot.stores.nats_client import open_nats
 
 STREAM, SUBJECTS = "EVENTS", "sandbox.x.events.>"
@@ -77,7 +77,7 @@ async def test_what_is_published_is_stored_unchanged_with_its_id_and_headers(jet
 async def test_20_000_events_are_each_acknowledged_once_in_order(jetstream, make_publisher):
     publisher = await make_publisher()
     for number in range(20_000):
-        await publisher.room()
+        await publisher.wait_for_capacity()
         publisher.publish(SUBJECT, b"%d" % number, str(number))
     assert await publisher.drain(20) == 0
     assert publisher.counts["acked"] == 20_000
@@ -99,7 +99,7 @@ async def test_a_repeated_id_is_stored_once(jetstream, make_publisher):
 async def test_a_missing_stream_is_a_result_and_blocks_nobody(jetstream, make_publisher):
     publisher = await make_publisher(window=10)
     for number in range(50):
-        await publisher.room()
+        await publisher.wait_for_capacity()
         publisher.publish("sandbox.gone.events.TEST", b"", f"gone {number}")
         publisher.publish(SUBJECT, b"", f"here {number}")
     assert await publisher.drain(5) == 0
@@ -120,7 +120,7 @@ async def test_a_stream_that_vanishes_under_load_costs_only_its_own_events(nats_
 
     async def load():
         for number in range(2000):
-            await publisher.room()
+            await publisher.wait_for_capacity()
             publisher.publish("sandbox.doomed.events.TEST", b"", f"d{number}")
             publisher.publish(SUBJECT, b"", f"k{number}")
 
@@ -185,15 +185,15 @@ async def test_what_lost_its_acknowledgement_is_sent_again_in_order(stores, jets
     inbox = await listener.subscribe(SUBJECT)
     await listener.flush()
     publisher = await make_publisher(ack_timeout=timedelta(milliseconds=150))
-    settle, lost = publisher._settle, set()
+    complete, lost = publisher._complete, set()
 
     def lose_once(number):
         if number in lost:
-            return settle(number)
+            return complete(number)
         lost.add(number)
         return False
 
-    publisher._settle = lose_once
+    publisher._complete = lose_once
     for number in range(3):
         publisher.publish(SUBJECT, b"%d" % number, str(number))
     assert await publisher.drain(10) == 0
@@ -208,6 +208,7 @@ async def test_a_nats_that_stands_still_for_many_timeouts_costs_nothing(own_nats
     await client.jetstream().add_stream(name=STREAM, subjects=[SUBJECTS])
     publisher = await make_publisher(client, ack_timeout=timedelta(milliseconds=100))
     server.send_signal(signal.SIGSTOP)
+    await asyncio.to_thread(os.waitid, os.P_PID, server.pid, os.WSTOPPED | os.WNOWAIT)  # each of its threads
     for number in range(100):
         publisher.publish(SUBJECT, b"x" * 1000, str(number))
     assert await publisher.drain(1.5) == 100
@@ -226,7 +227,7 @@ async def test_the_window_bounds_what_waits(jetstream, make_publisher):
     for number in range(5):
         publisher.publish(SUBJECT, b"", str(number))
     assert publisher.is_full
-    await asyncio.wait_for(publisher.room(), 5)
+    await asyncio.wait_for(publisher.wait_for_capacity(), 5)
     assert not publisher.is_full
 
 
@@ -244,7 +245,7 @@ async def test_a_killed_nats_loses_doubles_and_inverts_nothing(tmp_path, make_pu
         publisher = await make_publisher(client, window=500, ack_timeout=timedelta(seconds=1))
         total, kill_at = 6000, {1500, 3500}
         for number in range(total):
-            await publisher.room()
+            await publisher.wait_for_capacity()
             publisher.publish(SUBJECT, b"%d" % number, str(number))
             if number in kill_at:
                 os.kill(own.pids["nats"], signal.SIGKILL)

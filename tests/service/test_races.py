@@ -10,6 +10,7 @@ from bot.errors import InvalidTransition
 from bot.routing import watcher as watcher_module
 from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
+from bot.sandboxes.lifecycle.reaper import Sweep
 from bot.sandboxes.model import SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.stores.postgres import connected, transaction
@@ -19,6 +20,10 @@ from tests.service.test_watcher import is_routed
 
 HOUR = timedelta(hours=1)
 SET_STATUS = "UPDATE sandboxes SET status = $2::text::sandbox_status WHERE id = $1"
+
+
+def sweep_of(manager):
+    return manager.make_reaper(warn_before=HOUR, grace=HOUR, stuck_after=HOUR).sweep()
 
 
 @pytest.mark.parametrize("change", ["extend", "destroy", "bind"])
@@ -66,10 +71,10 @@ async def test_a_sweep_that_waited_for_an_extension_leaves_the_sandbox_alone(man
         await rival.execute(SET_STATUS, sandbox.id, "running")
         await rival.execute("UPDATE sandboxes SET expires_at = now() + interval '1h' WHERE id = $1", sandbox.id)
         running = status is SandboxStatus.RUNNING
-        sweep = manager.mark_expired(sandbox.id) if running else manager.reclaimer.take_down(HOUR, HOUR)
+        sweep = manager.mark_expired(sandbox.id) if running else sweep_of(manager)
         late = asyncio.create_task(sweep)
         await until_blocked(pool)
-    assert await late == (False if running else (0, 0))
+    assert await late == (False if running else Sweep(0, 0, 0, 0))
     assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.RUNNING
     assert await audit(sandbox.id) == before
     assert await pool.fetchval("SELECT count(*) FROM sandbox_notices WHERE kind = 'expired'") == (not running)
@@ -89,8 +94,8 @@ async def test_what_several_processes_take_down_at_once_is_destroyed_once(make_m
     sandbox = await manager.create(ADA)
     await pool.execute(SET_STATUS, sandbox.id, "destroying")
     await age(sandbox, HOUR)
-    finished = await asyncio.gather(*(make_manager().reclaimer.take_down(HOUR, HOUR) for _ in range(4)))
-    assert sorted(finished) == [(0, 0), (0, 0), (0, 0), (0, 1)]
+    finished = await asyncio.gather(*(sweep_of(make_manager()) for _ in range(4)))
+    assert sorted(sweep.recovered for sweep in finished) == [0, 0, 0, 1]
     assert (await audit(sandbox.id)).count("sandbox_destroyed") == 1
 
 

@@ -143,6 +143,7 @@ async def test_a_redis_that_does_not_answer_is_named_and_made_up_for(make_manage
 
 async def test_a_worker_that_holds_a_table_delays_the_teardown_only(manager, make_reaper, age, pool):
     sandbox = await manager.create(ADA)
+    await pool.execute("ALTER FUNCTION drop_sandbox_schema SET lock_timeout = '200ms'")  # instead of 5 s
     async with pool.acquire() as worker, worker.transaction():
         await worker.execute(f"LOCK TABLE {sandbox.schema_name}.badges")
         with pytest.raises(CleanupFailed, match="schema"):
@@ -184,6 +185,51 @@ async def test_one_that_cannot_be_taken_down_stops_none_of_the_others(manager, m
     assert statuses == [SandboxStatus.DESTROYING, SandboxStatus.DESTROYED, SandboxStatus.DESTROYED]
 
 
+async def test_one_that_cannot_be_ended_is_told_once_and_once_more_when_it_could(manager, make_reaper, pool, age, told):
+    sandbox = await manager.create(ADA)
+    await age(sandbox, 30 * HOUR)
+    comment = await pool.fetchval("SELECT obj_description(to_regnamespace($1))", sandbox.schema_name)
+    await pool.execute(f"COMMENT ON SCHEMA {sandbox.schema_name} IS 'not ours'")
+    reaper = make_reaper()
+    for _ in range(3):
+        assert (await reaper.sweep()).destroyed == 0
+        await age(sandbox, HOUR)
+    (warning,) = [line for line in told if line[0] == "WARNING"]
+    assert warning[1] == "a sandbox cannot be ended"
+    assert warning[2]["sandbox"] == str(sandbox.id)
+    assert warning[2]["error"].startswith("PostgreSQL schema: ")
+
+    await pool.execute(f"COMMENT ON SCHEMA {sandbox.schema_name} IS '{comment}'")
+    assert (await reaper.sweep()).recovered == 1
+    assert [line[1] for line in told if line[0] == "WARNING"] == ["a sandbox cannot be ended"]
+    assert [line[1] for line in told][-2:] == ["sandbox destroyed", "a sandbox could be ended at last"]
+
+
+async def test_a_store_that_is_away_is_named_once_for_each_sandbox_that_it_keeps(make_manager, redis_client, age, told):
+    broken = make_manager(redis=AwayRedis(redis_client))
+    sandbox = await broken.create(ADA)
+    await age(sandbox, 30 * HOUR)
+    reaper = broken.make_reaper(warn_before=HOUR, grace=HOUR, stuck_after=timedelta(minutes=2))
+    for _ in range(3):
+        await reaper.sweep()
+        await age(sandbox, HOUR)
+    assert [line[2]["error"] for line in told if line[0] == "WARNING"] == ["Redis keys: refused"]
+
+
+async def test_a_sweep_without_postgresql_says_so_and_tells_nothing(manager, make_reaper, age, told, monkeypatch):
+    sandbox = await manager.create(ADA)
+    await age(sandbox, 30 * HOUR)
+    reaper = make_reaper()
+
+    async def away(_):
+        raise ServiceUnavailable("PostgreSQL", "away")
+
+    monkeypatch.setattr(reaper, "_mark_expired", away)
+    with pytest.raises(ServiceUnavailable):
+        await reaper.sweep()
+    assert [line for line in told if line[0] == "WARNING"] == []
+
+
 async def test_what_somebody_works_on_is_not_taken_for_abandoned(manager, make_reaper, age, pool):
     sandbox = await manager.create(ADA)
     await pool.execute("UPDATE sandboxes SET status = 'creating' WHERE id = $1", sandbox.id)
@@ -195,7 +241,7 @@ async def test_what_somebody_works_on_is_not_taken_for_abandoned(manager, make_r
 
 
 async def test_a_slow_creation_says_that_it_lives(make_manager, nats_client, pool, monkeypatch):
-    monkeypatch.setattr("bot.sandboxes.attendance.ATTEND_EVERY_S", 0.01)
+    monkeypatch.setattr("bot.constants.HEARTBEAT_EVERY_S", 0.01)
     go_on = asyncio.Event()
 
     class SlowStreams(StreamStore):

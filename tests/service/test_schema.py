@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -5,8 +6,9 @@ import asyncpg
 import pytest
 
 from bot.errors import CleanupRefused
-from bot.stores.postgres import load_queries, migrate
-from tests.service.conftest import ADA
+from bot.sandboxes.records import SandboxRecords
+from bot.stores.postgres import load_queries, migrate, sql_folder
+from tests.service.conftest import ADA, new_guild
 
 NO_TIME = timedelta(0)
 
@@ -21,11 +23,37 @@ async def test_a_migration_that_was_changed_afterwards_is_refused(pool):
         await migrate(pool)
 
 
-@pytest.mark.parametrize("module", ["access", "commands", "notices", "orphans", "routes", "sandboxes", "schemas"])
+@pytest.mark.parametrize(
+    "module", ["access", "commands", "notices", "orphans", "routes", "sandboxes", "schemas", "streams"]
+)
 async def test_every_query_is_valid_against_the_migrated_schema(pool, module):
     async with pool.acquire() as connection:
         for statement in load_queries(module).values():
             await connection.prepare(statement)
+
+
+async def test_a_column_that_a_later_version_adds_breaks_no_read(manager, pool):
+    sandbox = await manager.create(ADA, guild_ids=[new_guild()])
+    records = SandboxRecords()
+    async with pool.acquire() as connection:
+        trial = connection.transaction()
+        await trial.start()
+        await connection.execute(
+            "ALTER TABLE sandboxes ADD COLUMN later jsonb;"
+            "ALTER VIEW sandbox_overview RENAME TO earlier_overview;"
+            "CREATE VIEW sandbox_overview AS SELECT 1 AS first, earlier_overview.*, 2 AS last FROM earlier_overview"
+        )
+        assert await records.get(connection, sandbox.id) == sandbox
+        assert await records.one(connection, "get_sandbox_by_guild_id", sandbox.guild_ids[0]) == sandbox
+        await trial.rollback()
+
+
+async def test_no_query_reads_whatever_columns_there_are():
+    for path in (sql_folder() / "queries").glob("*.sql"):
+        for name, statement in load_queries(path.stem).items():
+            code = re.sub("--.*", "", statement)
+            assert not re.search(r"(SELECT|RETURNING|\.)\s*\*", code), f"{path.name}: {name}"
+            assert "{sandbox}" not in code
 
 
 async def test_the_functions_agree_on_one_name(pool, manager):
@@ -94,7 +122,7 @@ async def test_an_id_whose_schema_name_is_taken_is_not_used(manager, monkeypatch
     collides = UUID("bbbbbbbb-0000-4000-8000-000000000002")
     free = UUID("cccccccc-0000-4000-8000-000000000003")
     ids = iter([first, collides, free])
-    monkeypatch.setattr("bot.sandboxes.creation.uuid4", lambda: next(ids))
+    monkeypatch.setattr("bot.sandboxes.lifecycle.creation.uuid4", lambda: next(ids))
     assert (await manager.create(ADA)).id == first
     assert (await manager.create(ADA)).id == free
 
@@ -105,7 +133,7 @@ async def test_an_id_whose_schema_name_is_somebody_elses_is_not_used(manager, po
     collides = UUID("dddddddd-0000-4000-8000-000000000001")
     free = UUID("eeeeeeee-0000-4000-8000-000000000002")
     ids = iter([collides, free])
-    monkeypatch.setattr("bot.sandboxes.creation.uuid4", lambda: next(ids))
+    monkeypatch.setattr("bot.sandboxes.lifecycle.creation.uuid4", lambda: next(ids))
     await pool.execute(f"CREATE {kind} sandbox_dddddddd")
     try:
         assert (await manager.create(ADA)).id == free

@@ -7,23 +7,23 @@ SHARD, OTHER = Shard(10**17, 2, 0), Shard(10**17, 2, 1)
 HERE = "ws://here"
 
 
-class Ledger:
-    """Has published and settled as much as it is told to."""
+class Acks:
+    """Has published and acknowledged as much as it is told to."""
 
-    published = settled = 0
+    last_published = low_water_mark = 0
 
 
-async def test_a_session_is_saved_as_far_as_everything_before_is_settled(redis_client):
-    ledger = Ledger()
-    store = SessionStore(redis_client, ledger)
+async def test_a_session_is_saved_as_far_as_everything_before_is_acknowledged(redis_client):
+    acks = Acks()
+    store = SessionStore(redis_client, acks)
     for sequence in (10, 20, 30):
-        ledger.published = sequence * 2
-        store.note(SHARD, Session("one", HERE, sequence))
+        acks.last_published = sequence * 2
+        store.checkpoint(SHARD, Session("one", HERE, sequence))
     found = []
-    for settled in (19, 20, 39, 45, 60):
-        ledger.settled = settled
+    for mark in (19, 20, 39, 45, 60):
+        acks.low_water_mark = mark
         await store.save()
-        session = await SessionStore(redis_client, ledger).load(SHARD)
+        session = await SessionStore(redis_client, acks).load(SHARD)
         found.append(session and session.sequence)
     assert found == [None, 10, 10, 20, 30]
     assert await store.load(OTHER) is None
@@ -31,38 +31,38 @@ async def test_a_session_is_saved_as_far_as_everything_before_is_settled(redis_c
 
 
 async def test_a_shard_that_receives_nothing_takes_no_memory_and_stays_fresh(redis_client):
-    ledger = Ledger()
-    store = SessionStore(redis_client, ledger)
+    acks = Acks()
+    store = SessionStore(redis_client, acks)
     for second in range(1000):
-        store.note(SHARD, Session("one", HERE, 7, seen_at=float(second)))
-    assert sum(map(len, store._noted.values())) == 1
+        store.checkpoint(SHARD, Session("one", HERE, 7, seen_at=float(second)))
+    assert sum(map(len, store._checkpoints.values())) == 1
     await store.save()
     assert await store.load(SHARD) == Session("one", HERE, 7, seen_at=999.0)
 
 
-async def test_a_new_session_is_not_saved_before_its_gap_marker_is_settled(redis_client):
-    ledger = Ledger()
-    store = SessionStore(redis_client, ledger)
-    store.note(SHARD, Session("old", HERE, 5))
+async def test_a_new_session_is_not_saved_before_its_gap_marker_is_acknowledged(redis_client):
+    acks = Acks()
+    store = SessionStore(redis_client, acks)
+    store.checkpoint(SHARD, Session("old", HERE, 5))
     await store.save()
-    ledger.published = 1  # the marker
-    store.note(SHARD, Session("new", HERE, 1))
+    acks.last_published = 1  # the marker
+    store.checkpoint(SHARD, Session("new", HERE, 1))
     await store.save()
     assert (await store.load(SHARD)).id == "old"
-    ledger.settled = 1
+    acks.low_water_mark = 1
     await store.save()
     assert (await store.load(SHARD)).id == "new"
 
 
 async def test_what_cannot_be_read_is_no_session(redis_client):
     await redis_client.set(names.gateway_session_key(*SHARD), b"nonsense")
-    assert await SessionStore(redis_client, Ledger()).load(SHARD) is None
+    assert await SessionStore(redis_client, Acks()).load(SHARD) is None
 
 
-async def test_without_redis_nothing_is_kept_and_nothing_fails():
+async def test_without_redis_nothing_is_kept_and_the_supervisor_is_told():
     client = redis.asyncio.Redis(port=9, retry=None)
-    store = SessionStore(client, Ledger())
-    store.note(SHARD, Session("one", HERE, 5))
+    store = SessionStore(client, Acks())
+    store.checkpoint(SHARD, Session("one", HERE, 5))
     await store.save()
     assert await store.load(SHARD) is None
     await client.aclose()

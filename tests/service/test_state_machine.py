@@ -13,7 +13,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bot.errors import GuildNotBound, GuildTaken, InvalidTransition, NameTaken, QuotaReached
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.model import Actor
-from bot.sandboxes.reaper import Reaper
 from bot.stores.postgres import open_pool
 from tests.faults.invariants import check
 from tests.faults.operations import addresses, bot_settings, open_manager
@@ -151,7 +150,7 @@ def machine(world):  # noqa: C901 - many small rules, each simple
                     hours * HOUR,
                 )
             )
-            reaper = Reaper(world.managers[bot], warn_before=HOUR, grace=HOUR, stuck_after=HOUR)
+            reaper = world.managers[bot].make_reaper(warn_before=HOUR, grace=HOUR, stuck_after=HOUR)
             world.run(reaper.sweep())
             for name, model in list(self.living.items()):
                 model.left -= hours

@@ -144,7 +144,7 @@ async def test_what_a_template_locks_ends_with_it_also_if_it_does_not_apply(pool
 
 
 async def test_a_template_waits_for_a_lock_only_for_a_while(pool, template, monkeypatch):
-    monkeypatch.setattr("bot.sandboxes.schema._BEFORE_TEMPLATE", "SET LOCAL lock_timeout = '50ms'; SAVEPOINT template")
+    monkeypatch.setattr("bot.constants.TEMPLATE_LOCK_TIMEOUT_S", 0.05)
     schemas = SchemaProvisioner(pool, template({"1.sql": "SELECT 1;\nLOCK TABLE public.sandboxes"}))
     async with pool.acquire() as rival, rival.transaction():
         await rival.execute("LOCK TABLE sandboxes")
@@ -153,8 +153,7 @@ async def test_a_template_waits_for_a_lock_only_for_a_while(pool, template, monk
 
 
 async def test_a_statement_of_a_template_that_does_not_end_is_ended(pool, template, monkeypatch):
-    patience = "SET LOCAL statement_timeout = '50ms'; SAVEPOINT template"
-    monkeypatch.setattr("bot.sandboxes.schema._BEFORE_TEMPLATE", patience)
+    monkeypatch.setattr("bot.constants.TEMPLATE_STATEMENT_TIMEOUT_S", 0.05)
     schemas = SchemaProvisioner(pool, template({"1.sql": "SELECT pg_sleep(60)"}))
     with pytest.raises(TemplateError, match="statement timeout"):
         await schemas.try_template()
@@ -246,7 +245,7 @@ async def test_only_its_owner_resets_a_sandbox_and_only_while_it_runs(manager, a
     ("store", "method", "step"),
     [
         (RedisStore, "delete_keys", "Redis keys"),
-        (StreamStore, "empty", "NATS stream"),
+        (StreamStore, "purge", "NATS stream"),
         (SchemaProvisioner, "create_schema", "PostgreSQL schema"),
     ],
 )

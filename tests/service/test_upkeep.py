@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 import redis.asyncio
 
-from bot.sandboxes.streams import StreamKeeper
+from bot.errors import ServiceUnavailable
+from bot.sandboxes.lifecycle.streams import StreamReconciler
 from bot.stores.nats import StreamStore
 from bot.stores.redis import RedisStore
 from tests.service.conftest import ADA, STREAM_LIMITS
@@ -25,11 +26,11 @@ async def test_a_stream_or_consumer_that_nats_has_lost_is_made_again(manager, na
     jetstream = nats_client.jetstream()
     await jetstream.delete_stream(without_stream.stream)
     await jetstream.delete_consumer(without_consumer.stream, "worker")
-    assert await manager.keeper.mend() == 2
+    assert await manager.stream_reconciler.reconcile() == 2
     for sandbox in (whole, without_consumer, without_stream):
         await jetstream.publish(f"sandbox.{sandbox.id}.events.TEST", b"event")
         assert (await manager.get_health(sandbox.id)).nats.figures["unacknowledged"] == 1
-    assert await manager.keeper.mend() == 0
+    assert await manager.stream_reconciler.reconcile() == 0
 
 
 async def test_a_stream_that_is_made_again_while_its_sandbox_is_destroyed_does_not_stay(pool, manager, nats_client):
@@ -41,8 +42,29 @@ async def test_a_stream_that_is_made_again_while_its_sandbox_is_destroyed_does_n
             await manager.destroy(ADA, sandbox_id)
             await super().create(sandbox_id)
 
-    assert await StreamKeeper(pool, LateStreams(nats_client, STREAM_LIMITS)).mend() == 0
+    assert await StreamReconciler(pool, LateStreams(nats_client, STREAM_LIMITS)).reconcile() == 0
     assert await manager.streams.list_streams() == []
+
+
+async def test_streams_that_cannot_be_looked_after_are_one_error_after_all_were_tried(pool, manager, nats_client, told):
+    away, *others = [await manager.create(ADA) for _ in range(3)]
+    for sandbox in others:
+        await nats_client.jetstream().delete_stream(sandbox.stream)
+
+    class PartlyAway(StreamStore):
+        async def stats(self, sandbox_id):
+            if sandbox_id == away.id:
+                raise ServiceUnavailable("NATS", "no answer")
+            return await super().stats(sandbox_id)
+
+    reconciler = StreamReconciler(pool, PartlyAway(nats_client, STREAM_LIMITS))
+    told.clear()
+    with pytest.raises(ServiceUnavailable) as raised:
+        await reconciler.reconcile()
+    assert raised.value.detail == "1 of 3 streams not looked after: no answer"
+    assert isinstance(raised.value.__cause__, ServiceUnavailable)
+    assert {found.sandbox_id for found in await manager.streams.list_streams()} == {away.id, *(s.id for s in others)}
+    assert [line[1] for line in told] == ["a lost stream was made again"] * 2
 
 
 @pytest.mark.parametrize("change", ["destroy", "expire"])
@@ -67,28 +89,28 @@ async def test_an_extension_that_overtakes_the_expiry_keeps_its_redis_user(enfor
     sandbox = await enforced.create(ADA, ttl=HOUR)
     await enforced.issue_credentials(ADA, sandbox.id)
     await age(sandbox, 2 * HOUR)
-    cut = enforced.access.cut
+    disconnect = enforced.access.disconnect
 
-    async def cut_late(sandbox_id):
+    async def disconnect_late(sandbox_id):
         await enforced.extend_ttl(ADA, sandbox_id, HOUR)
-        await cut(sandbox_id)
+        await disconnect(sandbox_id)
 
-    monkeypatch.setattr(enforced.access, "cut", cut_late)
+    monkeypatch.setattr(enforced.access, "disconnect", disconnect_late)
     assert await enforced.mark_expired(sandbox.id)
     assert await users(redis_client) == [f"sandbox-{sandbox.id}"]
 
 
-async def test_a_change_of_access_that_its_process_did_not_follow_is_followed_by_another(
+async def test_a_change_of_access_that_its_process_did_not_apply_is_applied_by_another(
     enforced, redis_client, pool, monkeypatch
 ):
     sandbox = await enforced.create(ADA)
     first = await enforced.issue_credentials(ADA, sandbox.id)
     worker = await asyncpg.connect(first.environment["SANDBOX_DATABASE_URL"])
     with monkeypatch.context() as patched:
-        patched.setattr("bot.sandboxes.manager._at_once", lambda step, _: asyncio.sleep(0, step.close()))
+        patched.setattr("bot.sandboxes.manager._best_effort", lambda step, _: asyncio.sleep(0, step.close()))
         second = await enforced.issue_credentials(ADA, sandbox.id, rotate=True)
     await pool.execute("UPDATE sandboxes SET access_changed_at = access_changed_at - interval '1m'")
-    await enforced.access.keep(MINUTE)
+    await enforced.access.reconcile(MINUTE)
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
         await worker.fetchval("SELECT 1")
     client = redis.asyncio.from_url(second.environment["SANDBOX_REDIS_URL"])
@@ -100,13 +122,13 @@ async def test_a_change_of_access_that_its_process_did_not_follow_is_followed_by
 async def test_a_first_token_that_its_process_did_not_tell_redis_is_told_by_another(enforced, monkeypatch):
     sandbox = await enforced.create(ADA)
     with monkeypatch.context() as patched:
-        patched.setattr("bot.sandboxes.manager._at_once", lambda step, _: asyncio.sleep(0, step.close()))
+        patched.setattr("bot.sandboxes.manager._best_effort", lambda step, _: asyncio.sleep(0, step.close()))
         details = await enforced.issue_credentials(ADA, sandbox.id)
     client = redis.asyncio.from_url(details.environment["SANDBOX_REDIS_URL"])
     with pytest.raises(redis.AuthenticationError):
         await client.ping()
-    enforced.access._asserted_at = -1000
-    await enforced.access.keep(MINUTE)
+    enforced.access._users_checked_at = -1000
+    await enforced.access.reconcile(MINUTE)
     assert await client.ping()
     await client.aclose()
 
@@ -118,7 +140,7 @@ async def test_sessions_of_a_sandbox_that_has_expired_are_ended_even_if_nobody_m
         details = await enforced.issue_credentials(ADA, owner.id)
         sessions.append(await asyncpg.connect(details.environment["SANDBOX_DATABASE_URL"]))
     await age(sandbox, 3 * HOUR)
-    await enforced.access.keep(MINUTE)
+    await enforced.access.reconcile(MINUTE)
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
         await sessions[0].fetchval("SELECT 1")
     assert await sessions[1].fetchval("SELECT 1") == 1

@@ -14,6 +14,7 @@ from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.postgres import migrate, open_pool
+from bot.supervisor import Restarts, Supervisor
 from tests.service.conftest import ADA, new_guild
 
 NEVER = timedelta(hours=1)
@@ -30,15 +31,9 @@ async def watching(pool, dsn, *, reload_every=NEVER):
     table = RouteTable()
     watcher = RouteWatcher(pool, dsn, table, reload_every=reload_every)
     await watcher.start()
-    task = asyncio.create_task(watcher.run())
-    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
-    while not await pool.fetchval(query):
-        await asyncio.sleep(0.005)
-    try:
+    async with Supervisor() as supervisor:
+        await supervisor.start("routes", watcher.run, Restarts(first_s=0.05, longest_s=0.2)).wait_running()
         yield table, watcher
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def is_routed(table, guild):
@@ -91,7 +86,7 @@ async def test_a_lost_connection_is_made_up_for_by_a_reload(pool, dsn, manager):
 
 
 async def test_a_connection_that_is_dead_without_a_word_is_replaced(pool, dsn, manager, monkeypatch):
-    monkeypatch.setattr("bot.routing.watcher._ANSWER_WITHIN_S", 0.5)
+    monkeypatch.setattr("bot.constants.ROUTE_LISTEN_TIMEOUT_S", 0.5)
     sandbox = await manager.create(ADA)
     async with (
         line_to(dsn) as (address, dead),

@@ -120,22 +120,22 @@ async def test_a_bot_that_is_away_refuses_nobody(place, impatient):
         events = sandbox.events()
         await place.send(content="before")
         await take(events, 1)
-        await access.close()
-        await access.kick(place.sandbox.id)
+        await access.responder._drain()
+        await access.disconnect(place.sandbox.id)
         later = asyncio.create_task(take(events, 1))
         await asyncio.wait([later], timeout=3)
         assert not later.done()
-        await access.start()
+        await access.responder._subscribe()
         await place.send(content="after")
         assert (await later)[0].data["content"] == "after"
 
 
-async def test_a_kick_costs_nothing(place):
+async def test_a_lost_connection_costs_nothing(place):
     await place.send_many(50)
     async with place.worker() as sandbox:
         events = sandbox.events(batch=20)
         await take(events, 10)
-        assert await place.manager.access._nats.kick(place.sandbox.id) == 1
+        assert await place.manager.access._nats.disconnect(place.sandbox.id) == 1
         await place.send_many(50, start=50)
         found = await take(events, 90)
         await place.until_settled()

@@ -2,8 +2,8 @@ import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.sandboxes.access import Enforcement, Isolation
-from bot.sandboxes.connection import ConnectionDetails, WorkerAddresses, connection_details
+from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
+from bot.sandboxes.access.isolation import Enforcement, Isolation
 from sandbox_worker.environment import read_environment
 from tests.unit.test_limits import sandbox
 

@@ -62,4 +62,4 @@ def test_the_composed_bot_gets_a_token_and_three_addresses(monkeypatch, tmp_path
 def test_every_composed_image_has_a_version():
     images = re.findall(r"image: (\S+)", COMPOSE)
     assert len(images) == 3
-    assert all(re.fullmatch(r"[a-z]+:\d+(\.\d+)*", image) for image in images)
+    assert all(re.fullmatch(r"([a-z]+/)?[a-z]+:\d+(\.\d+)*", image) for image in images)

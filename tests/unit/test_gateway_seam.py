@@ -14,7 +14,7 @@ from aiohttp._websocket.reader_py import WebSocketDataQueue
 from discord.gateway import DiscordWebSocket
 from nats.protocol.parser import Parser
 
-from bot.routing.gateway import SUPPORTED
+from bot import private_api
 
 
 def fingerprint(function):
@@ -22,7 +22,7 @@ def fingerprint(function):
 
 
 def test_discord_py_is_the_version_that_the_seam_was_made_for():
-    assert discord.__version__ == SUPPORTED
+    assert discord.__version__ == private_api.LIBRARIES["discord.py"].supported
 
 
 def test_the_websocket_is_the_one_that_the_tap_was_made_for():

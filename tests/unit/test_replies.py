@@ -4,7 +4,7 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from bot.sandboxes.access import Isolation
+from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.health import Health, StoreHealth
 from bot.sandboxes.model import AuditEntry, Sandbox, SandboxStatus
 from bot.ui import listings, replies

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.routing import events
+from bot.routing import dispatch
 from bot.routing.router import EventRouter
 from bot.routing.table import Route, RouteTable
 from sandbox_worker.gateway_events import LOCATIONS, Location
 from sandbox_worker.protocol import TOO_LARGE_HEADER
-from tests.unit.test_events import body, gateway_text, surroundings
+from tests.unit.test_dispatch import body, gateway_text, surroundings
 
 BOUND, UNBOUND, CHANNEL = 10**17 + 11, 10**17 + 12, 10**17 + 13
 
@@ -32,13 +32,13 @@ class Sink:
 
 def make(sink, now=0.0, **options):
     table = RouteTable()
-    table.replace(table.ticket(), {BOUND: Route("sandbox.x.events.", 100.0)})
+    table.replace(table.next_version(), {BOUND: Route("sandbox.x.events.", 100.0)})
     return EventRouter(table, sink, own_commands={"sandbox"}, component_prefix="sbx:", clock=lambda: now, **options)
 
 
 def send(router, name, data, sequence=7):
     text = gateway_text(name, data, sequence)
-    router.route(events.decode(text), text, 3, "session")
+    router.route(dispatch.read(text), text, 3, "session")
     return text
 
 
@@ -77,13 +77,13 @@ def test_whatever_comes_with_an_event_each_sandbox_gets_its_own_unchanged_and_no
     sink = Sink()
     router = make(sink)
     routes = {BOUND: Route("sandbox.x.events.", 100.0), BOUND_TOO: Route("sandbox.y.events.", 100.0)}
-    router._table.replace(router._table.ticket(), routes)
+    router._table.replace(router._table.next_version(), routes)
     expected = []
     for sequence, (name, guild_id, around, is_ascii) in enumerate(received):
         foreign = {"guild": {"id": str(BOUND_TOO), "guild_id": str(BOUND)}, "guilds": [{"guild_id": str(BOUND)}]}
         data = around | foreign | body(LOCATIONS[name], guild_id)
         text = json.dumps({"t": name, "s": sequence, "op": 0, "d": data}, ensure_ascii=is_ascii)
-        router.route(events.decode(text), text, 3, "session")
+        router.route(dispatch.read(text), text, 3, "session")
         if guild_id in routes and LOCATIONS[name] is not Location.NOWHERE:
             expected.append((routes[guild_id].prefix + name, text.encode(), f"session:3:{sequence}", None))
     assert sink.published == expected
@@ -98,9 +98,9 @@ def test_a_gap_is_told_to_each_living_sandbox_with_servers_on_the_shard_once():
         there: Route("sandbox.y.events.", 100.0),
         late: Route("sandbox.z.events.", -1.0),
     }
-    router._table.replace(router._table.ticket(), routes)
+    router._table.replace(router._table.next_version(), routes)
     shard = (here >> 22) % 2
-    assert router.mark_gap({"last_sequence": 7}, shard, 2, "new session") == 1
+    assert router.publish_gap({"last_sequence": 7}, shard, 2, "new session") == 1
     ((subject, payload, message_id, _),) = sink.published
     assert (subject, message_id) == ("sandbox.x.events.GATEWAY_GAP", f"new session:{shard}:gap")
     marker = json.loads(payload)
@@ -186,5 +186,5 @@ def test_a_name_that_is_no_subject_token_is_not_published(name):
 def test_a_dispatch_without_name_or_sequence_is_malformed():
     router = make(Sink())
     for text in ('{"op":0,"d":{}}', '{"op":0,"t":"TYPING_START","d":{}}'):
-        router.route(events.decode(text), text, 0, "s")
+        router.route(dispatch.read(text), text, 0, "s")
     assert router.counts["malformed"] == 2

@@ -1,13 +1,16 @@
-"""A local Discord: its HTTP API and gateway, for an unmodified discord.py, driven by Python calls."""
+"""A local Discord: its HTTP API and gateway, for unmodified bots, driven by Python calls."""
 
-from local_discord.channels import Channel
 from local_discord.errors import CommandUsageError, UsageError
-from local_discord.guilds import Guild, Member, Role
-from local_discord.messages import Attachment, Message
-from local_discord.people import Person
-from local_discord.replies import Choice, Modal, Reply
+from local_discord.gateway.sessions import Dispatched
+from local_discord.people.person import Person
 from local_discord.server import LocalDiscord
-from local_discord.sessions import Dispatched
+from local_discord.world.channels import Channel, Message
+from local_discord.world.core import Settings
+from local_discord.world.drafts import Attachment
+from local_discord.world.guilds import Guild
+from local_discord.world.memberships import Member, Role
+from local_discord.world.replies import Choice, Modal, Reply
+from local_discord.world.users import User
 
 __all__ = [
     "Attachment",
@@ -23,5 +26,7 @@ __all__ = [
     "Person",
     "Reply",
     "Role",
+    "Settings",
     "UsageError",
+    "User",
 ]

@@ -31,7 +31,7 @@ class CommandUsageError(UsageError):
 
 
 class ApiError(Exception):
-    """An answer of the HTTP API that is not a success."""
+    """An answer of the HTTP API that is not a success: an HTTP status, and Discord's own code (0 if it has none)."""
 
     def __init__(self, status: int, code: int, message: str, errors: Json | None = None) -> None:
         super().__init__(f"{status} (code {code}): {message}")
@@ -41,6 +41,7 @@ class ApiError(Exception):
         self.errors = errors
 
     def body(self) -> Json:
+        """As it is sent; `errors`, if there are any, say which field of a form is meant."""
         body: Json = {"message": self.message, "code": self.code}
         if self.errors is not None:
             body["errors"] = self.errors
@@ -48,18 +49,22 @@ class ApiError(Exception):
 
 
 def unknown(what: str) -> ApiError:
+    """404 with the code of that kind of thing; `KeyError` for a kind that has none here."""
     return ApiError(404, _UNKNOWN[what], f"Unknown {what}")
 
 
 def missing_access() -> ApiError:
+    """The bot does not see the place."""
     return ApiError(403, 50001, "Missing Access")
 
 
 def missing_permissions() -> ApiError:
+    """The bot sees the place, but may not do that there."""
     return ApiError(403, 50013, "Missing Permissions")
 
 
 def empty_message() -> ApiError:
+    """Neither text nor embed, component or file."""
     return ApiError(400, 50006, "Cannot send an empty message")
 
 
@@ -67,16 +72,18 @@ class FormErrors:
     """Collects what is wrong with a form, field by field, as Discord nests it."""
 
     def __init__(self) -> None:
-        self._tree: Json = {}
+        self.tree: Json = {}
+        """A level for each step of a path; the faults themselves are under `_errors`."""
 
     def add(self, path: Path, code: str, message: str) -> None:
-        node: Json = self._tree
+        """One fault; the path leads from the form to the field, by keys and indices."""
+        node: Json = self.tree
         for step in path:
             node = node.setdefault(str(step), {})
         node.setdefault("_errors", []).append({"code": code, "message": message})
 
     def require(self, fine: object, path: Path, message: str) -> bool:
-        """A rule with no code of its own."""
+        """A rule with no code of its own: adds the fault unless `fine` is true, and returns whether it is."""
         if not fine:
             self.add(path, "BASE_TYPE_INVALID", message)
         return bool(fine)
@@ -92,17 +99,19 @@ class FormErrors:
             self.check_count(path, text, most, least=least)
 
     def check_count(self, path: Path, items: Sized, most: int, *, least: int = 0) -> None:
+        """Both limits are allowed."""
         if not least <= len(items) <= most:
             limits = f"between {least} and {most}" if least else f"{most} or fewer"
             self.add(path, "BASE_TYPE_BAD_LENGTH", f"Must be {limits} in length.")
 
     def raise_any(self) -> None:
-        if self._tree:
-            raise ApiError(400, 50035, "Invalid Form Body", self._tree)
+        """One `ApiError` with all that was added; nothing if there was nothing."""
+        if self.tree:
+            raise ApiError(400, 50035, "Invalid Form Body", self.tree)
 
 
 def invalid_form(path: Path, message: str) -> ApiError:
-    """One thing wrong with a form."""
+    """One thing wrong with a form; an empty path means the whole of it."""
     errors = FormErrors()
     errors.add(path, "BASE_TYPE_INVALID", message)
-    return ApiError(400, 50035, "Invalid Form Body", errors._tree)
+    return ApiError(400, 50035, "Invalid Form Body", errors.tree)

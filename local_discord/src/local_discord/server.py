@@ -8,78 +8,96 @@ from typing import Self
 
 from aiohttp import web
 
-from local_discord.connection import ABNORMAL
-from local_discord.forms import MOST_BYTES
-from local_discord.guilds import Guild
-from local_discord.http_api import BASE, Frame, number
-from local_discord.http_commands import CommandRoutes
-from local_discord.http_guilds import GuildRoutes
-from local_discord.http_interactions import InteractionRoutes
-from local_discord.http_messages import MessageRoutes
-from local_discord.http_users import UserRoutes
-from local_discord.people import Person
-from local_discord.sessions import Dispatched
+from local_discord.gateway.connection import ABNORMAL
+from local_discord.gateway.conversation import accept
+from local_discord.gateway.gateway import Gateway
+from local_discord.gateway.sessions import Dispatched
+from local_discord.http.forms import MOST_BYTES
+from local_discord.http.frame import Frame, number
+from local_discord.http.routes import add_routes
+from local_discord.people.person import Person
 from local_discord.wire import Json
-from local_discord.world import World
+from local_discord.world.application import Application
+from local_discord.world.core import Settings
+from local_discord.world.guilds import Guild
+from local_discord.world.users import User
+from local_discord.world.world import World
+
+_RECONNECT, _INVALID_SESSION = 7, 9
+_SHUTDOWN_S = 0.5
 
 
 class LocalDiscord:
     """A Discord for one bot, run by Python calls instead of by people.
 
-    The bot connects to `api_base` and, told by it, to the gateway. Nothing it sends leaves this machine.
+    Serves while the `async with` block runs, on that block's event loop. The bot connects to `api_base` and, told by
+    it, to the gateway. Nothing it sends leaves this machine.
     """
 
     def __init__(self, shards: int = 1, port: int = 0, token: str = "local.discord.token") -> None:  # noqa: S107
-        self.world = World(shards=shards, token=token)
+        self.settings = Settings(token=token, shards=shards)
+        self.world = World(self.settings)
+        self.gateway = Gateway(self.world)
+        self.owner = self.add_person("owner")
+        """The application's."""
+        self._core = self.world.core
+        self._team = Application(self._core.application_id, self.owner)
         self._port = port
-        self._frame = Frame(self.world)
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.5)
+        self._frame = Frame(self.settings)
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_SHUTDOWN_S)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
-        self.world.origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._core.origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.world.interactions.close()
-        await self.world.gateway.close()
+        await self.gateway.close()
         await self._runner.cleanup()
+
+    # Where the bot connects, and as whom.
 
     @property
     def api_base(self) -> str:
-        return self.world.api_base
+        """The API's address with its version, without a slash at the end."""
+        return self._core.api_base
 
     @property
     def gateway_url(self) -> str:
-        return self.world.gateway_url
+        """For clients that don't ask the API for it; without a query."""
+        return self._core.gateway_url
 
     @property
     def token(self) -> str:
-        return self.world.token
+        """The only one that is accepted."""
+        return self.settings.token
 
     @property
     def application_id(self) -> int:
-        return self.world.application_id
+        """The same as the bot's user id."""
+        return self._core.application_id
 
     @property
-    def bot_user(self) -> Person:
-        return self.world.bot_user
+    def bot_user(self) -> User:
+        """The bot as others see it; its `name` may be changed before it connects."""
+        return self._core.bot
 
-    @property
-    def owner(self) -> Person:
-        """The application's."""
-        return self.world.owner
+    # Who and what there is.
 
     def add_person(self, name: str) -> Person:
-        return self.world.add_person(name)
+        """Somebody who is in no guild yet, but whom the bot can look up and write to."""
+        person = Person(self.world, self.gateway, name)
+        self.world.users[person.id] = person
+        return person
 
     def add_to_team(self, person: Person, *, accepted: bool = True) -> None:
         """From then on the application belongs to a team. Somebody who has not accepted is only invited."""
-        self.world.team[person] = accepted
+        self._team.team[person] = accepted
 
     def add_guild(self, name: str, owner: Person) -> Guild:
         """With the bot in it. The first guild is on shard 0, the next on shard 1, and so on around."""
@@ -89,11 +107,12 @@ class LocalDiscord:
 
     @property
     def commands(self) -> list[Json]:
-        """The global ones."""
+        """The global ones, as the API shows them."""
         return self.world.commands.listing(None)
 
     @property
     def guild_commands(self) -> dict[int, list[Json]]:
+        """Those of single guilds, by guild id."""
         return self.world.commands.guilds()
 
     @property
@@ -108,21 +127,23 @@ class LocalDiscord:
 
     @property
     def identifies(self) -> int:
-        return self.world.gateway.identifies
+        """How many sessions were begun."""
+        return self.gateway.identifies
 
     @property
     def resumes(self) -> int:
-        return self.world.gateway.resumes
+        """How often a session was resumed; a refused RESUME does not count."""
+        return self.gateway.resumes
 
     @property
     def connections(self) -> int:
         """How many are open."""
-        return len(self.world.gateway.connections)
+        return len(self.gateway.connections)
 
     @property
     def dispatched(self) -> deque[Dispatched]:
         """The latest events, those included that wait for a lost connection to come back."""
-        return self.world.gateway.dispatched
+        return self.gateway.dispatched
 
     # What happens to the bot.
 
@@ -133,70 +154,63 @@ class LocalDiscord:
 
         A session without a connection keeps the event and gets it, with this very text, when it resumes.
         """
-        record = self.world.gateway.emit(event, data, guild_id=guild_id, shard=shard)
-        await self.world.gateway.flush()
+        record = self.gateway.emit(event, data, guild_id, shard=shard)
+        await self.gateway.flush()
         return record.text if record else None
 
     async def wait_ready(self, timeout: float = 10) -> None:
-        """Until every shard has been sent READY."""
-        await self.world.gateway.changed.wait_until(self.world.gateway.is_ready, timeout)
+        """Until every shard has been sent READY; `TimeoutError` after so many seconds."""
+        await self.gateway.changed.wait_until(self.gateway.is_ready, timeout)
 
     async def wait_until_gone(self, timeout: float = 10) -> None:
-        """Until no connection is open."""
-        await self.world.gateway.changed.wait_until(lambda: not self.connections, timeout)
+        """Until no connection is open; `TimeoutError` after so many seconds."""
+        await self.gateway.changed.wait_until(lambda: not self.connections, timeout)
 
     async def hang_up(self, shard: int | None = None, code: int = ABNORMAL) -> None:
         """Close a shard's connection, or all: 1006 cuts the line, any other code is said."""
-        for session in self.world.gateway.live(shard):
+        for session in self.gateway.live(shard):
             if session.connection is not None:
                 await session.connection.hang_up(code)
 
     async def request_reconnect(self, shard: int | None = None) -> None:
-        await self._send_op(7, None, shard)
+        """Ask a shard, or all, to connect anew and resume."""
+        await self._send_op(_RECONNECT, None, shard)
 
     async def invalidate_sessions(self, resumable: bool = False, shard: int | None = None) -> None:
+        """Tell a shard, or all, that the session is over, or may at best be resumed."""
         if not resumable:
             self.forget_sessions(shard)
-        await self._send_op(9, resumable, shard)
+        await self._send_op(_INVALID_SESSION, resumable, shard)
 
     def forget_sessions(self, shard: int | None = None) -> None:
         """A later RESUME is refused; open connections stay."""
-        for session in list(self.world.gateway.sessions.values()):
+        for session in list(self.gateway.sessions.values()):
             if shard in (None, session.shard):
-                self.world.gateway.make_final(session)
+                self.gateway.make_final(session)
 
     def rate_limit_next(self, path_part: str, retry_after: float) -> None:
-        """The next request whose path contains the part is answered with 429."""
+        """The next request whose path contains the part is answered with 429; `retry_after` in seconds."""
         self._frame.rate_limit_next(path_part, retry_after)
 
-    @property
-    def callback_deadline_s(self) -> float:
-        """How long the bot has for the first answer to an interaction."""
-        return self.world.callback_deadline_s
-
-    @callback_deadline_s.setter
-    def callback_deadline_s(self, seconds: float) -> None:
-        self.world.callback_deadline_s = seconds
-
     async def _send_op(self, op: int, data: object, shard: int | None) -> None:
-        for session in self.world.gateway.live(shard):
+        for session in self.gateway.live(shard):
             if session.connection is not None:
                 session.connection.send_op(op, data)
-        await self.world.gateway.flush()
+        await self.gateway.flush()
 
     def _application(self) -> web.Application:
         app = web.Application(middlewares=[self._frame.middleware()], client_max_size=2 * MOST_BYTES)
-        app.router.add_get("/gateway", self.world.gateway.accept)
-        app.router.add_get("/gateway/", self.world.gateway.accept)
+        app.router.add_get("/gateway", self._gateway)
+        app.router.add_get("/gateway/", self._gateway)
         app.router.add_get(r"/attachments/{channel:\d+}/{attachment:\d+}/{filename}", self._attachment)
-        routes = (UserRoutes, GuildRoutes, MessageRoutes, CommandRoutes, InteractionRoutes)
-        for kind in routes:
-            for route in kind(self.world).table():
-                app.router.add_route(route.method, BASE + route.path, route.handler)
+        add_routes(app.router, self.world, self._team)
         return app
 
+    async def _gateway(self, request: web.Request) -> web.WebSocketResponse:
+        return await accept(self.gateway, request)
+
     async def _attachment(self, request: web.Request) -> web.Response:
-        attachment = self.world.attachments.get(number(request, "attachment"))
+        attachment = self.world.files.get(number(request, "attachment"))
         if attachment is None:
             raise web.HTTPNotFound
         return web.Response(body=attachment.content)

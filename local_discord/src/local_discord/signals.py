@@ -16,6 +16,7 @@ class Signal:
         self._changed = asyncio.Event()
 
     def notify(self) -> None:
+        """Call it after the change, on the loop that waits."""
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -15,6 +15,7 @@ class Snowflakes:
         self._last = 0
 
     def next(self) -> int:
+        """Of this millisecond, unless that many have been handed out that it is ahead of time."""
         now = (time.time_ns() // 1_000_000 - _EPOCH_MS) << 22
         self._last = max(now, self._last + 1)
         return self._last
@@ -32,4 +33,5 @@ def iso_time(snowflake: int) -> str:
 
 
 def iso_now() -> str:
+    """The time of this machine, as Discord writes times."""
     return datetime.now(UTC).isoformat()

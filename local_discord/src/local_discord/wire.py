@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
-import orjson
+import json
+from typing import Any, NoReturn, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
 
@@ -15,9 +14,19 @@ def objects(value: Any) -> list[Json]:
 
 
 def encode(data: object) -> bytes:
-    return orjson.dumps(data)
+    """Compact UTF-8. Half of a surrogate pair, which JSON can escape and UTF-8 cannot hold, becomes a “?”."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace")
 
 
 def decode(text: str | bytes) -> Any:
-    """`ValueError` if it is not JSON."""
-    return orjson.loads(text)
+    """`ValueError` for what is no JSON in UTF-8, or is nested too deep to be read."""
+    try:
+        # By itself `json.loads` would take UTF-16 as well, and Python's own words for what is no number.
+        return json.loads(text if isinstance(text, str) else text.decode(), parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("The JSON is nested too deep.") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON.")

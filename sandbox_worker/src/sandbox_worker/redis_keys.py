@@ -10,19 +10,19 @@ Arguments = Sequence[object]
 """A command as it is sent, its name (bytes, upper-case) first."""
 
 _FIRST = """
-append bitcount bitfield bitfield_ro bitpos decr decrby expire expireat geoadd geodist geohash geopos georadius_ro
-georadiusbymember_ro geosearch get getbit getdel getex getrange getset hdel hexists hget hgetall hincrby hincrbyfloat
-hkeys hlen hmget hmset hrandfield hscan hset hsetnx hstrlen hvals incr incrby incrbyfloat lindex linsert llen lpop lpos
-lpush lpushx lrange lrem lset ltrim persist pexpire pexpireat pfadd psetex pttl publish rpop rpush rpushx sadd scard set
-setbit setex setnx setrange sismember smembers smismember spop srandmember srem sscan strlen substr ttl type xack xadd
-xautoclaim xclaim xdel xlen xpending xrange xrevrange xsetid xtrim zadd zcard zcount zincrby zlexcount zmscore zpopmax
-zpopmin zrandmember zrange zrangebylex zrangebyscore zrank zrem zremrangebylex zremrangebyrank zremrangebyscore
-zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore
+append bitcount bitfield bitfield_ro bitpos decr decrby delifeq expire expireat geoadd geodist geohash geopos
+georadius_ro georadiusbymember_ro geosearch get getbit getdel getex getrange getset hdel hexists hget hgetall hincrby
+hincrbyfloat hkeys hlen hmget hmset hrandfield hscan hset hsetnx hstrlen hvals incr incrby incrbyfloat lindex linsert
+llen lpop lpos lpush lpushx lrange lrem lset ltrim persist pexpire pexpireat pfadd psetex pttl publish rpop rpush rpushx
+sadd scard set setbit setex setnx setrange sismember smembers smismember spop srandmember srem sscan strlen substr ttl
+type xack xadd xautoclaim xclaim xdel xlen xpending xrange xrevrange xsetid xtrim zadd zcard zcount zincrby zlexcount
+zmscore zpopmax zpopmin zrandmember zrange zrangebylex zrangebyscore zrank zrem zremrangebylex zremrangebyrank
+zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore
 """
 _FIRST_OF_NEWER = """
 hexpire hexpireat hexpiretime hgetdel hgetex hpersist hpexpire hpexpireat hpexpiretime hpttl hsetex httl
 """
-"""Since Redis 7.4, which embedded Redis is not."""
+"""Since Redis 7.4 and Valkey 9."""
 
 _FIRST_TWO = "blmove brpoplpush geosearchstore lcs lmove rename renamenx rpoplpush smove zrangestore"
 _ALL = """
@@ -33,6 +33,7 @@ _ALL_BUT_LAST = "blpop brpop bzpopmax bzpopmin"
 _EVERY_OTHER = "mset msetnx"
 _ALL_BUT_FIRST = "bitop"
 _SECOND = "xgroup xinfo"
+_COUNTED_AND_EVERY_OTHER = "msetex"
 _COUNTED = "lmpop sintercard zdiff zinter zintercard zmpop zunion"
 _COUNTED_SECOND = "blmpop bzmpop"
 _STORED_AND_COUNTED = "zdiffstore zinterstore zunionstore"
@@ -68,6 +69,7 @@ _POSITIONS: dict[str, Positions] = {
     **dict.fromkeys(_ALL.split(), lambda arguments: range(1, len(arguments))),
     **dict.fromkeys(_ALL_BUT_LAST.split(), lambda arguments: range(1, len(arguments) - 1)),
     **dict.fromkeys(_EVERY_OTHER.split(), lambda arguments: range(1, len(arguments), 2)),
+    **dict.fromkeys(_COUNTED_AND_EVERY_OTHER.split(), lambda arguments: range(2, 2 + 2 * _number(arguments, 1), 2)),
     **dict.fromkeys(_ALL_BUT_FIRST.split(), lambda arguments: range(2, len(arguments))),
     **dict.fromkeys(_SECOND.split(), lambda _: (2,)),
     **dict.fromkeys(_COUNTED.split(), _counted(1)),

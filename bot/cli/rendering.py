@@ -1,0 +1,204 @@
+"""What the commands print: JSON for scripts, tables for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bot.durations import format_duration
+from bot.sandboxes.access.isolation import Isolation
+from bot.sandboxes.health import Health
+from bot.sandboxes.lifecycle.orphans import Orphan, Proof
+from bot.sandboxes.model import AuditEntry, Sandbox
+
+
+def show_json(data: object) -> None:
+    """One JSON value on standard output: on one line for a program, indented on a terminal."""
+    typer.echo(json.dumps(data, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False, default=str))
+
+
+@contextmanager
+def progress(doing: str | None, *, quiet: bool) -> Iterator[None]:
+    """A spinner on a terminal's standard error, gone when it is done."""
+    if doing is None or quiet or not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status(f"{doing} …"):
+        yield
+
+
+def sandbox_data(sandbox: Sandbox) -> dict[str, Any]:
+    """The object that every command with `--json` prints of a sandbox; times are ISO 8601 with their offset.
+
+    Discord's ids are strings: not every reader of JSON keeps 64 bits.
+    """
+    return {
+        "id": str(sandbox.id),
+        "short_id": sandbox.short_id,
+        "name": sandbox.name,
+        "owner_id": str(sandbox.owner_id),
+        "description": sandbox.description,
+        "status": str(sandbox.status),
+        "guild_ids": [str(guild_id) for guild_id in sandbox.guild_ids],
+        "schema": sandbox.schema_name,
+        "redis_prefix": sandbox.redis_prefix,
+        "nats_prefix": sandbox.nats_prefix,
+        "nats_stream": sandbox.stream,
+        "created_at": sandbox.created_at.isoformat(),
+        "expires_at": sandbox.expires_at.isoformat(),
+        "last_activity_at": sandbox.last_activity_at.isoformat() if sandbox.last_activity_at else None,
+        "event_count": sandbox.event_count,
+    }
+
+
+def health_data(health: Health, isolation: Isolation) -> dict[str, Any]:
+    """`sandbox_data` with `ok` and, for each of `stores`, its answer and whether it enforces isolation."""
+    stores = {
+        name: {"ok": store.ok, "summary": store.summary, **store.figures, "isolation": str(getattr(isolation, name))}
+        for name, store in health.stores.items()
+    }
+    return {**sandbox_data(health.sandbox), "ok": health.ok, "stores": stores}
+
+
+def audit_data(entry: AuditEntry) -> dict[str, Any]:
+    """`actor_id` is null for what the bot did by itself, and "0" for the operator on the command line."""
+    return {
+        "id": entry.id,
+        "sandbox_id": str(entry.sandbox_id),
+        "event": entry.event_type,
+        "actor_id": str(entry.actor_id) if entry.actor_id is not None else None,
+        "details": entry.details,
+        "created_at": entry.created_at.isoformat(),
+    }
+
+
+def show_sandboxes(sandboxes: Sequence[Sandbox]) -> None:
+    """A table with a line for each; a sentence if there is none."""
+    if not sandboxes:
+        typer.echo("There is no such sandbox.")
+        return
+    headings = ("name", "id", "status", "owner", "servers", "events", "expires")
+    _table(headings, [_row(sandbox) for sandbox in sandboxes])
+
+
+def _row(sandbox: Sandbox) -> tuple[str, ...]:
+    return (
+        sandbox.name,
+        sandbox.short_id,
+        sandbox.status,
+        str(sandbox.owner_id),
+        str(len(sandbox.guild_ids)),
+        str(sandbox.event_count),
+        _relative(sandbox.expires_at),
+    )
+
+
+def show_sandbox(sandbox: Sandbox) -> None:
+    """A fact on each line."""
+    _pairs(
+        ("name", sandbox.name),
+        ("id", str(sandbox.id)),
+        ("owner", str(sandbox.owner_id)),
+        ("description", sandbox.description or ""),
+        ("status", str(sandbox.status)),
+        ("expires", f"{sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC, {_relative(sandbox.expires_at)}"),
+        ("servers", ", ".join(map(str, sandbox.guild_ids)) or "none"),
+        ("last activity", _relative(sandbox.last_activity_at) if sandbox.last_activity_at else "none yet"),
+        ("events", f"{sandbox.event_count:,}"),
+        ("schema", sandbox.schema_name),
+        ("stream", sandbox.stream),
+    )
+
+
+def show_health(health: Health, isolation: Isolation) -> None:
+    """The sandbox, then a line for each store."""
+    show_sandbox(health.sandbox)
+    stores = [
+        (name, ("ok: " if store.ok else "NOT OK: ") + store.summary + f"; isolation {getattr(isolation, name)}")
+        for name, store in health.stores.items()
+    ]
+    _pairs(*stores)
+
+
+def show_audit(entries: Sequence[AuditEntry]) -> None:
+    """A table in the order given, with times in UTC."""
+    rows = [
+        (
+            f"{entry.created_at:%Y-%m-%d %H:%M:%S}",
+            entry.event_type,
+            str(entry.actor_id) if entry.actor_id is not None else "the bot",
+            json.dumps(entry.details),
+        )
+        for entry in entries
+    ]
+    _table(("when (UTC)", "event", "who", "details"), rows)
+
+
+_PROOFS = {
+    Proof.DESTROYED: "its sandbox is destroyed",
+    Proof.MARK: "made by this database, which knows no such sandbox",
+    Proof.NONE: "perhaps another installation's: never dropped",
+}
+
+
+def orphan_data(orphan: Orphan) -> dict[str, Any]:
+    """`sandbox_id` is null where the store knows only its first digits; `size` counts keys or messages, or is null."""
+    return {
+        "kind": str(orphan.kind),
+        "name": orphan.name,
+        "proof": str(orphan.proof),
+        "sandbox_id": str(orphan.sandbox_id) if orphan.sandbox_id else None,
+        "size": orphan.size,
+    }
+
+
+def show_orphans(orphans: Sequence[Orphan], *, dropped: bool) -> None:
+    """A table of what was found, or of what was `dropped`."""
+    if not orphans:
+        typer.echo("Nothing was dropped." if dropped else "There are no orphans.")
+        return
+    sizes = ("" if orphan.size is None else str(orphan.size) for orphan in orphans)
+    rows = [
+        (orphan.kind, orphan.name, size, _PROOFS[orphan.proof]) for orphan, size in zip(orphans, sizes, strict=True)
+    ]
+    _table(("dropped" if dropped else "kind", "name", "size", "why"), rows)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    _console().print(table, markup=False)
+
+
+def _pairs(*pairs: tuple[str, str]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        table.add_row(name, _plain(value))
+    _console().print(table)
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
+
+
+def _plain(text: str) -> str:
+    """Without what would steer a terminal."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def _relative(moment: datetime) -> str:
+    left = moment - datetime.now(UTC)
+    return f"in {format_duration(left)}" if left.total_seconds() >= 1 else f"{format_duration(-left)} ago"

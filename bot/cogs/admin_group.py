@@ -1,0 +1,72 @@
+"""`/sandbox-admin`: everybody's sandboxes, and what is left of those that are gone."""
+
+from __future__ import annotations
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.client import Interaction, SandboxBot
+from bot.errors import NotAllowed
+from bot.sandboxes.lifecycle.orphans import is_ours
+from bot.ui import admin_replies, replies
+from bot.ui.buttons import destroy_view
+from bot.ui.options import SandboxOption, StatusOption
+from bot.ui.orphan_button import DropOrphansButton, orphans_view
+from bot.ui.pagination import Listing, read_page
+
+
+@app_commands.allowed_installs(guilds=True, users=False)
+@app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
+@app_commands.default_permissions(manage_guild=True)
+class AdminGroup(commands.GroupCog, group_name="sandbox-admin", group_description="Everybody's sandboxes"):
+    """Whom Discord shows it is a courtesy: any server's managers. Who may use it is decided here."""
+
+    def __init__(self, bot: SandboxBot) -> None:
+        self.bot = bot
+
+    async def interaction_check(self, interaction: discord.Interaction, /) -> bool:
+        """Runs before every command of the group, and raises instead of returning False: the user is told why."""
+        if not self.bot.actor(interaction.user).is_admin:
+            raise app_commands.CheckFailure from NotAllowed("Only the bot's admins may do that.")
+        return True
+
+    @app_commands.command(name="list")
+    @app_commands.describe(owner="Only this person's", status="Only those of this status; otherwise all living ones")
+    async def list_(
+        self, interaction: Interaction, owner: discord.User | None = None, status: StatusOption | None = None
+    ) -> None:
+        """List everybody's sandboxes."""
+        listing = Listing(interaction.user.id, owner.id if owner else None, status)
+        embed, view = await read_page(self.bot, self.bot.actor(interaction.user), listing)
+        await interaction.response.send_message(embed=embed, view=view or discord.utils.MISSING, ephemeral=True)
+
+    @app_commands.command()
+    async def orphans(self, interaction: Interaction) -> None:
+        """Find what belongs to no living sandbox any more, and drop it if told to."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        found = await self.bot.orphans.find()
+        view = orphans_view(interaction.user.id) if any(map(is_ours, found)) else discord.utils.MISSING
+        await interaction.followup.send(embed=admin_replies.orphans(found), view=view, ephemeral=True)
+
+    @app_commands.command()
+    async def sweep(self, interaction: Interaction) -> None:
+        """Do now what is due: warn, expire, and take down what is over or stuck."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        await interaction.followup.send(embed=admin_replies.swept(await self.bot.reaper.sweep()), ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox")
+    async def destroy(self, interaction: Interaction, sandbox: SandboxOption) -> None:
+        """Destroy anybody's sandbox and all that is in it, after asking."""
+        await interaction.response.send_message(
+            embed=replies.confirm_destroy(sandbox),
+            view=destroy_view(sandbox.id, interaction.user.id),
+            ephemeral=True,
+        )
+
+
+async def setup(bot: SandboxBot) -> None:
+    """Called by discord.py's `load_extension`; registers the button first, for one may be pressed any time."""
+    bot.add_dynamic_items(DropOrphansButton)
+    await bot.add_cog(AdminGroup(bot))

@@ -1,0 +1,172 @@
+"""`/sandbox`: a developer's own sandboxes."""
+
+from __future__ import annotations
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot import constants
+from bot.client import Interaction, SandboxBot
+from bot.errors import InvalidInput
+from bot.ui import listings, replies
+from bot.ui.buttons import DYNAMIC_ITEMS, destroy_view, reset_view, rotate_view
+from bot.ui.guild_permissions import find_guild, require_manage_guild
+from bot.ui.options import (
+    SANDBOX,
+    AnySandboxOption,
+    BoundGuildOption,
+    DurationOption,
+    GuildOption,
+    SandboxOption,
+    StatusOption,
+)
+from bot.ui.pagination import Listing, PageButton, read_page
+
+
+@app_commands.allowed_installs(guilds=True, users=False)
+@app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
+class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Your own slice of the infrastructure"):
+    """For everybody: whose sandbox it is, and so who may change it, is the manager's to decide."""
+
+    def __init__(self, bot: SandboxBot) -> None:
+        self.bot = bot
+
+    @app_commands.command()
+    @app_commands.describe(
+        name="Of a-z, 0-9 and dashes; made up if left out",
+        ttl="How long it lives, like 8h or 3d",
+        description="What it is for",
+        bind_here="Send this server's events to it",
+    )
+    async def create(
+        self,
+        interaction: Interaction,
+        name: app_commands.Range[str, 1, 100] | None = None,
+        ttl: DurationOption | None = None,
+        description: app_commands.Range[str, 1, 200] | None = None,
+        bind_here: bool = False,
+    ) -> None:
+        """Create a sandbox: a schema, a key prefix and a stream of its own."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        servers = [await self._here(interaction)] if bind_here else []
+        sandbox = await self.bot.manager.create(
+            self.bot.actor(interaction.user), name=name, ttl=ttl, description=description, guild_ids=servers
+        )
+        await interaction.followup.send(embed=replies.created(sandbox), ephemeral=True)
+
+    @app_commands.command(name="list")
+    @app_commands.describe(status="Only those of this status; otherwise all living ones")
+    async def list_(self, interaction: Interaction, status: StatusOption | None = None) -> None:
+        """List your sandboxes."""
+        listing = Listing(interaction.user.id, interaction.user.id, status)
+        embed, view = await read_page(self.bot, self.bot.actor(interaction.user), listing)
+        await interaction.response.send_message(embed=embed, view=view or discord.utils.MISSING, ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox")
+    async def status(self, interaction: Interaction, sandbox: SandboxOption) -> None:
+        """Show how a sandbox is, as each store answers right now."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        health = await self.bot.manager.get_health(sandbox.id)
+        found = [
+            await find_guild(self.bot, guild_id) for guild_id in health.sandbox.guild_ids[: constants.NAMED_GUILDS]
+        ]
+        servers = {server.id: server.name for server in found if server}
+        embed = replies.status(health, self.bot.manager.access.isolation, servers)
+        await interaction.followup.send(embed=embed, ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox; one that is destroyed by its id")
+    async def audit(self, interaction: Interaction, sandbox: AnySandboxOption) -> None:
+        """Show what was done with a sandbox, and by whom."""
+        entries = await self.bot.manager.get_audit(self.bot.actor(interaction.user), sandbox.id)
+        await interaction.response.send_message(embed=listings.audit(sandbox, entries), ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox")
+    async def connect(self, interaction: Interaction, sandbox: SandboxOption) -> None:
+        """Get the environment of a sandbox's workers, with its credentials the first time."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        details = await self.bot.manager.issue_credentials(self.bot.actor(interaction.user), sandbox.id)
+        embed, file = replies.connection(details)
+        if details.has_token:
+            await interaction.followup.send(embed=embed, file=file, ephemeral=True)
+        else:
+            view = rotate_view(sandbox.id, interaction.user.id)
+            await interaction.followup.send(embed=embed, file=file, view=view, ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox", by="How much longer it lives, like 8h or 3d")
+    async def extend(self, interaction: Interaction, sandbox: SandboxOption, by: DurationOption) -> None:
+        """Let a sandbox live longer; one that has just expired runs again."""
+        extension = await self.bot.manager.extend_ttl(self.bot.actor(interaction.user), sandbox.id, by)
+        await interaction.response.send_message(embed=replies.extended(extension), ephemeral=True)
+
+    @app_commands.command(name="bind-guild")
+    @app_commands.describe(sandbox="Which sandbox", guild="Which server; this one if left out")
+    async def bind_guild(
+        self, interaction: Interaction, sandbox: SandboxOption, guild: GuildOption | None = None
+    ) -> None:
+        """Send every event of a server to a sandbox."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        guild_id = await self._here(interaction) if guild is None else guild
+        server = await require_manage_guild(interaction, guild_id)
+        actor = self.bot.actor(interaction.user)
+        bound = await self.bot.manager.register_guild(actor, sandbox.id, guild_id)
+        await interaction.followup.send(embed=replies.bound(bound, server), ephemeral=True)
+
+    @app_commands.command(name="unbind-guild")
+    @app_commands.describe(guild="Which server; this one if left out")
+    async def unbind_guild(self, interaction: Interaction, guild: BoundGuildOption | None = None) -> None:
+        """Send a server's events to no sandbox any more."""
+        guild_id = self._this_guild(interaction) if guild is None else guild
+        sandbox = await self.bot.manager.unregister_guild(self.bot.actor(interaction.user), guild_id)
+        interaction.extras[SANDBOX] = sandbox.id
+        server = await find_guild(self.bot, guild_id)
+        embed = replies.unbound(sandbox, server.name if server else str(guild_id))
+        await interaction.response.send_message(embed=embed, ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox")
+    async def reset(self, interaction: Interaction, sandbox: SandboxOption) -> None:
+        """Put a sandbox back to how it was made, after asking."""
+        await interaction.response.send_message(
+            embed=replies.confirm_reset(sandbox),
+            view=reset_view(sandbox.id, interaction.user.id),
+            ephemeral=True,
+        )
+
+    @app_commands.command()
+    @app_commands.describe(sandbox="Which sandbox")
+    async def destroy(self, interaction: Interaction, sandbox: SandboxOption) -> None:
+        """Destroy a sandbox and all that is in it, after asking."""
+        await interaction.response.send_message(
+            embed=replies.confirm_destroy(sandbox),
+            view=destroy_view(sandbox.id, interaction.user.id),
+            ephemeral=True,
+        )
+
+    @commands.Cog.listener()
+    async def on_app_command_completion(self, interaction: Interaction, _: object) -> None:
+        """Afterwards, so that whoever asks when something last happened is not told of the question."""
+        if sandbox_id := interaction.extras.get(SANDBOX):
+            await self.bot.manager.update_activity(sandbox_id)
+
+    @staticmethod
+    def _this_guild(interaction: Interaction) -> int:
+        if interaction.guild_id is None:
+            raise InvalidInput("There is no server here. Name one, or use the command in a server.")
+        return interaction.guild_id
+
+    async def _here(self, interaction: Interaction) -> int:
+        """This server, if the asker may bind it."""
+        guild_id = self._this_guild(interaction)
+        await require_manage_guild(interaction, guild_id)
+        return guild_id
+
+
+async def setup(bot: SandboxBot) -> None:
+    """Called by discord.py's `load_extension`; registers the buttons first, for old messages have some."""
+    bot.add_dynamic_items(*DYNAMIC_ITEMS, PageButton)
+    await bot.add_cog(SandboxGroup(bot))

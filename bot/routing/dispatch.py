@@ -1,0 +1,153 @@
+"""A gateway message, read once into the one value that the router and the tap look at. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from sandbox_worker.gateway_events import LOCATIONS, Location
+
+DISPATCH = 0
+"""The op of a message that carries an event; every other one concerns the connection itself."""
+
+_DISCORD_EPOCH_MS = 1_420_070_400_000
+_COMMAND, _COMPONENT, _FORM = 2, 3, 5
+_ELSEWHERE = {name: location for name, location in LOCATIONS.items() if location is not Location.GUILD_ID}
+
+_Id = str | int | None
+
+
+class _Identified(msgspec.Struct):
+    id: _Id = None
+
+
+class _Meta(msgspec.Struct):
+    guild_id: _Id = None
+
+
+class _InteractionData(msgspec.Struct):
+    name: str | None = None
+    custom_id: str | None = None
+
+
+_decode_interaction_data = msgspec.json.Decoder(_InteractionData | None).decode
+_decode_identified = msgspec.json.Decoder(_Identified | None).decode
+_decode_meta = msgspec.json.Decoder(_Meta | None).decode
+
+_ABSENT = msgspec.Raw(b"null")
+
+
+class _Body(msgspec.Struct, gc=False):
+    """What routing may look at of `d`; what only few events have is left as it came until somebody asks."""
+
+    id: _Id = None
+    guild_id: _Id = None
+    channel_id: _Id = None
+    type: Any = None
+    meta: msgspec.Raw = _ABSENT
+    data: msgspec.Raw = _ABSENT
+    interaction_metadata: msgspec.Raw = _ABSENT
+
+
+_NO_BODY = _Body()
+
+
+class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "_data": "d"}):
+    """One gateway message. The decoder fills it in one pass and skips, not builds, all that nobody routes by.
+
+    Ids are integers; None is an id that is not there, or is none. Properties are worked out when asked for and not
+    kept: hardly any is asked for twice, and an object that holds no container costs the garbage collector nothing.
+    """
+
+    op: int = -1
+    name: str | None = None
+    """The event's name; None in what is no dispatch."""
+    sequence: int | None = None
+    """Its number in the session, from which a RESUME goes on."""
+    _data: _Body | list[Any] | bool | int | float | str | None = None
+    """Any JSON, for a message of another op, or an odd one, may carry what is no object."""
+
+    @property
+    def guild_id(self) -> int | None:
+        """The guild that the event belongs to; None if it belongs to none, or says none."""
+        body = self._body
+        location = _ELSEWHERE.get(self.name or "")
+        if location is None:
+            return _number(body.guild_id)
+        if location is Location.ID:
+            return _number(body.id)
+        return _number(_guild_in(body.meta)) if location is Location.META else None
+
+    @property
+    def channel_id(self) -> int | None:
+        """Where the event happened, as far as that is a channel."""
+        return _number(self._body.channel_id)
+
+    @property
+    def id(self) -> int | None:
+        """The id of what the event is about, as far as it has one of its own."""
+        return _number(self._body.id)
+
+    @property
+    def created_at(self) -> float:
+        """When what the event is about was made, as its id says: Unix time by Discord's clock."""
+        return (((self.id or 0) >> 22) + _DISCORD_EPOCH_MS) / 1000
+
+    @property
+    def expects_message(self) -> bool:
+        """Whether an interaction is a command, a component or a form: a suggestion takes no message for an answer."""
+        return self._body.type in (_COMMAND, _COMPONENT, _FORM)
+
+    @property
+    def interaction_target(self) -> str:
+        """The command's name or the component's or modal's custom id; empty if it has neither."""
+        try:
+            data = _decode_interaction_data(self._body.data)
+        except msgspec.MsgspecError:
+            return ""
+        return (data.custom_id or data.name or "") if data else ""
+
+    @property
+    def answered_interaction(self) -> int | None:
+        """The id of the interaction that a message answers."""
+        metadata = self._body.interaction_metadata
+        if metadata is _ABSENT:
+            return None
+        try:
+            interaction = _decode_identified(metadata)
+        except msgspec.MsgspecError:
+            return None
+        return _number(interaction.id) if interaction else None
+
+    @property
+    def _body(self) -> _Body:
+        return self._data if type(self._data) is _Body else _NO_BODY
+
+
+_decode = msgspec.json.Decoder(Dispatch).decode
+
+
+def read(text: str) -> Dispatch | None:
+    """None for what is no gateway message."""
+    try:
+        return _decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _guild_in(meta: msgspec.Raw) -> _Id:
+    try:
+        decoded = _decode_meta(meta)
+    except msgspec.MsgspecError:
+        return None
+    return decoded.guild_id if decoded else None
+
+
+def _number(value: _Id) -> int | None:
+    if value is None or type(value) is int:
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        return None

@@ -1,0 +1,124 @@
+"""What a client's gateway connections share: where events go, and how far each shard has come."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Protocol
+
+from loguru import logger
+
+from bot import constants
+from bot.routing.dispatch import Dispatch
+from bot.routing.publisher import Publisher
+from bot.routing.router import EventRouter
+from bot.routing.sessions import Session, SessionStore, Shard
+from bot.supervisor import Part
+
+CLIENT_EVENTS = frozenset(
+    {
+        "READY",
+        "RESUMED",
+        "GUILD_CREATE",
+        "GUILD_UPDATE",
+        "GUILD_DELETE",
+        "GUILD_ROLE_CREATE",
+        "GUILD_ROLE_UPDATE",
+        "GUILD_ROLE_DELETE",
+    }
+)
+"""What the bot itself reads besides its own interactions and its direct messages; the rest discord.py never parses."""
+
+
+class GatewayConnection(Protocol):
+    """One shard's WebSocket, as far as the tap has to know it."""
+
+    session_id: str | None
+
+    @property
+    def shard(self) -> Shard:
+        """Whose it is; the same for all connections of a shard."""
+
+    @property
+    def session(self) -> Session | None:
+        """Where its session may go on; None before READY, and when Discord has ended it."""
+
+
+class Tap:
+    """Sends what the connections receive to the router, and saves their sessions as far as all of it is stored."""
+
+    def __init__(self, router: EventRouter, publisher: Publisher, sessions: SessionStore) -> None:
+        self.router, self.publisher, self._sessions = router, publisher, sessions
+        self._connections: dict[int, GatewayConnection] = {}
+        self._last_sessions: dict[int, Session] = {}
+        self._session_began = asyncio.Event()
+
+    async def run(self, part: Part) -> None:
+        """Save the sessions for ever, a new one at once; `ServiceUnavailable` while Redis is away."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(constants.SESSION_CHECKPOINT_EVERY_S):
+                    await self._session_began.wait()
+            self._session_began.clear()
+            await self.save()
+            part.running()
+
+    async def save(self) -> None:
+        """Write down where the sessions may go on, as far as everything is acknowledged."""
+        for connection in self._connections.values():
+            self.record_session(connection)
+            if connection.session is not None:
+                self._sessions.checkpoint(connection.shard, connection.session)
+        await self._sessions.save()
+
+    def record_session(self, connection: GatewayConnection) -> None:
+        """Keep what is known of the connection's session: the gap marker wants it when the session has ended."""
+        if connection.session is not None:
+            self._last_sessions[connection.shard.id] = connection.session
+
+    def add_connection(self, connection: GatewayConnection) -> None:
+        """It takes the place of the shard's last one."""
+        self._connections[connection.shard.id] = connection
+
+    async def session_to_resume(self, shard: Shard) -> Session | None:
+        """The session to go on with: the last one of this process, or else of the one before; None if it has ended."""
+        connection = self._connections.get(shard.id)
+        if connection is not None:
+            return connection.session
+        session = await self._sessions.load(shard)
+        if session is not None:
+            self._last_sessions[shard.id] = session
+        return session
+
+    def on_new_session(self, connection: GatewayConnection) -> None:
+        """A session begins anew: what came between the one before and its READY nobody will ever send."""
+        self._session_began.set()
+        shard, before = connection.shard, self._last_sessions.pop(connection.shard.id, None)
+        facts = {
+            "shard": [shard.id, shard.total],
+            "session_id": before.id if before else None,
+            "last_sequence": before.sequence if before else None,
+            "since": datetime.fromtimestamp(before.seen_at, UTC).isoformat() if before else None,
+            "until": datetime.now(UTC).isoformat(),
+        }
+        sandboxes = self.router.publish_gap(facts, shard.id, shard.total, connection.session_id or "")
+        if sandboxes:
+            logger.warning("events may be missing, Discord began a new session", sandboxes=sandboxes, **facts)
+
+    def is_for_client(self, dispatch: Dispatch, resumed_at: float) -> bool:
+        """Whether discord.py has to see the event too. `resumed_at`: Unix time, 0 for a session that is new."""
+        name = dispatch.name
+        if name in CLIENT_EVENTS:
+            return True
+        if name == "INTERACTION_CREATE":
+            return self.router.is_own_interaction(dispatch) and not self._is_stale(dispatch, resumed_at)
+        return name == "MESSAGE_CREATE" and dispatch.guild_id is None
+
+    def _is_stale(self, dispatch: Dispatch, resumed_at: float) -> bool:
+        """Whether it is played again and can be answered no more: a command must not be run twice."""
+        if dispatch.created_at >= min(resumed_at, time.time() - constants.INTERACTION_ANSWERABLE_S):
+            return False
+        self.router.counts["stale interactions"] += 1
+        return True

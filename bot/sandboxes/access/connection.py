@@ -1,0 +1,86 @@
+"""What a worker has to know to reach its sandbox, as environment variables."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot import names
+from bot.sandboxes.access.isolation import Isolation
+from bot.sandboxes.model import Sandbox
+from bot.stores.urls import with_login
+from sandbox_worker import variables
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAddresses:
+    """Where workers reach the stores: URLs without credentials; and Discord's HTTP API."""
+
+    postgres: str = ""
+    redis: str = ""
+    nats: str = ""
+    discord: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionDetails:
+    """The environment of a sandbox's workers. Of credentials it holds the sandbox's own at most."""
+
+    sandbox: Sandbox
+    environment: Mapping[str, str] = field(repr=False)
+    remarks: tuple[str, ...] = ()
+    has_token: bool = False
+
+    def as_dotenv(self, *, secret: bool = True) -> str:
+        """Lines for a `.env` file, quoted so that a shell that sources it runs nothing; with `secret` false, the
+        lines that hold the token are left out."""
+        heading = f"Sandbox {self.sandbox.name}, expires {self.sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        remarks = [f"# {' '.join(line.split())}" for line in (heading, *self.remarks)]
+        shown = {name: value for name, value in self.environment.items() if secret or not name.endswith("_URL")}
+        return "".join(f"{line}\n" for line in (*remarks, *_assignments(shown)))
+
+    def as_exports(self) -> str:
+        """The same for a shell's `eval`."""
+        return "".join(f"export {line}\n" for line in _assignments(self.environment))
+
+
+def _assignments(environment: Mapping[str, str]) -> list[str]:
+    return [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
+
+
+def connection_details(
+    sandbox: Sandbox,
+    isolation: Isolation,
+    addresses: WorkerAddresses,
+    *,
+    token: str | None = None,
+) -> ConnectionDetails:
+    """With a token, the addresses of the stores that check it; the others' are the team's own business."""
+    environment = {
+        variables.SANDBOX_ID: str(sandbox.id),
+        variables.SANDBOX_NAME: sandbox.name,
+        variables.SANDBOX_SCHEMA: sandbox.schema_name,
+        variables.SANDBOX_REDIS_PREFIX: sandbox.redis_prefix,
+        variables.SANDBOX_NATS_PREFIX: sandbox.nats_prefix,
+        variables.SANDBOX_NATS_STREAM: sandbox.stream,
+        variables.SANDBOX_GUILD_IDS: ",".join(map(str, sandbox.guild_ids)),
+        variables.SANDBOX_DISCORD_API: addresses.discord,
+    }
+    if token is not None:
+        environment |= _urls(sandbox, isolation, addresses, token)
+    remarks = tuple(f"{line}; use your team's own address" for line in isolation.unenforced())
+    return ConnectionDetails(sandbox, environment, remarks, has_token=token is not None)
+
+
+def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, token: str) -> dict[str, str]:
+    logins = (
+        (variables.SANDBOX_DATABASE_URL, isolation.postgres, addresses.postgres, names.role_name(sandbox.id)),
+        (variables.SANDBOX_REDIS_URL, isolation.redis, addresses.redis, names.redis_user(sandbox.id)),
+        (variables.SANDBOX_NATS_URL, isolation.nats, addresses.nats, str(sandbox.id)),
+    )
+    return {
+        variable: with_login(address, user, token)
+        for variable, store, address, user in logins
+        if store.enforced and address
+    }

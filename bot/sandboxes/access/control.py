@@ -1,0 +1,209 @@
+"""A sandbox's credentials in all three stores: granted, renewed, revoked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from loguru import logger
+
+from bot import constants
+from bot.concurrency import gather_bounded, raise_first
+from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgres
+from bot.sandboxes.access.tokens import Credentials
+from bot.sandboxes.model import Sandbox
+from bot.stores.nats_access import Login, NatsAccess
+from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
+from bot.stores.redis import RedisStore
+
+
+class SandboxAccess:
+    """Who may connect, in all three stores; nothing is done in one that does not enforce it.
+
+    PostgreSQL decides. What changes there is changed by the methods that take a connection, in the caller's
+    transaction; after its commit `grant` or `apply` brings live connections and Redis's user in line, and `reconcile`
+    does it for whoever died between the two. NATS keeps nothing: its server asks `look_up` at each login.
+    """
+
+    def __init__(self, pool: Pool, redis: RedisStore, *, max_connections: int = 10) -> None:
+        """`max_connections` of one sandbox to PostgreSQL."""
+        self._pool, self._redis, self._max_connections = pool, redis, max_connections
+        self._sql = load_queries("access")
+        self._nats: NatsAccess | None = None
+        self._redis_run_id: str | None = None
+        self._users_checked_at = 0.0  # of time.monotonic()
+        self.isolation = Isolation()
+
+    async def probe(self, nats: NatsAccess | None, nats_address: str, without_nats: str) -> Isolation:
+        """Find out what each store enforces. `without_nats` is the reason if there is no `nats` to ask."""
+        self._nats = nats
+        refused = await nats.probe(nats_address) if nats else without_nats
+        self.isolation = Isolation(
+            Enforcement(await probe_postgres(self._pool)),
+            Enforcement(await self._redis.probe()),
+            Enforcement(refused),
+        )
+        return self.isolation
+
+    async def look_up(self, sandbox_id: UUID) -> Login | None:
+        """What a login is checked by now; None if the sandbox does not run or has no credentials."""
+        async with connected(self._pool) as connection:
+            return await self._look_up(connection, sandbox_id)
+
+    async def create_role(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
+        """In the transaction that makes the schema. Safe to repeat."""
+        if self.isolation.postgres.enforced:
+            await connection.execute(self._sql["create_role"], sandbox_id, expires_at, self._max_connections)
+
+    async def grant_schema(self, connection: Connection, sandbox_id: UUID) -> None:
+        """In the transaction that has made the schema anew."""
+        await connection.execute(self._sql["grant_schema"], sandbox_id)
+
+    async def end_sessions(self, connection: Connection, sandbox_id: UUID) -> None:
+        """Those of PostgreSQL that are open now; whoever has credentials may log in again."""
+        await connection.execute(self._sql["end_sessions"], sandbox_id)
+
+    async def save(self, connection: Connection, sandbox: Sandbox, credentials: Credentials) -> None:
+        """In the transaction that issues them; the old ones are worth nothing from its commit on."""
+        verifier, digest = credentials.scram_verifier, credentials.token_sha256
+        await self.create_role(connection, sandbox.id, sandbox.expires_at)  # not there if made before it was enforced
+        await connection.execute(self._sql["save_credentials"], sandbox.id, verifier, digest)
+
+    async def has_credentials(self, connection: Connection, sandbox_id: UUID) -> bool:
+        """Whether some were issued and not revoked; expired ones count."""
+        return bool(await connection.fetchval(self._sql["has_credentials"], sandbox_id))
+
+    async def set_expiry(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
+        """In the transaction that moves it."""
+        await connection.execute(self._sql["set_expiry"], sandbox_id, expires_at)
+
+    async def revoke(self, connection: Connection, sandbox_id: UUID) -> None:
+        """In the transaction that ends the sandbox: no new login from its commit on. `disconnect` comes after it."""
+        await connection.execute(self._sql["revoke_role"], sandbox_id)
+        await connection.execute(self._sql["delete_credentials"], sandbox_id)
+
+    async def drop_role(self, connection: Connection, sandbox_id: UUID) -> None:
+        """In the transaction that has dropped the schema."""
+        await connection.execute(self._sql["drop_role"], sandbox_id)
+
+    async def mark_changed(self, connection: Connection, sandbox_id: UUID) -> None:
+        """In the transaction that changes who may connect: `apply` comes after its commit, or else `reconcile`."""
+        await connection.execute(self._sql["mark_changed"], sandbox_id)
+
+    async def disconnect(self, sandbox_id: UUID) -> None:
+        """End the live connections in every store, and Redis logins with them.
+
+        If a store is away, `ServiceUnavailable` when the others are done.
+        """
+        steps = [self._end_sessions(sandbox_id)]
+        if self.isolation.redis.enforced:
+            steps.append(self._redis.delete_user(sandbox_id))
+        if self._nats is not None:
+            steps.append(self._nats.disconnect_until_none_left(sandbox_id))
+        raise_first(await asyncio.gather(*steps, return_exceptions=True))
+
+    async def grant(self, sandbox_id: UUID, login: Login | None) -> None:
+        """Redis has the user that PostgreSQL knows of, none for None, also if that changes meanwhile.
+
+        After first credentials this is all there is to apply: there is nobody to disconnect, so the transaction does
+        not mark a change. Redis's user is missing if the process dies here, and `reconcile` sets a missing user.
+        """
+        # Several processes may set the user at once, each by what it read before. Each reads once more after it has
+        # written, so the one that writes last finds what was committed before its write, and ends only when the two
+        # agree.
+        while True:
+            await self._set_user(sandbox_id, login)
+            seen, login = login, await self.look_up(sandbox_id)
+            if login == seen:
+                return
+
+    async def apply(self, sandbox_id: UUID, *, disconnect: bool = True) -> None:
+        """Bring live connections and Redis's user in line with what is committed.
+
+        Without `disconnect` they go on, and those to NATS take up the new expiry. If a store is away,
+        `ServiceUnavailable`, and the change stays marked.
+        """
+        async with connected(self._pool) as connection:
+            # The mark before the login: a change between the two is applied here already, and only its mark stays.
+            changed_at = await connection.fetchval(self._sql["get_changed_at"], sandbox_id)
+            login = await self._look_up(connection, sandbox_id)
+        if disconnect:
+            await self.disconnect(sandbox_id)
+        await self._set_user(sandbox_id, login)
+        if self._nats is not None and not disconnect:
+            await self._nats.disconnect(sandbox_id)
+        # Not marked as applied: it has changed again, and this may have written an older user over a newer one; or it
+        # is being taken down, which deletes the user, perhaps before it was set here.
+        if not await self._value("mark_applied", sandbox_id, changed_at):
+            await self.grant(sandbox_id, await self.look_up(sandbox_id))
+
+    async def reconcile(self, longest_transaction: timedelta) -> None:
+        """One turn over all sandboxes: end PostgreSQL sessions that are overlong or revoked, apply what was not
+        applied, and have Redis's users be those of running sandboxes.
+
+        If a store is away, `ServiceUnavailable` when the others have been looked after.
+        """
+        raise_first(
+            await asyncio.gather(
+                self._end_wrong_sessions(longest_transaction),
+                self._apply_unapplied(),
+                self._reconcile_users(),
+                return_exceptions=True,
+            )
+        )
+
+    async def _end_wrong_sessions(self, longest_transaction: timedelta) -> None:
+        if ended := await self._value("end_overlong_transactions", longest_transaction):
+            logger.warning("overlong transactions of sandboxes ended", sessions=ended)
+        # PostgreSQL checks a login against what it read at its beginning, so that one that was under way at the revoke
+        # may come through after it, and sessions outlive an expiry that nobody has marked yet.
+        await self._value("end_revoked_sessions")
+
+    async def _apply_unapplied(self) -> None:
+        since = timedelta(seconds=constants.ACCESS_UNAPPLIED_AFTER_S)
+        async with connected(self._pool) as connection:
+            rows = await connection.fetch(self._sql["list_unapplied"], since)
+        limit = constants.MAX_CONCURRENT_ACCESS_CHANGES
+        raise_first(await gather_bounded([row["id"] for row in rows], self.apply, limit=limit))
+
+    async def _reconcile_users(self) -> None:
+        """Redis has the users of running sandboxes, and none of those that this database knows to be over.
+
+        All of them after a restart, for it forgets its users; now and then those that are missing or too many.
+        """
+        if not self.isolation.redis.enforced:
+            return
+        restarted = (run_id := await self._redis.run_id()) != self._redis_run_id
+        if not restarted and time.monotonic() < self._users_checked_at + constants.REDIS_USERS_CHECKED_EVERY_S:
+            return
+        users = await self._redis.list_users()
+        async with transaction(self._pool) as connection:
+            logins = {row["id"] for row in await connection.fetch(self._sql["list_logins"])}
+            # A user that this database does not know is left alone: it may be another installation's.
+            revoked = {row["id"] for row in await connection.fetch(self._sql["list_revoked"], list(users - logins))}
+        for sandbox_id in revoked | (logins if restarted else logins - users):
+            await self.grant(sandbox_id, await self.look_up(sandbox_id))
+        self._redis_run_id, self._users_checked_at = run_id, time.monotonic()
+        logger.debug("Redis users reconciled", users=len(logins), revoked=len(revoked))
+
+    async def _set_user(self, sandbox_id: UUID, login: Login | None) -> None:
+        if not self.isolation.redis.enforced:
+            return
+        if login is None:
+            await self._redis.delete_user(sandbox_id)
+        else:
+            await self._redis.set_user(sandbox_id, login.token_sha256)
+
+    async def _look_up(self, connection: Connection, sandbox_id: UUID) -> Login | None:
+        row = await connection.fetchrow(self._sql["get_login"], sandbox_id)
+        return Login(row["token_sha256"], row["expires_at"]) if row else None
+
+    async def _end_sessions(self, sandbox_id: UUID) -> None:
+        await self._value("end_sessions", sandbox_id)
+
+    async def _value(self, query: str, *arguments: object) -> Any:
+        async with connected(self._pool) as connection:
+            return await connection.fetchval(self._sql[query], *arguments)

@@ -1,0 +1,54 @@
+"""How far each store keeps sandboxes apart by itself, and what PostgreSQL lacks if it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from bot.stores.postgres import Pool, load_queries, transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """Whether a store keeps sandboxes apart by itself; if not, the reason, and they are apart by convention."""
+
+    reason: str | None = None
+
+    @property
+    def enforced(self) -> bool:
+        """Whether the store refuses a sandbox what is another one's."""
+        return self.reason is None
+
+    def __str__(self) -> str:
+        return "enforced" if self.reason is None else f"by convention: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """How far each store can be relied on."""
+
+    postgres: Enforcement = Enforcement("not probed")
+    redis: Enforcement = Enforcement("not probed")
+    nats: Enforcement = Enforcement("not probed")
+
+    def unenforced(self) -> list[str]:
+        """What an operator would have to mend, a line for each store."""
+        stores = {field.name: getattr(self, field.name) for field in fields(self)}
+        return [f"{name} {state}" for name, state in stores.items() if not state.enforced]
+
+
+async def probe_postgres(pool: Pool) -> str | None:
+    """Why PostgreSQL does not confine a sandbox's role; None if it does."""
+    sql = load_queries("access")
+    async with transaction(pool) as connection:
+        found = await connection.fetchrow(sql["probe"])
+        assert found is not None
+        may_connect = found["has_group"] and await connection.fetchval(sql["group_may_connect"])
+    missing = {
+        "the bot's role may not create roles": found["may_create_roles"],
+        "the role sandbox_worker is missing": found["has_group"],
+        "the bot's role may not grant sandbox_worker": found["may_grant_group"],
+        "sandbox_worker may not connect to the database": may_connect,
+        "everybody may use the schema public": not found["public_is_open"],
+    }
+    reasons = [reason for reason, fine in missing.items() if not fine]
+    return f"{reasons[0]} (see sql/bootstrap.sql)" if reasons else None

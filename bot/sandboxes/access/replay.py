@@ -1,0 +1,71 @@
+"""Plays a sandbox's events again to whoever asks for it inside the sandbox.
+
+Workers may not make consumers of their own, for a consumer delivers to any subject. The bot makes one for them, and
+looks at where it delivers to.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+import orjson
+from loguru import logger
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from bot import names
+from bot.errors import InvalidInput, SandboxError
+from bot.stores.nats import Replay, StreamStore
+from bot.stores.nats_responder import Responder
+
+_TOKENS = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_EventName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+
+
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    deliver: str
+    since: Annotated[float, msgspec.Meta(ge=0, le=1e11)] | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, lt=2**62)] | None = None
+    events: Annotated[tuple[_EventName, ...], msgspec.Meta(max_length=100)] = ()
+
+
+class ReplayService:
+    """Answers `{"ok": true}` or `{"error": "…"}` on every sandbox's replay subject."""
+
+    def __init__(self, client: Client, streams: StreamStore) -> None:
+        self._streams = streams
+        self.responder = Responder(client, names.ANY_REPLAY_SUBJECT, self._answer)
+
+    async def _answer(self, message: Msg) -> bytes | None:
+        try:
+            sandbox_id = names.sandbox_of_subject(message.subject)
+        except ValueError:
+            return None
+        if not _is_inbox(message.reply, sandbox_id):  # an answer elsewhere would speak for the bot
+            return None
+        try:
+            await self._streams.replay(sandbox_id, _read(message.data, sandbox_id))
+        except SandboxError as error:
+            return orjson.dumps({"error": str(error)})
+        except Exception:
+            logger.exception("a replay failed", sandbox=str(sandbox_id))
+            return orjson.dumps({"error": "The bot failed; the reason is in its log."})
+        return orjson.dumps({"ok": True})
+
+
+def _read(data: bytes, sandbox_id: UUID) -> Replay:
+    try:
+        request = msgspec.json.decode(data, type=_Request)
+    except msgspec.MsgspecError as error:
+        raise InvalidInput(f"That is no request for a replay: {error}") from error
+    if not _is_inbox(request.deliver, sandbox_id) or request.deliver.count(".") != 1:
+        raise InvalidInput(f"Events are delivered to {names.inbox_prefix(sandbox_id)}.<one token> only.")
+    return Replay(request.deliver, request.since, request.after, request.events)
+
+
+def _is_inbox(subject: str, sandbox_id: UUID) -> bool:
+    prefix = names.inbox_prefix(sandbox_id) + "."
+    return subject.startswith(prefix) and _TOKENS.fullmatch(subject) is not None

@@ -1,0 +1,154 @@
+"""How a sandbox comes to be: reserved in one transaction, then provisioned step by step."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+from loguru import logger
+
+from bot import constants
+from bot.errors import (
+    CleanupFailed,
+    NameTaken,
+    ProvisioningFailed,
+    QuotaReached,
+    SandboxError,
+    ServiceUnavailable,
+)
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.lifecycle.heartbeat import heartbeat
+from bot.sandboxes.lifecycle.teardown import Teardown
+from bot.sandboxes.limits import Limits
+from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
+from bot.sandboxes.records import SandboxRecords
+from bot.sandboxes.schema import SchemaProvisioner
+from bot.sandboxes.template import TemplateError
+from bot.stores.nats import StreamStore
+from bot.stores.postgres import Connection, Pool, connected, transaction
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """What is asked for, checked. Without a name the sandbox gets one."""
+
+    actor: Actor
+    owner_id: int
+    name: str | None
+    ttl: timedelta
+    description: str | None
+    guild_ids: list[int]
+
+
+class _IdTaken(Exception):
+    """The first eight digits of the id are another sandbox's, or the random name is: another try helps."""
+
+
+class Creation:
+    """Two halves: `reserve` is one transaction that settles who gets what; `provision` asks the stores, none of them
+    under a lock. Whoever dies between or in the second half leaves a sandbox without a heartbeat to the reaper."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        records: SandboxRecords,
+        schemas: SchemaProvisioner,
+        access: SandboxAccess,
+        streams: StreamStore,
+        teardown: Teardown,
+        limits: Limits,
+    ) -> None:
+        self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
+        self._streams, self._teardown, self._limits = streams, teardown, limits
+
+    async def reserve(self, request: CreateRequest) -> Sandbox:
+        """Quota, name, guilds and audit in one transaction; the sandbox is `pending` then.
+
+        `QuotaReached`, `NameTaken` or `GuildTaken` if another one is in the way; then nothing has changed.
+        """
+        for _ in range(constants.CREATE_ATTEMPTS):
+            sandbox_id = uuid4()
+            try:
+                async with transaction(self._pool) as connection:
+                    await self._reserve(connection, sandbox_id, request)
+                    return await self._records.get(connection, sandbox_id)
+            except _IdTaken:
+                continue
+        raise RuntimeError(f"no free id in {constants.CREATE_ATTEMPTS} attempts")
+
+    async def provision(self, sandbox: Sandbox, actor: Actor) -> Sandbox:
+        """Give a pending sandbox its share of every store, and let it run, as which it is returned.
+
+        If a step fails, it is taken down again, by the reaper if need be, and `ProvisioningFailed` names the step.
+        """
+        step = "start"
+        try:
+            async with heartbeat(self._pool, self._records, [sandbox.id]):
+                for name, outcome in (await self._provision_stores(sandbox)).items():
+                    if outcome is not None:
+                        step = name
+                        raise outcome
+                async with connected(self._pool) as connection:
+                    await self._transition(connection, sandbox.id, SandboxStatus.CREATING, SandboxStatus.RUNNING)
+                    return await self._records.get(connection, sandbox.id)
+        except Exception as error:
+            detail = error.detail if isinstance(error, ServiceUnavailable) else repr(error)
+            if isinstance(error, TemplateError):
+                step, detail = f"template {error.place}", str(error)
+            logger.error("provisioning failed", step=step, sandbox=str(sandbox.id), error=detail)
+            await self._abort(sandbox, actor, step)
+            raise ProvisioningFailed(sandbox.name, step) from error
+
+    async def _provision_stores(self, sandbox: Sandbox) -> dict[str, BaseException | None]:
+        """Both together, and both to their end: what is made after the teardown would be left behind."""
+        steps = {"PostgreSQL schema": self._make_schema(sandbox), "NATS stream": self._streams.create(sandbox.id)}
+        outcomes = await asyncio.gather(*steps.values(), return_exceptions=True)
+        return dict(zip(steps, outcomes, strict=True))
+
+    async def _reserve(self, connection: Connection, sandbox_id: UUID, request: CreateRequest) -> None:
+        # The owner's row first: creates of one owner wait here for each other, so that the count is true until the
+        # insert. The new sandbox's row needs no lock, for nobody else sees it before the commit.
+        owner_id = request.owner_id
+        await self._records.value(connection, "lock_owner", owner_id)
+        if await self._records.count_living(connection, owner_id) >= self._limits.max_per_owner:
+            raise QuotaReached(self._limits.max_per_owner)
+        name = request.name or self._limits.default_name(request.actor.name)
+        try:
+            inserted = await self._records.value(
+                connection, "insert_sandbox", sandbox_id, name, owner_id, request.description, request.ttl
+            )
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name == "sandboxes_name_key" and request.name is not None:
+                raise NameTaken(name) from error
+            raise _IdTaken from error
+        if inserted is None:
+            raise _IdTaken
+        details = {"name": name, "ttl_seconds": request.ttl.total_seconds()}
+        await self._records.audit(connection, sandbox_id, AuditEvent.CREATED, request.actor, details)
+        for guild_id in sorted(request.guild_ids):  # whoever binds several at once takes them in the same order
+            await self._records.bind(connection, sandbox_id, guild_id, request.actor)
+
+    async def _make_schema(self, sandbox: Sandbox) -> None:
+        async with transaction(self._pool) as connection:
+            await self._transition(connection, sandbox.id, SandboxStatus.PENDING, SandboxStatus.CREATING)
+            await self._schemas.create_schema(sandbox.id, connection)
+            await self._access.create_role(connection, sandbox.id, sandbox.expires_at)
+
+    async def _transition(
+        self, connection: Connection, sandbox_id: UUID, expected: SandboxStatus, wanted: SandboxStatus
+    ) -> None:
+        if not await self._records.change_status(connection, sandbox_id, expected, wanted):
+            raise RuntimeError(f"it is not {expected} any more")
+
+    async def _abort(self, sandbox: Sandbox, actor: Actor, step: str) -> None:
+        try:
+            async with transaction(self._pool) as connection:
+                current = await self._records.lock(connection, sandbox.id)
+                await self._teardown.begin(connection, current, actor, f"{step} failed")
+            await self._teardown.finish(sandbox, actor)
+        except SandboxError as error:
+            if not isinstance(error, CleanupFailed):  # which the teardown has told
+                logger.warning("teardown left to the reaper", sandbox=str(sandbox.id), error=str(error))

@@ -1,0 +1,165 @@
+"""The outbox of direct messages: written with the change that they tell of, delivered once to each recipient."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from loguru import logger
+
+from bot import constants
+from bot.sandboxes.model import AuditEvent, Sandbox
+from bot.sandboxes.records import SandboxRecords
+from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
+
+
+class NoticeKind(StrEnum):
+    """What a notice tells of."""
+
+    EXPIRY_WARNING = "expiry_warning"
+    EXPIRED = "expired"
+    GUILD_REMOVED = "guild_removed"
+
+
+class Outcome(StrEnum):
+    """How a delivery ended."""
+
+    SENT = "sent"
+    SENT_TO_CHANNEL = "sent_to_channel"
+    UNDELIVERABLE = "undeliverable"
+    OBSOLETE = "obsolete"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One notice to one recipient, of an expiry or of a guild. `key` is the same at every attempt, so that Discord can
+    drop a repeat."""
+
+    notice_id: int
+    recipient_id: int
+    attempts: int
+    kind: NoticeKind
+    sandbox_id: UUID
+    expires_at: datetime
+    guild_id: int | None = None
+    guild_name: str | None = None
+
+    @property
+    def key(self) -> str:
+        """At most 25 characters, as Discord's nonce."""
+        return f"{self.notice_id}-{self.recipient_id % 10**9}"
+
+
+class NoticeOutbox:
+    """The rows of the outbox. Any number of processes may fan out and claim at the same time."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sql = load_queries("notices")
+        self._records = SandboxRecords()
+
+    async def write(self, connection: Connection, sandbox: Sandbox, kind: NoticeKind) -> None:
+        """In the caller's transaction; at most once per kind and expiry."""
+        await connection.execute(self._sql["write_notice"], sandbox.id, kind, sandbox.expires_at)
+
+    async def write_removal(
+        self, connection: Connection, sandbox: Sandbox, guild_id: int, guild_name: str | None
+    ) -> None:
+        """In the transaction that frees the guild, for the sandbox's owner."""
+        await connection.execute(self._sql["write_removal"], sandbox.id, sandbox.expires_at, guild_id, guild_name)
+
+    async def write_warnings(self, warn_before: timedelta) -> int:
+        """Warn of what expires within that time, or, of a short life, of what has begun its second half.
+
+        How many warnings that were; each is written once, whoever asks.
+        """
+        async with connected(self._pool) as connection:
+            return len(await connection.fetch(self._sql["write_warnings"], warn_before))
+
+    async def fan_out(self, admins: Iterable[int], *, limit: int = 100) -> int:
+        """Make one delivery of each new notice for its owner and, of an expiry, for every admin; how many notices."""
+        async with transaction(self._pool) as connection:
+            notices = await connection.fetch(self._sql["lock_new"], limit)
+            for notice in notices:
+                others = () if notice["kind"] == NoticeKind.GUILD_REMOVED else admins
+                recipients = sorted({int(notice["owner_id"]), *others})
+                await connection.execute(self._sql["fan_out"], notice["id"], recipients)
+        return len(notices)
+
+    async def claim(self) -> Delivery | None:
+        """The next delivery that is due, kept from others for `NOTICE_LEASE_S`; None if there is none.
+
+        Whoever dies with a claim leaves it to the next. It may be sent twice then: `Delivery.key` makes that harmless.
+        """
+        async with connected(self._pool) as connection:
+            lease = timedelta(seconds=constants.NOTICE_LEASE_S)
+            row = await connection.fetchrow(self._sql["claim_delivery"], lease)
+        return Delivery(**{**row, "kind": NoticeKind(row["kind"])}) if row else None
+
+    async def settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Never to be sent again. What could be delivered nowhere stands in the audit log."""
+        async with transaction(self._pool) as connection:
+            settled = await connection.fetchval(
+                self._sql["settle_delivery"], delivery.notice_id, delivery.recipient_id, outcome
+            )
+            if settled is not None and outcome is Outcome.UNDELIVERABLE:
+                details = {"kind": delivery.kind, "recipient_id": str(delivery.recipient_id)}
+                await self._records.audit(connection, delivery.sandbox_id, AuditEvent.NOTICE_UNDELIVERED, None, details)
+
+    async def postpone(self, delivery: Delivery) -> None:
+        """Try again later, each time twice as late."""
+        pause = timedelta(seconds=min(2.0**delivery.attempts, constants.NOTICE_MAX_BACKOFF_S))
+        async with connected(self._pool) as connection:
+            await connection.execute(self._sql["postpone_delivery"], delivery.notice_id, delivery.recipient_id, pause)
+
+
+Deliver = Callable[[Delivery, Sandbox], Awaitable[Outcome]]
+"""Sends one notice and says what became of it; an exception means that another attempt may help."""
+
+
+class NoticeDispatcher:
+    """Brings notices from the outbox to people."""
+
+    def __init__(
+        self, outbox: NoticeOutbox, get_sandbox: Callable[[UUID], Awaitable[Sandbox]], deliver: Deliver
+    ) -> None:
+        self._outbox, self._get_sandbox, self._deliver = outbox, get_sandbox, deliver
+
+    async def dispatch(self, admins: Iterable[int]) -> int:
+        """One turn: fan out what is new, attempt all that is due, and return how many attempts that were."""
+        await self._outbox.fan_out(admins)
+        attempts = 0
+        while (delivery := await self._outbox.claim()) is not None:
+            await self._attempt(delivery)
+            attempts += 1
+        return attempts
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        sandbox = await self._get_sandbox(delivery.sandbox_id)
+        if delivery.guild_id is None and sandbox.expires_at != delivery.expires_at:
+            await self._outbox.settle(delivery, Outcome.OBSOLETE)
+            return
+        try:
+            outcome = await self._deliver(delivery, sandbox)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            await self._failed(delivery, error)
+            return
+        await self._outbox.settle(delivery, outcome)
+        logger.info("notice delivered", notice=delivery.notice_id, kind=delivery.kind, outcome=outcome)
+
+    async def _failed(self, delivery: Delivery, error: Exception) -> None:
+        given_up = delivery.attempts >= constants.NOTICE_MAX_ATTEMPTS
+        level = "WARNING" if given_up or delivery.attempts == 1 else "DEBUG"  # the attempts between say nothing new
+        logger.log(
+            level, "notice not delivered", notice=delivery.notice_id, attempt=delivery.attempts, error=repr(error)
+        )
+        if given_up:
+            await self._outbox.settle(delivery, Outcome.UNDELIVERABLE)
+        else:
+            await self._outbox.postpone(delivery)

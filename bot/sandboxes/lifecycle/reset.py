@@ -1,0 +1,83 @@
+"""How a sandbox is put back to its template. It keeps its id, its guilds, its credentials and its expiry."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from uuid import UUID
+
+import asyncpg
+from loguru import logger
+
+from bot import constants
+from bot.errors import InvalidTransition, ResetFailed, ServiceUnavailable
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
+from bot.sandboxes.records import SandboxRecords
+from bot.sandboxes.schema import SchemaProvisioner
+from bot.sandboxes.template import TemplateError
+from bot.stores.nats import StreamStore
+from bot.stores.postgres import Pool, transaction
+from bot.stores.redis import RedisStore
+
+
+class Reset:
+    """PostgreSQL comes last, and with it the audit row: what a crash or an outage cuts short is only to be repeated."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        records: SandboxRecords,
+        schemas: SchemaProvisioner,
+        access: SandboxAccess,
+        redis: RedisStore,
+        streams: StreamStore,
+    ) -> None:
+        self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
+        self._redis, self._streams = redis, streams
+
+    async def run(self, sandbox: Sandbox, actor: Actor) -> None:
+        """`ResetFailed` names the step that failed; until PostgreSQL's, the tables are as they were."""
+        await self._step(sandbox, "Redis keys", self._redis.delete_keys(sandbox.id))
+        await self._step(sandbox, "NATS stream", self._streams.purge(sandbox.id))
+        await self._step(sandbox, "PostgreSQL schema", self._recreate_schema(sandbox.id, actor))
+        logger.info("sandbox reset", sandbox=str(sandbox.id), name=sandbox.name)
+
+    async def _step(self, sandbox: Sandbox, name: str, step: Awaitable[object]) -> None:
+        try:
+            await step
+        except TemplateError as error:
+            logger.error("reset failed", step="template", sandbox=str(sandbox.id), error=str(error))
+            raise ResetFailed(sandbox.name, f"template {error.place}") from error
+        except (ServiceUnavailable, asyncpg.PostgresError) as error:
+            detail = error.detail if isinstance(error, ServiceUnavailable) else repr(error)
+            logger.warning("reset failed", step=name, sandbox=str(sandbox.id), error=detail)
+            raise ResetFailed(sandbox.name, name) from error
+
+    async def _recreate_schema(self, sandbox_id: UUID, actor: Actor) -> None:
+        """A worker that has lost its session may be back at once and hold a table again: then another try."""
+        for attempt in range(1, constants.RESET_ATTEMPTS + 1):
+            try:
+                while not await self._replace_schema(sandbox_id, actor):
+                    pass
+            except asyncpg.LockNotAvailableError:
+                if attempt == constants.RESET_ATTEMPTS:
+                    raise
+            else:
+                return
+
+    async def _replace_schema(self, sandbox_id: UUID, actor: Actor) -> bool:
+        """False if there is so much in the schema that this has only dropped a part of it."""
+        # Sessions end in the transaction that drops, under the sandbox's lock: none of them holds a table for longer,
+        # and an expiry or a teardown at the same moment waits for the whole schema or finds it whole.
+        async with transaction(self._pool) as connection:
+            sandbox = await self._records.lock(connection, sandbox_id)
+            if sandbox.status is not SandboxStatus.RUNNING:
+                raise InvalidTransition(sandbox.name, sandbox.status, "reset")
+            await self._access.end_sessions(connection, sandbox_id)
+            if await self._schemas.drop_batch(connection, sandbox.schema_name):
+                return False
+            await self._schemas.drop_schema(sandbox_id, connection)
+            await self._schemas.create_schema(sandbox_id, connection)
+            await self._access.grant_schema(connection, sandbox_id)
+            await self._records.audit(connection, sandbox_id, AuditEvent.RESET, actor, {})
+        return True

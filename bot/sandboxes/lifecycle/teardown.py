@@ -1,0 +1,151 @@
+"""The one way in which a sandbox ends: destroyed, expired, failed to be made, or found stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from uuid import UUID
+
+import asyncpg
+from loguru import logger
+
+from bot import constants
+from bot.concurrency import gather_bounded
+from bot.errors import CleanupFailed, ServiceUnavailable
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.lifecycle.heartbeat import heartbeat
+from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
+from bot.sandboxes.records import SandboxRecords
+from bot.sandboxes.schema import SchemaProvisioner
+from bot.stores.nats import StreamStore
+from bot.stores.postgres import Connection, Pool, transaction
+from bot.stores.redis import RedisStore
+
+Failures = dict[str, Exception]
+"""What went wrong by the step's name."""
+
+
+class Teardown:
+    """Two halves: `begin` in the transaction that decides it, then `finish`, which may be repeated.
+
+    No store is asked while a row is locked: between the halves the sandbox is `destroying`, which nothing but `finish`
+    ever leaves, and whoever dies there leaves it to the reaper.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        records: SandboxRecords,
+        schemas: SchemaProvisioner,
+        access: SandboxAccess,
+        redis: RedisStore,
+        streams: StreamStore,
+    ) -> None:
+        self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
+        self._redis, self._streams = redis, streams
+
+    async def begin(self, connection: Connection, sandbox: Sandbox, actor: Actor | None, reason: str) -> bool:
+        """Cut it off: `destroying`, guilds freed, credentials revoked. False if that, or the end, has come already.
+
+        The caller has locked it in this transaction, and announces the guilds after the commit.
+        """
+        status = sandbox.status
+        if status is SandboxStatus.PENDING:
+            await self._records.change_status(connection, sandbox.id, status, SandboxStatus.CREATING)
+            status = SandboxStatus.CREATING
+        if status in {SandboxStatus.DESTROYING, SandboxStatus.DESTROYED}:
+            return False
+        await self._records.unbind_all(connection, sandbox.id, actor)
+        await self._access.revoke(connection, sandbox.id)
+        wanted, details = SandboxStatus.DESTROYING, {"from": status, "reason": reason}
+        await self._records.change_status(connection, sandbox.id, status, wanted, AuditEvent.DESTROYING, actor, details)
+        return True
+
+    async def finish(self, sandbox: Sandbox, actor: Actor | None = None) -> bool:
+        """Remove what it has in every store, and only then call it destroyed.
+
+        Every step is tried, whatever became of the others. `CleanupFailed` names those that failed and has the first
+        one's error as its cause; the reaper repeats them. False if somebody else had finished it.
+        """
+        (outcome,) = await self.finish_all([sandbox], actor)
+        if isinstance(outcome, BaseException):
+            logger.warning("teardown left to the reaper", sandbox=str(sandbox.id), error=describe(outcome))
+            raise outcome
+        return outcome
+
+    async def finish_all(
+        self, sandboxes: Sequence[Sandbox], actor: Actor | None = None
+    ) -> Sequence[bool | BaseException]:
+        """`finish` for many: one pass over Redis's keys serves them all. What became of each, in order."""
+        ids = [sandbox.id for sandbox in sandboxes]
+        if not ids:
+            return []
+        failed: dict[UUID, Failures] = {}
+
+        async def disconnect(sandbox: Sandbox) -> None:
+            failed[sandbox.id] = await self._disconnect(sandbox.id)
+
+        async def complete(sandbox: Sandbox) -> bool:
+            return await self._complete(sandbox, actor, failed[sandbox.id] | keys)
+
+        limit = constants.MAX_CONCURRENT_TEARDOWNS
+        async with heartbeat(self._pool, self._records, ids):
+            await gather_bounded(sandboxes, disconnect, limit=limit)
+            # After the connections, for a worker that is still there may write another key behind the pass; and before
+            # PostgreSQL, for the row is what the reaper finds the sandbox by if this ends here.
+            keys = await _failures({"Redis keys": self._redis.delete_keys(*ids)})
+            return await gather_bounded(sandboxes, complete, limit=limit)
+
+    async def _disconnect(self, sandbox_id: UUID) -> Failures:
+        connections, stream = self._access.disconnect(sandbox_id), self._streams.delete(sandbox_id)
+        return await _failures({"live connections": connections, "NATS stream": stream})
+
+    async def _complete(self, sandbox: Sandbox, actor: Actor | None, failed: Failures) -> bool:
+        """PostgreSQL's part, if no other step has failed: a sandbox that is `destroyed` has nothing anywhere."""
+        if failed:
+            raise CleanupFailed(sandbox.name, failed) from next(iter(failed.values()))
+        try:
+            while (done := await self._finish_in_postgres(sandbox.id, actor)) is None:
+                pass
+        except (ServiceUnavailable, asyncpg.PostgresError) as error:
+            raise CleanupFailed(sandbox.name, ["PostgreSQL schema"]) from error
+        return done
+
+    async def _finish_in_postgres(self, sandbox_id: UUID, actor: Actor | None) -> bool | None:
+        """None if there is so much in the schema that this has only dropped a part of it.
+
+        Schema, role and status go together: a row that says `destroyed` has neither, whenever the process dies.
+        """
+        async with transaction(self._pool) as connection:
+            sandbox = await self._records.lock(connection, sandbox_id)
+            if sandbox.status is not SandboxStatus.DESTROYING:
+                return False
+            if await self._schemas.drop_batch(connection, sandbox.schema_name):
+                return None
+            await self._schemas.drop_schema(sandbox_id, connection)
+            await self._access.drop_role(connection, sandbox_id)
+            wanted = SandboxStatus.DESTROYED
+            await self._records.change_status(
+                connection, sandbox_id, sandbox.status, wanted, AuditEvent.DESTROYED, actor, {}
+            )
+        logger.info("sandbox destroyed", sandbox=str(sandbox_id), name=sandbox.name)
+        return True
+
+
+async def _failures(steps: Mapping[str, Awaitable[object]]) -> Failures:
+    """The steps that failed, with their errors: each is tried, one after the other."""
+    failed: Failures = {}
+    for name, step in steps.items():
+        try:
+            await step
+        except Exception as error:
+            failed[name] = error
+    return failed
+
+
+def describe(failure: BaseException) -> str:
+    """A failed teardown in a line for the operator: the steps, and why the first of them failed."""
+    cause = failure.__cause__
+    if not isinstance(failure, CleanupFailed) or cause is None:
+        return repr(failure)
+    why = cause.detail if isinstance(cause, ServiceUnavailable) else repr(cause)
+    return f"{', '.join(failure.steps)}: {why}"

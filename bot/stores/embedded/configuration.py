@@ -1,0 +1,175 @@
+"""How each embedded server is configured and started."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.stores.embedded.folder import make_folder, write_private
+from bot.stores.embedded.programs import Programs
+from bot.stores.nats_jwt import account_of
+
+SUPERUSER = "postgres"
+CONTROL_ROLE = "sandbox_bot"
+DATABASE = "sandboxes"
+NATS_USER = "sandbox-bot"
+NATS_AUTH_USER = "sandbox-auth"
+NATS_SYSTEM_USER = "sandbox-system"
+PASSWORDS = (SUPERUSER, CONTROL_ROLE, "redis", "nats", "nats-auth", "nats-system")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where things are in the data folder, which programs run on it, and what they listen on."""
+
+    folder: Path
+    ports: dict[str, int]
+    passwords: dict[str, str]
+    durable: bool
+    programs: Programs
+
+    def log(self, name: str) -> Path:
+        """What the server of that name prints."""
+        return self.folder / "log" / f"{name}.log"
+
+    @property
+    def postgres_data(self) -> Path:
+        """PostgreSQL's data directory."""
+        return self.folder / "postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCommand:
+    """How one server runs: it gets `death_signal` when its parent dies, and `stop_signal` ends it in good order."""
+
+    name: str
+    argv: list[str]
+    log: Path
+    death_signal: signal.Signals
+    stop_signal: signal.Signals
+
+    @property
+    def for_guardian(self) -> dict[str, object]:
+        """As the guardian reads it."""
+        argv = launch_command(self.argv, self.death_signal)
+        return {"name": self.name, "argv": argv, "log": str(self.log), "stop_signal": self.stop_signal.value}
+
+
+def launch_command(argv: list[str], death_signal: signal.Signals) -> list[str]:
+    """The command that gets the signal when its parent dies, and as root runs as somebody else."""
+    return [sys.executable, "-m", "bot.stores.launch", death_signal.name, *argv]
+
+
+def configure(layout: Layout, name: str) -> ServerCommand:
+    """How to start `postgres`, `redis` or `nats`, its configuration written and its log empty."""
+    arguments, death, stop = _CONFIGURE[name](layout)
+    log = layout.log(name)
+    log.write_bytes(b"")
+    return ServerCommand(name, [layout.programs.find(name), *arguments], log, death, stop)
+
+
+type _Start = tuple[list[str], signal.Signals, signal.Signals]
+"""Arguments, and the signals for its parent's death and for a stop."""
+
+_FORGETFUL = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
+
+
+def _postgres(layout: Layout) -> _Start:
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(layout.ports["postgres"]),
+        "unix_socket_directories": "",
+        "max_connections": "200",
+        "shared_buffers": "128MB" if layout.durable else "32MB",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        **({} if layout.durable else _FORGETFUL),
+    }
+    arguments = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+    return ["-D", str(layout.postgres_data), *arguments], signal.SIGQUIT, signal.SIGINT
+
+
+def _redis(layout: Layout) -> _Start:
+    """For Valkey and for Redis 7. What Redis 6.2 left in the folder both read, and write anew in their own form."""
+    lines = [
+        "bind 127.0.0.1",
+        f"port {layout.ports['redis']}",
+        f"requirepass {layout.passwords['redis']}",
+        f"dir {_quoted(make_folder(layout.folder / 'redis'))}",
+        f"appendonly {'yes' if layout.durable else 'no'}",
+        'save ""',
+    ]
+    config = write_private(layout.folder / "redis.conf", "\n".join(lines) + "\n")
+    return [str(config)], signal.SIGTERM, signal.SIGTERM
+
+
+_NATS_CONFIG = """
+server_name: "sandbox-bot-embedded"
+listen: "127.0.0.1:%(port)d"
+# Streams reserve what they may hold at most: by default three quarters of the free disk, for some hundred sandboxes.
+jetstream { store_dir: %(store)s, max_file_store: 1PB }
+max_subscriptions: 10000
+system_account: SYS
+accounts {
+  APP {
+    jetstream: enabled
+    users: [{ user: "%(user)s", password: "%(password)s" }]
+    exports: [
+      { service: "$JS.API.CONSUMER.MSG.NEXT.*.worker", accounts: [SANDBOX], response_type: stream, threshold: "5m" }
+      { service: "$JS.ACK.*.worker.>", accounts: [SANDBOX] }
+      { stream: "sandbox-replay.*.*", accounts: [SANDBOX] }
+    ]
+  }
+  SANDBOX {
+    users: [{ user: "%(auth_user)s", password: "%(auth_password)s" }]
+    imports: [
+      { service: { account: APP, subject: "$JS.API.CONSUMER.MSG.NEXT.*.worker" } }
+      { service: { account: APP, subject: "$JS.ACK.*.worker.>" } }
+      { stream: { account: APP, subject: "sandbox-replay.*.*" }, to: "$1.$2" }
+    ]
+  }
+  SYS { users: [{ user: "%(system_user)s", password: "%(system_password)s" }] }
+}
+authorization {
+  timeout: 3
+  auth_callout {
+    issuer: %(issuer)s
+    account: SANDBOX
+    auth_users: ["%(auth_user)s", "%(user)s", "%(system_user)s"]
+  }
+}
+"""
+
+
+def _nats(layout: Layout) -> _Start:
+    passwords = layout.passwords
+    values = {
+        "port": layout.ports["nats"],
+        "store": _quoted(make_folder(layout.folder / "nats")),
+        "user": NATS_USER,
+        "password": passwords["nats"],
+        "auth_user": NATS_AUTH_USER,
+        "auth_password": passwords["nats-auth"],
+        "system_user": NATS_SYSTEM_USER,
+        "system_password": passwords["nats-system"],
+        "issuer": account_of(passwords["nats-seed"]),
+    }
+    config = write_private(layout.folder / "nats.conf", _NATS_CONFIG % values)
+    return ["-c", str(config)], signal.SIGTERM, signal.SIGTERM
+
+
+_CONFIGURE: dict[str, Callable[[Layout], _Start]] = {"postgres": _postgres, "redis": _redis, "nats": _nats}
+
+
+def _quoted(path: Path) -> str:
+    return json.dumps(str(path), ensure_ascii=False)

@@ -1,0 +1,15 @@
+"""What an operator is told when the embedded stores cannot run."""
+
+from __future__ import annotations
+
+
+class EmbeddedError(Exception):
+    """The embedded stores cannot run. `str(error)` says why, and what to do."""
+
+
+class FolderInUse(EmbeddedError):
+    """A bot that is alive has the data folder."""
+
+
+class GuardianEnded(EmbeddedError):
+    """The process that supervises the servers has ended although nobody stopped it, and they with it."""

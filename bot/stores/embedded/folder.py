@@ -1,0 +1,85 @@
+"""The data folder: what stands in it beside the servers' own data."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bot.stores.embedded.errors import EmbeddedError
+from bot.stores.nats_jwt import new_account_seed
+
+
+def make_folder(path: Path) -> Path:
+    """For nobody else to look into."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def write_private(path: Path, text: str) -> Path:
+    """Written under another name, on the disk, and then moved: never half there, never readable for others."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    _sync_folder(path.parent)
+    return path
+
+
+def _sync_folder(path: Path) -> None:
+    """A file that was moved is found after a loss of power only if its folder is on the disk too."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """What `<name>.json` holds; empty if there is none."""
+    path = folder / f"{name}.json"
+    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return content
+
+
+def update_json(folder: Path, name: str, content: dict[str, Any]) -> None:
+    """Add to what `<name>.json` holds."""
+    known = read_json(folder, name)
+    if known != known | content:
+        write_private(folder / f"{name}.json", json.dumps(known | content))
+
+
+def load_passwords(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """By name, with the seed of NATS's issuing account as `nats-seed`; made at the first start and kept."""
+    known = read_json(folder, "secrets")
+    passwords = {name: known.get(name) or secrets.token_urlsafe(24) for name in names}
+    passwords["nats-seed"] = known.get("nats-seed") or new_account_seed()
+    update_json(folder, "secrets", passwords)
+    return passwords
+
+
+def choose_ports(folder: Path, stores: Iterable[str]) -> dict[str, int]:
+    """By store: those of the last start, as far as they are free."""
+    known = read_json(folder, "ports")
+    ports = {store: free_port(known.get(store, 0)) for store in sorted(stores)}
+    update_json(folder, "ports", ports)
+    return ports
+
+
+def free_port(wanted: int = 0) -> int:
+    """The wanted one if it is free, otherwise any."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise EmbeddedError("There is no free port on 127.0.0.1.")

@@ -1,0 +1,160 @@
+"""The bot's end of the servers' processes: the guardian is started, heard, ended, and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from loguru import logger
+
+from bot import constants
+from bot.stores.embedded.configuration import ServerCommand
+from bot.stores.embedded.errors import EmbeddedError, GuardianEnded
+from bot.stores.embedded.identity import identify, is_alive
+
+
+@dataclass(slots=True)
+class ServerState:
+    """How a server fares: `pid` is None while it is down, `restarts` counts since the bot's start.
+
+    `last_exit` is the code of its last end that nobody asked for, negative for a signal; None if there was none.
+    """
+
+    pid: int | None = None
+    restarts: int = 0
+    last_exit: int | None = None
+    identity: str = field(default="", repr=False)
+
+
+class ServerProcesses:
+    """The guardian and, as its children, the servers."""
+
+    def __init__(self, commands: Sequence[ServerCommand], lock_fd: int) -> None:
+        """`lock_fd` is inherited by every server, which so keeps the data folder locked."""
+        self._commands, self._lock_fd = commands, lock_fd
+        self.states = {command.name: ServerState() for command in commands}
+        self.ended: set[str] = set()
+        """The servers that have ended at least once since `start`."""
+        self._guardian: asyncio.subprocess.Process | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._alive_fd: int | None = None
+
+    async def start(self) -> None:
+        """Start the guardian, and through it the servers; it doesn't wait until they answer."""
+        self.ended.clear()
+        self._alive_fd, inherited = os.pipe()
+        descriptors = (self._lock_fd, inherited)
+        try:
+            self._guardian = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "bot.stores.guardian", *map(str, descriptors)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                pass_fds=descriptors,
+                start_new_session=True,
+            )
+        finally:
+            os.close(inherited)
+        assert self._guardian.stdin is not None
+        self._listener = asyncio.create_task(self._listen(self._guardian))
+        self._guardian.stdin.write(json.dumps([command.for_guardian for command in self._commands]).encode() + b"\n")
+        with suppress(OSError):  # it has ended again: `watch` tells
+            await self._guardian.stdin.drain()
+
+    @property
+    def guardian_ended(self) -> bool:
+        """`watch` says how."""
+        return self._guardian is not None and self._guardian.returncode is not None
+
+    async def watch(self) -> None:
+        """Raise `GuardianEnded` as soon as the guardian has ended."""
+        assert self._guardian is not None
+        code = await self._guardian.wait()
+        raise GuardianEnded(f"The guardian of the embedded servers ended with exit code {code}.")
+
+    async def kill(self) -> None:
+        """Return when no process of guardian and servers is left, their children included; `EmbeddedError` if one
+        does not end. What the servers were told to keep is on the disk."""
+        if self._guardian is not None:
+            with suppress(ProcessLookupError):
+                self._guardian.kill()
+        await self._forget_guardian()
+        await self._end_servers()
+
+    async def stop(self) -> None:
+        """End the servers in good order, and the guardian with them."""
+        if self._guardian is not None:
+            assert self._guardian.stdin is not None
+            self._guardian.stdin.close()
+            try:
+                await asyncio.wait_for(self._guardian.wait(), constants.GUARDIAN_STOP_WITHIN_S)
+            except TimeoutError:
+                self._guardian.kill()
+        await self._forget_guardian()
+        self._close_pipe()
+
+    async def _forget_guardian(self) -> None:
+        if self._guardian is not None:
+            await self._guardian.wait()
+            self._guardian = None
+        if self._listener is not None:
+            await self._listener
+            self._listener = None
+
+    async def _end_servers(self) -> None:
+        """The kernel has told them to end with their parent; a system that can't, and one that hangs, are helped."""
+        for command in self._commands:
+            self._signal(command.name, command.stop_signal)
+        if not await self._all_gone():
+            for command in self._commands:
+                self._signal(command.name, signal.SIGKILL)
+            if not await self._all_gone():
+                raise EmbeddedError("The embedded servers of before do not end. Stop them, then start the bot again.")
+        for state in self.states.values():
+            state.pid = None
+        self._close_pipe()
+
+    def _signal(self, name: str, number: int) -> None:
+        state = self.states[name]
+        if state.pid is not None and is_alive(state.identity):
+            with suppress(ProcessLookupError):
+                os.kill(state.pid, number)
+
+    async def _all_gone(self) -> bool:
+        """Every server's process, its children included, has inherited the other end of a pipe: when the last one has
+        ended, the pipe has. No process number could say that of the children of a PostgreSQL that was killed."""
+        if self._alive_fd is None:
+            return True
+        loop, gone = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._alive_fd, gone.set)
+        try:
+            await asyncio.wait_for(gone.wait(), constants.SERVERS_GONE_WITHIN_S)
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(self._alive_fd)
+        return True
+
+    def _close_pipe(self) -> None:
+        if self._alive_fd is not None:
+            os.close(self._alive_fd)
+            self._alive_fd = None
+
+    async def _listen(self, guardian: asyncio.subprocess.Process) -> None:
+        assert guardian.stdout is not None
+        async for line in guardian.stdout:
+            event = json.loads(line)
+            name, state = event["name"], self.states[event["name"]]
+            if "pid" in event:
+                state.restarts += 1 if state.identity else 0
+                state.pid, state.identity = event["pid"], identify(event["pid"])
+                continue
+            state.pid, state.last_exit = None, event["exit"]
+            self.ended.add(name)
+            level = "WARNING" if event["in_a_row"] == 1 else "DEBUG"  # told once; `states` says how it goes on
+            logger.log(level, "embedded server ended and is started again", server=name, code=state.last_exit)

@@ -1,0 +1,206 @@
+"""The embedded stores as the bot uses them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from loguru import logger
+
+from bot import constants
+from bot.stores.embedded.configuration import (
+    CONTROL_ROLE,
+    DATABASE,
+    NATS_AUTH_USER,
+    NATS_SYSTEM_USER,
+    NATS_USER,
+    PASSWORDS,
+    SUPERUSER,
+    Layout,
+    configure,
+)
+from bot.stores.embedded.errors import EmbeddedError, FolderInUse
+from bot.stores.embedded.folder import choose_ports, load_passwords, make_folder, read_json
+from bot.stores.embedded.lock import lock_folder
+from bot.stores.embedded.postgres import forget_earlier_postgres, init_postgres, last_line, postgres_url
+from bot.stores.embedded.processes import ServerProcesses, ServerState
+from bot.stores.embedded.programs import Programs, Version
+from bot.stores.embedded.readiness import IS_READY
+from bot.stores.embedded.record import check_readable, record_versions
+from bot.stores.nats_access import Callout
+
+NAMES = frozenset({"postgres", "redis", "nats"})
+
+
+class EmbeddedStores:
+    """`async with` starts the servers; leaving it stops them. `EmbeddedError` says what to do about a failure.
+
+    The addresses hold passwords. They stay the same over restarts, as long as their ports stay free. With `share`,
+    servers that another process keeps in the folder are used and left alone.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        stores: frozenset[str] = NAMES,
+        durable: bool = True,
+        share: bool = False,
+        programs: Programs | None = None,
+    ) -> None:
+        """`stores`: which to run, of `postgres`, `redis` and `nats`. Not `durable`: faster, and lost with the power."""
+        self._folder, self._stores, self._durable, self._share = folder.absolute(), stores, durable, share
+        self._programs = programs or Programs()
+        self._lock_fd: int | None = None
+        self._processes: ServerProcesses | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            make_folder(self._folder)
+            make_folder(self._folder / "log")
+            try:
+                self._lock_fd = await lock_folder(self._folder)
+            except FolderInUse:
+                if not self._share:
+                    raise
+                self._layout = self._layout_of_other()
+            else:
+                await self._start(self._lock_fd)
+        except OSError as error:
+            await self._stop()
+            raise EmbeddedError(f"The data folder {self._folder} cannot be used: {error.strerror or error}.") from error
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether the servers are this process's own, and not another one's that are shared."""
+        return self._processes is not None
+
+    @property
+    def servers(self) -> Mapping[str, ServerState]:
+        """How each server fares, by store; empty if they are another process's."""
+        return self._processes.states if self._processes else {}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Of the servers that run now."""
+        return {name: state.pid for name, state in self.servers.items() if state.pid is not None}
+
+    async def watch(self) -> None:
+        """Raise `GuardianEnded` when the process that supervises the servers has ended; else it goes on for ever."""
+        assert self._processes is not None, "the servers are another process's"
+        await self._processes.watch()
+
+    async def restart(self) -> None:
+        """Start guardian and servers again, on the same data and addresses, once all of their processes have ended.
+
+        Returns when they answer. `EmbeddedError` if one does not; it may be called again then.
+        """
+        assert self._processes is not None, "the servers are another process's"
+        await self._processes.kill()
+        await self._run_servers(self._processes)
+        logger.info("embedded stores run again", folder=str(self._folder), **self._layout.ports)
+
+    def url(self, store: str) -> str:
+        """The address of `postgres` (as the bot's own role, which is no superuser), `redis` or `nats`."""
+        if store == "postgres":
+            return postgres_url(self._layout, CONTROL_ROLE)
+        scheme, user = ("redis", "default") if store == "redis" else ("nats", NATS_USER)
+        return f"{scheme}://{user}:{self._layout.passwords[store]}@127.0.0.1:{self._layout.ports[store]}"
+
+    @property
+    def nats_callout(self) -> Callout:
+        """What answers the server's auth callout: users of their own, and the key that signs."""
+        port, passwords = self._layout.ports["nats"], self._layout.passwords
+        return Callout(
+            auth_url=f"nats://{NATS_AUTH_USER}:{passwords['nats-auth']}@127.0.0.1:{port}",
+            system_url=f"nats://{NATS_SYSTEM_USER}:{passwords['nats-system']}@127.0.0.1:{port}",
+            account_seed=passwords["nats-seed"],
+        )
+
+    @property
+    def database_url(self) -> str:
+        """`url` of PostgreSQL."""
+        return self.url("postgres")
+
+    @property
+    def redis_url(self) -> str:
+        """`url` of Valkey."""
+        return self.url("redis")
+
+    @property
+    def nats_url(self) -> str:
+        """`url` of NATS."""
+        return self.url("nats")
+
+    def superuser_url(self, database: str = DATABASE) -> str:
+        """For setting things up by hand; the bot never uses it."""
+        return postgres_url(self._layout, SUPERUSER, database)
+
+    async def _start(self, lock_fd: int) -> None:
+        versions = await self._find_versions()
+        check_readable(self._folder, versions)
+        passwords, ports = load_passwords(self._folder, PASSWORDS), choose_ports(self._folder, self._stores)
+        self._layout = Layout(self._folder, ports, passwords, self._durable, self._programs)
+        if "postgres" in self._stores:
+            await init_postgres(self._layout)
+        self._processes = ServerProcesses([configure(self._layout, name) for name in sorted(self._stores)], lock_fd)
+        await self._run_servers(self._processes)
+        record_versions(self._folder, versions)
+        told = {name: str(version) for name, version in versions.items()}
+        logger.info("embedded stores run", folder=str(self._folder), **told)
+
+    async def _find_versions(self) -> dict[str, Version]:
+        names = sorted(self._stores)
+        return dict(zip(names, await asyncio.gather(*map(self._programs.find_version, names)), strict=True))
+
+    def _layout_of_other(self) -> Layout:
+        ports = read_json(self._folder, "ports")
+        if missing := self._stores - ports.keys():
+            named = ", ".join(sorted(missing))
+            raise EmbeddedError(f"The bot that uses {self._folder} keeps no {named} there. Try again in a moment.")
+        return Layout(self._folder, ports, read_json(self._folder, "secrets"), self._durable, self._programs)
+
+    async def _run_servers(self, processes: ServerProcesses) -> None:
+        """Return when all of them answer. No process of an earlier start may be left."""
+        forget_earlier_postgres(self._layout)
+        await processes.start()
+        waits = [asyncio.create_task(self._wait_for(processes, name)) for name in self._stores]
+        try:
+            await asyncio.gather(*waits)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _wait_for(self, processes: ServerProcesses, name: str) -> None:
+        deadline = asyncio.get_running_loop().time() + constants.SERVER_START_WITHIN_S
+        log = self._layout.log(name)
+        while not await IS_READY[name](self._layout):
+            if name in processes.ended:
+                raise EmbeddedError(f"{name} does not start: {last_line(log.read_bytes())}")
+            if processes.guardian_ended:
+                await processes.watch()
+            if asyncio.get_running_loop().time() > deadline:
+                raise EmbeddedError(f"{name} did not start in {constants.SERVER_START_WITHIN_S:.0f} s: see {log}.")
+            await asyncio.sleep(constants.EMBEDDED_POLL_S)
+
+    async def _stop(self) -> None:
+        if self._processes is not None:
+            await self._processes.stop()
+            self._processes = None
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None

@@ -1,0 +1,109 @@
+"""Which Discord servers somebody manages, asked of Discord: the bot keeps no members."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+import discord
+
+from bot import constants
+from bot.client import Interaction, SandboxBot
+from bot.errors import NotAllowed
+
+
+async def require_manage_guild(interaction: Interaction, guild_id: int) -> str:
+    """The server's name, if the bot is in it and the asker has Manage Server there; `NotAllowed` otherwise."""
+    guild = await find_guild(interaction.client, guild_id)
+    if guild is None:
+        raise NotAllowed("The bot is not in server {server}. Invite it there first.", server=guild_id)
+    if not await _manages(interaction, guild):
+        raise NotAllowed("You need “Manage Server” in {server} to bind it.", server=guild.name)
+    return guild.name
+
+
+async def find_guild(bot: SandboxBot, guild_id: int) -> discord.Guild | None:
+    """None if the bot is not in it."""
+    cached = bot.get_guild(guild_id)
+    if cached is not None and not cached.unavailable:
+        return cached
+    try:
+        return await bot.fetch_guild(guild_id, with_counts=False)
+    except (discord.NotFound, discord.Forbidden):
+        return None
+
+
+class ManagedGuilds:
+    """The servers that somebody manages, for suggestions alone: what is remembered may be a minute old."""
+
+    def __init__(self) -> None:
+        self._manages: dict[tuple[int, int], tuple[float, bool]] = {}
+        self._listed: tuple[float, list[discord.Guild]] = (0.0, [])
+
+    async def search(self, interaction: Interaction, typed: str, *, limit: int) -> list[discord.Guild]:
+        """Those whose name or id contains what is typed, the one where it is typed first.
+
+        Of many, or when Discord is slow, some may be missing: what is answered late is no suggestion any more.
+        """
+        matching = [guild for guild in await self.all(interaction.client) if _matches(guild, typed)]
+        matching.sort(key=lambda guild: (guild.id != interaction.guild_id, guild.name.lower()))
+        managed = await self._filter_managed(interaction, matching[: constants.MANAGED_GUILD_CANDIDATES])
+        return [guild for guild in matching if guild.id in managed][:limit]
+
+    async def all(self, bot: SandboxBot) -> list[discord.Guild]:
+        """Every server that the bot is in; a bot that went on with its last session has not been told of them."""
+        if bot.is_ready():
+            return list(bot.guilds)
+        until, listed = self._listed
+        if until < time.monotonic():
+            listed = [guild async for guild in bot.fetch_guilds(limit=None, with_counts=False)]
+            self._listed = (time.monotonic() + constants.GUILD_CACHE_S, listed)
+        return listed
+
+    async def _filter_managed(self, interaction: Interaction, guilds: Iterable[discord.Guild]) -> set[int]:
+        """The ids of those that the asker manages, as far as Discord has answered in time."""
+        slots = asyncio.Semaphore(constants.MANAGED_GUILD_CONCURRENCY)
+        managed: set[int] = set()
+
+        async def ask(guild: discord.Guild) -> None:
+            async with slots:
+                if await self._manages_cached(interaction, guild):
+                    managed.add(guild.id)
+
+        tasks = [asyncio.create_task(ask(guild)) for guild in guilds]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=constants.MANAGED_GUILD_TIMEOUT_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return managed
+
+    async def _manages_cached(self, interaction: Interaction, guild: discord.Guild) -> bool:
+        key, now = (interaction.user.id, guild.id), time.monotonic()
+        if len(self._manages) > constants.GUILD_CACHE_ENTRIES:
+            self._manages.clear()
+        known = self._manages.get(key)
+        if known is None or known[0] < now:
+            known = (now + constants.GUILD_CACHE_S, await _manages(interaction, guild))
+            self._manages[key] = known
+        return known[1]
+
+
+async def _manages(interaction: Interaction, guild: discord.Guild) -> bool:
+    user = interaction.user
+    if guild.owner_id is None:  # one of a list, which tells no more than its name
+        guild = await interaction.client.fetch_guild(guild.id, with_counts=False)
+    if guild.owner_id == user.id:
+        return True
+    if interaction.guild_id == guild.id:
+        return interaction.permissions.manage_guild or interaction.permissions.administrator
+    try:
+        member = await guild.fetch_member(user.id)
+    except discord.HTTPException:
+        return False
+    return member.guild_permissions.manage_guild
+
+
+def _matches(guild: discord.Guild, typed: str) -> bool:
+    return typed.strip().lower() in guild.name.lower() or str(guild.id).startswith(typed.strip())

@@ -1,0 +1,44 @@
+"""The words of the direct messages about expiries and removals, for owner and admins.
+
+In English: nobody has just said what they speak.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import discord
+from discord.utils import escape_markdown, format_dt
+
+from bot.sandboxes.lifecycle.notices import Delivery, NoticeKind
+from bot.sandboxes.model import Sandbox
+
+
+def notice_embed(delivery: Delivery, sandbox: Sandbox, grace: timedelta) -> discord.Embed:
+    """`grace`: how long the data stays after the expiry, which the notice tells in advance."""
+    own = delivery.recipient_id == sandbox.owner_id
+    which = f"Your sandbox “{sandbox.name}”" if own else f"Sandbox “{sandbox.name}” of <@{sandbox.owner_id}>"
+    title, text = _words(delivery, sandbox, grace, which)
+    embed = discord.Embed(title=title, description=text, colour=discord.Colour.orange())
+    return embed.set_footer(text=notice_footer(delivery))
+
+
+def notice_footer(delivery: Delivery) -> str:
+    """By which the bot finds its own notice again when it does not know whether it was sent."""
+    return f"Notice {delivery.notice_id}"
+
+
+def _words(delivery: Delivery, sandbox: Sandbox, grace: timedelta, which: str) -> tuple[str, str]:
+    """Title and text; `which` begins a sentence about the sandbox."""
+    when = format_dt(sandbox.expires_at, "R")
+    if delivery.kind is NoticeKind.EXPIRY_WARNING:
+        return "A sandbox is about to expire", f"{which} expires {when}."
+    if delivery.kind is NoticeKind.GUILD_REMOVED:
+        server = f"**{escape_markdown(delivery.guild_name)}**" if delivery.guild_name else f"server {delivery.guild_id}"
+        return "The bot was removed from a server", (
+            f"{which} gets no events of {server} any more. Invite the bot again and bind the server to get them back."
+        )
+    deleted = format_dt(sandbox.expires_at + grace, "R")
+    return "A sandbox has expired", (
+        f"{which} expired {when} and gets no events any more. Its data is deleted {deleted}."
+    )

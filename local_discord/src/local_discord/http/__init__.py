@@ -1,0 +1,1 @@
+"""The HTTP API, as far as bots use it: who may ask, what a form may say, and the routes."""

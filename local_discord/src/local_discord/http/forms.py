@@ -1,0 +1,114 @@
+"""What a request carries: a JSON object, or a multipart form with one and files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from aiohttp import BodyPartReader, web
+
+from local_discord import wire
+from local_discord.errors import ApiError, invalid_form
+from local_discord.rules.message_rules import EPHEMERAL, LOADING, check_message
+from local_discord.snowflakes import Snowflakes
+from local_discord.wire import Json
+from local_discord.world.drafts import Attachment, Draft
+
+MOST_BYTES = 10 * 1024 * 1024
+"""Of the files of one request together."""
+_FILE = re.compile(r"files\[(\d+)\]")
+_REFERENCE = ("message_id", "channel_id", "guild_id")
+_AUTHORS_FLAGS = ~(LOADING | EPHEMERAL)
+
+
+Uploads: TypeAlias = dict[int, tuple[str, bytes]]
+"""Name and content, by the number in their part's name."""
+
+
+@dataclass(slots=True)
+class Form:
+    """`data` is any JSON, and an empty object if the request has no body."""
+
+    data: Any = field(default_factory=dict)
+    files: Uploads = field(default_factory=dict)
+
+    def object(self) -> Json:
+        """The data, or an `ApiError` if it is no object."""
+        if not isinstance(self.data, dict):
+            raise invalid_form((), "Only dictionaries may be used in this field.")
+        return self.data
+
+
+async def read(request: web.Request) -> Form:
+    """An `ApiError` for what is no JSON, and for files of more than `MOST_BYTES` together."""
+    if request.content_type.startswith("multipart/"):
+        return await _read_multipart(request)
+    body = await request.read()
+    return Form(_json(body) if body else {})
+
+
+async def _read_multipart(request: web.Request) -> Form:
+    form = Form()
+    size = 0
+    async for part in await request.multipart():
+        if not isinstance(part, BodyPartReader):
+            continue
+        content = bytes(await part.read())
+        size += len(content)
+        if size > MOST_BYTES:
+            raise ApiError(413, 40005, "Request entity too large")
+        name = part.name or ""
+        if name == "payload_json":
+            form.data = _json(content)
+        elif found := _FILE.fullmatch(name):
+            form.files[int(found[1])] = (part.filename or "file", content)
+    return form
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return wire.decode(body)
+    except ValueError:
+        raise ApiError(400, 50109, "The request body contains invalid JSON.") from None
+
+
+def draft(form: Json, files: Uploads, snowflakes: Snowflakes, kept: Sequence[Attachment] = ()) -> Draft:
+    """What a valid form says, or an `ApiError`; `kept` are the attachments that a message has before it is edited."""
+    check_message(form)
+    return Draft(
+        content=(form["content"] or "") if "content" in form else None,
+        embeds=(form["embeds"] or []) if "embeds" in form else None,
+        components=(form["components"] or []) if "components" in form else None,
+        attachments=_attachments(form, files, snowflakes, kept),
+        flags=int(form.get("flags") or 0) & _AUTHORS_FLAGS,
+        tts=bool(form.get("tts")),
+        nonce=form.get("nonce"),
+        enforce_nonce=bool(form.get("enforce_nonce")),
+        mentions_allowed=form.get("allowed_mentions"),
+        reference=_reference(form),
+    )
+
+
+def _reference(form: Json) -> Json | None:
+    reference = form.get("message_reference")
+    return {key: str(reference[key]) for key in _REFERENCE if reference.get(key)} if reference else None
+
+
+def _attachments(
+    form: Json, files: Uploads, snowflakes: Snowflakes, kept: Sequence[Attachment]
+) -> list[Attachment] | None:
+    listed = form.get("attachments")
+    if listed is None and not files:
+        return None
+    described = {int(one["id"]): one for one in listed or []}
+    remaining = [one for one in kept if listed is None or one.id in described]
+    strangers = [number for number in described if number not in files and all(one.id != number for one in kept)]
+    if strangers:
+        raise invalid_form(("attachments",), "An attachment has no file.")
+    for number, (filename, content) in sorted(files.items()):
+        about = described.get(number, {})
+        filename = about.get("filename") or filename
+        remaining.append(Attachment(snowflakes.next(), filename, content, about.get("description")))
+    return remaining

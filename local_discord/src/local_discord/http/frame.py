@@ -1,0 +1,102 @@
+"""The HTTP API's frame: who may ask, what is recorded, and how a failure looks."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from local_discord import wire
+from local_discord.errors import ApiError, invalid_form
+from local_discord.world.core import Settings
+
+BASE = "/api/v10"
+_KEPT_REQUESTS = 10_000
+_OPEN = ("/interactions/", "/webhooks/", "/gateway")
+_AUTHENTICATED_ANYWAY = "/gateway/bot"
+
+
+class Frame:
+    """A middleware around every route of the API."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.requests: deque[tuple[str, str, int]] = deque(maxlen=_KEPT_REQUESTS)
+        """The latest: method, path after `/api/v10`, status."""
+        self._rate_limits: list[tuple[str, float]] = []
+
+    def rate_limit_next(self, path_part: str, retry_after: float) -> None:
+        """Answer the next request whose path contains the part with 429; `retry_after` in seconds."""
+        self._rate_limits.append((path_part, retry_after))
+
+    def middleware(self) -> Middleware:
+        """Leaves alone what is asked outside the API."""
+
+        @web.middleware
+        async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if not request.path.startswith(BASE + "/"):
+                return await handler(request)
+            path = request.path.removeprefix(BASE)
+            response = await self._answer(request, path, handler)
+            self.requests.append((request.method, path, response.status))
+            return response
+
+        return around
+
+    async def _answer(self, request: web.Request, path: str, handler: Handler) -> web.StreamResponse:
+        try:
+            if (retry_after := self._rate_limit(path)) is not None:
+                return _too_many(retry_after)
+            if request.match_info.http_exception is None:
+                self._authenticate(request, path)
+            return await handler(request)
+        except ApiError as error:
+            return answer(error.body(), error.status)
+        except web.HTTPException as error:
+            return answer({"message": f"{error.status}: {error.reason}", "code": 0}, error.status)
+
+    def _authenticate(self, request: web.Request, path: str) -> None:
+        if path.startswith(_OPEN) and path != _AUTHENTICATED_ANYWAY:
+            return
+        if request.headers.get("Authorization") != f"Bot {self._settings.token}":
+            raise ApiError(401, 0, "401: Unauthorized")
+
+    def _rate_limit(self, path: str) -> float | None:
+        for planned in self._rate_limits:
+            if planned[0] in path:
+                self._rate_limits.remove(planned)
+                return planned[1]
+        return None
+
+
+def answer(data: object, status: int = 200) -> web.Response:
+    """JSON, with the content type to the letter as Discord gives it: clients compare it."""
+    return web.Response(body=wire.encode(data), status=status, content_type="application/json")
+
+
+def nothing() -> web.Response:
+    """204, for what succeeds and has nothing to show."""
+    return web.Response(status=204)
+
+
+def number(request: web.Request, name: str) -> int:
+    """A snowflake in the path; its pattern lets nothing else through."""
+    return int(request.match_info[name])
+
+
+def query_number(request: web.Request, name: str, default: int) -> int:
+    """A snowflake or a count in the query; an `ApiError` for anything else."""
+    text = request.query.get(name, str(default))
+    if not text.isdigit():
+        raise invalid_form((name,), f'Value "{text}" is not snowflake.')
+    return int(text)
+
+
+def _too_many(retry_after: float) -> web.Response:
+    body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": False}
+    response = answer(body, 429)
+    response.headers["Retry-After"] = str(retry_after)
+    # discord.py takes a 429 without this header for a ban by Cloudflare, and gives up.
+    response.headers["Via"] = "1.1 local-discord"
+    return response

@@ -1,0 +1,22 @@
+"""The components of a message or a modal, as a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from local_discord.wire import Json
+
+BUTTON, STRING_SELECT, TEXT_INPUT, LABEL = 2, 3, 4, 18
+SELECTS = (STRING_SELECT, 5, 6, 7, 8)
+LINK_STYLES = (5, 6)
+"""Buttons that lead elsewhere instead of telling the bot: a link, and a thing for sale."""
+
+
+def walk(components: Sequence[Json]) -> Iterator[Json]:
+    """Every component, however deep it is nested."""
+    for component in components:
+        if isinstance(component, dict):
+            yield component
+            nested = component.get("components")
+            yield from walk(nested if isinstance(nested, list) else ())
+            yield from walk([component[key] for key in ("accessory", "component") if component.get(key)])

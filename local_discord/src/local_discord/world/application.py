@@ -1,0 +1,39 @@
+"""The bot's application, as its owners see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from local_discord.wire import Json
+from local_discord.world.users import User
+
+
+@dataclass
+class Application:
+    """Belongs to one person, or, as soon as there are members, to a team that this person owns."""
+
+    id: int
+    owner: User
+    team: dict[User, bool] = field(default_factory=dict)
+    """Its members; False for those who are invited and have not accepted."""
+
+    def team_payload(self) -> Json | None:
+        """None while it belongs to one person alone."""
+        if not self.team:
+            return None
+        return {
+            "id": str(self.id),
+            "icon": None,
+            "name": "team",
+            "owner_user_id": str(self.owner.id),
+            "members": [self._member(user, accepted=accepted) for user, accepted in self.team.items()],
+        }
+
+    def _member(self, user: User, *, accepted: bool) -> Json:
+        return {
+            "user": user.payload(),
+            "team_id": str(self.id),
+            "membership_state": 2 if accepted else 1,
+            "role": "developer",
+            "permissions": ["*"],
+        }

@@ -1,0 +1,194 @@
+"""A channel and the messages in it: text channels of guilds, and the direct one between a person and the bot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from local_discord.rules import permissions
+from local_discord.rules.message_rules import EPHEMERAL, LOADING
+from local_discord.snowflakes import iso_time
+from local_discord.wire import Json
+from local_discord.world.core import Core
+from local_discord.world.drafts import Attachment, Draft
+from local_discord.world.memberships import Membership
+from local_discord.world.users import User
+
+_KEPT_MESSAGES = 1000
+_TEXT, _DIRECT = 0, 1
+
+
+class Channel:
+    """In a guild, or, with `recipient`, the bot's DM channel with that person."""
+
+    def __init__(
+        self,
+        core: Core,
+        name: str,
+        *,
+        guild: Membership | None = None,
+        recipient: User | None = None,
+        position: int = 0,
+    ) -> None:
+        self._core = core
+        self.id = core.snowflakes.next()
+        self.name = name
+        self.guild = guild
+        self.recipient = recipient
+        self.position = position
+        self.messages: dict[int, Message] = {}
+        """The latest, by id and oldest first, without deleted and ephemeral ones."""
+
+    def __repr__(self) -> str:
+        return f"<Channel #{self.name} id={self.id}>"
+
+    @property
+    def mention(self) -> str:
+        """What to write in a message so that it links to the channel."""
+        return f"<#{self.id}>"
+
+    @property
+    def guild_id(self) -> int | None:
+        """None for a DM channel."""
+        return self.guild.id if self.guild else None
+
+    @property
+    def bot_id(self) -> int:
+        """Whose reactions are “mine” to whoever reads this channel by the API."""
+        return self._core.bot.id
+
+    def keep(self, message: Message) -> None:
+        """As the latest of the channel; the oldest gives way."""
+        self.messages[message.id] = message
+        if len(self.messages) > _KEPT_MESSAGES:
+            del self.messages[next(iter(self.messages))]
+
+    def emit(self, event: str, data: Json) -> None:
+        """To the bot, if it can hear what happens here."""
+        if self.guild is not None:
+            self.guild.emit(event, data)
+        else:
+            self._core.events.emit(event, data)
+
+    def permissions_of(self, user: User) -> int:
+        """As bits; in a DM both sides have the same."""
+        return self.guild.permissions_of(user) if self.guild else permissions.EVERYONE
+
+    def payload(self) -> Json:
+        """As the API and the gateway show it."""
+        last = next(reversed(self.messages), None)
+        data: Json = {"id": str(self.id), "last_message_id": str(last) if last else None, "flags": 0}
+        if self.recipient is not None:
+            return data | {"type": _DIRECT, "recipients": [self.recipient.payload()]}
+        return data | {
+            "type": _TEXT,
+            "guild_id": str(self.guild_id),
+            "name": self.name,
+            "position": self.position,
+            "permission_overwrites": [],
+            "topic": None,
+            "nsfw": False,
+            "parent_id": None,
+            "rate_limit_per_user": 0,
+        }
+
+
+@dataclass(eq=False)
+class Message:
+    """Changes in place when it is edited; two of them are equal only if they are the same."""
+
+    id: int
+    channel: Channel
+    author: User
+    content: str = ""
+    embeds: list[Json] = field(default_factory=list)
+    components: list[Json] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
+    flags: int = 0
+    kind: int = 0
+    tts: bool = False
+    nonce: str | int | None = None
+    edited_at: str | None = None
+    deleted: bool = False
+    seen_by: User | None = None
+    """Whom an ephemeral message is shown to."""
+    origin: Json = field(default_factory=dict)
+    """What tells that it answers an interaction."""
+    reference: Json | None = None
+    mentions: list[User] = field(default_factory=list)
+    reactions: dict[str, set[int]] = field(default_factory=dict)
+    """By emoji, the ids of the users who reacted with it."""
+
+    @property
+    def ephemeral(self) -> bool:
+        """Only `seen_by` can see it, and it is in no channel's `messages`."""
+        return bool(self.flags & EPHEMERAL)
+
+    @property
+    def loading(self) -> bool:
+        """The bot is thinking."""
+        return bool(self.flags & LOADING)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing that Discord would show; it refuses such a message, unless the bot is thinking."""
+        return not (self.content or self.embeds or self.components or self.attachments)
+
+    def write(self, draft: Draft, mentions: Iterable[User]) -> None:
+        """Take over what the draft says; the mentions count only if it has a text."""
+        if draft.content is not None:
+            self.content, self.mentions = draft.content, list(mentions)
+        if draft.embeds is not None:
+            self.embeds = [{"type": "rich"} | embed for embed in draft.embeds]
+        if draft.components is not None:
+            self.components = draft.components
+        if draft.attachments is not None:
+            self.attachments = draft.attachments
+
+    def payload(self) -> Json:
+        """As the HTTP API shows it."""
+        data: Json = {
+            "id": str(self.id),
+            "type": self.kind,
+            "channel_id": str(self.channel.id),
+            "author": self.author.payload(),
+            "content": self.content,
+            "embeds": self.embeds,
+            "attachments": [attachment.payload(ephemeral=self.ephemeral) for attachment in self.attachments],
+            "components": self.components,
+            "mentions": [user.payload() for user in self.mentions],
+            "mention_roles": [],
+            "mention_everyone": False,
+            "pinned": False,
+            "tts": self.tts,
+            "timestamp": iso_time(self.id),
+            "edited_timestamp": self.edited_at,
+            "flags": self.flags,
+        }
+        if self.reactions:
+            data["reactions"] = [self._reaction(emoji, users) for emoji, users in self.reactions.items()]
+        optional = {"nonce": self.nonce, "message_reference": self.reference}
+        return data | {key: value for key, value in optional.items() if value is not None} | self.origin
+
+    def event_payload(self) -> Json:
+        """As the gateway shows it; an ephemeral one does not tell its guild."""
+        guild = self.channel.guild
+        if guild is None or self.ephemeral:
+            return self.payload()
+        data = self.payload() | {"guild_id": str(guild.id)}
+        for mention, user in zip(data["mentions"], self.mentions, strict=True):
+            if user.id in guild.members:
+                mention["member"] = guild.members[user.id].partial()
+        author = guild.members.get(self.author.id)
+        return data | ({"member": author.partial()} if author else {})
+
+    def _reaction(self, emoji: str, users: set[int]) -> Json:
+        details = {"burst": 0, "normal": len(users)}
+        return {
+            "emoji": {"id": None, "name": emoji},
+            "count": len(users),
+            "count_details": details,
+            "me": self.channel.bot_id in users,
+            "me_burst": False,
+            "burst_colors": [],
+        }

@@ -1,0 +1,177 @@
+"""Interactions: from a person's click or command to the bot, with the deadline that the bot has."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from secrets import token_urlsafe
+
+from local_discord.errors import ApiError, unknown
+from local_discord.wire import Json
+from local_discord.world.channels import Channel, Message
+from local_discord.world.core import Core
+from local_discord.world.replies import Modal, Reply
+from local_discord.world.users import User
+
+COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
+_KEPT = 2000
+
+
+@dataclass(eq=False)
+class Interaction:
+    """What one act of a person is to the bot, until its token expires; times are monotonic."""
+
+    id: int
+    kind: int
+    user: User
+    channel: Channel
+    token: str
+    reply: Reply
+    command: str | None = None
+    source: Message | None = None
+    data: Json = field(default_factory=dict)
+    started_at: float = field(default_factory=time.monotonic)
+    acknowledged_with: int | None = None
+    """The kind of the first answer; None before it."""
+    original: Message | None = None
+    """The first answer's message, or the one it changes in place."""
+    messages: dict[int, Message] = field(default_factory=dict)
+    """By id, those that its token may change."""
+    deadline: asyncio.TimerHandle | None = None
+
+    def origin(self, application_id: int) -> Json:
+        """What a message tells of the interaction it answers."""
+        user = self.user.payload()
+        kind = COMMAND if self.kind == AUTOCOMPLETE else self.kind
+        metadata: Json = {
+            "id": str(self.id),
+            "type": kind,
+            "user": user,
+            "authorizing_integration_owners": self.integration_owners(),
+        }
+        if self.original is not None:
+            metadata["original_response_message_id"] = str(self.original.id)
+        if self.source is not None and kind == COMPONENT:
+            metadata["interacted_message_id"] = str(self.source.id)
+        origin: Json = {
+            "webhook_id": str(application_id),
+            "application_id": str(application_id),
+            "interaction_metadata": metadata,
+        }
+        if self.command is not None and self.original is None:
+            origin["interaction"] = {"id": str(self.id), "type": kind, "name": self.command, "user": user}
+        return origin
+
+    def integration_owners(self) -> Json:
+        """By whom the application was installed where this happened: by the guild, or 0 in direct messages."""
+        return {"0": str(self.channel.guild_id or 0)}
+
+
+class Interactions:
+    """Every interaction whose token still counts."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._by_id: dict[int, Interaction] = {}
+        self._by_token: dict[str, Interaction] = {}
+
+    def invoke(self, user: User, channel: Channel, name: str, data: Json, *, kind: int = COMMAND) -> Reply:
+        """A command, or with another kind its autocomplete; the reply grows as the bot answers."""
+        interaction = self._new(kind, user, channel)
+        interaction.command = name
+        return self._send(interaction, data)
+
+    def use_component(self, user: User, message: Message, data: Json) -> Reply:
+        """A click on a button, or a choice in a menu, of that message."""
+        interaction = self._new(COMPONENT, user, message.channel)
+        interaction.source = message
+        return self._send(interaction, data)
+
+    def submit(self, modal: Modal, data: Json) -> Reply:
+        """The bot may answer in the message whose component opened the modal."""
+        interaction = self._new(MODAL_SUBMIT, modal.user, modal.channel)
+        interaction.source = modal.source
+        return self._send(interaction, data)
+
+    def awaiting(self, interaction_id: int, token: str) -> Interaction:
+        """The interaction that a callback may still acknowledge, or Discord's `ApiError` for why it may not."""
+        interaction = self._by_id.get(interaction_id)
+        if interaction is None or interaction.token != token or interaction.reply.failed:
+            raise unknown("interaction")
+        if interaction.acknowledged_with is not None:
+            raise ApiError(400, 40060, "Interaction has already been acknowledged.")
+        return interaction
+
+    def acknowledged(self, application_id: int, token: str) -> Interaction:
+        """The interaction that a webhook call with its token goes on with, or Discord's `ApiError`."""
+        interaction = self._by_token.get(token)
+        if interaction is None or application_id != self._core.application_id:
+            raise unknown("Webhook")
+        if interaction.acknowledged_with is None:
+            raise unknown("Webhook")
+        if time.monotonic() - interaction.started_at > self._core.settings.token_lifetime_s:
+            raise ApiError(401, 50027, "Invalid Webhook Token")
+        return interaction
+
+    def close(self) -> None:
+        """Stop the clocks of whatever is unanswered."""
+        for interaction in self._by_id.values():
+            if interaction.deadline is not None:
+                interaction.deadline.cancel()
+
+    def _new(self, kind: int, user: User, channel: Channel) -> Interaction:
+        number, token = self._core.snowflakes.next(), token_urlsafe(48)
+        interaction = Interaction(number, kind, user, channel, token, Reply(number, token))
+        self._by_id[number] = self._by_token[token] = interaction
+        if len(self._by_id) > _KEPT:
+            oldest = self._by_id.pop(next(iter(self._by_id)))
+            del self._by_token[oldest.token]
+        return interaction
+
+    def _send(self, interaction: Interaction, data: Json) -> Reply:
+        interaction.data = data
+        interaction.channel.emit("INTERACTION_CREATE", self._payload(interaction))
+        loop = asyncio.get_running_loop()
+        interaction.deadline = loop.call_later(self._core.settings.callback_deadline_s, self._expire, interaction)
+        return interaction.reply
+
+    def _expire(self, interaction: Interaction) -> None:
+        if interaction.acknowledged_with is None:
+            interaction.reply.failed = True
+            interaction.reply.notify()
+
+    def _payload(self, interaction: Interaction) -> Json:
+        user, channel = interaction.user, interaction.channel
+        payload: Json = {
+            "id": str(interaction.id),
+            "application_id": str(self._core.application_id),
+            "type": interaction.kind,
+            "data": interaction.data,
+            "token": interaction.token,
+            "version": 1,
+            "channel_id": str(channel.id),
+            "channel": channel.payload() | {"permissions": str(channel.permissions_of(user))},
+            "app_permissions": str(channel.permissions_of(self._core.bot)),
+            "locale": user.locale,
+            "entitlements": [],
+            "authorizing_integration_owners": interaction.integration_owners(),
+            "context": 0 if channel.guild else 1,
+            "attachment_size_limit": 10 * 1024 * 1024,
+        }
+        if interaction.source is not None:
+            payload["message"] = interaction.source.payload()
+        return payload | _asker(user, channel)
+
+
+def _asker(user: User, channel: Channel) -> Json:
+    """Who asks, and in which guild: clients tell a direct message by the keys that are absent."""
+    guild = channel.guild
+    if guild is None:
+        return {"user": user.payload()}
+    return {
+        "guild_id": str(guild.id),
+        "guild": {"id": str(guild.id), "locale": "en-US", "features": []},
+        "guild_locale": "en-US",
+        "member": guild.member_payload(user),
+    }

@@ -1,0 +1,144 @@
+"""Who is in a guild, with which roles, and what they may do there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from local_discord.errors import UsageError
+from local_discord.rules import permissions as rights
+from local_discord.snowflakes import iso_now
+from local_discord.wire import Json
+from local_discord.world.core import Core
+from local_discord.world.users import User
+
+
+@dataclass(slots=True)
+class Role:
+    """`permissions` are bits; `position` counts from @everyone, which is 0."""
+
+    id: int
+    name: str
+    permissions: int
+    position: int
+
+    def payload(self) -> Json:
+        """As the API and the gateway show it."""
+        colours = {"primary_color": 0, "secondary_color": None, "tertiary_color": None}
+        return {
+            "id": str(self.id),
+            "name": self.name,
+            "permissions": str(self.permissions),
+            "position": self.position,
+            "color": 0,
+            "colors": colours,
+            "hoist": False,
+            "managed": False,
+            "mentionable": False,
+            "flags": 0,
+        }
+
+
+@dataclass(slots=True)
+class Member:
+    """A user in one guild; `roles` without @everyone, which every member has."""
+
+    user: User
+    roles: list[Role] = field(default_factory=list)
+    joined_at: str = field(default_factory=iso_now)
+
+    def partial(self) -> Json:
+        """Without the user: so a member stands beside a user."""
+        return {
+            "roles": [str(role.id) for role in self.roles],
+            "nick": None,
+            "avatar": None,
+            "banner": None,
+            "joined_at": self.joined_at,
+            "premium_since": None,
+            "communication_disabled_until": None,
+            "deaf": False,
+            "mute": False,
+            "pending": False,
+            "flags": 0,
+        }
+
+    def payload(self) -> Json:
+        """With the user in it."""
+        return self.partial() | {"user": self.user.payload()}
+
+
+class Membership:
+    """A guild as its channels know it; the bot hears of it while it is in it and no outage is on."""
+
+    def __init__(self, core: Core, guild_id: int, name: str, owner: User) -> None:
+        self._core = core
+        self.id = guild_id
+        self.name = name
+        self.owner = owner
+        self.has_bot = True
+        self.unavailable = False
+        self.roles = {guild_id: Role(guild_id, "@everyone", rights.EVERYONE, 0)}
+        self.members = {user.id: Member(user) for user in (owner, core.bot)}
+
+    def emit(self, event: str, data: Json) -> None:
+        """To the bot, if it is here and no outage keeps it from hearing."""
+        if self.has_bot and not self.unavailable:
+            self._core.events.emit(event, data, self.id)
+
+    def add_role(self, name: str, permissions: int | Iterable[str] = 0) -> Role:
+        """Nobody has it yet; permissions are bits, or names such as `manage_guild`."""
+        role = Role(self._core.snowflakes.next(), name, rights.bits(permissions), len(self.roles))
+        self.roles[role.id] = role
+        self.emit("GUILD_ROLE_CREATE", {"guild_id": str(self.id), "role": role.payload()})
+        return role
+
+    def add_member(
+        self, user: User, manage_guild: bool = False, permissions: int | Iterable[str] | None = None
+    ) -> Member:
+        """With a role of their own if they are granted more than @everyone; replaces a membership they have."""
+        granted = rights.bits(permissions or 0) | (rights.BITS["manage_guild"] if manage_guild else 0)
+        member = Member(user, [self.add_role(f"{user.name}'s role", granted)] if granted else [])
+        event = "GUILD_MEMBER_UPDATE" if user.id in self.members else "GUILD_MEMBER_ADD"
+        self.members[user.id] = member
+        self.emit(event, member.payload() | {"guild_id": str(self.id)})
+        return member
+
+    def remove_member(self, user: User) -> None:
+        """`UsageError` for somebody who is not in the guild; the bot is kicked."""
+        self.require_member(user)
+        if user is self._core.bot:
+            self.kick_bot()
+            return
+        del self.members[user.id]
+        self.emit("GUILD_MEMBER_REMOVE", {"guild_id": str(self.id), "user": user.payload()})
+
+    def kick_bot(self) -> None:
+        """The last that the bot hears of this guild; it hears it in an outage too."""
+        self.unavailable = False
+        self.emit("GUILD_DELETE", {"id": str(self.id)})
+        self.has_bot = False
+        self.members.pop(self._core.bot.id, None)
+
+    def require_member(self, user: User) -> Member:
+        """`UsageError` for somebody who is not in the guild."""
+        member = self.members.get(user.id)
+        if member is None:
+            raise UsageError(f"{user.name} is not in {self.name}.")
+        return member
+
+    def permissions_of(self, user: User) -> int:
+        """As bits; none for somebody who is not in the guild, all for its owner and for administrators."""
+        member = self.members.get(user.id)
+        if member is None:
+            return 0
+        granted = self.roles[self.id].permissions
+        for role in member.roles:
+            granted |= role.permissions
+        everything = user is self.owner or granted & rights.ADMINISTRATOR
+        return rights.ALL if everything else granted
+
+    def member_payload(self, user: User) -> Json:
+        """A member as interactions carry them, with permissions; also for somebody who has just left."""
+        member = self.members.get(user.id) or Member(user)
+        return member.payload() | {"permissions": str(self.permissions_of(user))}

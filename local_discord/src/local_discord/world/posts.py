@@ -1,0 +1,137 @@
+"""Writing, changing and deleting messages, and telling the bot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from local_discord.errors import empty_message
+from local_discord.rules.message_rules import EPHEMERAL, LOADING
+from local_discord.snowflakes import iso_now
+from local_discord.wire import Json
+from local_discord.world.channels import Channel, Message
+from local_discord.world.core import Core
+from local_discord.world.drafts import Draft
+from local_discord.world.files import Files
+from local_discord.world.users import User
+
+_NONCES_KEPT_S = 300.0
+
+
+class Posts:
+    """The one place where messages change."""
+
+    def __init__(self, core: Core, users: Mapping[int, User], files: Files) -> None:
+        self._snowflakes = core.snowflakes
+        self._users = users
+        self._files = files
+        self._nonces: dict[tuple[int, str], tuple[float, Message]] = {}
+
+    def create(
+        self,
+        author: User,
+        channel: Channel,
+        draft: Draft,
+        *,
+        kind: int = 0,
+        origin: Json | None = None,
+        seen_by: User | None = None,
+    ) -> Message:
+        """The first message of the same author with the same nonce, if the draft insists on that.
+
+        An `ApiError` for one that is empty. An ephemeral one is shown to `seen_by`, and kept in no channel.
+        """
+        earlier = self._earlier(author, draft)
+        if earlier is not None:
+            return earlier
+        message = Message(self._snowflakes.next(), channel, author, flags=draft.flags, kind=kind, tts=draft.tts)
+        message.origin, message.nonce, message.reference = origin or {}, draft.nonce, draft.reference
+        self._write(message, draft)
+        if message.is_empty and not message.loading:
+            raise empty_message()
+        if message.ephemeral:
+            message.seen_by = seen_by
+        else:
+            channel.keep(message)
+        self._remember(author, draft, message)
+        self._emit("MESSAGE_CREATE", message, message.event_payload())
+        return message
+
+    def edit(self, message: Message, draft: Draft) -> None:
+        """An edit of a “thinking” message is its answer. An `ApiError`, and no change, if it would leave nothing."""
+        after = replace(message)
+        after.write(draft, ())
+        if after.is_empty:
+            raise empty_message()
+        self._write(message, draft)
+        message.edited_at = message.edited_at if message.loading else iso_now()
+        message.flags = message.flags & ~LOADING | draft.flags & ~EPHEMERAL
+        self._emit("MESSAGE_UPDATE", message, message.event_payload())
+
+    def delete(self, message: Message) -> None:
+        """Whoever still holds it sees that it is `deleted`."""
+        message.deleted = True
+        message.channel.messages.pop(message.id, None)
+        self._emit("MESSAGE_DELETE", message, {"id": str(message.id), "channel_id": str(message.channel.id)})
+
+    def react(self, user: User, message: Message, emoji: str) -> None:
+        """With a Unicode emoji; a second time is nothing new."""
+        users = message.reactions.setdefault(emoji, set())
+        if user.id not in users:
+            users.add(user.id)
+            self._emit("MESSAGE_REACTION_ADD", message, self._reaction(user, message, emoji))
+
+    def unreact(self, user: User, message: Message, emoji: str) -> None:
+        """Nothing if they have not reacted so."""
+        users = message.reactions.get(emoji, set())
+        if user.id in users:
+            users.remove(user.id)
+            if not users:
+                del message.reactions[emoji]
+            self._emit("MESSAGE_REACTION_REMOVE", message, self._reaction(user, message, emoji))
+
+    def typing(self, user: User, channel: Channel) -> None:
+        """Shown for some seconds; nothing is kept. `UsageError` for somebody who is not in the channel's guild."""
+        data: Json = {"channel_id": str(channel.id), "user_id": str(user.id), "timestamp": int(time.time())}
+        if channel.guild is not None:
+            data |= {"guild_id": str(channel.guild.id), "member": channel.guild.require_member(user).payload()}
+        channel.emit("TYPING_START", data)
+
+    def _reaction(self, user: User, message: Message, emoji: str) -> Json:
+        data: Json = {
+            "user_id": str(user.id),
+            "channel_id": str(message.channel.id),
+            "message_id": str(message.id),
+            "message_author_id": str(message.author.id),
+            "emoji": {"id": None, "name": emoji},
+            "burst": False,
+            "type": 0,
+        }
+        guild = message.channel.guild
+        if guild is not None and user.id in guild.members:
+            data["member"] = guild.members[user.id].payload()
+        return data
+
+    def _emit(self, event: str, message: Message, data: Json) -> None:
+        if message.channel.guild is not None and not message.ephemeral:
+            data = data | {"guild_id": str(message.channel.guild.id)}
+        message.channel.emit(event, data)
+
+    def _write(self, message: Message, draft: Draft) -> None:
+        mentioned = [self._users[user_id] for user_id in draft.mentioned_ids() if user_id in self._users]
+        message.write(draft, mentioned)
+        for attachment in draft.attachments or ():
+            self._files.store(attachment, message.channel)
+
+    def _earlier(self, author: User, draft: Draft) -> Message | None:
+        now = time.monotonic()
+        self._nonces = {key: kept for key, kept in self._nonces.items() if kept[0] > now - _NONCES_KEPT_S}
+        if draft.nonce is None or not draft.enforce_nonce:
+            return None
+        found = self._nonces.get((author.id, str(draft.nonce)))
+        return found[1] if found else None
+
+    def _remember(self, author: User, draft: Draft, message: Message) -> None:
+        if draft.nonce is not None:
+            self._nonces[author.id, str(draft.nonce)] = (time.monotonic(), message)

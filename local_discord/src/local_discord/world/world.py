@@ -1,0 +1,76 @@
+"""All that this Discord knows, in one place."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from local_discord.errors import missing_access, unknown
+from local_discord.world.channels import Channel
+from local_discord.world.commands import Commands
+from local_discord.world.core import Core, Settings
+from local_discord.world.files import Files
+from local_discord.world.guilds import Guild
+from local_discord.world.inboxes import Inbox
+from local_discord.world.interactions import Interactions
+from local_discord.world.posts import Posts
+from local_discord.world.users import User
+
+
+class World:
+    """Every id is looked up here; what is not there is Discord's “Unknown …”, an `ApiError`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.core = Core(settings)
+        self.users: dict[int, User] = {self.core.bot.id: self.core.bot}
+        self.guilds: dict[int, Guild] = {}
+        self.inboxes: defaultdict[int, Inbox] = defaultdict(Inbox)
+        """By user id."""
+        self.files = Files(self.core)
+        self.posts = Posts(self.core, self.users, self.files)
+        self.commands = Commands(self.core)
+        self.interactions = Interactions(self.core)
+        self._direct: dict[int, Channel] = {}
+
+    def add_guild(self, name: str, owner: User) -> Guild:
+        """With the bot in it. Guilds take turns on the shards."""
+        shards = self.core.settings.shards
+        guild_id = self.core.snowflakes.next_on_shard(len(self.guilds) % shards, shards)
+        guild = self.guilds[guild_id] = Guild(self.core, guild_id, name, owner)
+        guild.announce(joined=True)
+        return guild
+
+    def dm_channel(self, user: User) -> Channel:
+        """The bot's with that person; always the same."""
+        if user.id not in self._direct:
+            self._direct[user.id] = Channel(self.core, user.name, recipient=user)
+        return self._direct[user.id]
+
+    def user(self, user_id: int) -> User:
+        """Anybody, whether the bot shares a guild with them or not."""
+        if (user := self.users.get(user_id)) is None:
+            raise unknown("User")
+        return user
+
+    def bots_guilds(self) -> list[Guild]:
+        """The guilds that the bot is in, outage or not."""
+        return [guild for guild in self.guilds.values() if guild.has_bot]
+
+    def bots_guild(self, guild_id: int) -> Guild:
+        """A guild that the bot is in; “Missing Access” if it is not."""
+        if (guild := self.guilds.get(guild_id)) is None:
+            raise unknown("Guild")
+        if not guild.has_bot:
+            raise missing_access()
+        return guild
+
+    def bots_channel(self, channel_id: int) -> Channel:
+        """A channel that the bot can see; “Missing Access” if it cannot."""
+        if (channel := self._channels().get(channel_id)) is None:
+            raise unknown("Channel")
+        if channel.guild is not None and not channel.guild.has_bot:
+            raise missing_access()
+        return channel
+
+    def _channels(self) -> dict[int, Channel]:
+        direct = {channel.id: channel for channel in self._direct.values()}
+        return direct | {number: one for guild in self.guilds.values() for number, one in guild.channels.items()}

@@ -1,0 +1,135 @@
+"""SIGTERM ends the bot in time, whatever is away, frozen or half-way there; a second signal ends it at once."""
+
+import asyncio
+import signal
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.e2e.test_process import BOT, Process, base_environment
+from tests.faults.wires import Gate, wired
+
+WITHIN_S = 5.0
+
+
+@pytest.fixture
+def lines(stores, dsn, discord, nats_client, redis_client, monkeypatch):
+    """A wire to each server by the name of its variable, one to the gateway, and the environment of a bot on them."""
+
+    @asynccontextmanager
+    async def open_():
+        callout = stores.nats_callout
+        urls = {
+            "DATABASE_URL": dsn,
+            "REDIS_URL": stores.redis_url,
+            "NATS_URL": stores.nats_url,
+            "NATS_AUTH_URL": callout.auth_url,
+            "NATS_SYSTEM_URL": callout.system_url,
+            "BOT_DISCORD__API_BASE": discord.api_base,
+            "GATEWAY": discord.gateway_url,
+        }
+        async with wired(urls, Gate()) as (detours, wires):
+            gateway = detours.pop("GATEWAY")
+            monkeypatch.setattr(type(discord._core), "gateway_url", property(lambda _: gateway))
+            yield base_environment(discord) | detours | {"NATS_ACCOUNT_SEED": callout.account_seed}, wires
+
+    return open_
+
+
+@asynccontextmanager
+async def bot_process(folder, environment):
+    process = await asyncio.create_subprocess_exec(
+        *BOT, "run", cwd=folder, env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    running = Process(process)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            await running.stop(signal.SIGKILL)
+
+
+async def until(condition, bot):
+    async with asyncio.timeout(20):
+        while not condition():
+            assert bot.process.returncode is None, "".join(bot.lines)
+            await asyncio.sleep(0.02)
+
+
+def is_connected(discord):
+    return any(session.is_ready for session in discord.gateway.live())
+
+
+async def stop(bot):
+    """SIGTERM ends it in time, in good order and without a traceback."""
+    code, took = await bot.stop()
+    log = "".join(bot.lines)
+    assert (code, took < WITHIN_S) == (0, True), f"{took:.1f} s:\n{log}"
+    after = log[log.index("stopping") :]
+    assert "Traceback" not in after, after
+    assert "never retrieved" not in after, after
+
+
+FROZEN = {
+    "PostgreSQL": ("DATABASE_URL",),
+    "Valkey": ("REDIS_URL",),
+    "NATS": ("NATS_URL", "NATS_AUTH_URL", "NATS_SYSTEM_URL"),
+    "Discord's HTTP": ("BOT_DISCORD__API_BASE",),
+    "gateway": ("GATEWAY",),
+    "everything": ("DATABASE_URL", "REDIS_URL", "NATS_URL", "NATS_AUTH_URL", "NATS_SYSTEM_URL", "GATEWAY"),
+}
+
+
+@pytest.mark.parametrize("names", FROZEN.values(), ids=FROZEN)
+async def test_what_is_frozen_delays_no_stop(tmp_path, discord, lines, names):
+    async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
+        await until(lambda: is_connected(discord), bot)
+        for name in names:
+            wires[name].freeze()
+        await stop(bot)
+
+
+async def test_a_login_that_is_not_answered_delays_no_stop(tmp_path, lines):
+    async with lines() as (environment, wires):
+        wires["BOT_DISCORD__API_BASE"].freeze()
+        async with bot_process(tmp_path, environment) as bot:
+            await until(lambda: wires["BOT_DISCORD__API_BASE"].connections, bot)
+            await stop(bot)
+
+
+async def test_a_gateway_that_is_being_connected_to_delays_no_stop(tmp_path, lines):
+    async with lines() as (environment, wires):
+        wires["GATEWAY"].freeze()
+        async with bot_process(tmp_path, environment) as bot:
+            await until(lambda: wires["GATEWAY"].connections, bot)
+            await stop(bot)
+
+
+async def test_nor_one_that_is_being_connected_to_again(tmp_path, discord, lines):
+    async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
+        await until(lambda: is_connected(discord), bot)
+        before = wires["GATEWAY"].connections
+        wires["GATEWAY"].freeze()
+        wires["GATEWAY"].cut()
+        await until(lambda: wires["GATEWAY"].connections > before, bot)
+        await stop(bot)
+
+
+async def test_nor_one_that_refuses_to_be_connected_to(tmp_path, discord, lines):
+    async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
+        await until(lambda: is_connected(discord), bot)
+        before = wires["GATEWAY"].connections
+        wires["GATEWAY"].go_away()
+        await until(lambda: wires["GATEWAY"].connections > before, bot)
+        await stop(bot)
+
+
+async def test_a_second_signal_ends_it_at_once(tmp_path, discord, lines):
+    async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
+        await until(lambda: is_connected(discord), bot)
+        for name in FROZEN["everything"]:
+            wires[name].freeze()
+        bot.process.send_signal(signal.SIGTERM)
+        await until(lambda: any("stopping" in line for line in bot.lines), bot)
+        code, took = await bot.stop()
+        assert (code, took < 2.5) == (0, True), "".join(bot.lines)

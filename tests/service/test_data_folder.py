@@ -1,0 +1,172 @@
+"""The data folder of the embedded servers: one of an earlier version, one of other servers, other programs on it."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import asyncpg
+import pytest
+import redis.asyncio
+
+from bot.stores.embedded import EmbeddedError, EmbeddedStores, Programs
+from bot.stores.embedded.programs import Version, postgres_program, valkey_program
+from bot.stores.embedded.record import check_readable
+from tests.service.servers import INSTALLED_REDIS, REDIS, needs_redis
+
+
+def resp(*words):
+    """A command as Redis 6.2 writes it into `appendonly.aof`."""
+    return f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+
+
+AS_COMMANDS = "".join(
+    resp(*line.split())
+    for line in (
+        "SELECT 0",
+        "set plain 42",
+        "SET fading soon PXAT 4102444800000",
+        "hset hash field value",
+        "xadd stream 1-1 field value",
+        "xgroup create stream readers 0",
+        "XCLAIM stream readers me 0 1-1 TIME 1795985107216 RETRYCOUNT 1 FORCE JUSTID LASTID 1-1",
+    )
+)
+"""What Redis 6.2.14 wrote for SET, SET with PX, HSET, XADD, XGROUP and XREADGROUP, with other times."""
+REWRITTEN = Path(__file__).with_name("fixtures") / "redis-6.2.14.aof"
+"""Written by Redis 6.2.14 for the same ones: after the first three it was told to rewrite its file, which then begins
+with a dump."""
+
+
+def redis_of_v010(folder, aof):
+    """A data folder as v0.1.0 left it: Redis 6.2's file, and no record of who wrote it."""
+    (folder / "redis").mkdir(parents=True)
+    (folder / "redis" / "appendonly.aof").write_bytes(aof)
+
+
+async def check_data_of_v010(url):
+    async with redis.asyncio.from_url(url) as client:
+        assert await client.get("plain") == b"42"
+        assert await client.ttl("fading") > 24 * 3600
+        assert await client.hgetall("hash") == {b"field": b"value"}
+        assert await client.xrange("stream") == [(b"1-1", {b"field": b"value"})]
+        assert (await client.xpending("stream", "readers"))["pending"] == 1
+
+
+@pytest.mark.parametrize("aof", [AS_COMMANDS.encode(), REWRITTEN.read_bytes()], ids=["commands", "rewritten"])
+@pytest.mark.parametrize("valkey", [None, pytest.param(INSTALLED_REDIS, marks=needs_redis)], ids=["valkey", "redis"])
+async def test_a_folder_of_redis_6_goes_on(tmp_path, aof, valkey):
+    redis_of_v010(tmp_path, aof)
+    programs = Programs(valkey=valkey)
+    async with EmbeddedStores(tmp_path, stores=REDIS, programs=programs) as stores:
+        await check_data_of_v010(stores.redis_url)
+        async with redis.asyncio.from_url(stores.redis_url) as client:
+            await client.set("later", 1)
+    async with EmbeddedStores(tmp_path, stores=REDIS, programs=programs) as stores:
+        await check_data_of_v010(stores.redis_url)
+        async with redis.asyncio.from_url(stores.redis_url) as client:
+            assert await client.get("later") == b"1"
+
+
+async def test_a_file_that_cannot_be_read_whole_is_no_start_and_no_record(tmp_path):
+    redis_of_v010(tmp_path, b"*1\r\n$4\r\nNONE\r\n" + AS_COMMANDS.encode())
+    with pytest.raises(EmbeddedError, match="redis does not start"):
+        await EmbeddedStores(tmp_path, stores=REDIS).__aenter__()
+    assert not (tmp_path / "servers.json").exists()
+
+
+async def test_the_folder_records_which_servers_wrote_it(tmp_path):
+    async with EmbeddedStores(tmp_path, durable=False):
+        pass
+    record = json.loads((tmp_path / "servers.json").read_text())
+    assert record["postgres"].startswith("PostgreSQL 18.")
+    assert record["redis"].startswith("Valkey 9.")
+    assert record["nats"].startswith("nats-server 2.")
+
+
+@needs_redis
+async def test_redis_does_not_start_on_what_valkey_has_written(tmp_path):
+    async with EmbeddedStores(tmp_path, stores=REDIS) as stores, redis.asyncio.from_url(stores.redis_url) as client:
+        await client.set("kept", 42)
+    with pytest.raises(
+        EmbeddedError, match=rf"{tmp_path}/redis are of Valkey 9.*Redis 7.*\[embedded\] valkey, or move"
+    ):
+        await EmbeddedStores(tmp_path, stores=REDIS, programs=Programs(valkey=INSTALLED_REDIS)).__aenter__()
+    async with EmbeddedStores(tmp_path, stores=REDIS) as stores, redis.asyncio.from_url(stores.redis_url) as client:
+        assert await client.get("kept") == b"42"
+
+
+@pytest.mark.parametrize(
+    ("writer", "reader", "reads"),
+    [
+        ("Redis 6.2.14", "Valkey 9.1.2", True),
+        ("Redis 7.2.4", "Valkey 8.0.1", True),
+        ("Redis 7.4.0", "Valkey 9.1.2", False),
+        ("Redis 8.0.0", "Redis 7.4.2", False),
+        ("Redis 7.0.15", "Redis 8.2.1", True),
+        ("Valkey 9.1.2", "Valkey 9.1.0", True),
+        ("Valkey 9.1.2", "Valkey 9.0.3", False),
+        ("Valkey 9.1.2", "Valkey 10.0.0", True),
+        ("Valkey 8.0.0", "Redis 8.0.0", False),
+        ("nats-server 2.15.1", "nats-server 2.11.4", False),
+        ("nats-server 2.11.4", "nats-server 2.15.1", True),
+        ("PostgreSQL 18.4", "PostgreSQL 18.1", True),
+        ("PostgreSQL 17.2", "PostgreSQL 18.4", False),
+        ("PostgreSQL 18.4", "PostgreSQL 17.2", False),
+    ],
+)
+def test_who_reads_whose_data(tmp_path, writer, reader, reads):
+    store = {"PostgreSQL": "postgres", "nats-server": "nats"}.get(writer.split()[0], "redis")
+    (tmp_path / store).mkdir()
+    (tmp_path / store / "PG_VERSION").write_text(writer.split()[1].partition(".")[0] + "\n")
+    (tmp_path / "servers.json").write_text(json.dumps({store: writer}))
+    server = Version.parse(reader)
+    assert server is not None
+    told = (
+        contextlib.nullcontext() if reads else pytest.raises(EmbeddedError, match=f"{writer.split('.')[0]}.*{reader}")
+    )
+    with told:
+        check_readable(tmp_path, {store: server})
+
+
+@needs_redis
+async def test_another_server_may_be_named(tmp_path):
+    programs = Programs(valkey=INSTALLED_REDIS, postgres=Path(postgres_program("postgres")).parent)
+    async with EmbeddedStores(tmp_path, stores=frozenset({"postgres", "redis"}), programs=programs) as stores:
+        async with redis.asyncio.from_url(stores.redis_url) as client:
+            assert "valkey_version" not in await client.info("server")
+        await (await asyncpg.connect(stores.database_url)).close()
+    assert json.loads((tmp_path / "servers.json").read_text())["redis"].startswith("Redis ")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "Redis server v=6.2.14 sha=00000000:0 malloc=libc bits=64",
+            "is Redis 6.2.14, but has to be Valkey 7 or Redis 7",
+        ),
+        ("KeyDB server v=6.3.4", "is another program"),
+        ("", "is another program"),
+    ],
+)
+async def test_a_server_that_will_not_do_is_refused_by_name(tmp_path, said, told):
+    program = tmp_path / "server"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.chmod(0o755)
+    with pytest.raises(EmbeddedError, match=f"{program} {told}"):
+        await EmbeddedStores(tmp_path / "data", stores=REDIS, programs=Programs(valkey=program)).__aenter__()
+
+
+async def test_a_program_that_cannot_be_run_is_refused_by_name(tmp_path):
+    for programs, reason in (
+        (Programs(valkey=tmp_path / "none"), f"{tmp_path}/none cannot be run as a server: No such file"),
+        (Programs(valkey=tmp_path), f"{tmp_path} cannot be run as a server: Permission denied"),
+        (Programs(valkey=Path("/bin/false")), "/bin/false cannot be run as a server"),
+        (Programs(postgres=tmp_path), f"{tmp_path}/postgres cannot be run as a server: No such file"),
+    ):
+        with pytest.raises(EmbeddedError, match=reason):
+            await EmbeddedStores(tmp_path / "data", programs=programs).__aenter__()
+
+
+def test_the_wheels_server_is_valkey():
+    assert Path(valkey_program()).name == "valkey-server"

@@ -1,0 +1,111 @@
+"""The process that supervises the embedded servers, when it or they end."""
+
+import asyncio
+import os
+import signal
+
+import asyncpg
+import pytest
+from loguru import logger
+
+from bot.stores.embedded import EmbeddedStores, FolderInUse, GuardianEnded
+from bot.stores.nats_client import open_nats
+from bot.stores.postgres import connected, open_pool
+from bot.stores.redis import open_redis
+from tests.service.servers import REDIS, lives, parent_of, read_everywhere, until, write_everywhere
+
+
+@pytest.fixture
+def logged():
+    """The records of the log."""
+    records = []
+    sink = logger.add(lambda message: records.append(message.record), level="DEBUG")
+    yield records
+    logger.remove(sink)
+
+
+async def kill_guardian(stores):
+    """With the servers, whose pids it returns."""
+    pids = dict(stores.pids)
+    os.kill(parent_of(pids["postgres"]), signal.SIGKILL)
+    with pytest.raises(GuardianEnded, match="exit code -9"):
+        await asyncio.wait_for(stores.watch(), 5)
+    return pids
+
+
+async def test_a_guardian_that_is_killed_is_noticed_and_started_again_on_the_same_data_and_addresses(tmp_path):
+    async with EmbeddedStores(tmp_path) as stores:
+        addresses = (stores.database_url, stores.redis_url, stores.nats_url, stores.nats_callout)
+        await write_everywhere(stores)
+        for turn in (1, 2):
+            killed = await kill_guardian(stores)
+            await stores.restart()
+            assert (stores.database_url, stores.redis_url, stores.nats_url, stores.nats_callout) == addresses
+            assert await read_everywhere(stores) == {"postgres": 42, "redis": b"42", "nats": 1}
+            assert not set(killed.values()) & set(stores.pids.values())
+            assert {name: state.restarts for name, state in stores.servers.items()} == dict.fromkeys(killed, turn)
+        with pytest.raises(FolderInUse, match=f"process {os.getpid()}"):
+            await EmbeddedStores(tmp_path).__aenter__()
+        restarted = stores.pids.values()
+    assert not any(map(lives, restarted))
+
+
+async def test_the_bots_clients_go_on_after_a_restart(tmp_path):
+    async with EmbeddedStores(tmp_path) as stores:
+        await write_everywhere(stores)
+        pool, cache, bus = (
+            await open_pool(stores.database_url),
+            await open_redis(stores.redis_url),
+            await open_nats(stores.nats_url),
+        )
+        await kill_guardian(stores)
+        await stores.restart()
+        async with connected(pool) as connection:
+            assert await connection.fetchval("SELECT value FROM kept") == 42
+        assert await cache.get("kept") == b"42"
+        await until(lambda: bus.is_connected)
+        assert (await bus.jetstream().stream_info("KEPT")).state.messages == 1
+        await bus.close()
+        await cache.aclose()
+        await pool.close()
+
+
+async def test_a_server_that_hangs_does_not_keep_the_guardian_from_its_restart(tmp_path, monkeypatch):
+    monkeypatch.setattr("bot.constants.SERVERS_GONE_WITHIN_S", 0.3)
+    async with EmbeddedStores(tmp_path) as stores:
+        await write_everywhere(stores)
+        hanging = stores.pids["redis"]
+        os.kill(hanging, signal.SIGSTOP)
+        await kill_guardian(stores)
+        assert lives(hanging)
+        await stores.restart()
+        assert not lives(hanging)
+        assert await read_everywhere(stores) == {"postgres": 42, "redis": b"42", "nats": 1}
+
+
+async def test_the_number_of_an_earlier_postgres_may_be_anybodys_by_now(tmp_path):
+    postgres = frozenset({"postgres"})
+    async with EmbeddedStores(tmp_path, stores=postgres, durable=False):
+        lines = (tmp_path / "postgres" / "postmaster.pid").read_text().splitlines()
+    (tmp_path / "postgres" / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    async with EmbeddedStores(tmp_path, stores=postgres, durable=False) as stores:
+        await (await asyncpg.connect(stores.database_url)).close()
+
+
+async def test_a_server_that_ends_again_and_again_is_told_once_and_its_state_says_so(tmp_path, logged):
+    async with EmbeddedStores(tmp_path, stores=REDIS, durable=False) as stores:
+        state = stores.servers["redis"]
+        assert (state.restarts, state.last_exit) == (0, None)
+        for turn in (1, 2, 3):
+            os.kill(state.pid, signal.SIGKILL)
+            await until(lambda turn=turn: state.restarts == turn and state.pid is not None)
+        assert state.last_exit == -signal.SIGKILL
+    told = [record["level"].name for record in logged if "ended" in record["message"]]
+    assert told == ["WARNING", "DEBUG", "DEBUG"]
+
+
+async def test_servers_that_are_shared_are_their_owners_to_watch(tmp_path):
+    async with EmbeddedStores(tmp_path, stores=REDIS, durable=False) as owner:
+        assert owner.is_owner
+        async with EmbeddedStores(tmp_path, stores=REDIS, durable=False, share=True) as guest:
+            assert (guest.is_owner, guest.servers, guest.redis_url) == (False, {}, owner.redis_url)

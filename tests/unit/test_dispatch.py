@@ -1,0 +1,123 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.routing import dispatch
+from sandbox_worker.gateway_events import LOCATIONS, Location
+
+GUILD, OTHER = 10**17 + 1, 10**17 + 2
+frames = {
+    '{"op":10,"d":{"heartbeat_interval":41250}}': 10,
+    '{"op":11}': 11,
+    '{"op":9,"d":false}': 9,
+    '{"op":7,"d":null}': 7,
+}
+snowflakes = st.integers(min_value=10**16, max_value=2**64 - 1)
+noise = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+surroundings = st.dictionaries(st.text(max_size=10), noise, max_size=4)
+
+
+def gateway_text(name, data, sequence=7):
+    return json.dumps({"t": name, "s": sequence, "op": 0, "d": data})
+
+
+def body(location, guild_id):
+    """A payload with the guild's id in its place, and other ids wherever else one could look."""
+    nested = {"guild_id": str(OTHER), "id": str(OTHER)}
+    if location is Location.ID:
+        return {"id": str(guild_id), "guild_id": str(OTHER), "channels": [nested]}
+    if location is Location.META:
+        return {"id": str(OTHER), "guild_id": str(OTHER), "meta": {"guild_id": str(guild_id)}}
+    return {"id": str(OTHER), "channel_id": str(OTHER), "guild_id": str(guild_id), "message": nested, "channel": nested}
+
+
+def test_all_79_dispatch_events_are_known():
+    assert len(LOCATIONS) == 79
+
+
+@pytest.mark.parametrize("name", sorted(LOCATIONS))
+def test_every_events_guild_is_found_in_its_place_and_nowhere_else(name):
+    location = LOCATIONS[name]
+    message = dispatch.read(gateway_text(name, body(location, GUILD)))
+    expected = None if location is Location.NOWHERE else GUILD
+    assert message.guild_id == expected
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '{"op":0,"t":"TYPING_START","s":1,"d":' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"op":0,"t":"TYPING_START","s":1,"d":{"x":' + '{"x":' * 100_000,
+        '{"op":"0"}',
+        '{"op":0,"t":5}',
+        "{",
+        "",
+        "null",
+        "[]",
+        '"text"',
+        "\x00",
+    ],
+)
+def test_what_is_no_gateway_message_is_none_and_no_exception(odd):
+    assert dispatch.read(odd) is None
+
+
+@pytest.mark.parametrize("value", ["1" * 400, "-1e400", "1e-400", '"\\u0000"', "true", "[[[]]]"])
+def test_what_routing_does_not_read_may_hold_anything(value):
+    body = f'{{"guild_id":"{GUILD}","x":{value},"y":[{{"guild_id":{value}}}]}}'
+    text = f'{{"op":0,"t":"TYPING_START","s":1,"d":{body}}}'
+    assert dispatch.read(text).guild_id == GUILD
+
+
+@pytest.mark.parametrize("name", ["CHANNEL_CREATE", "THREAD_DELETE", "MESSAGE_CREATE", "NEVER_HEARD_OF"])
+def test_an_objects_own_id_is_never_taken_for_its_guilds(name):
+    assert dispatch.read(gateway_text(name, {"id": str(GUILD), "channel_id": str(GUILD)})).guild_id is None
+
+
+@given(st.sampled_from(sorted(LOCATIONS)), snowflakes, st.booleans(), surroundings)
+def test_an_id_is_read_as_text_and_as_number_whatever_stands_around_it(name, guild_id, as_text, around):
+    data = body(LOCATIONS[name], guild_id)
+    if not as_text:
+        data = json.loads(json.dumps(data).replace(f'"{guild_id}"', str(guild_id)))
+    message = dispatch.read(gateway_text(name, {**{f"x_{key}": value for key, value in around.items()}, **data}))
+    expected = None if LOCATIONS[name] is Location.NOWHERE else guild_id
+    assert message.guild_id == expected
+
+
+@given(st.text(max_size=200) | noise.map(json.dumps))
+def test_no_text_at_all_breaks_the_decoding(text):
+    message = dispatch.read(text)
+    if message is not None:
+        for number in (message.guild_id, message.channel_id, message.id, message.answered_interaction):
+            assert number is None or isinstance(number, int)
+        assert isinstance(message.interaction_target, str)
+
+
+@pytest.mark.parametrize(("message", "op"), frames.items())
+def test_what_is_no_dispatch_is_decoded_too(message, op):
+    read = dispatch.read(message)
+    assert read is not None
+    assert read.op == op
+
+
+@pytest.mark.parametrize(
+    ("data", "target"),
+    [
+        ({"type": 2, "data": {"id": "1", "name": "sandbox", "type": 1, "options": []}}, "sandbox"),
+        ({"type": 3, "data": {"custom_id": "sbx:v1:x", "component_type": 2}}, "sbx:v1:x"),
+        ({"type": 5, "data": {"custom_id": "form", "components": []}}, "form"),
+        ({"type": 1}, ""),
+        ({"type": 2, "data": None}, ""),
+        ({"type": 2, "data": {"name": 5}}, ""),
+    ],
+)
+def test_an_interactions_target_is_its_command_or_its_custom_id(data, target):
+    message = dispatch.read(gateway_text("INTERACTION_CREATE", data))
+    assert message is not None
+    assert message.interaction_target == target

