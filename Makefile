@@ -6,8 +6,14 @@ READY   := $(VENV)/.installed
 PYTHONS := 3.12 3.13
 WORKERS ?= 2
 
+# The first Python 3.11 that really runs, of all on PATH: a shim may know of none, or of another one in another folder.
+KIT_PYTHON ?= $(shell cd / && for python in $$(which -a python3.11); do \
+	$$python -c 'import sys, venv; print(sys.executable)' 2>/dev/null && break; done)
+KIT_VENV   := .venv-kit
+KIT_READY  := $(KIT_VENV)/.installed
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test pythons upgrade newest bench soak lint shape format clean
+.PHONY: help demo test test-kit pythons upgrade newest bench soak lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +23,10 @@ demo: $(READY) ## show the product, explained step by step, on a local Discord
 
 test: $(READY) ## prove it, on real servers (PYTHON=… VENV=… for another Python)
 	$(BIN)/pytest -n $(WORKERS)
+
+test-kit: $(READY) $(KIT_READY) ## test the workers' kit on Python 3.11, and with the oldest versions of what it needs
+	$(KIT_VENV)/bin/pytest --noconftest tests/unit/test_worker_*.py
+	KIT_PYTHON=$(KIT_PYTHON) $(BIN)/pytest tests/distributions/test_sandbox_worker.py -k oldest
 
 pythons: ## test with each Python of PYTHONS that is here
 	@for version in $(PYTHONS); do \
@@ -61,4 +71,11 @@ $(READY): pyproject.toml local_discord/pyproject.toml sandbox_worker/pyproject.t
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		-e ./local_discord -e './sandbox_worker[all]' -e '.[embedded,dev]'
+	@touch $@
+
+$(KIT_READY): sandbox_worker/pyproject.toml constraints.txt
+	@test -n "$(KIT_PYTHON)" || { echo "Python 3.11 is needed; point KIT_PYTHON=… at one."; exit 1; }
+	@test -x $(KIT_VENV)/bin/python || $(KIT_PYTHON) -m venv $(KIT_VENV)
+	@$(KIT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e './sandbox_worker[all]' pytest pytest-asyncio pytest-timeout
 	@touch $@

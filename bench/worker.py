@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from bench import processes
 from bench.processes import Json
 from bot import names
+from sandbox_worker import protocol
 
 _STAMP = re.compile(rb'"nonce":"(\d+\.\d+)"')
 _AT_A_TIME = 10_000
@@ -34,8 +35,7 @@ class Worker:
         request = json.dumps({"batch": _AT_A_TIME, "expires": 600 * 10**9}).encode()
         for sandbox in sandboxes:
             stream = names.stream_name(UUID(sandbox))
-            subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{names.WORKER_CONSUMER}"
-            await self._client.publish(subject, request, reply=inbox)
+            await self._client.publish(protocol.pull_subject(stream), request, reply=inbox)
         await self._client.flush()
         return {}
 

@@ -72,13 +72,9 @@ NATS_ANSWER_WITHIN_S = 5
 NATS_STREAM_DUPLICATE_WINDOW_S = 600
 """How long a stream remembers message ids, at most: what the publisher sends again after an outage, or Discord after a
 restart, is known by its id for so long. The server wants it no longer than events are kept."""
-WORKER_ACK_WITHIN_S = 30
-"""Then an event is delivered again. The kit tells the server every 25 s which ones it still has (`feed.py`)."""
 WORKER_MOST_UNACKNOWLEDGED = 1000
 """Events with workers at a time, of one sandbox: many handlers at once, and a bound on what is delivered again."""
 
-REPLAY_HEARTBEAT_S = 5
-"""So often a listener (`worker tail`) hears of its replay when nothing happens, and knows that it goes on."""
 REPLAY_FORGOTTEN_AFTER_S = 10
 """A listener that is gone for so long, two heartbeats, is one no more, and its consumer goes."""
 MOST_LISTENERS = 20

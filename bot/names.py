@@ -1,4 +1,4 @@
-"""Every name that a sandbox owns, built in this one place.
+"""Every name that a sandbox owns. Those that its workers have to build too are `sandbox_worker.protocol`'s.
 
 The first eight hexadecimal digits of the id name what other PostgreSQL roles may list (schema, stream);
 the whole id appears only in Redis keys and NATS subjects, where it is the part that cannot be guessed.
@@ -9,23 +9,32 @@ from __future__ import annotations
 import re
 import secrets
 import string
+from collections.abc import Callable
 from uuid import UUID
 
 from bot.errors import InvalidInput
 from bot.i18n import Translatable
+from sandbox_worker import protocol
 
 SCHEMA_PREFIX = "sandbox_"
 ROUTES_CHANNEL = "sandbox_routes"
 """The PostgreSQL channel that hints at a changed route."""
-
-WORKER_CONSUMER = "worker"
-"""The one durable consumer of a sandbox's stream, shared by its workers."""
 
 SHORTEST_NAME, LONGEST_NAME = 3, 40
 NAME_PATTERN = re.compile(rf"[a-z0-9-]{{{SHORTEST_NAME},{LONGEST_NAME}}}")
 SNOWFLAKE_PATTERN = re.compile(r"[0-9]{17,20}")
 _RANDOM = 6
 _MAX_SNOWFLAKE = 2**64 - 1
+_WRITTEN_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+WORKER_CONSUMER = protocol.WORKER_CONSUMER
+ANY_REPLAY_SUBJECT = protocol.ANY_REPLAY_SUBJECT
+nats_prefix = protocol.nats_prefix
+event_subject_prefix = protocol.event_subject_prefix
+event_subjects = protocol.event_subjects
+work_subjects = protocol.work_subjects
+replay_subject = protocol.replay_subject
+inbox_prefix = protocol.inbox_prefix
 
 
 def short_id(sandbox_id: UUID) -> str:
@@ -34,40 +43,40 @@ def short_id(sandbox_id: UUID) -> str:
 
 
 def schema_name(sandbox_id: UUID) -> str:
+    """The PostgreSQL schema that holds the sandbox's tables."""
     return SCHEMA_PREFIX + short_id(sandbox_id)
 
 
 def redis_prefix(sandbox_id: UUID) -> str:
+    """What every key and channel of the sandbox begins with."""
     return f"sandbox:{sandbox_id}:"
 
 
 def redis_user(sandbox_id: UUID) -> str:
+    """The ACL user that its workers log in as."""
     return f"sandbox-{sandbox_id}"
 
 
 def sandbox_of_redis_user(user: str) -> UUID | None:
     """None for a user that is not a sandbox's."""
-    return _named_in(user, "sandbox-", "")
+    return _sandbox_named(user, redis_user)
 
 
 def sandbox_of_redis_prefix(prefix: str) -> UUID | None:
     """None for a prefix that is not a sandbox's."""
-    return _named_in(prefix, "sandbox:", ":")
+    return _sandbox_named(prefix, redis_prefix)
 
 
 def sandbox_of_event_subjects(subjects: str) -> UUID | None:
     """None for subjects that are not all of a sandbox's events."""
-    return _named_in(subjects, "sandbox.", ".events.>")
+    return _sandbox_named(subjects, event_subjects)
 
 
-def _named_in(name: str, before: str, after: str) -> UUID | None:
-    """Strictly as the names are built here: UUID() itself reads other spellings too."""
-    found = name.removeprefix(before).removesuffix(after)
-    try:
-        sandbox_id = UUID(found)
-    except ValueError:
-        return None
-    return sandbox_id if name == f"{before}{sandbox_id}{after}" else None
+def _sandbox_named(name: str, name_of: Callable[[UUID], str]) -> UUID | None:
+    """Strictly as the names are built: what only looks alike is somebody else's."""
+    found = _WRITTEN_UUID.search(name)
+    sandbox_id = UUID(found[0]) if found else None
+    return sandbox_id if sandbox_id and name == name_of(sandbox_id) else None
 
 
 def role_name(sandbox_id: UUID) -> str:
@@ -75,46 +84,14 @@ def role_name(sandbox_id: UUID) -> str:
     return schema_name(sandbox_id)
 
 
-def inbox_prefix(sandbox_id: UUID) -> str:
-    """Where the sandbox's workers receive NATS replies."""
-    return f"_INBOX_{sandbox_id.hex}"
-
-
-def work_subjects(sandbox_id: UUID) -> str:
-    """The wildcard of what a sandbox's workers tell each other."""
-    return f"sandbox.{sandbox_id}.work.>"
-
-
-ANY_REPLAY_SUBJECT = "sandbox.*.replay"
-
-
-def replay_subject(sandbox_id: UUID) -> str:
-    """Where a sandbox's workers ask the bot to play its events again."""
-    return f"sandbox.{sandbox_id}.replay"
-
-
 def replay_delivery(inbox: str) -> str:
     """What the bot's account calls a worker's inbox of two tokens, and the sandboxes' account imports as that."""
     return f"sandbox-replay.{inbox}"
 
 
-def nats_prefix(sandbox_id: UUID) -> str:
-    return f"sandbox.{sandbox_id}."
-
-
-def event_subject_prefix(sandbox_id: UUID) -> str:
-    """What the router puts before an event's name."""
-    return f"sandbox.{sandbox_id}.events."
-
-
 def sandbox_of_subject(subject: str) -> UUID:
     """Whose subject it is, or whose prefix of subjects; `ValueError` if it is nobody's."""
     return UUID(subject.split(".")[1])
-
-
-def event_subjects(sandbox_id: UUID) -> str:
-    """The wildcard that the sandbox's stream holds and its consumer filters by."""
-    return event_subject_prefix(sandbox_id) + ">"
 
 
 def gateway_session_key(application_id: int, shard_count: int, shard_id: int) -> str:
@@ -123,10 +100,12 @@ def gateway_session_key(application_id: int, shard_count: int, shard_id: int) ->
 
 
 def stream_name(sandbox_id: UUID) -> str:
+    """The JetStream stream of its events."""
     return f"SANDBOX_{short_id(sandbox_id)}"
 
 
 def random_suffix(length: int = _RANDOM) -> str:
+    """Letters a to z and digits, from the system's secure source."""
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(length))
 
 

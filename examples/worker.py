@@ -6,14 +6,12 @@ Save the file that `/sandbox connect` attaches as `.env`, and run `python exampl
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from contextlib import suppress
 from datetime import timedelta
 
-from loguru import logger
-
-from bot.errors import SandboxError
-from sandbox_worker import Event, InteractionFailed, Sandbox
+from sandbox_worker import Event, InteractionFailed, Sandbox, WorkerError
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS greeted (message_id bigint PRIMARY KEY, guild_id bigint, name text NOT NULL)
@@ -22,12 +20,13 @@ GREET = "INSERT INTO greeted VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 COUNT = "SELECT count(*) FROM greeted WHERE name = $1"
 COMMAND = 2
 MOST_TRIES = 5
+logger = logging.getLogger("worker")
 
 
 async def main() -> None:
     async with Sandbox.from_env() as sandbox:
         await sandbox.pg.execute(TABLE)
-        logger.info("waiting for events", sandbox=sandbox.environment.name)
+        logger.info("waiting for events: sandbox %s", sandbox.environment.name)
         async for event in sandbox.events("MESSAGE_CREATE", "INTERACTION_CREATE"):
             await settle(sandbox, event)
 
@@ -37,11 +36,11 @@ async def settle(sandbox: Sandbox, event: Event) -> None:
     try:
         await (answer if event.name == "INTERACTION_CREATE" else greet)(sandbox, event)
     except InteractionFailed as error:  # too late, or answered before: nothing is gained by another try
-        logger.warning("not answered", reason=str(error))
-        await event.give_up()
+        logger.warning("not answered: %s", error)
+        await event.terminate()
     except Exception as error:  # a store that is away, or a bug: neither may stop the events behind this one
-        logger.warning("tried in vain", event=event.name, sequence=event.sequence, reason=repr(error))
-        await (event.give_up() if event.redelivered >= MOST_TRIES else event.retry(after=timedelta(seconds=5)))
+        logger.warning("tried in vain: %s, sequence %d: %r", event.name, event.sequence, error)
+        await (event.terminate() if event.redelivered >= MOST_TRIES else event.retry(after=timedelta(seconds=5)))
     else:
         await event.ack()
 
@@ -66,8 +65,9 @@ async def answer(sandbox: Sandbox, event: Event) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     with suppress(KeyboardInterrupt):
         try:
             asyncio.run(main())
-        except SandboxError as error:
+        except WorkerError as error:
             sys.exit(str(error))

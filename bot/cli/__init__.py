@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import bot_commands, sandbox_commands, worker
+from bot.cli import bot_commands, sandbox_commands
 from bot.cli.runtime import EXIT_CODES
 from bot.shutdown import leave
 
@@ -20,7 +20,6 @@ cli = typer.Typer(
 )
 cli.add_typer(bot_commands.cli)
 cli.add_typer(sandbox_commands.cli, name="sandbox")
-cli.add_typer(worker.cli, name="worker")
 
 
 def _print_version(wanted: bool) -> None:

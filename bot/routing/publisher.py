@@ -22,6 +22,7 @@ from nats.js.errors import NotFoundError
 from bot import constants
 from bot.routing.acks import AckReader, read_ack
 from bot.routing.refusals import RefusalLog
+from sandbox_worker.protocol import MESSAGE_ID_HEADER
 
 _FORBIDDEN = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 
@@ -87,7 +88,7 @@ class Publisher:
         """Takes it at once, however full it is: who reads faster than NATS writes awaits `wait_for_capacity`."""
         self._last_number = number = self._last_number + 1
         more = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) if headers else ""
-        head = f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n{more}\r\n"
+        head = f"NATS/1.0\r\n{MESSAGE_ID_HEADER}: {message_id}\r\n{more}\r\n"
         size = len(head)
         frame = b"%b%b\r\n" % (
             f"HPUB {subject} {self._inbox}{number} {size} {size + len(payload)}\r\n{head}".encode(),

@@ -11,11 +11,11 @@ from typing import Protocol
 from bot import constants
 from bot.routing.dispatch import Dispatch
 from bot.routing.table import RouteTable
+from sandbox_worker import protocol
 
 GAP = "GATEWAY_GAP"
 """The name, no event of Discord's, of what stands for events that it did not deliver."""
 
-TOO_LARGE_HEADER = "Sandbox-Too-Large"
 _OF_MESSAGES = frozenset({"MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE"})
 
 
@@ -140,7 +140,7 @@ class EventRouter:
             return
         self.counts["too large"] += 1
         stub = _stub(dispatch, len(payload))
-        self._sink.publish(prefix + dispatch.name, stub, message_id, {TOO_LARGE_HEADER: str(len(payload))})
+        self._sink.publish(prefix + dispatch.name, stub, message_id, {protocol.TOO_LARGE_HEADER: str(len(payload))})
 
     def _guild_of_message(self, dispatch: Dispatch) -> int | None:
         """Ephemeral messages in a guild do not name it; their channel has been seen, though."""

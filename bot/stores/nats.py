@@ -23,6 +23,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 from bot import constants, names
 from bot.errors import InvalidInput, ServiceUnavailable
 from bot.stores.nats_client import FAILURES, unavailable
+from sandbox_worker import protocol
 
 MARK = "discord-sandboxes"
 """The description that our streams carry: nothing without it is ever changed or deleted."""
@@ -137,7 +138,7 @@ class StreamStore:
             deliver_subject=names.replay_delivery(request.deliver) if self._workers_apart else request.deliver,
             ack_policy=AckPolicy.NONE,
             filter_subjects=[prefix + name for name in request.events] or [prefix + ">"],
-            idle_heartbeat=constants.REPLAY_HEARTBEAT_S,
+            idle_heartbeat=protocol.REPLAY_HEARTBEAT_S,
             inactive_threshold=constants.REPLAY_FORGOTTEN_AFTER_S,
             mem_storage=True,
             **_starting_point(request),
@@ -197,7 +198,7 @@ def _consumer_config(sandbox_id: UUID) -> ConsumerConfig:
     return ConsumerConfig(
         durable_name=names.WORKER_CONSUMER,
         filter_subject=names.event_subjects(sandbox_id),
-        ack_wait=constants.WORKER_ACK_WITHIN_S,
+        ack_wait=protocol.ACK_WAIT_S,
         max_ack_pending=constants.WORKER_MOST_UNACKNOWLEDGED,
     )
 

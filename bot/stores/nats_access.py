@@ -24,6 +24,7 @@ from bot import constants, names
 from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
 from bot.stores.nats_responder import Responder
+from sandbox_worker import protocol
 
 ACCOUNT = "SANDBOX"
 """The account that all workers are in. It has no JetStream and imports no more of the bot's account than pulling,
@@ -176,12 +177,11 @@ class _RefusedError(Exception):
 def _sandbox_claims(sandbox_id: UUID, expires_at: datetime) -> dict[str, Any]:
     """The sandbox's own subjects, and of JetStream no more than pulling from and acknowledging on its consumer."""
     stream = names.stream_name(sandbox_id)
-    consumer = f"{stream}.{names.WORKER_CONSUMER}"
     publish = [
         names.work_subjects(sandbox_id),
         names.replay_subject(sandbox_id),
-        f"$JS.API.CONSUMER.MSG.NEXT.{consumer}",
-        f"$JS.ACK.{consumer}.>",
+        protocol.pull_subject(stream),
+        protocol.ack_subjects(stream),
     ]
     subscribe = [f"{names.nats_prefix(sandbox_id)}>", f"{names.inbox_prefix(sandbox_id)}.>"]
     return _user_claims(str(sandbox_id), expires_at.timestamp(), publish=publish, subscribe=subscribe)

@@ -38,7 +38,7 @@ def unanswered(sandbox: Sandbox, *, is_deserted: bool) -> discord.Embed:
     )
     if is_deserted:
         text = gettext(
-            "No worker is connected to sandbox “{name}”, so nobody answers. Start one with `sandbox-bot worker tail`, "
+            "No worker is connected to sandbox “{name}”, so nobody answers. Start one with `sandbox-worker tail`, "
             "or your own, with the environment from `/sandbox connect`.",
             name=sandbox.name,
         )

@@ -45,7 +45,7 @@ async def example(folder):
         sys.executable,
         str(ROOT / "examples" / "worker.py"),
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        env={"PATH": os.environ["PATH"]},
         stderr=asyncio.subprocess.PIPE,
     )
     try:

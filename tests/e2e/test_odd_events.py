@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bot.routing.router import TOO_LARGE_HEADER
+from sandbox_worker.protocol import TOO_LARGE_HEADER
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.errors import ServiceUnavailable
-from sandbox_worker import InteractionFailed, Sandbox
+from sandbox_worker import InteractionFailed, Sandbox, ServiceUnavailable
 from tests.e2e.conftest import environment_in
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sandbox_worker import NoInteraction
+from sandbox_worker import NotAnInteraction
 from tests.service.workers import GUILD, dispatch, make_place, take
 
 
@@ -69,7 +69,7 @@ async def test_what_is_to_be_retried_comes_again_but_not_too_early(place):
     assert datetime.now(UTC) - asked_at > timedelta(seconds=0.45)
 
 
-async def test_what_is_being_worked_on_does_not_come_again(place):
+async def test_what_is_in_progress_does_not_come_again(place):
     """The other event, of which nobody says so, shows when its time is over."""
     await comes_again_after(place, seconds=1)
     async with place.worker() as sandbox, asyncio.timeout(10):
@@ -79,7 +79,7 @@ async def test_what_is_being_worked_on_does_not_come_again(place):
         long, _ = [await anext(events) for _ in range(2)]
         again = asyncio.create_task(anext(events))
         while not (await asyncio.wait([again], timeout=0.2))[0]:
-            await long.working()
+            await long.in_progress()
         assert (again.result().data["content"], again.result().redelivered) == ("forgotten", 1)
         await long.ack()
         await again.result().ack()
@@ -95,11 +95,11 @@ async def test_a_retry_without_a_delay_comes_at_once(place):
             await event.retry()
 
 
-async def test_what_is_given_up_never_comes_again(place):
+async def test_what_is_terminated_never_comes_again(place):
     await place.send(content="hopeless")
     async with place.worker() as sandbox, asyncio.timeout(10):
         async for event in sandbox.events():
-            await event.give_up()
+            await event.terminate()
             break
         await place.until_settled()
 
@@ -181,7 +181,7 @@ async def test_a_worker_that_is_cancelled_gives_back_what_it_had_fetched(place):
 
 
 async def test_what_waited_too_long_for_a_slow_worker_is_not_done_twice(place, monkeypatch):
-    monkeypatch.setattr("sandbox_worker.feed._KEPT_FOR_S", 0.5)
+    monkeypatch.setattr("sandbox_worker.constants.KEPT_FOR_S", 0.5)
     await comes_again_after(place, seconds=1)
     await place.send_many(10)
     contents = []
@@ -210,7 +210,7 @@ async def test_what_is_no_interaction_cannot_be_answered(place):
     await place.send()
     async with place.worker() as sandbox:
         (event,) = await take(sandbox.events(), 1)
-        with pytest.raises(NoInteraction, match="MESSAGE_CREATE cannot be answered"):
+        with pytest.raises(NotAnInteraction, match="MESSAGE_CREATE cannot be answered"):
             await event.reply("hello")
 
 

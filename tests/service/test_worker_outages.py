@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from datetime import timedelta
 
 import pytest
-from loguru import logger
 
 from bot.control_plane import open_control_plane
 from bot.settings import Settings
@@ -36,18 +36,31 @@ async def own_place(tmp_path, stores, dsn, redis_client):
             yield place
 
 
+class Lines(logging.Handler):
+    """What the kit says, without the facts behind the colon."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage().partition(":")[0])
+
+
 @pytest.fixture
 def logged():
-    lines = []
-    number = logger.add(lambda line: lines.append(line.record["message"]), level="INFO")
-    yield lines
-    logger.remove(number)
+    handler, logger = Lines(), logging.getLogger("sandbox_worker")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler.lines
+    logger.setLevel(logging.NOTSET)
+    logger.removeHandler(handler)
 
 
 @pytest.fixture
 def impatient(monkeypatch):
     """A refusal counts soon."""
-    monkeypatch.setattr("sandbox_worker.link._REFUSED_FOR_S", 0.5)
+    monkeypatch.setattr("sandbox_worker.constants.REFUSED_FOR_S", 0.5)
 
 
 @pytest.fixture
@@ -136,7 +149,7 @@ async def test_a_worker_goes_on_after_an_extension_and_after_the_login_of_before
         await place.send(content="before")
         await take(events, 1)
         await enforced.extend_ttl(ADA, place.sandbox.id, timedelta(hours=1))
-        await place.until(lambda: _holds(sandbox._link.connections == 2))
+        await place.until(lambda: _holds(sandbox._connection.connections == 2))
         await place.send(content="after")
         await take(events, 1)
         await asyncio.sleep(max(place.sandbox.expires_at.timestamp() - time.time(), 0) + 0.1)
@@ -164,7 +177,7 @@ async def test_the_end_of_a_sandbox_is_told_within_seconds(place):
         waiting = asyncio.create_task(take(sandbox.events(), 1))
         async with sandbox.subscribe("anything") as messages:
             listening = asyncio.create_task(anext(messages))
-            await place.until(lambda: _holds(sandbox._link.live is not None))
+            await place.until(lambda: _holds(sandbox._connection.current is not None))
             await place.manager.destroy(ADA, place.sandbox.id)
             started = time.monotonic()
             with pytest.raises(SandboxEnded, match="destroyed, expired or new credentials") as ended:
@@ -199,7 +212,7 @@ async def test_a_worker_of_an_expired_sandbox_is_told_that_it_expired(enforced, 
 
 
 async def test_where_logins_are_the_teams_the_end_is_a_stream_that_is_gone(place, nats_client, stores, monkeypatch):
-    monkeypatch.setattr("sandbox_worker.feed._GONE_FOR_S", 0.6)
+    monkeypatch.setattr("sandbox_worker.constants.GONE_FOR_S", 0.6)
     async with place.worker(SANDBOX_NATS_URL=stores.nats_url) as sandbox:
         events = sandbox.events()
         await place.send()

@@ -11,9 +11,9 @@ import redis.asyncio
 from redis.exceptions import WatchError
 
 from bot.stores.redis import _ALLOWED
-from sandbox_worker import UnknownKeys
-from sandbox_worker.keys import KNOWN, key_positions
-from sandbox_worker.redis import PrefixedRedis
+from sandbox_worker import UnsupportedCommand
+from sandbox_worker.prefixed_redis import PrefixedRedis
+from sandbox_worker.redis_keys import SUPPORTED_COMMANDS, key_positions
 from tests.service.workers import make_place
 
 MARKED = "sandbox:x:"
@@ -211,11 +211,11 @@ async def test_a_command_whose_keys_are_not_known_is_not_sent(worker, redis_clie
     await worker.ping()
     name, *arguments = command.split()
     before = (await redis_client.info("commandstats")).keys()
-    with pytest.raises(UnknownKeys, match=f"{name} is not for sandboxes"):
+    with pytest.raises(UnsupportedCommand, match=f"{name} is not for sandboxes"):
         await worker.execute_command(name, *arguments)
     async with worker.pipeline() as pipe:
         pipe.set("a", 1).execute_command(name, *arguments)
-        with pytest.raises(UnknownKeys):
+        with pytest.raises(UnsupportedCommand):
             await pipe.execute()
     assert (await redis_client.info("commandstats")).keys() - before <= {"cmdstat_info"}
     assert await worker.get("a") is None
@@ -235,8 +235,8 @@ async def test_the_table_of_key_positions_is_that_of_an_installed_redis_too(tmp_
 async def _compare(client):
     """The table has what a sandbox may use on that server, and its keys where the server finds them."""
     client.response_callbacks.clear()
-    infos = await client.execute_command("COMMAND", "INFO", *sorted(KNOWN))
-    there = {name: info[1] for name, info in zip(sorted(KNOWN), infos, strict=True) if info}
+    infos = await client.execute_command("COMMAND", "INFO", *sorted(SUPPORTED_COMMANDS))
+    there = {name: info[1] for name, info in zip(sorted(SUPPORTED_COMMANDS), infos, strict=True) if info}
     allowed = await _allowed(client)
     assert there.keys() - OF_CONNECTIONS == allowed
     for name in sorted(allowed - WITHOUT_KEYS - CHANNELS):

@@ -8,7 +8,7 @@ import asyncpg
 import nats
 import pytest
 
-from sandbox_worker import SandboxEnded
+from sandbox_worker import SandboxEnded, protocol
 from tests.service.conftest import ADA
 from tests.service.workers import Gate, make_place
 
@@ -29,7 +29,9 @@ async def test_workers_tell_each_other_things_under_names_without_the_prefix(pla
         build, test = await anext(messages), await anext(messages)
     assert (build.subject, build.data) == ("jobs.build", b"now")
     assert (test.subject, test.data) == ("jobs.test", b"\x00")
-    assert (await seen.next_msg(timeout=5)).subject == f"{place.sandbox.nats_prefix}work.jobs.build"
+    first = await seen.next_msg(timeout=5)
+    assert first.subject == f"{place.sandbox.nats_prefix}work.jobs.build"
+    assert first.headers == {protocol.AGENT_HEADER: protocol.agent()}
     await plain.close()
 
 
@@ -48,7 +50,7 @@ async def test_a_subscription_outlives_an_outage_and_what_is_published_waits_for
     async with place.worker(SANDBOX_NATS_URL=url) as sandbox, sandbox.subscribe("jobs") as messages:
         await gate.shut()
         waiting = asyncio.create_task(anext(messages))
-        await place.until(lambda: _is(sandbox._link.live, None))
+        await place.until(lambda: _is(sandbox._connection.current, None))
         publishing = asyncio.create_task(sandbox.publish("jobs", b"late"))
         await gate.open()
         assert (await waiting).data == b"late"

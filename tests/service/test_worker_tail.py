@@ -1,4 +1,4 @@
-"""`sandbox-bot worker tail` as a developer runs it, beside their worker."""
+"""`sandbox-worker tail` as a developer runs it, beside their worker."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 
-from bot.errors import ServiceUnavailable
+from sandbox_worker import ServiceUnavailable
 from tests.service.conftest import ADA
 from tests.service.workers import GUILD, Gate, make_place
 
-TAIL = [sys.executable, "-m", "bot", "worker", "tail"]
+TAIL = [sys.executable, "-m", "sandbox_worker", "tail"]
 
 
 class Tail:
@@ -51,12 +50,12 @@ async def tail(tmp_path):
     """Starts it in a folder with the environment as a `.env`."""
     started = []
 
-    async def start(environment, *options):
+    async def start(environment, *options, command=TAIL):
         lines = [f"{name}='{value}'\n" for name, value in environment.items()]
         (tmp_path / ".env").write_text("".join(lines))
-        own = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+        own = {"PATH": os.environ["PATH"]}
         process = await asyncio.create_subprocess_exec(
-            *TAIL, *options, cwd=tmp_path, env=own, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *command, *options, cwd=tmp_path, env=own, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
         started.append(process)
         return Tail(process)
@@ -85,6 +84,18 @@ async def test_events_are_printed_as_they_come_and_the_worker_misses_none(place,
     assert (typing["event"], typing["sequence"]) == ("TYPING_START", 2)
     assert await place.waiting() == 2
     assert await running.end() == (0, "")
+
+
+async def test_a_reader_that_has_enough_ends_it_without_a_word(place, tail):
+    running = await tail(place.environment, command=["sh", "-c", f"{' '.join(TAIL)} | head -n 1"])
+    await place.until(lambda: listens(place), 15)
+    await place.send(content="first")
+    assert "first" in (await running.lines(1))[0]
+    async with asyncio.timeout(10):
+        while running.process.returncode is None:  # it hears of it when it writes
+            await place.send(content="more")
+            await asyncio.sleep(0.02)
+    assert await running.ended() == (0, "")
 
 
 async def test_what_is_stored_is_printed_from_the_time_that_is_asked_for(place, tail):
@@ -118,10 +129,10 @@ async def test_an_outage_costs_no_event_and_doubles_none(place, tail):
     await gate.shut()
 
 
-async def test_a_watch_begins_anew_when_the_server_has_forgotten_it(place, monkeypatch):
-    monkeypatch.setattr("sandbox_worker.watch._SILENT_FOR_S", 0.5)
+async def test_a_tail_begins_anew_when_the_server_has_forgotten_it(place, monkeypatch):
+    monkeypatch.setattr("sandbox_worker.constants.REPLAY_SILENCE_S", 0.5)
     async with place.worker() as sandbox:
-        events = sandbox.watch()
+        events = sandbox.tail()
         first = asyncio.create_task(anext(events))
         await place.until(lambda: listens(place))
         await place.send(content="one")
@@ -141,7 +152,7 @@ async def test_without_a_bot_it_says_so(manager, stores, tail):
     sandbox = await manager.create(ADA)
     details = await manager.get_connection_details(ADA, sandbox.id)
     running = await tail({**details.environment, "NATS_URL": stores.nats_url})
-    message = "sandbox-bot: The bot is not reachable: nobody answers on NATS; is the bot running? (SANDBOX_010)\n"
+    message = "sandbox-worker: The bot is not reachable: nobody answers on NATS; is the bot running? (SANDBOX_010)\n"
     assert await running.ended() == (69, message)
 
 
@@ -151,7 +162,7 @@ async def test_the_end_of_the_sandbox_is_one_line(place, tail):
     await place.manager.destroy(ADA, place.sandbox.id)
     code, error = await running.ended()
     assert code == 1
-    assert error.splitlines()[-1].startswith("sandbox-bot: Sandbox “")
+    assert error.splitlines()[-1].startswith("sandbox-worker: Sandbox “")
     assert "Traceback" not in error
 
 
@@ -163,11 +174,11 @@ async def test_wrong_usage_and_a_missing_environment_are_one_line_each(place, ta
     assert (code, error.count("\n")) == (2, 1)
 
 
-async def test_a_watch_needs_nats_at_its_start(place, monkeypatch):
-    monkeypatch.setattr("sandbox_worker.sandbox._REACH_WITHIN_S", 0.5)
+async def test_a_tail_needs_nats_at_its_start(place, monkeypatch):
+    monkeypatch.setattr("sandbox_worker.constants.REACHABLE_WITHIN_S", 0.5)
     gate = Gate(place.environment["SANDBOX_NATS_URL"])
     await gate.open()
     await gate.shut()
     async with place.worker(SANDBOX_NATS_URL=gate.of(place.environment["SANDBOX_NATS_URL"])) as sandbox:
         with pytest.raises(ServiceUnavailable, match="NATS is not reachable"):
-            await anext(sandbox.watch())
+            await anext(sandbox.tail())

@@ -15,6 +15,7 @@ from bot.client import COGS, CommandTranslator, SandboxBot
 from bot.errors import InvalidInput, InvalidTransition, NameTaken
 from bot.i18n import COMMAND_NAME, activate_locale, gettext, ngettext
 from bot.sandboxes.model import SandboxStatus
+from sandbox_worker import durations
 
 PACKAGE = Path(i18n.__file__).parent
 ENGLISH_ONLY = {PACKAGE / "sandboxes" / "access" / "replay.py", PACKAGE / "stores" / "nats.py"}
@@ -25,6 +26,7 @@ TRANSLATING = {
     "ngettext",
     "Translatable",
     "InvalidInput",
+    "WrongDuration",
     "NotAllowed",
     "InvalidTransition",
     "_require_running",
@@ -53,12 +55,9 @@ def sentences_in(path):
 
 
 def modules():
-    """All but those that no person on Discord hears: the local Discord and the kit for workers."""
-    return [
-        path
-        for path in PACKAGE.rglob("*.py")
-        if not {"demo", "worker"} & set(path.relative_to(PACKAGE).parts) and path not in ENGLISH_ONLY
-    ]
+    """All but those that no person on Discord hears, such as the tour; and what the kit says of durations."""
+    heard = [path for path in PACKAGE.rglob("*.py") if "demo" not in path.relative_to(PACKAGE).parts]
+    return [path for path in (*heard, Path(durations.__file__)) if path not in ENGLISH_ONLY]
 
 
 def said_in_code():

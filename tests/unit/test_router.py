@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.routing import dispatch
-from bot.routing.router import TOO_LARGE_HEADER, EventRouter
+from bot.routing.router import EventRouter
 from bot.routing.table import Route, RouteTable
 from sandbox_worker.gateway_events import LOCATIONS, Location
+from sandbox_worker.protocol import TOO_LARGE_HEADER
 from tests.unit.test_dispatch import body, gateway_text, surroundings
 
 BOUND, UNBOUND, CHANNEL = 10**17 + 11, 10**17 + 12, 10**17 + 13

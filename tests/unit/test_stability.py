@@ -6,6 +6,8 @@ The keys of JSON are compared where commands print them, in `tests/e2e/test_cli.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from typer.main import get_command
@@ -54,6 +56,13 @@ def test_the_commands_and_options_are_those_that_there_are():
         options = {spelling for word in words if word.startswith("-") for spelling in word.split("/")}
         listed[" ".join(word for word in words if not word.startswith("-"))] = options
     assert listed == dict(commands(get_command(cli), "sandbox-bot"))
+
+
+def test_the_commands_and_options_of_the_kit_are_those_that_there_are():
+    for path, options in re.findall(r"^sandbox-worker ((?:[a-z]+ )*)(--.*)$", PAGE, re.MULTILINE):
+        program = [sys.executable, "-m", "sandbox_worker", *path.split(), "--help"]
+        shown = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+        assert set(options.split()) == set(re.findall(r"--[a-z]+", shown)) - {"--help"}
 
 
 def commands(command, path):

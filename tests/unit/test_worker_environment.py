@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import uuid
-from datetime import UTC, datetime
 
 import pytest
 
-from bot.sandboxes.access.connection import WorkerAddresses, connection_details
-from bot.sandboxes.access.isolation import Enforcement, Isolation
-from bot.sandboxes.model import Sandbox, SandboxStatus
-from sandbox_worker import Sandbox as Worker
-from sandbox_worker import WrongEnvironment
-from sandbox_worker.environment import read_environment
+from sandbox_worker import Sandbox, WrongEnvironment
+from sandbox_worker.environment import read_dotenv, read_environment
 
 ID = uuid.UUID("1a2b3c4d-0000-4000-8000-000000000001")
 HANDED_OUT = {
@@ -33,46 +26,35 @@ def dotenv(tmp_path):
     return tmp_path / ".env"
 
 
-def test_the_file_that_connect_hands_out_is_read_as_it_is(dotenv):
-    sandbox = Sandbox(
-        id=ID,
-        name="blue",
-        owner_id=1,
-        description=None,
-        status=SandboxStatus.RUNNING,
-        schema_name="sandbox_1a2b3c4d",
-        created_at=datetime.now(UTC),
-        expires_at=datetime.now(UTC),
-        last_activity_at=None,
-        guild_ids=(17, 18),
-    )
-    details = connection_details(
-        sandbox,
-        Isolation(Enforcement(), Enforcement(), Enforcement()),
-        WorkerAddresses("postgresql://db/bot", "redis://cache", "nats://bus", "https://discord.example/api"),
-        token="t$o{k}en '\"#",
-    )
-    dotenv.write_text(details.as_dotenv())
-    found = read_environment({}, dotenv)
-    assert (found.sandbox_id, found.name, found.schema) == (ID, "blue", sandbox.schema_name)
-    assert (found.redis_prefix, found.stream, found.guild_ids) == (sandbox.redis_prefix, sandbox.stream, (17, 18))
-    assert found.discord_api == "https://discord.example/api"
-    assert found.nats_url == details.environment["SANDBOX_NATS_URL"]
-    assert found.database_url == details.environment["SANDBOX_DATABASE_URL"]
-    assert found.redis_url == details.environment["SANDBOX_REDIS_URL"]
-    assert "t$o" not in repr(found)
-
-
 def test_the_environment_wins_over_the_file(dotenv):
     dotenv.write_text("SANDBOX_NAME=green\nSANDBOX_DISCORD_API=https://discord.example/api/\n")
     found = read_environment(HANDED_OUT, dotenv)
     assert (found.name, found.discord_api) == ("blue", "https://discord.example/api")
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("NAME=plain", "plain"),
+        ("export NAME=exported", "exported"),
+        ("  NAME = spaced  # a comment", "spaced"),
+        ("NAME=postgresql://ada:pass#word@db/bot", "postgresql://ada:pass#word@db/bot"),
+        ("NAME='a \"b\" $HOME `id`'", 'a "b" $HOME `id`'),
+        ('NAME="two words" # a comment\'s quote', "two words"),
+        ("""NAME='don'"'"'t'""", "don't"),
+        ("NAME=", ""),
+        ("NAME= # nothing", ""),
+        ("NAME='begins here", "'begins here"),
+    ],
+)
+def test_a_line_of_the_file_is_read_as_a_shell_would(line, value):
+    assert read_dotenv(f"# a comment\nnoise\n{line}\nOTHER=1") == {"NAME": value, "OTHER": "1"}
+
+
 def test_all_that_is_missing_is_named_with_the_mend(dotenv):
     environment = {name: value for name, value in HANDED_OUT.items() if name not in {"SANDBOX_ID", "SANDBOX_SCHEMA"}}
     with pytest.raises(WrongEnvironment, match=r"Not set: SANDBOX_ID, SANDBOX_SCHEMA\. Save .* as \.env"):
-        Worker.from_env(environment, dotenv=dotenv)
+        Sandbox.from_env(environment, dotenv=dotenv)
 
 
 def test_an_id_that_is_none_is_named(dotenv):
@@ -93,7 +75,7 @@ def test_without_any_address_of_nats_there_is_no_worker(dotenv):
 
 
 async def test_a_store_without_an_address_is_missed_when_it_is_used(dotenv):
-    async with Worker.from_env(HANDED_OUT, dotenv=dotenv) as sandbox:
+    async with Sandbox.from_env(HANDED_OUT, dotenv=dotenv) as sandbox:
         with pytest.raises(WrongEnvironment, match="Neither SANDBOX_DATABASE_URL nor DATABASE_URL"):
             _ = sandbox.pg
         with pytest.raises(WrongEnvironment, match="Neither SANDBOX_REDIS_URL nor REDIS_URL"):
@@ -101,12 +83,7 @@ async def test_a_store_without_an_address_is_missed_when_it_is_used(dotenv):
 
 
 async def test_what_is_used_after_the_end_of_the_with_block_says_so(dotenv):
-    async with Worker.from_env(HANDED_OUT, dotenv=dotenv) as sandbox:
+    async with Sandbox.from_env(HANDED_OUT, dotenv=dotenv) as sandbox:
         pass
     with pytest.raises(RuntimeError, match="outside its `async with`"):
         await sandbox.publish("too late")
-
-
-def test_the_kit_does_not_load_discords_client_library():
-    program = "import sys, sandbox_worker; sys.exit(any(name in sys.modules for name in ('discord', 'bot.settings')))"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -10,6 +10,7 @@ from bot import names
 from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.model import Sandbox
 from bot.stores.urls import with_login
+from sandbox_worker import variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,14 @@ def connection_details(
 ) -> ConnectionDetails:
     """With a token, the addresses of the stores that check it; the others' are the team's own business."""
     environment = {
-        "SANDBOX_ID": str(sandbox.id),
-        "SANDBOX_NAME": sandbox.name,
-        "SANDBOX_SCHEMA": sandbox.schema_name,
-        "SANDBOX_REDIS_PREFIX": sandbox.redis_prefix,
-        "SANDBOX_NATS_PREFIX": sandbox.nats_prefix,
-        "SANDBOX_NATS_STREAM": sandbox.stream,
-        "SANDBOX_GUILD_IDS": ",".join(map(str, sandbox.guild_ids)),
-        "SANDBOX_DISCORD_API": addresses.discord,
+        variables.SANDBOX_ID: str(sandbox.id),
+        variables.SANDBOX_NAME: sandbox.name,
+        variables.SANDBOX_SCHEMA: sandbox.schema_name,
+        variables.SANDBOX_REDIS_PREFIX: sandbox.redis_prefix,
+        variables.SANDBOX_NATS_PREFIX: sandbox.nats_prefix,
+        variables.SANDBOX_NATS_STREAM: sandbox.stream,
+        variables.SANDBOX_GUILD_IDS: ",".join(map(str, sandbox.guild_ids)),
+        variables.SANDBOX_DISCORD_API: addresses.discord,
     }
     if token is not None:
         environment |= _urls(sandbox, isolation, addresses, token)
@@ -74,9 +75,9 @@ def connection_details(
 
 def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, token: str) -> dict[str, str]:
     logins = (
-        ("SANDBOX_DATABASE_URL", isolation.postgres, addresses.postgres, names.role_name(sandbox.id)),
-        ("SANDBOX_REDIS_URL", isolation.redis, addresses.redis, names.redis_user(sandbox.id)),
-        ("SANDBOX_NATS_URL", isolation.nats, addresses.nats, str(sandbox.id)),
+        (variables.SANDBOX_DATABASE_URL, isolation.postgres, addresses.postgres, names.role_name(sandbox.id)),
+        (variables.SANDBOX_REDIS_URL, isolation.redis, addresses.redis, names.redis_user(sandbox.id)),
+        (variables.SANDBOX_NATS_URL, isolation.nats, addresses.nats, str(sandbox.id)),
     )
     return {
         variable: with_login(address, user, token)

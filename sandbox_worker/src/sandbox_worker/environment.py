@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from dotenv import dotenv_values
-
+from sandbox_worker import protocol, variables
 from sandbox_worker.errors import WrongEnvironment
 
 _DISCORD_API = "https://discord.com/api/v10"
+_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(\w+)\s*=(.*)")
 _MEND = (
     "Save the file that `/sandbox connect` attaches as .env in the folder you start the worker in, or export its "
     "variables."
-)
-_REQUIRED = (
-    "SANDBOX_ID",
-    "SANDBOX_NAME",
-    "SANDBOX_SCHEMA",
-    "SANDBOX_REDIS_PREFIX",
-    "SANDBOX_NATS_PREFIX",
-    "SANDBOX_NATS_STREAM",
 )
 
 
@@ -44,10 +38,12 @@ class Environment:
     redis_url: str = field(repr=False)
 
     def require_database(self) -> str:
-        return self.database_url or _missing("DATABASE_URL")
+        """Its address; `WrongEnvironment` if it is not known."""
+        return self.database_url or _missing(variables.DATABASE_URL)
 
     def require_redis(self) -> str:
-        return self.redis_url or _missing("REDIS_URL")
+        """As `require_database`."""
+        return self.redis_url or _missing(variables.REDIS_URL)
 
     @property
     def has_own_database(self) -> bool:
@@ -57,50 +53,74 @@ class Environment:
     @property
     def event_prefix(self) -> str:
         """What the subject of an event has before its name."""
-        return f"{self.nats_prefix}events."
+        return self.nats_prefix + protocol.EVENTS
 
     @property
     def work_prefix(self) -> str:
         """What the subject of a message between workers has before what they call it."""
-        return f"{self.nats_prefix}work."
+        return self.nats_prefix + protocol.WORK
 
 
 def read_environment(environ: Mapping[str, str], dotenv: Path) -> Environment:
     """`environ` wins over the file, which need not exist. `WrongEnvironment` names all that is not there."""
-    of_file = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
-    values = {name: value for name, value in of_file.items() if value is not None} | dict(environ)
-    missing = [name for name in _REQUIRED if not values.get(name)]
+    values = (read_dotenv(dotenv.read_text(encoding="utf-8")) if dotenv.is_file() else {}) | dict(environ)
+    missing = [name for name in variables.REQUIRED if not values.get(name)]
     if missing:
         raise WrongEnvironment(f"Not set: {', '.join(missing)}. {_MEND}")
     return Environment(
-        sandbox_id=_id(values["SANDBOX_ID"]),
-        name=values["SANDBOX_NAME"],
-        schema=values["SANDBOX_SCHEMA"],
-        redis_prefix=values["SANDBOX_REDIS_PREFIX"],
-        nats_prefix=values["SANDBOX_NATS_PREFIX"],
-        stream=values["SANDBOX_NATS_STREAM"],
-        guild_ids=tuple(int(part) for part in values.get("SANDBOX_GUILD_IDS", "").split(",") if part.strip().isdigit()),
-        discord_api=(values.get("SANDBOX_DISCORD_API") or _DISCORD_API).rstrip("/"),
-        nats_url=_address(values, "NATS_URL") or _missing("NATS_URL"),
-        database_url=_address(values, "DATABASE_URL"),
-        redis_url=_address(values, "REDIS_URL"),
+        sandbox_id=_id(values[variables.SANDBOX_ID]),
+        name=values[variables.SANDBOX_NAME],
+        schema=values[variables.SANDBOX_SCHEMA],
+        redis_prefix=values[variables.SANDBOX_REDIS_PREFIX],
+        nats_prefix=values[variables.SANDBOX_NATS_PREFIX],
+        stream=values[variables.SANDBOX_NATS_STREAM],
+        guild_ids=_guild_ids(values.get(variables.SANDBOX_GUILD_IDS, "")),
+        discord_api=(values.get(variables.SANDBOX_DISCORD_API) or _DISCORD_API).rstrip("/"),
+        nats_url=_address(values, variables.NATS_URL) or _missing(variables.NATS_URL),
+        database_url=_address(values, variables.DATABASE_URL),
+        redis_url=_address(values, variables.REDIS_URL),
     )
+
+
+def read_dotenv(text: str) -> dict[str, str]:
+    """Its assignments, one a line, as a shell reads quotes and comments; nothing in them is expanded or run."""
+    found = (_ASSIGNMENT.match(line) for line in text.splitlines())
+    return {one[1]: _first_word(one[2].strip()) for one in found if one}
+
+
+def _first_word(text: str) -> str:
+    if text.startswith("#"):
+        return ""
+    words = shlex.shlex(text, posix=True)
+    words.whitespace_split, words.commenters = True, ""
+    try:
+        return words.get_token() or ""
+    except ValueError:  # a quote that does not end on this line: another reader of the file may know what it is
+        return text
 
 
 def _address(values: Mapping[str, str], name: str) -> str:
     """The sandbox's own, otherwise the team's."""
-    return values.get(f"SANDBOX_{name}") or values.get(name) or ""
+    return values.get(_own(name)) or values.get(name) or ""
 
 
 def _missing(name: str) -> str:
     raise WrongEnvironment(
-        f"Neither SANDBOX_{name} nor {name} is set. The first comes with `/sandbox connect` where the store keeps "
+        f"Neither {_own(name)} nor {name} is set. The first comes with `/sandbox connect` where the store keeps "
         f"sandboxes apart; otherwise set {name} to your team's address."
     )
+
+
+def _own(name: str) -> str:
+    return f"SANDBOX_{name}"
+
+
+def _guild_ids(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part.strip().isdigit())
 
 
 def _id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise WrongEnvironment(f"SANDBOX_ID is not a sandbox's id. {_MEND}") from None
+        raise WrongEnvironment(f"{variables.SANDBOX_ID} is not a sandbox's id. {_MEND}") from None

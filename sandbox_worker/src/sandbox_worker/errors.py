@@ -4,23 +4,67 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bot.errors import SandboxError
+EndReason = Literal["expired", "refused", "gone"]
 
-Ending = Literal["expired", "refused", "gone"]
+_LONGEST_DETAIL = 300
+_LONGEST_QUOTE = 40
 
 
-class WrongEnvironment(SandboxError):
+class WorkerError(Exception):
+    """An expected failure. `str(error)` is a sentence that may be shown; `code` is stable for scripts, and the one that
+    the bot uses for the like."""
+
+    code = "SANDBOX_000"
+
+
+class WrongEnvironment(WorkerError):
     """The variables are not those of a sandbox, or not all of them."""
 
     code = "SANDBOX_008"
 
 
-class SandboxEnded(SandboxError):
+class MissingExtra(WorkerError):
+    """A part of the kit is used whose driver is not installed. `extra` is the name to install it by."""
+
+    code = "SANDBOX_008"
+
+    def __init__(self, what: str, driver: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{what} needs {driver}, which is not installed: pip install 'sandbox-worker[{extra}]'")
+
+
+class WrongDuration(WorkerError):
+    """Not a duration as `parse_duration` reads one. `sentence` has the place `{text}`, so that it can be translated."""
+
+    code = "SANDBOX_008"
+
+    def __init__(self, sentence: str, text: str) -> None:
+        self.sentence, self.text = sentence, text[:_LONGEST_QUOTE]
+        super().__init__(sentence.format(text=self.text))
+
+
+class ServiceUnavailable(WorkerError):
+    """A service cannot be used. `detail` is one line for the developer and never holds a secret."""
+
+    code = "SANDBOX_010"
+
+    def __init__(self, service: str, detail: str = "") -> None:
+        self.service, self.detail = service, " ".join(detail.split())[:_LONGEST_DETAIL]
+        super().__init__(f"{service} is not reachable at the moment. Try again in a minute.")
+
+
+class ReplayRefused(WorkerError):
+    """The bot does not play the events again; the sentence is the bot's."""
+
+    code = "SANDBOX_008"
+
+
+class SandboxEnded(WorkerError):
     """The sandbox is over for this worker: another start with the same environment ends in the same way."""
 
     code = "SANDBOX_004"
 
-    def __init__(self, name: str, reason: Ending) -> None:
+    def __init__(self, name: str, reason: EndReason) -> None:
         self.name, self.reason = name, reason
         super().__init__(f"Sandbox “{name}” {_ENDINGS[reason]}")
 
@@ -33,7 +77,7 @@ _ENDINGS = {
 }
 
 
-class InteractionFailed(SandboxError):
+class InteractionFailed(WorkerError):
     """Discord did not take an answer to an interaction. `status` is the HTTP status, `discord_code` Discord's own."""
 
     code = "SANDBOX_008"
@@ -43,15 +87,25 @@ class InteractionFailed(SandboxError):
         super().__init__(_FAILURES.get(discord_code) or f"Discord refuses the answer ({status}): {message}")
 
 
-class NoInteraction(SandboxError):
+_FAILURES = {
+    10062: "Too late: Discord waits 3 seconds for the first answer. Answer with defer() first, then with edit_reply().",
+    10015: "There is no answer yet to go on with, or it is older than 15 minutes. Begin with reply() or defer().",
+    40060: "The interaction has been answered already. Go on with edit_reply() or follow_up().",
+    50027: "Too late: an interaction can be gone on with for 15 minutes.",
+}
+
+
+class NotAnInteraction(WorkerError):
+    """An event was to be answered that asks nothing; or one that did not fit, of which there is only a stub."""
+
     code = "SANDBOX_008"
 
     def __init__(self, event: str) -> None:
         super().__init__(f"{event} cannot be answered; only INTERACTION_CREATE can.")
 
 
-class UnknownKeys(SandboxError):
-    """Sent as it is, the command would reach keys outside the sandbox."""
+class UnsupportedCommand(WorkerError):
+    """Sent as it is, the Redis command would reach keys outside the sandbox."""
 
     code = "SANDBOX_009"
 
@@ -61,11 +115,3 @@ class UnknownKeys(SandboxError):
             f"{command} is not for sandboxes: it works on keys of others, or it is not known where its keys are. "
             "Keep an index of your keys in a set or a hash."
         )
-
-
-_FAILURES = {
-    10062: "Too late: Discord waits 3 seconds for the first answer. Answer with defer() first, then with edit_reply().",
-    10015: "There is no answer yet to go on with, or it is older than 15 minutes. Begin with reply() or defer().",
-    40060: "The interaction has been answered already. Go on with edit_reply() or follow_up().",
-    50027: "Too late: an interaction can be gone on with for 15 minutes.",
-}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sandbox_worker.errors import UnknownKeys
+from sandbox_worker.errors import UnsupportedCommand
 
 Arguments = Sequence[object]
 """A command as it is sent, its name (bytes, upper-case) first."""
@@ -79,15 +79,16 @@ _POSITIONS: dict[str, Positions] = {
     **dict.fromkeys(_STORED_LAST.split(), _stored_last),
     **dict.fromkeys(_NONE.split(), lambda _: ()),
 }
-KNOWN = frozenset(_POSITIONS)
+SUPPORTED_COMMANDS = frozenset(_POSITIONS)
+"""Their names, in lower case."""
 
 
 def key_positions(arguments: Arguments) -> list[int]:
-    """Where a command has keys or channels; `UnknownKeys` for a command that is not a sandbox's to use."""
+    """Where a command has keys or channels; `UnsupportedCommand` for a command that is not a sandbox's to use."""
     name = _text(arguments[0]).decode()
     positions = _POSITIONS.get(name.lower())
     if positions is None:
-        raise UnknownKeys(name)
+        raise UnsupportedCommand(name)
     return [position for position in positions(arguments) if position < len(arguments)]
 
 

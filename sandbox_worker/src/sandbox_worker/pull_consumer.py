@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import suppress
 
 import nats.errors
-import orjson
 from nats.aio.msg import Msg
 
-from bot import names
+from sandbox_worker import constants, protocol
 from sandbox_worker.environment import Environment
-from sandbox_worker.link import Link, Listener
+from sandbox_worker.nats_connection import NatsConnection, Subscription
 
 NAK = b"-NAK"
-_EXPIRES_S, _HEARTBEAT_S = 30, 5
-_SILENT_FOR_S = 3.0 * _HEARTBEAT_S
-_KEPT_FOR_S = 25.0
-"""Less than the 30 seconds after which the server takes an event for lost and delivers it anew."""
-_GONE_FOR_S = 10.0
-_SECOND = 1_000_000_000
+_NANOSECONDS = 1_000_000_000
 
 
-class Feed:
-    """A batch is asked for at a time, and what the worker does not get round to goes back to the others."""
+class PullConsumer:
+    """A batch is asked for at a time, and what the worker does not get round to goes back to the others.
 
-    def __init__(self, link: Link, environment: Environment, *, batch: int) -> None:
-        self._link, self._batch = link, batch
-        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{environment.stream}.{names.WORKER_CONSUMER}"
-        self._listener = Listener(self._arrive, self._on_loss)
+    nats-py's own pull subscription would be lost with each connection.
+    """
+
+    def __init__(self, connection: NatsConnection, environment: Environment, *, batch: int) -> None:
+        self._connection, self._batch = connection, batch
+        self._subject = protocol.pull_subject(environment.stream)
+        self._subscription = Subscription(self._on_message, self._on_disconnect)
         self._arrived: asyncio.Queue[tuple[float, Msg | None]] = asyncio.Queue()
         self._expected = 0
         self._gone_since: float | None = None
@@ -37,23 +35,24 @@ class Feed:
         self._closed = False
 
     async def open(self) -> None:
-        await self._link.listen(self._listener)
+        """Nothing is asked for yet."""
+        await self._connection.subscribe(self._subscription)
 
     async def next(self) -> Msg:
         """Waits as long as it takes. `SandboxEnded` when nothing will come any more."""
         while True:
             if self._arrived.empty() and self._expected <= 0:
-                await self._ask()
+                await self._request_batch()
             arrived_at, message = await self._receive()
             if message is None:
                 self._expected = 0  # what was asked for went with the connection
             elif status := status_of(message):
-                await self._heed(status)
+                await self._on_status(status)
             else:
                 self._expected -= 1
                 self._gone_since = None
                 if not message.data:
-                    await self._begin_anew()
+                    await self._resubscribe()
                 if _is_fresh(arrived_at):
                     return message
 
@@ -63,35 +62,42 @@ class Feed:
             if self._closed:
                 return
             self._closed = True
-            await self._link.drop(self._listener)
+            await self._connection.unsubscribe(self._subscription)
             while not self._arrived.empty():
-                arrived_at, message = self._arrived.get_nowait()
-                client = self._link.live
-                if client is not None and message is not None and not status_of(message) and _is_fresh(arrived_at):
-                    with suppress(nats.errors.Error):
-                        await client.publish(message.reply, NAK)
+                await self._give_back(*self._arrived.get_nowait())
 
-    async def _begin_anew(self) -> None:
+    async def _give_back(self, arrived_at: float, message: Msg | None) -> None:
+        client = self._connection.current
+        if client is not None and message is not None and not status_of(message) and _is_fresh(arrived_at):
+            with suppress(nats.errors.Error):
+                await client.publish(message.reply, NAK)
+
+    async def _resubscribe(self) -> None:
         """An empty message is the end of what another account answers to a request, whatever else is to come."""
-        await self._link.drop(self._listener)
-        await self._link.listen(self._listener)
+        await self._connection.unsubscribe(self._subscription)
+        await self._connection.subscribe(self._subscription)
         self._expected = 0
 
-    async def _ask(self) -> None:
-        wanted = {"batch": self._batch, "expires": _EXPIRES_S * _SECOND, "idle_heartbeat": _HEARTBEAT_S * _SECOND}
-        await self._link.publish(self._subject, orjson.dumps(wanted), answer_to=self._listener)
+    async def _request_batch(self) -> None:
+        request = {
+            "batch": self._batch,
+            "expires": constants.PULL_EXPIRES_S * _NANOSECONDS,
+            "idle_heartbeat": constants.PULL_HEARTBEAT_S * _NANOSECONDS,
+        }
+        await self._connection.publish(self._subject, json.dumps(request).encode(), reply_to=self._subscription)
         self._expected = self._batch
 
     async def _receive(self) -> tuple[float, Msg | None]:
+        """When it arrived (monotonic), and what; no message after a disconnect or a silence."""
         if not self._arrived.empty():
             return self._arrived.get_nowait()
         try:
-            async with asyncio.timeout(_SILENT_FOR_S):
+            async with asyncio.timeout(constants.PULL_SILENCE_S):
                 return await self._arrived.get()
         except TimeoutError:
             return 0.0, None
 
-    async def _heed(self, status: str) -> None:
+    async def _on_status(self, status: str) -> None:
         """A word of the server instead of an event: 100 is a sign of life, anything else the end of the batch."""
         if status == "100":
             return
@@ -101,19 +107,19 @@ class Feed:
             return
         now = time.monotonic()  # 409: the consumer is gone or moves to another server; 503: nobody has the stream
         self._gone_since = self._gone_since or now
-        if now - self._gone_since > _GONE_FOR_S:
-            self._link.end("gone")
-        await asyncio.sleep(0.5)
+        if now - self._gone_since > constants.GONE_FOR_S:
+            self._connection.end("gone")
+        await asyncio.sleep(constants.GONE_RETRY_DELAY_S)
 
-    async def _arrive(self, message: Msg) -> None:
+    async def _on_message(self, message: Msg) -> None:
         self._arrived.put_nowait((time.monotonic(), message))
 
-    def _on_loss(self) -> None:
+    def _on_disconnect(self) -> None:
         self._arrived.put_nowait((0.0, None))
 
 
 def _is_fresh(arrived_at: float) -> bool:
-    return time.monotonic() - arrived_at < _KEPT_FOR_S
+    return time.monotonic() - arrived_at < constants.KEPT_FOR_S
 
 
 def status_of(message: Msg) -> str:

@@ -10,9 +10,8 @@ from typing import Self
 
 from nats.aio.msg import Msg
 
-from sandbox_worker.link import Link, Listener
-
-_MOST_WAITING = 1000
+from sandbox_worker import constants
+from sandbox_worker.nats_connection import NatsConnection, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +22,23 @@ class Message:
     data: bytes = field(repr=False)
 
 
-class Messages:
+class MessageStream:
     """`async with` begins to listen, `async for` waits for the next one, over outages too; what was sent during one is
     not received."""
 
-    def __init__(self, link: Link, prefix: str, subject: str) -> None:
-        self._link, self._prefix = link, prefix
-        self._listener = Listener(self._arrive, self._on_loss, prefix + subject)
-        self._arrived: asyncio.Queue[Message | None] = asyncio.Queue(_MOST_WAITING)
+    def __init__(self, connection: NatsConnection, prefix: str, subject: str) -> None:
+        self._connection, self._prefix = connection, prefix
+        self._subscription = Subscription(self._on_message, self._on_disconnect, prefix + subject)
+        self._arrived: asyncio.Queue[Message | None] = asyncio.Queue(constants.UNREAD_MESSAGES)
 
     async def __aenter__(self) -> Self:
-        await self._link.listen(self._listener)
+        await self._connection.subscribe(self._subscription)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._link.drop(self._listener)
+        await self._connection.unsubscribe(self._subscription)
 
     def __aiter__(self) -> Self:
         return self
@@ -47,14 +46,14 @@ class Messages:
     async def __anext__(self) -> Message:
         while True:
             if self._arrived.empty():
-                await self._link.client()  # `SandboxEnded` if there is nothing to wait for
+                await self._connection.client()  # `SandboxEnded` if there is nothing to wait for
             message = await self._arrived.get()
             if message is not None:
                 return message
 
-    async def _arrive(self, message: Msg) -> None:
+    async def _on_message(self, message: Msg) -> None:
         await self._arrived.put(Message(message.subject.removeprefix(self._prefix), message.data))
 
-    def _on_loss(self) -> None:
+    def _on_disconnect(self) -> None:
         with suppress(asyncio.QueueFull):
             self._arrived.put_nowait(None)

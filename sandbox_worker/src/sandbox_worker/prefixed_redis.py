@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, override
+from typing import Any
 
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.client import PubSub
@@ -11,14 +11,16 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
-from sandbox_worker.keys import key_positions
+from sandbox_worker import constants
+from sandbox_worker.redis_keys import key_positions
 
 _POPS = "BLPOP BRPOP BZPOPMIN BZPOPMAX LMPOP BLMPOP ZMPOP BZMPOP"
 _READS = "XREAD XREADGROUP"
 
 
 class PrefixedRedis(Redis):
-    """redis-py's client, with the commands that a sandbox may use; any other is `UnknownKeys`, before it is sent.
+    """redis-py's client, with the commands that a sandbox may use; any other is refused before it is sent, by
+    `UnsupportedCommand`.
 
     The prefix is added where commands become bytes, which all of them pass: pipelines, transactions and pub/sub too.
     The one pattern to subscribe to is `*`: Redis lets a user that is confined to channels have no other.
@@ -33,8 +35,8 @@ class PrefixedRedis(Redis):
         for command in _READS.split():
             self._wrap(command, lambda reply: reply and [[self._strip(stream), entries] for stream, entries in reply])
 
-    @override
     def pubsub(self, **options: Any) -> PubSub:
+        """As redis-py's; channels and patterns have no prefix in what it returns either."""
         return _PrefixedPubSub(self.connection_pool, self._strip, **options)
 
     def _wrap(self, command: str, change: Callable[[Any], Any]) -> None:
@@ -55,7 +57,6 @@ class _PrefixedPubSub(PubSub):
         self._strip = strip
         super().__init__(pool, **options)
 
-    @override
     async def parse_response(self, block: bool = True, timeout: float = 0) -> Any:
         response = await super().parse_response(block=block, timeout=timeout)
         if not isinstance(response, list) or response[0] in {b"pong", "pong"}:
@@ -70,6 +71,11 @@ class _Prefixing:
     def __init__(self, *, prefix: str, **options: Any) -> None:
         self._prefix = prefix.encode()
         super().__init__(**options)
+        # What a connection tells of itself at its start, by CLIENT, which is not a sandbox's to use: the first is asked
+        # by newer versions of redis-py, the others by older ones. `UnsupportedCommand` at the first command of all
+        # would show another name for it.
+        for name in ("driver_info", "lib_name", "lib_version"):
+            setattr(self, name, None)
 
     def pack_command(self, *arguments: Any) -> list[bytes]:
         command, *rest = arguments
@@ -101,8 +107,9 @@ _CONNECTIONS = {
 
 
 def _pool(url: str, prefix: str) -> ConnectionPool:
-    """RESP 2, for HELLO and CLIENT are not a sandbox's to use."""
-    options: dict[str, Any] = {**parse_url(url), "protocol": 2, "driver_info": None, "prefix": prefix}
-    options["retry"] = Retry(ExponentialBackoff(cap=1, base=0.05), retries=5)
+    """RESP 2, for HELLO is not a sandbox's to use."""
+    options: dict[str, Any] = {**parse_url(url), "protocol": 2, "prefix": prefix}
+    options["retry"] = Retry(ExponentialBackoff(cap=1, base=0.05), retries=constants.REDIS_RETRIES)
+    options["socket_connect_timeout"] = constants.REDIS_TIMEOUT_S
     kind = _CONNECTIONS[options.pop("connection_class", Connection)]
-    return ConnectionPool(kind, max_connections=8, socket_connect_timeout=5, **options)  # type: ignore[type-abstract]
+    return ConnectionPool(kind, max_connections=constants.REDIS_CONNECTIONS, **options)  # type: ignore[type-abstract]

@@ -1,0 +1,107 @@
+"""`sandbox-worker`: what a developer types beside their worker."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import shutil
+import sys
+import time
+from contextlib import aclosing, suppress
+from importlib.metadata import version
+from typing import NoReturn
+
+import msgspec
+
+from sandbox_worker.durations import parse_duration
+from sandbox_worker.errors import ServiceUnavailable, WorkerError, WrongDuration, WrongEnvironment
+from sandbox_worker.events import StoredEvent
+from sandbox_worker.sandbox import Sandbox
+
+EX_FAILED = 1
+EX_USAGE = 2
+EX_UNAVAILABLE = 69
+EX_CONFIG = 78
+EX_INTERRUPTED = 130
+_EXIT_CODES = (
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 69 a service is not reachable, "
+    "78 the environment is wrong."
+)
+
+
+def main() -> None:
+    """The entry point. Ends the process with one of the exit codes; only a bug is a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="sandbox-worker: %(message)s")
+    options = _parser().parse_args()
+    try:
+        since = None if options.since is None else time.time() - parse_duration(options.since).total_seconds()
+        names = [name.upper() for name in options.event]
+        asyncio.run(_tail(Sandbox.from_env(), names, since, as_json=options.json))
+    except WrongDuration as error:
+        _fail(str(error), EX_USAGE)
+    except WrongEnvironment as error:
+        _fail(str(error), EX_CONFIG)
+    except ServiceUnavailable as error:
+        _fail(f"{error.service} is not reachable: {error.detail} ({error.code})", EX_UNAVAILABLE)
+    except WorkerError as error:
+        _fail(f"{error} ({error.code})", EX_FAILED)
+    except BrokenPipeError:  # whoever reads it, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EX_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(EX_INTERRUPTED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sandbox-worker",
+        description="A sandbox as its worker sees it: in the environment that `/sandbox connect` hands out, or a .env.",
+        epilog=_EXIT_CODES,
+    )
+    parser.add_argument("--version", action="version", version=f"sandbox-worker {version('sandbox-worker')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    about = "Print the events as they come, until Ctrl+C. The workers do not miss any by it."
+    tail = commands.add_parser("tail", help=about, description=about, epilog=_EXIT_CODES)
+    tail.add_argument(
+        "--event", action="append", default=[], metavar="NAME", help="Only events of this name; repeatable."
+    )
+    tail.add_argument("--since", metavar="DURATION", help="Begin with the stored ones, this far back: 15m.")
+    tail.add_argument("--json", action="store_true", help="One JSON object a line.")
+    return parser
+
+
+async def _tail(sandbox: Sandbox, names: list[str], since: float | None, *, as_json: bool) -> None:
+    with suppress(asyncio.CancelledError):  # Ctrl+C is how it is meant to end
+        async with sandbox, aclosing(sandbox.tail(*names, since=since)) as events:
+            async for event in events:
+                sys.stdout.buffer.write((_as_json(event) if as_json else _as_line(event)) + b"\n")
+                sys.stdout.buffer.flush()
+
+
+def _as_json(event: StoredEvent) -> bytes:
+    return msgspec.json.encode(
+        {
+            "sequence": event.sequence,
+            "event": event.name,
+            "guild_id": None if event.guild_id is None else str(event.guild_id),
+            "time": event.stored_at.isoformat(),
+            "data": event.data,
+        }
+    )
+
+
+def _as_line(event: StoredEvent) -> bytes:
+    """Cut to the terminal's width, if it is one."""
+    clock, guild = event.stored_at.astimezone().strftime("%H:%M:%S"), event.guild_id or "-"
+    line = f"{clock} {event.sequence:>6} {event.name:<24} {guild} {msgspec.json.encode(event.data).decode()}"
+    if sys.stdout.isatty():
+        line = line[: shutil.get_terminal_size().columns - 1]
+    return line.encode()
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    """One line on standard error."""
+    print(f"sandbox-worker: {message}", file=sys.stderr)
+    raise SystemExit(exit_code)

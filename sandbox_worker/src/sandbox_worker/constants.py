@@ -1,0 +1,85 @@
+"""Every fixed wait, limit and patience of the kit, each with its reason.
+
+Seconds end in `_S`. They are read as `constants.NAME` when they are used, so that a test can change one.
+"""
+
+from __future__ import annotations
+
+from sandbox_worker import protocol
+
+# --- The connection to NATS ------------------------------------------------------------------------------------------
+
+CONNECT_TIMEOUT_S = 2
+"""Less than the server waits for the bot's word on a login: a bot that is away is silence, not a refusal."""
+
+REFUSED_FOR_S = 4.0
+"""How long a login is refused before that is the end: a bot that is starting, or renewing a login, may be slow."""
+
+FIRST_RECONNECT_DELAY_S, LONGEST_RECONNECT_DELAY_S = 0.1, 2.0
+"""Doubled each time in between: soon back after a restart, and no storm of logins in a long outage."""
+
+PING_INTERVAL_S = 10
+"""A connection that is dead without a word is noticed after two of them."""
+
+CLOSED_CHECK_S = 0.25
+"""Between two looks at whether an older nats-py has lost its connection without a word."""
+
+REACHABLE_WITHIN_S = 8.0
+"""How long `tail` waits for NATS at its start before it says that it is not reachable: some person waits for it."""
+
+# --- Events ----------------------------------------------------------------------------------------------------------
+
+BATCH = 64
+"""Events fetched at a time: enough to keep a fast worker busy, few enough to give back at the end."""
+
+PULL_EXPIRES_S = 30
+"""How long the server waits with an unfilled batch: a question every half a minute costs nothing."""
+
+PULL_HEARTBEAT_S = 5
+"""The server's sign of life while there is nothing to send."""
+
+PULL_SILENCE_S = 3.0 * PULL_HEARTBEAT_S
+"""Three signs of life that did not come: whatever was asked for is lost, and is asked for again."""
+
+KEPT_FOR_S = protocol.ACK_WAIT_S - 5.0
+"""An event that has waited longer is about to be delivered anew, perhaps to another worker: it is left to that."""
+
+GONE_FOR_S = 10.0
+"""How long there may be no consumer before the sandbox counts as destroyed: it may move to another server."""
+
+GONE_RETRY_DELAY_S = 0.5
+"""Between two questions to a consumer that is not there."""
+
+# --- tail ------------------------------------------------------------------------------------------------------------
+
+REPLAY_TIMEOUT_S = 5
+"""For the bot's answer, which takes it a question to JetStream."""
+
+REPLAY_SILENCE_S = 3.0 * protocol.REPLAY_HEARTBEAT_S
+"""As `PULL_SILENCE_S`."""
+
+REPLAY_RETRY_DELAY_S = 1.0
+"""Between two questions to a bot that is away."""
+
+# --- Messages, stores and Discord ------------------------------------------------------------------------------------
+
+UNREAD_MESSAGES = 1000
+"""Messages of other workers that wait for a slow reader; nats-py keeps the ones behind them, up to its own limit."""
+
+PG_SESSIONS = 4
+"""Less than the ten that a sandbox may have, so that two workers and a shell fit in."""
+
+REDIS_CONNECTIONS = 8
+"""Several may be blocked in a pop at the same time."""
+
+REDIS_TIMEOUT_S = 5
+"""To connect; an address that swallows packets would hold up a worker for minutes."""
+
+REDIS_RETRIES = 5
+"""With up to a second between them: the time that a restarted server takes."""
+
+DISCORD_TIMEOUT_S = 15
+"""For one answer to an interaction; the first one is too late after 3 seconds anyway."""
+
+DISCORD_TRIES = 3
+"""Of an answer that Discord wants to have later."""

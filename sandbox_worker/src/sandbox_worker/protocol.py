@@ -1,0 +1,82 @@
+"""What the bot and the workers of its sandboxes agree on over NATS: subjects, the consumer, inboxes and headers. Pure.
+
+The bot imports it from here, so that each of them is written down once.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+from uuid import UUID
+
+PROTOCOL_VERSION = 1
+"""Raised with every change that a kit or a bot of before would not understand."""
+
+WORKER_CONSUMER = "worker"
+"""The one durable consumer of a sandbox's stream, shared by its workers."""
+
+ACK_WAIT_S = 30
+"""After which an event that was handed out and is not settled is delivered anew."""
+
+REPLAY_HEARTBEAT_S = 5
+"""The server's sign of life on a replay while there is nothing to play."""
+
+MESSAGE_ID_HEADER = "Nats-Msg-Id"
+"""By which JetStream knows a repeat: `<session id>:<shard>:<sequence>`."""
+
+TOO_LARGE_HEADER = "Sandbox-Too-Large"
+"""On a stub, which has an event's ids only: the size in bytes of what did not fit."""
+
+AGENT_HEADER = "Sandbox-Agent"
+"""Which kit has published a message, as `agent` says it."""
+
+EVENTS, WORK, REPLAY = "events.", "work.", "replay"
+"""What follows a sandbox's prefix: events, the workers' own messages, and requests to play events again."""
+
+ANY_REPLAY_SUBJECT = f"sandbox.*.{REPLAY}"
+
+
+@cache
+def agent() -> str:
+    """Kit and protocol with their versions: the kit's NATS client begins its name with it."""
+    return f"sandbox-worker/{version('sandbox-worker')} protocol/{PROTOCOL_VERSION}"
+
+
+def nats_prefix(sandbox_id: UUID) -> str:
+    """What every subject of a sandbox begins with, its dot included."""
+    return f"sandbox.{sandbox_id}."
+
+
+def event_subject_prefix(sandbox_id: UUID) -> str:
+    """What the router puts before an event's name."""
+    return nats_prefix(sandbox_id) + EVENTS
+
+
+def event_subjects(sandbox_id: UUID) -> str:
+    """The wildcard that the sandbox's stream holds and its consumer filters by."""
+    return event_subject_prefix(sandbox_id) + ">"
+
+
+def work_subjects(sandbox_id: UUID) -> str:
+    """The wildcard of what a sandbox's workers tell each other."""
+    return f"{nats_prefix(sandbox_id)}{WORK}>"
+
+
+def replay_subject(sandbox_id: UUID) -> str:
+    """Where a sandbox's workers ask the bot to play its events again."""
+    return nats_prefix(sandbox_id) + REPLAY
+
+
+def inbox_prefix(sandbox_id: UUID) -> str:
+    """Where the sandbox's workers receive NATS replies; one more token follows, after a dot."""
+    return f"_INBOX_{sandbox_id.hex}"
+
+
+def pull_subject(stream: str) -> str:
+    """Where workers ask JetStream for the next events of their consumer."""
+    return f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{WORKER_CONSUMER}"
+
+
+def ack_subjects(stream: str) -> str:
+    """The wildcard of where workers tell JetStream what has become of an event."""
+    return f"$JS.ACK.{stream}.{WORKER_CONSUMER}.>"

@@ -1,0 +1,133 @@
+"""A sandbox's events without taking them from its workers: the bot has them played into an inbox."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
+from typing import Any
+
+import nats.errors
+from nats.aio.msg import Msg
+
+from sandbox_worker import constants, protocol
+from sandbox_worker.environment import Environment
+from sandbox_worker.errors import ReplayRefused, ServiceUnavailable
+from sandbox_worker.events import EventParser, StoredEvent
+from sandbox_worker.nats_connection import NatsConnection, Subscription
+from sandbox_worker.pull_consumer import status_of
+
+_logger = logging.getLogger(__name__)
+
+
+class Tail:
+    """Asks anew, from the last event on, whenever what was asked for may have come to an end."""
+
+    def __init__(self, connection: NatsConnection, environment: Environment, wanted: Sequence[str]) -> None:
+        self._connection, self._environment, self._wanted = connection, environment, wanted
+        self._parser = EventParser(environment.event_prefix)
+        self._after: int | None = None
+        self._waits_for_bot = False
+
+    async def events(self, since: float | None) -> AsyncGenerator[StoredEvent]:
+        """From that time on (Unix, seconds), otherwise the ones to come. `ServiceUnavailable` if no bot runs at the
+        start; later on it is waited for."""
+        started_at, first = time.time(), True
+        while True:
+            inbox = _Inbox(self._connection)
+            try:
+                await inbox.open()
+                if await self._request_replay(inbox, since, patient=not first):
+                    first = False
+                    async with aclosing(self._read(inbox)) as events:
+                        async for event in events:
+                            yield event
+            finally:
+                await inbox.close()
+            since = started_at if since is None else since
+
+    async def _request_replay(self, inbox: _Inbox, since: float | None, *, patient: bool) -> bool:
+        """False if it was in vain and is to be tried again."""
+        client = await self._connection.client()
+        try:
+            answer = await client.request(
+                protocol.replay_subject(self._environment.sandbox_id),
+                self._request(inbox.address, since),
+                timeout=constants.REPLAY_TIMEOUT_S,
+                headers={protocol.AGENT_HEADER: protocol.agent()},
+            )
+        except (nats.errors.Error, OSError) as error:
+            if not patient:
+                raise ServiceUnavailable("The bot", "nobody answers on NATS; is the bot running?") from error
+            await self._wait_for_bot()
+            return False
+        self._waits_for_bot = False
+        told: dict[str, Any] = json.loads(answer.data)
+        if "error" in told:
+            raise ReplayRefused(str(told["error"]))
+        return True
+
+    def _request(self, address: str, since: float | None) -> bytes:
+        """What is after the last event, once there was one."""
+        since = since if self._after is None else None
+        return json.dumps({"deliver": address, "since": since, "after": self._after, "events": self._wanted}).encode()
+
+    async def _wait_for_bot(self) -> None:
+        if not self._waits_for_bot:
+            _logger.warning("nobody plays the events, waiting for the bot")
+        self._waits_for_bot = True
+        await asyncio.sleep(constants.REPLAY_RETRY_DELAY_S)
+
+    async def _read(self, inbox: _Inbox) -> AsyncGenerator[StoredEvent]:
+        """Ends when something was lost, or nothing comes any more."""
+        expected = 1
+        while (message := await inbox.next()) is not None:
+            if status_of(message):
+                await self._on_status(message)
+                continue
+            fields = self._parser.fields(message)
+            if fields is None:
+                continue
+            if message.metadata.sequence.consumer != expected:
+                _logger.info("events were lost on the way, asking again")
+                return
+            expected += 1
+            self._after = fields["sequence"]
+            yield StoredEvent(**fields)
+
+    async def _on_status(self, message: Msg) -> None:
+        """A heartbeat says how far the server is; flow control asks for an answer."""
+        if message.reply:
+            await self._connection.publish(message.reply)
+        reached = (message.headers or {}).get("Nats-Last-Stream", "")
+        if self._after is None and reached.isdigit():
+            self._after = int(reached)
+
+
+class _Inbox:
+    """Another subject each time: what was asked for earlier may still be delivered to the old one."""
+
+    def __init__(self, connection: NatsConnection) -> None:
+        self._connection = connection
+        self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._subscription = Subscription(self._arrived.put, lambda: self._arrived.put_nowait(None))
+
+    @property
+    def address(self) -> str:
+        return self._subscription.address
+
+    async def open(self) -> None:
+        await self._connection.subscribe(self._subscription)
+
+    async def next(self) -> Msg | None:
+        """None after an outage, or a silence."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(constants.REPLAY_SILENCE_S):
+                return await self._arrived.get()
+        return None
+
+    async def close(self) -> None:
+        await self._connection.unsubscribe(self._subscription)

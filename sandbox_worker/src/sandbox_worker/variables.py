@@ -1,0 +1,36 @@
+"""The environment variables of a worker, which `/sandbox connect` hands out. Pure."""
+
+from __future__ import annotations
+
+SANDBOX_ID = "SANDBOX_ID"
+SANDBOX_NAME = "SANDBOX_NAME"
+SANDBOX_SCHEMA = "SANDBOX_SCHEMA"
+SANDBOX_REDIS_PREFIX = "SANDBOX_REDIS_PREFIX"
+SANDBOX_NATS_PREFIX = "SANDBOX_NATS_PREFIX"
+SANDBOX_NATS_STREAM = "SANDBOX_NATS_STREAM"
+
+SANDBOX_GUILD_IDS = "SANDBOX_GUILD_IDS"
+"""The servers that are bound, by commas; empty if none is."""
+
+SANDBOX_DISCORD_API = "SANDBOX_DISCORD_API"
+"""The base address of Discord's HTTP API; empty for Discord's own."""
+
+SANDBOX_DATABASE_URL = "SANDBOX_DATABASE_URL"
+SANDBOX_REDIS_URL = "SANDBOX_REDIS_URL"
+SANDBOX_NATS_URL = "SANDBOX_NATS_URL"
+"""Addresses with the sandbox's own login, of the stores that keep sandboxes apart."""
+
+DATABASE_URL = "DATABASE_URL"
+REDIS_URL = "REDIS_URL"
+NATS_URL = "NATS_URL"
+"""The team's addresses, used where there is none of the sandbox's own."""
+
+REQUIRED = (
+    SANDBOX_ID,
+    SANDBOX_NAME,
+    SANDBOX_SCHEMA,
+    SANDBOX_REDIS_PREFIX,
+    SANDBOX_NATS_PREFIX,
+    SANDBOX_NATS_STREAM,
+)
+"""Without each of these there is no worker."""
