@@ -107,6 +107,15 @@ HEALTH_TIMEOUT_S = 8
 MAX_DESCRIPTION_LENGTH = 200
 """Characters of a sandbox's description: two lines of an embed."""
 
+MAX_METADATA_BYTES = 4096
+"""Of a sandbox's metadata as JSON, which is read with it every time. PostgreSQL checks it too."""
+MAX_METADATA_DEPTH = 8
+"""Objects and lists inside each other in it: more than anybody writes, less than what a reader might stumble over."""
+MAX_TAGS = 10
+MAX_TAG_NAME_LENGTH = 32
+MAX_TAG_LENGTH = 64
+"""Tags of a sandbox, and the characters of a name and a text: all of them fit into one field of an embed."""
+
 # --- Discord: commands, replies, direct messages ---------------------------------------------------------------------
 
 CHOICES = 25
@@ -115,6 +124,8 @@ FIELD_CHARS = 1000
 """Of a list in a field of an embed. Discord takes 1024, the rest is for the ellipsis."""
 DESCRIPTION_CHARS = 4000
 """Of the audit log in an embed. Discord takes 4096 in the description, and 6000 in all."""
+CUSTOM_ID_CHARS = 100
+"""Of a button's custom id. Discord takes no more."""
 PAGE_SIZE = 10
 """Sandboxes on a page. An embed has at most 25 fields; ten are read without scrolling."""
 LISTED_ORPHANS = 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
@@ -14,7 +15,7 @@ from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import RoutesChanged, SandboxManager, no_listener
 from bot.sandboxes.schema import default_template
-from bot.sandboxes.template import TemplateError, read_template
+from bot.sandboxes.template import DEFAULT_TEMPLATE, TemplateError, read_template
 from bot.settings import Settings, SettingsError
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.nats_access import NatsAccess
@@ -105,8 +106,15 @@ def _manager(
         access=access,
         workers=_worker_addresses(settings, stores),
         template=template,
+        template_name=_template_name(settings),
         routes_changed=routes_changed,
     )
+
+
+def _template_name(settings: Settings) -> str:
+    """The folder's own name, as far as it is text."""
+    folder = settings.sandboxes.template
+    return DEFAULT_TEMPLATE if folder is None else os.fsencode(folder.resolve().name).decode(errors="replace")
 
 
 def _streams(settings: Settings, stores: Stores) -> StreamStore:

@@ -17,6 +17,7 @@ from bot.durations import format_duration
 from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.health import Health
 from bot.sandboxes.lifecycle.orphans import Orphan, Proof
+from bot.sandboxes.metadata import write_tags
 from bot.sandboxes.model import AuditEntry, Sandbox
 
 
@@ -56,6 +57,7 @@ def sandbox_data(sandbox: Sandbox) -> dict[str, Any]:
         "expires_at": sandbox.expires_at.isoformat(),
         "last_activity_at": sandbox.last_activity_at.isoformat() if sandbox.last_activity_at else None,
         "event_count": sandbox.event_count,
+        "metadata": sandbox.metadata,
     }
 
 
@@ -108,6 +110,8 @@ def show_sandbox(sandbox: Sandbox) -> None:
         ("id", str(sandbox.id)),
         ("owner", str(sandbox.owner_id)),
         ("description", sandbox.description or ""),
+        ("tags", ", ".join(write_tags(sandbox.tags)) or "none"),
+        ("made", ", ".join(_origin(sandbox)) or "before that was noted"),
         ("status", str(sandbox.status)),
         ("expires", f"{sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC, {_relative(sandbox.expires_at)}"),
         ("servers", ", ".join(map(str, sandbox.guild_ids)) or "none"),
@@ -116,6 +120,12 @@ def show_sandbox(sandbox: Sandbox) -> None:
         ("schema", sandbox.schema_name),
         ("stream", sandbox.stream),
     )
+
+
+def _origin(sandbox: Sandbox) -> list[str]:
+    """From what it was made, as far as its metadata says so."""
+    told = (("from", "created_from"), ("template", "template"))
+    return [f"{word} {sandbox.metadata[key]}" for word, key in told if key in sandbox.metadata]
 
 
 def show_health(health: Health, isolation: Isolation) -> None:

@@ -28,6 +28,7 @@ from bot.errors import SandboxError
 from bot.sandboxes.access.connection import ConnectionDetails
 from bot.sandboxes.directory import LIVING
 from bot.sandboxes.manager import SandboxManager
+from bot.sandboxes.metadata import CreatedFrom, read_tags
 from bot.sandboxes.model import OPERATOR, AuditEntry, Sandbox, SandboxStatus
 
 cli = typer.Typer(
@@ -57,6 +58,12 @@ def create(
     ttl: Annotated[str | None, typer.Option("--ttl", help="How long it lives, like 8h or 3d.")] = None,
     description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
     guild: Annotated[list[str] | None, typer.Option("--guild", help="Bind this Discord server; repeatable.")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag", metavar="NAME=TEXT", help="Repeatable. No secrets: everybody who sees the sandbox sees its tags."
+        ),
+    ] = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -70,6 +77,7 @@ def create(
             ttl=parse_duration(ttl) if ttl is not None else None,
             description=description,
             guild_ids=[names.check_snowflake(guild_id, "server id") for guild_id in guild or ()],
+            metadata={"tags": read_tags(tag or ()), "created_from": CreatedFrom.CLI},
         )
 
     _show(run_with_manager(work, config, "creating", as_json=as_json), as_json)
@@ -79,6 +87,9 @@ def create(
 def list_(
     owner: Owner = None,
     status: Annotated[list[SandboxStatus] | None, typer.Option("--status", help="Only these; repeatable.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="NAME=TEXT", help="Only those with all of these; repeatable.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Destroyed ones too.")] = False,
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=constants.COMMAND_LINE_ROWS, help="At most so many, the newest.")
@@ -90,7 +101,8 @@ def list_(
 
     async def work(manager: SandboxManager) -> list[Sandbox]:
         statuses = status or (tuple(SandboxStatus) if everything else LIVING)
-        return list(await manager.list(owner_id=_user_id(owner), statuses=statuses, limit=limit))
+        tags = read_tags(tag or ())
+        return list(await manager.list(owner_id=_user_id(owner), statuses=statuses, tags=tags, limit=limit))
 
     found = run_with_manager(work, config, "reading", as_json=as_json)
     if as_json:

@@ -23,9 +23,10 @@ from bot.sandboxes.lifecycle.reset import Reset
 from bot.sandboxes.lifecycle.streams import StreamReconciler
 from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.limits import Limits
+from bot.sandboxes.metadata import check_metadata
 from bot.sandboxes.model import Actor, AuditEvent, Extension, Sandbox, SandboxStatus
 from bot.sandboxes.schema import SchemaProvisioner
-from bot.sandboxes.template import Statement
+from bot.sandboxes.template import DEFAULT_TEMPLATE, Statement
 from bot.stores.nats import StreamStore
 from bot.stores.nats_access import Login
 from bot.stores.postgres import Connection, Pool, connected, transaction
@@ -59,10 +60,12 @@ class SandboxManager(SandboxDirectory):
         access: SandboxAccess | None = None,
         workers: WorkerAddresses | None = None,
         template: Sequence[Statement] | None = None,
+        template_name: str = DEFAULT_TEMPLATE,
         routes_changed: RoutesChanged = no_listener,
     ) -> None:
         super().__init__(pool)
         self._limits = limits or Limits()
+        self._template_name = template_name
         self._routes_changed = routes_changed
         self.outbox = NoticeOutbox(pool)
         self.schemas, self.streams = SchemaProvisioner(pool, template), streams
@@ -83,8 +86,12 @@ class SandboxManager(SandboxDirectory):
         ttl: timedelta | None = None,
         description: str | None = None,
         guild_ids: Iterable[int] = (),
+        metadata: Mapping[str, object] | None = None,
     ) -> Sandbox:
         """Make a running sandbox of the actor's, or by an admin of somebody else's, with the guilds bound to it.
+
+        `metadata`: `tags`, `created_from` (by default `api`) and any other JSON, 4 KB at most; no secrets, for whoever
+        sees the sandbox sees it.
 
         If a step fails after the row is there, the sandbox is taken down again and `ProvisioningFailed` names
         the step; if the process dies, the reaper does it.
@@ -98,6 +105,7 @@ class SandboxManager(SandboxDirectory):
             self._limits.check_ttl(ttl),
             self._limits.check_description(description),
             self._limits.check_guilds(guild_ids),
+            check_metadata(metadata, template=self._template_name),
         )
         reserved = await self._creation.reserve(request)
         sandbox = await self._creation.provision(reserved, actor)

@@ -21,6 +21,9 @@ _TOKEN = re.compile(
 )
 """As far as it takes to tell which semicolon ends a statement. Bodies of functions have to be quoted."""
 
+DEFAULT_TEMPLATE = "default"
+"""What the bot's own template is called; another one is called like its folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:

@@ -13,6 +13,7 @@ from bot.i18n import Translatable, gettext
 from bot.sandboxes.access.connection import ConnectionDetails
 from bot.sandboxes.access.isolation import Enforcement, Isolation
 from bot.sandboxes.health import Health, StoreHealth
+from bot.sandboxes.metadata import write_tags
 from bot.sandboxes.model import Extension, Sandbox, SandboxStatus
 from bot.ui.listings import count_events, count_servers
 
@@ -54,6 +55,8 @@ def status(health: Health, isolation: Isolation, servers: Mapping[int, str]) -> 
     shown = [escape_markdown(servers.get(guild_id, str(guild_id))) for guild_id in sandbox.guild_ids]
     embed.set_field_at(2, name=gettext("Servers"), value=_listed(shown))
     embed.add_field(name=gettext("Last activity"), value=_activity(sandbox))
+    if sandbox.tags:
+        embed.add_field(name=gettext("Tags"), value=_listed(list(map(escape_markdown, write_tags(sandbox.tags)))))
     if sandbox.description:
         embed.description = escape_markdown(sandbox.description)
     for name, store, isolated in (
