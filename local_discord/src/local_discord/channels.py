@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from local_discord import permissions
@@ -28,6 +29,7 @@ class Channel:
         self.recipient = recipient
         self.position = position
         self.messages: dict[int, Message] = {}
+        self.denied: dict[int, int] = {}
         self.bot_id = world.bot_user.id
 
     def __repr__(self) -> str:
@@ -46,8 +48,17 @@ class Channel:
         if len(self.messages) > _KEPT_MESSAGES:
             del self.messages[next(iter(self.messages))]
 
+    def deny(self, person: Person, names: Iterable[str]) -> None:
+        """Take these permissions, and only these, away from one member here: an overwrite. In a guild alone."""
+        assert self.guild is not None
+        self.denied[person.id] = permissions.bits(names)
+        self.guild.emit("CHANNEL_UPDATE", self.payload())
+
     def permissions_of(self, person: Person) -> int:
-        return self.guild.permissions_of(person) if self.guild else permissions.EVERYONE
+        if self.guild is None:
+            return permissions.EVERYONE
+        granted = self.guild.permissions_of(person)
+        return granted if granted & permissions.ADMINISTRATOR else granted & ~self.denied.get(person.id, 0)
 
     def payload(self) -> Json:
         last = next(reversed(self.messages), None)
@@ -60,7 +71,10 @@ class Channel:
             "guild_id": str(self.guild.id),
             "name": self.name,
             "position": self.position,
-            "permission_overwrites": [],
+            "permission_overwrites": [
+                {"id": str(person_id), "type": 1, "allow": "0", "deny": str(denied)}
+                for person_id, denied in self.denied.items()
+            ],
             "topic": None,
             "nsfw": False,
             "parent_id": None,
