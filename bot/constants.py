@@ -104,6 +104,14 @@ NOTICE_MAX_ATTEMPTS = 20
 HEALTH_TIMEOUT_S = 8
 """How long a store may take to say how a sandbox's share is. All three are asked together, and somebody waits."""
 
+GUILD_INSPECTION_TIMEOUT_S = 4.0
+"""How long Discord may take to say of all servers of a sandbox whether the bot is in them and sees them: half of what a
+store may, for what it has not said is left open."""
+GUILD_INSPECTION_CONCURRENCY = 4
+"""Servers asked about at a time, with up to two requests each: Discord allows 50 a second for all that the bot does."""
+NAMED_CHANNELS = 5
+"""Channels named of those that the bot cannot see: enough to recognise why."""
+
 MAX_DESCRIPTION_LENGTH = 200
 """Characters of a sandbox's description: two lines of an embed."""
 
@@ -131,7 +139,7 @@ PAGE_SIZE = 10
 LISTED_ORPHANS = 30
 """Orphans named in one answer, which so stays under Discord's 4096 characters. The command line shows all of them."""
 NAMED_GUILDS = 20
-"""Servers that `/sandbox status` names: each may cost a request to Discord. Those after them are shown by id."""
+"""Servers that Discord is asked about for a status: each costs three requests. Those after them are shown by id."""
 COMMAND_LINE_ROWS = 100_000
 """Rows that one command of the command line reads at most: they are held in memory and printed as one JSON value."""
 ERROR_DETAIL_CHARS = 300

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from bot import constants, names
-from bot.cli import maintenance, rendering
+from bot.cli import maintenance, rendering, status_command
 from bot.cli.runtime import (
     EX_FAILED,
     EX_USAGE,
@@ -36,6 +35,7 @@ cli = typer.Typer(
     epilog=EXIT_CODES,
     no_args_is_help=True,
 )
+cli.add_typer(status_command.cli)
 cli.add_typer(maintenance.cli)
 
 Wanted = Annotated[str, typer.Argument(metavar="SANDBOX", help="Its name, its id or the first eight digits of that.")]
@@ -109,32 +109,6 @@ def list_(
         rendering.show_json([rendering.sandbox_data(sandbox) for sandbox in found])
     else:
         rendering.show_sandboxes(found)
-
-
-@cli.command()
-def status(
-    sandbox: Wanted,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Again and again, until Ctrl+C.")] = False,
-    interval: Annotated[str, typer.Option("--interval", "-i", help="How often; at least 1s.")] = "2s",
-    as_json: Json = False,
-    config: Config = None,
-) -> None:
-    """Ask each store how a sandbox is, and whether it keeps sandboxes apart by itself."""
-
-    async def show(manager: SandboxManager) -> None:
-        every = parse_duration(interval).total_seconds()
-        found = await manager.find(OPERATOR, sandbox)
-        while True:
-            health, isolation = await manager.get_health(found.id), manager.access.isolation
-            if as_json:
-                rendering.show_json(rendering.health_data(health, isolation))
-            else:
-                rendering.show_health(health, isolation)
-            if not watch or health.sandbox.status is SandboxStatus.DESTROYED:
-                return
-            await asyncio.sleep(every)
-
-    run_with_manager(show, config, as_json=as_json)
 
 
 @cli.command()

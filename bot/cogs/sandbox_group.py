@@ -6,7 +6,6 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot import constants
 from bot.client import Interaction, SandboxBot
 from bot.errors import InvalidInput
 from bot.sandboxes.metadata import CreatedFrom
@@ -80,14 +79,10 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
     async def status(self, interaction: Interaction, sandbox: SandboxOption) -> None:
-        """Show how a sandbox is, as each store answers right now."""
+        """Show how a sandbox is, as its stores and Discord answer right now."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         health = await self.bot.manager.get_health(sandbox.id)
-        found = [
-            await find_guild(self.bot, guild_id) for guild_id in health.sandbox.guild_ids[: constants.NAMED_GUILDS]
-        ]
-        servers = {server.id: server.name for server in found if server}
-        embed = replies.status(health, self.bot.manager.access.isolation, servers)
+        embed = replies.status(health, self.bot.manager.access.isolation)
         await interaction.followup.send(embed=embed, ephemeral=True)
 
     @app_commands.command()

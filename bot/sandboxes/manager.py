@@ -15,7 +15,8 @@ from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, 
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.tokens import new_credentials
 from bot.sandboxes.directory import SandboxDirectory, require_access
-from bot.sandboxes.health import Health, HealthProbe
+from bot.sandboxes.health import Health, InspectGuilds, ReadRoutes
+from bot.sandboxes.health_probe import HealthProbe, StoredRoutes
 from bot.sandboxes.lifecycle.creation import CreateRequest, Creation
 from bot.sandboxes.lifecycle.notices import NoticeKind, NoticeOutbox
 from bot.sandboxes.lifecycle.reaper import Reaper
@@ -62,7 +63,11 @@ class SandboxManager(SandboxDirectory):
         template: Sequence[Statement] | None = None,
         template_name: str = DEFAULT_TEMPLATE,
         routes_changed: RoutesChanged = no_listener,
+        read_routes: ReadRoutes | None = None,
+        inspect_guilds: InspectGuilds | None = None,
     ) -> None:
+        """`read_routes`: which routes are in force, where a router runs in this process; otherwise PostgreSQL is asked.
+        `inspect_guilds`: asks Discord; without it that is not known."""
         super().__init__(pool)
         self._limits = limits or Limits()
         self._template_name = template_name
@@ -75,7 +80,8 @@ class SandboxManager(SandboxDirectory):
         self._creation = Creation(pool, self._records, self.schemas, self.access, streams, self._teardown, self._limits)
         self.stream_reconciler = StreamReconciler(pool, streams)
         self._reset = Reset(pool, self._records, self.schemas, self.access, redis, streams)
-        self._probe = HealthProbe(self.schemas, redis, streams)
+        read_routes = read_routes or StoredRoutes(pool).read
+        self._probe = HealthProbe(self.schemas, redis, streams, self.access, self.outbox, read_routes, inspect_guilds)
 
     async def create(
         self,
@@ -191,7 +197,10 @@ class SandboxManager(SandboxDirectory):
             return await self._records.value(connection, "touch", sandbox_id) is not None
 
     async def get_health(self, sandbox_id: UUID) -> Health:
-        """What each store says of its share, or that it doesn't answer. `SandboxNotFound` if there never was one."""
+        """What each store says of its share and how events get to it, with the level that it comes to.
+
+        Who doesn't answer is named, and nothing is raised for it. `SandboxNotFound` if there never was such a sandbox.
+        """
         return await self._probe.probe(await self.get_by_id(sandbox_id))
 
     async def get_connection_details(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:

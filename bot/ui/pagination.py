@@ -26,8 +26,8 @@ _ANY = "any"
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Which sandboxes are listed to whom: an owner's or everybody's, the living ones or those of one status, and of these
-    all or those that have all of certain tags."""
+    """Which sandboxes are listed to whom: an owner's or everybody's, the living ones or those of one status; and of
+    these all, or those with certain tags."""
 
     asker_id: int
     owner_id: int | None

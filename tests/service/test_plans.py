@@ -64,6 +64,7 @@ QUERIES: dict[str, dict[str, list[object]]] = {
     "notices": {
         "write_notice": [SOME_ID, "expired", datetime.now(UTC)],
         "lock_new": [100],
+        "last_outcome": [SOME_ID, 1],
         "claim_delivery": [HOUR],
     },
 }
