@@ -27,7 +27,7 @@ from bot.sandboxes.limits import Limits
 from bot.sandboxes.metadata import check_metadata
 from bot.sandboxes.model import Actor, AuditEvent, Extension, Sandbox, SandboxStatus
 from bot.sandboxes.schema import SchemaProvisioner
-from bot.sandboxes.template import DEFAULT_TEMPLATE, Statement
+from bot.sandboxes.template import DEFAULT_TEMPLATE, UNNAMED_TEMPLATE, Statement
 from bot.stores.nats import StreamStore
 from bot.stores.nats_access import Login
 from bot.stores.postgres import Connection, Pool, connected, transaction
@@ -61,7 +61,7 @@ class SandboxManager(SandboxDirectory):
         access: SandboxAccess | None = None,
         workers: WorkerAddresses | None = None,
         template: Sequence[Statement] | None = None,
-        template_name: str = DEFAULT_TEMPLATE,
+        template_name: str | None = None,
         routes_changed: RoutesChanged = no_listener,
         read_routes: ReadRoutes | None = None,
         inspect_guilds: InspectGuilds | None = None,
@@ -70,7 +70,7 @@ class SandboxManager(SandboxDirectory):
         `inspect_guilds`: asks Discord; without it that is not known."""
         super().__init__(pool)
         self._limits = limits or Limits()
-        self._template_name = template_name
+        self._template_name = template_name or (DEFAULT_TEMPLATE if template is None else UNNAMED_TEMPLATE)
         self._routes_changed = routes_changed
         self.outbox = NoticeOutbox(pool)
         self.schemas, self.streams = SchemaProvisioner(pool, template), streams

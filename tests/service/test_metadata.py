@@ -5,13 +5,17 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from bot.control_plane import open_control_plane
 from bot.errors import InvalidInput
 from bot.sandboxes.directory import LIVING
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import SandboxStatus
 from bot.sandboxes.template import Statement
+from bot.settings import Sandboxes, Settings
 from bot.stores.nats import StreamStore
+from bot.stores.opening import open_stores
 from bot.stores.redis import RedisStore
+from tests.conftest import store_settings
 from tests.service.conftest import ADA, ADMIN, BOB, STREAM_LIMITS, new_guild
 
 OLD_INSERT = """
@@ -47,11 +51,20 @@ async def test_without_metadata_it_is_made_by_the_api_without_tags(manager):
     assert "tags" not in created.details
 
 
-async def test_another_template_is_named(pool, redis_client, nats_client):
+async def test_another_template_is_called_like_its_folder(stores, dsn, tmp_path):
+    folder = tmp_path / "shöp"
+    folder.mkdir()
+    (folder / "a.sql").write_text("CREATE TABLE a ()")
+    settings = Settings(sandboxes=Sandboxes(template=folder), **store_settings(stores, dsn))
+    async with open_stores(settings) as opened, open_control_plane(settings, opened) as manager:
+        assert (await manager.create(ADA)).metadata["template"] == "shöp"
+
+
+async def test_statements_without_a_name_are_not_called_the_default_template(pool, redis_client, nats_client):
     template = [Statement("a.sql", 1, "CREATE TABLE a ()")]
     streams = StreamStore(nats_client, STREAM_LIMITS)
-    manager = SandboxManager(pool, RedisStore(redis_client), streams, template=template, template_name="shop")
-    assert (await manager.create(ADA)).metadata["template"] == "shop"
+    manager = SandboxManager(pool, RedisStore(redis_client), streams, template=template)
+    assert (await manager.create(ADA)).metadata["template"] == "custom"
 
 
 async def test_lists_and_counts_are_narrowed_to_those_that_have_all_tags(manager):
