@@ -17,6 +17,7 @@ from bot.cogs.guild_removals import GuildRemovals
 from bot.command_sync import sync_commands
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane
 from bot.errors import ServiceUnavailable
+from bot.health_sources import GuildInspector, RoutesInForce
 from bot.routing.gateway import install_tap, set_api_base
 from bot.routing.publisher import Publisher
 from bot.routing.response_watchdog import ResponseWatchdog
@@ -177,8 +178,21 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         watcher = RouteWatcher(
             stores.pool, stores.addresses.postgres, table, reload_every=settings.routing.reload_every
         )
+
+        async def logged_in() -> SandboxBot:
+            if bot.user is None:
+                raise ServiceUnavailable("Discord", "the bot is not logged in yet")
+            return bot
+
         manager = await stack.enter_async_context(
-            open_control_plane(settings, stores, watcher.refresh, supervisor=supervisor)
+            open_control_plane(
+                settings,
+                stores,
+                watcher.refresh,
+                supervisor=supervisor,
+                read_routes=RoutesInForce(table, supervisor).read,
+                inspect_guilds=GuildInspector(logged_in).inspect,
+            )
         )
         publisher = await _open_publisher(stack, settings, stores, supervisor.deadline)
         replay = ReplayService(stores.nats_of_workers, manager.streams)

@@ -242,8 +242,25 @@ NOTICE_MAX_ATTEMPTS = 20
 HEALTH_TIMEOUT_S = 8
 """How long a store may take to say how a sandbox's share is. All three are asked together, and somebody waits."""
 
+GUILD_INSPECTION_TIMEOUT_S = 4.0
+"""How long Discord may take to say of all servers of a sandbox whether the bot is in them and sees them: half of what a
+store may, for what it has not said is left open."""
+GUILD_INSPECTION_CONCURRENCY = 4
+"""Servers asked about at a time, with up to two requests each: Discord allows 50 a second for all that the bot does."""
+NAMED_CHANNELS = 5
+"""Channels named of those that the bot cannot see: enough to recognise why."""
+
 MAX_DESCRIPTION_LENGTH = 200
 """Characters of a sandbox's description: two lines of an embed."""
+
+MAX_METADATA_BYTES = 4096
+"""Of a sandbox's metadata as JSON, which is read with it every time. PostgreSQL checks it too."""
+MAX_METADATA_DEPTH = 8
+"""Objects and lists inside each other in it: more than anybody writes, less than what a reader might stumble over."""
+MAX_TAGS = 10
+MAX_TAG_NAME_LENGTH = 32
+MAX_TAG_LENGTH = 64
+"""Tags of a sandbox, and the characters of a name and a text: all of them fit into one field of an embed."""
 
 # --- Discord: commands, replies, direct messages ---------------------------------------------------------------------
 
@@ -253,12 +270,14 @@ FIELD_CHARS = 1000
 """Of a list in a field of an embed. Discord takes 1024, the rest is for the ellipsis."""
 DESCRIPTION_CHARS = 4000
 """Of the audit log in an embed. Discord takes 4096 in the description, and 6000 in all."""
+CUSTOM_ID_CHARS = 100
+"""Of a button's custom id. Discord takes no more."""
 PAGE_SIZE = 10
 """Sandboxes on a page. An embed has at most 25 fields; ten are read without scrolling."""
 LISTED_ORPHANS = 30
 """Orphans named in one answer, which so stays under Discord's 4096 characters. The command line shows all of them."""
 NAMED_GUILDS = 20
-"""Servers that `/sandbox status` names: each may cost a request to Discord. Those after them are shown by id."""
+"""Servers that Discord is asked about for a status: each costs three requests. Those after them are shown by id."""
 COMMAND_LINE_ROWS = 100_000
 """Rows that one command of the command line reads at most: they are held in memory and printed as one JSON value."""
 ERROR_DETAIL_CHARS = 300

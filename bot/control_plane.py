@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
@@ -9,12 +10,13 @@ from loguru import logger
 
 from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.health import InspectGuilds, ReadRoutes
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import RoutesChanged, SandboxManager, no_listener
 from bot.sandboxes.schema import default_template
-from bot.sandboxes.template import TemplateError, read_template
+from bot.sandboxes.template import DEFAULT_TEMPLATE, Statement, TemplateError, read_template
 from bot.settings import Settings, SettingsError
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.nats_access import NatsAccess
@@ -33,9 +35,12 @@ async def open_control_plane(
     routes_changed: RoutesChanged = no_listener,
     *,
     supervisor: Supervisor | None = None,
+    read_routes: ReadRoutes | None = None,
+    inspect_guilds: InspectGuilds | None = None,
 ) -> AsyncIterator[SandboxManager]:
     """Probed for isolation; `SettingsError` if it is required and a store does not enforce it. Workers' logins are
-    answered as a part of the supervisor, by default one of its own."""
+    answered as a part of the supervisor, by default one of its own. The manager is given `read_routes` and
+    `inspect_guilds`."""
     redis, most = RedisStore(stores.redis), settings.isolation.max_connections
     access = SandboxAccess(stores.pool, redis, max_connections=most)
     nats = _nats_access(stores, access, most)
@@ -45,7 +50,19 @@ async def open_control_plane(
         if nats is not None:
             await stack.enter_async_context(nats.responder.serving(supervisor, "auth callout"))
         await _probe(settings, stores, access, nats)
-        yield _manager(settings, stores, redis, access, routes_changed)
+        yield SandboxManager(
+            stores.pool,
+            redis,
+            _streams(settings, stores),
+            _limits(settings),
+            access=access,
+            workers=_worker_addresses(settings, stores),
+            template=_template(settings),
+            template_name=_template_name(settings),
+            routes_changed=routes_changed,
+            read_routes=read_routes,
+            inspect_guilds=inspect_guilds,
+        )
 
 
 async def try_template(manager: SandboxManager) -> None:
@@ -92,21 +109,15 @@ async def _probe(settings: Settings, stores: Stores, access: SandboxAccess, nats
         logger.warning("sandboxes are not kept apart by a store", store=line)
 
 
-def _manager(
-    settings: Settings, stores: Stores, redis: RedisStore, access: SandboxAccess, routes_changed: RoutesChanged
-) -> SandboxManager:
+def _template(settings: Settings) -> tuple[Statement, ...]:
     with _template_errors():
-        template = read_template(settings.sandboxes.template or default_template())
-    return SandboxManager(
-        stores.pool,
-        redis,
-        _streams(settings, stores),
-        _limits(settings),
-        access=access,
-        workers=_worker_addresses(settings, stores),
-        template=template,
-        routes_changed=routes_changed,
-    )
+        return read_template(settings.sandboxes.template or default_template())
+
+
+def _template_name(settings: Settings) -> str:
+    """The folder's own name, as far as it is text."""
+    folder = settings.sandboxes.template
+    return DEFAULT_TEMPLATE if folder is None else os.fsencode(folder.resolve().name).decode(errors="replace")
 
 
 def _streams(settings: Settings, stores: Stores) -> StreamStore:

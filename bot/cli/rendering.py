@@ -15,8 +15,9 @@ from rich.table import Table
 
 from bot.durations import format_duration
 from bot.sandboxes.access.isolation import Isolation
-from bot.sandboxes.health import Health
+from bot.sandboxes.health import GuildRouting, Health, RoutingHealth
 from bot.sandboxes.lifecycle.orphans import Orphan, Proof
+from bot.sandboxes.metadata import write_tags
 from bot.sandboxes.model import AuditEntry, Sandbox
 
 
@@ -56,16 +57,46 @@ def sandbox_data(sandbox: Sandbox) -> dict[str, Any]:
         "expires_at": sandbox.expires_at.isoformat(),
         "last_activity_at": sandbox.last_activity_at.isoformat() if sandbox.last_activity_at else None,
         "event_count": sandbox.event_count,
+        "metadata": sandbox.metadata,
     }
 
 
 def health_data(health: Health, isolation: Isolation) -> dict[str, Any]:
-    """`sandbox_data` with `ok` and, for each of `stores`, its answer and whether it enforces isolation."""
+    """`sandbox_data` with `level` and its `reasons`, `ok` and, for each of `stores`, its answer and whether it enforces
+    isolation; and `routing`, where null means not known."""
     stores = {
         name: {"ok": store.ok, "summary": store.summary, **store.figures, "isolation": str(getattr(isolation, name))}
         for name, store in health.stores.items()
     }
-    return {**sandbox_data(health.sandbox), "ok": health.ok, "stores": stores}
+    return {
+        **sandbox_data(health.sandbox),
+        "level": str(health.level),
+        "reasons": health.reasons,
+        "ok": health.ok,
+        "stores": stores,
+        "routing": _routing_data(health.routing),
+    }
+
+
+def _routing_data(routing: RoutingHealth) -> dict[str, Any]:
+    return {
+        "guilds": [_guild_data(guild) for guild in routing.guilds],
+        "last_event_at": routing.last_event_at.isoformat() if routing.last_event_at else None,
+        "stale": routing.stale,
+        "unknown": list(routing.unknown),
+    }
+
+
+def _guild_data(guild: GuildRouting) -> dict[str, Any]:
+    presence = guild.presence
+    hidden = presence.hidden_channels if presence else None
+    return {
+        "id": str(guild.guild_id),
+        "name": presence.name if presence else None,
+        "has_bot": presence.has_bot if presence else None,
+        "hidden_channels": hidden,
+        "route_in_force": guild.in_force,
+    }
 
 
 def audit_data(entry: AuditEntry) -> dict[str, Any]:
@@ -108,6 +139,8 @@ def show_sandbox(sandbox: Sandbox) -> None:
         ("id", str(sandbox.id)),
         ("owner", str(sandbox.owner_id)),
         ("description", sandbox.description or ""),
+        ("tags", ", ".join(write_tags(sandbox.tags)) or "none"),
+        ("made", ", ".join(_origin(sandbox)) or "before that was noted"),
         ("status", str(sandbox.status)),
         ("expires", f"{sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC, {_relative(sandbox.expires_at)}"),
         ("servers", ", ".join(map(str, sandbox.guild_ids)) or "none"),
@@ -118,14 +151,39 @@ def show_sandbox(sandbox: Sandbox) -> None:
     )
 
 
+def _origin(sandbox: Sandbox) -> list[str]:
+    """From what it was made, as far as its metadata says so."""
+    told = (("from", "created_from"), ("template", "template"))
+    return [f"{word} {sandbox.metadata[key]}" for word, key in told if key in sandbox.metadata]
+
+
 def show_health(health: Health, isolation: Isolation) -> None:
-    """The sandbox, then a line for each store."""
+    """The sandbox, a line for each store and each server, then the level with its reasons."""
     show_sandbox(health.sandbox)
     stores = [
         (name, ("ok: " if store.ok else "NOT OK: ") + store.summary + f"; isolation {getattr(isolation, name)}")
         for name, store in health.stores.items()
     ]
-    _pairs(*stores)
+    guilds = [(f"server {guild.guild_id}", _guild_line(guild)) for guild in health.routing.guilds]
+    _pairs(*stores, ("routing", _routing_line(health.routing)), *guilds)
+    _pairs(("health", str(health.level)), *(("", reason) for reason in health.reasons))
+
+
+def _routing_line(routing: RoutingHealth) -> str:
+    last = f"last event {_relative(routing.last_event_at)}" if routing.last_event_at else "no event yet"
+    return ". ".join([f"{routing.summary}, {last}", *routing.unknown])
+
+
+def _guild_line(guild: GuildRouting) -> str:
+    presence = guild.presence
+    route = {True: "a route is in force", False: "NO ROUTE", None: "whether a route is in force is not known"}
+    has_bot = {True: "the bot is in it", False: "THE BOT IS NOT IN IT", None: "whether the bot is in it is not known"}
+    facts = [route[guild.in_force], has_bot[presence.has_bot if presence else None]]
+    if presence and presence.name:
+        facts.insert(0, presence.name)
+    if presence and presence.hidden_channels:
+        facts.append(f"channels hidden from it: {len(presence.hidden_channels)}")
+    return ", ".join(facts)
 
 
 def show_audit(entries: Sequence[AuditEntry]) -> None:

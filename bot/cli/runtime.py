@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,11 +15,15 @@ from bot import log
 from bot.cli.rendering import progress
 from bot.control_plane import open_control_plane
 from bot.errors import SandboxError, ServiceUnavailable
+from bot.sandboxes.health import InspectGuilds
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings, SettingsError, load_settings
 from bot.shutdown import run
 from bot.stores.embedded import EmbeddedError
 from bot.stores.opening import Stores, open_stores
+
+OpenInspector = Callable[[Settings], AbstractAsyncContextManager[InspectGuilds | None]]
+"""What asks Discord about servers while it is open; None if it cannot be asked."""
 
 EX_FAILED = 1
 EX_USAGE = 2
@@ -84,10 +89,14 @@ def run_with_manager[ResultT](
     doing: str | None = None,
     *,
     as_json: bool,
+    open_inspector: OpenInspector | None = None,
 ) -> ResultT:
-    """`run_or_exit` with a manager on open stores and no Discord; `doing` is shown on a terminal meanwhile."""
+    """`run_or_exit` with a manager on open stores; `doing` is shown on a terminal meanwhile. `open_inspector`: for what
+    asks Discord; everything else needs none."""
     settings = read_settings(config, quiet=True, as_json=as_json)
-    return run_on_stores(settings, lambda _, manager: work(manager), doing, as_json=as_json)
+    return run_on_stores(
+        settings, lambda _, manager: work(manager), doing, as_json=as_json, open_inspector=open_inspector
+    )
 
 
 def run_on_stores[ResultT](
@@ -96,11 +105,16 @@ def run_on_stores[ResultT](
     doing: str | None,
     *,
     as_json: bool,
+    open_inspector: OpenInspector | None = None,
 ) -> ResultT:
     """As `run_with_manager`, for what needs the settings and the stores too."""
 
     async def run() -> ResultT:
-        async with open_stores(settings, share=True) as stores, open_control_plane(settings, stores) as manager:
+        async with (
+            open_inspector(settings) if open_inspector is not None else nullcontext() as inspect_guilds,
+            open_stores(settings, share=True) as stores,
+            open_control_plane(settings, stores, inspect_guilds=inspect_guilds) as manager,
+        ):
             return await work(stores, manager)
 
     with progress(doing, quiet=as_json):
@@ -122,6 +136,11 @@ def print_error(message: str, code: str | None, *, as_json: bool) -> None:
         typer.echo(json.dumps({"error": {"code": code, "message": message}}), err=True)
     else:
         typer.echo(f"sandbox-bot: {message}" + (f" ({code})" if code else ""), err=True)
+
+
+def print_warning(message: str, *, as_json: bool) -> None:
+    """One line, or one JSON object `{"warning": {"message"}}`, on standard error."""
+    typer.echo(json.dumps({"warning": {"message": message}}) if as_json else f"sandbox-bot: {message}", err=True)
 
 
 def exit_with_error(message: str, exit_code: int, code: str | None = None, *, as_json: bool = False) -> NoReturn:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from bot import constants, names
-from bot.cli import maintenance, rendering
+from bot.cli import maintenance, rendering, status_command
 from bot.cli.runtime import (
     EX_FAILED,
     EX_USAGE,
@@ -28,6 +27,7 @@ from bot.errors import SandboxError
 from bot.sandboxes.access.connection import ConnectionDetails
 from bot.sandboxes.directory import LIVING
 from bot.sandboxes.manager import SandboxManager
+from bot.sandboxes.metadata import CreatedFrom, read_tags
 from bot.sandboxes.model import OPERATOR, AuditEntry, Sandbox, SandboxStatus
 
 cli = typer.Typer(
@@ -35,6 +35,7 @@ cli = typer.Typer(
     epilog=EXIT_CODES,
     no_args_is_help=True,
 )
+cli.add_typer(status_command.cli)
 cli.add_typer(maintenance.cli)
 
 Wanted = Annotated[str, typer.Argument(metavar="SANDBOX", help="Its name, its id or the first eight digits of that.")]
@@ -57,6 +58,12 @@ def create(
     ttl: Annotated[str | None, typer.Option("--ttl", help="How long it lives, like 8h or 3d.")] = None,
     description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
     guild: Annotated[list[str] | None, typer.Option("--guild", help="Bind this Discord server; repeatable.")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag", metavar="NAME=TEXT", help="Repeatable. No secrets: everybody who sees the sandbox sees its tags."
+        ),
+    ] = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -70,6 +77,7 @@ def create(
             ttl=parse_duration(ttl) if ttl is not None else None,
             description=description,
             guild_ids=[names.check_snowflake(guild_id, "server id") for guild_id in guild or ()],
+            metadata={"tags": read_tags(tag or ()), "created_from": CreatedFrom.CLI},
         )
 
     _show(run_with_manager(work, config, "creating", as_json=as_json), as_json)
@@ -79,6 +87,9 @@ def create(
 def list_(
     owner: Owner = None,
     status: Annotated[list[SandboxStatus] | None, typer.Option("--status", help="Only these; repeatable.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="NAME=TEXT", help="Only those with all of these; repeatable.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Destroyed ones too.")] = False,
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=constants.COMMAND_LINE_ROWS, help="At most so many, the newest.")
@@ -90,39 +101,14 @@ def list_(
 
     async def work(manager: SandboxManager) -> list[Sandbox]:
         statuses = status or (tuple(SandboxStatus) if everything else LIVING)
-        return list(await manager.list(owner_id=_user_id(owner), statuses=statuses, limit=limit))
+        tags = read_tags(tag or ())
+        return list(await manager.list(owner_id=_user_id(owner), statuses=statuses, tags=tags, limit=limit))
 
     found = run_with_manager(work, config, "reading", as_json=as_json)
     if as_json:
         rendering.show_json([rendering.sandbox_data(sandbox) for sandbox in found])
     else:
         rendering.show_sandboxes(found)
-
-
-@cli.command()
-def status(
-    sandbox: Wanted,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Again and again, until Ctrl+C.")] = False,
-    interval: Annotated[str, typer.Option("--interval", "-i", help="How often; at least 1s.")] = "2s",
-    as_json: Json = False,
-    config: Config = None,
-) -> None:
-    """Ask each store how a sandbox is, and whether it keeps sandboxes apart by itself."""
-
-    async def show(manager: SandboxManager) -> None:
-        every = parse_duration(interval).total_seconds()
-        found = await manager.find(OPERATOR, sandbox)
-        while True:
-            health, isolation = await manager.get_health(found.id), manager.access.isolation
-            if as_json:
-                rendering.show_json(rendering.health_data(health, isolation))
-            else:
-                rendering.show_health(health, isolation)
-            if not watch or health.sandbox.status is SandboxStatus.DESTROYED:
-                return
-            await asyncio.sleep(every)
-
-    run_with_manager(show, config, as_json=as_json)
 
 
 @cli.command()

@@ -11,7 +11,7 @@ from bot.errors import NotAllowed
 from bot.sandboxes.lifecycle.orphans import is_ours
 from bot.ui import admin_replies, replies
 from bot.ui.buttons import destroy_view
-from bot.ui.options import SandboxOption, StatusOption
+from bot.ui.options import SandboxOption, StatusOption, TagsOption
 from bot.ui.orphan_button import DropOrphansButton, orphans_view
 from bot.ui.pagination import Listing, read_page
 
@@ -32,12 +32,20 @@ class AdminGroup(commands.GroupCog, group_name="sandbox-admin", group_descriptio
         return True
 
     @app_commands.command(name="list")
-    @app_commands.describe(owner="Only this person's", status="Only those of this status; otherwise all living ones")
+    @app_commands.describe(
+        owner="Only this person's",
+        status="Only those of this status; otherwise all living ones",
+        tags="Only those with these tags, like team=red, ticket=7",
+    )
     async def list_(
-        self, interaction: Interaction, owner: discord.User | None = None, status: StatusOption | None = None
+        self,
+        interaction: Interaction,
+        owner: discord.User | None = None,
+        status: StatusOption | None = None,
+        tags: TagsOption | None = None,
     ) -> None:
         """List everybody's sandboxes."""
-        listing = Listing(interaction.user.id, owner.id if owner else None, status)
+        listing = Listing(interaction.user.id, owner.id if owner else None, status, tags or {})
         embed, view = await read_page(self.bot, self.bot.actor(interaction.user), listing)
         await interaction.response.send_message(embed=embed, view=view or discord.utils.MISSING, ephemeral=True)
 

@@ -6,9 +6,9 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot import constants
 from bot.client import Interaction, SandboxBot
 from bot.errors import InvalidInput
+from bot.sandboxes.metadata import CreatedFrom
 from bot.ui import listings, replies
 from bot.ui.buttons import DYNAMIC_ITEMS, destroy_view, reset_view, rotate_view
 from bot.ui.guild_permissions import find_guild, require_manage_guild
@@ -20,6 +20,7 @@ from bot.ui.options import (
     GuildOption,
     SandboxOption,
     StatusOption,
+    TagsOption,
 )
 from bot.ui.pagination import Listing, PageButton, read_page
 
@@ -38,6 +39,7 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
         ttl="How long it lives, like 8h or 3d",
         description="What it is for",
         bind_here="Send this server's events to it",
+        tags="Like team=red, ticket=7. No secrets: everybody who sees the sandbox sees them",
     )
     async def create(
         self,
@@ -46,34 +48,41 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
         ttl: DurationOption | None = None,
         description: app_commands.Range[str, 1, 200] | None = None,
         bind_here: bool = False,
+        tags: TagsOption | None = None,
     ) -> None:
         """Create a sandbox: a schema, a key prefix and a stream of its own."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         servers = [await self._here(interaction)] if bind_here else []
         sandbox = await self.bot.manager.create(
-            self.bot.actor(interaction.user), name=name, ttl=ttl, description=description, guild_ids=servers
+            self.bot.actor(interaction.user),
+            name=name,
+            ttl=ttl,
+            description=description,
+            guild_ids=servers,
+            metadata={"tags": tags or {}, "created_from": CreatedFrom.DISCORD},
         )
         await interaction.followup.send(embed=replies.created(sandbox), ephemeral=True)
 
     @app_commands.command(name="list")
-    @app_commands.describe(status="Only those of this status; otherwise all living ones")
-    async def list_(self, interaction: Interaction, status: StatusOption | None = None) -> None:
+    @app_commands.describe(
+        status="Only those of this status; otherwise all living ones",
+        tags="Only those with these tags, like team=red, ticket=7",
+    )
+    async def list_(
+        self, interaction: Interaction, status: StatusOption | None = None, tags: TagsOption | None = None
+    ) -> None:
         """List your sandboxes."""
-        listing = Listing(interaction.user.id, interaction.user.id, status)
+        listing = Listing(interaction.user.id, interaction.user.id, status, tags or {})
         embed, view = await read_page(self.bot, self.bot.actor(interaction.user), listing)
         await interaction.response.send_message(embed=embed, view=view or discord.utils.MISSING, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
     async def status(self, interaction: Interaction, sandbox: SandboxOption) -> None:
-        """Show how a sandbox is, as each store answers right now."""
+        """Show how a sandbox is, as its stores and Discord answer right now."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         health = await self.bot.manager.get_health(sandbox.id)
-        found = [
-            await find_guild(self.bot, guild_id) for guild_id in health.sandbox.guild_ids[: constants.NAMED_GUILDS]
-        ]
-        servers = {server.id: server.name for server in found if server}
-        embed = replies.status(health, self.bot.manager.access.isolation, servers)
+        embed = replies.status(health, self.bot.manager.access.isolation)
         await interaction.followup.send(embed=embed, ephemeral=True)
 
     @app_commands.command()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from bot import names
 from bot.errors import GuildNotBound, NotAllowed, SandboxNotFound
+from bot.sandboxes.metadata import check_tags
 from bot.sandboxes.model import OPERATOR, Actor, AuditEntry, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.stores.postgres import Pool, connected
@@ -57,17 +58,26 @@ class SandboxDirectory:
         *,
         owner_id: int | None = None,
         statuses: Iterable[SandboxStatus] = LIVING,
+        tags: Mapping[str, str] | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> Sequence[Sandbox]:
-        """Newest first; everybody's if no owner is given."""
+        """Newest first; everybody's if no owner is given. `tags`: only those that have all of these."""
+        wanted = check_tags(tags or {})
         async with connected(self._pool) as connection:
-            return await self._records.page(connection, owner_id, list(statuses), limit, offset)
+            return await self._records.page(connection, owner_id, list(statuses), wanted, limit, offset)
 
-    async def count(self, *, owner_id: int | None = None, statuses: Iterable[SandboxStatus] = LIVING) -> int:
+    async def count(
+        self,
+        *,
+        owner_id: int | None = None,
+        statuses: Iterable[SandboxStatus] = LIVING,
+        tags: Mapping[str, str] | None = None,
+    ) -> int:
         """How many `list` would go through."""
+        wanted = check_tags(tags or {})
         async with connected(self._pool) as connection:
-            return await self._records.count(connection, owner_id, list(statuses))
+            return await self._records.count(connection, owner_id, list(statuses), wanted)
 
     async def suggest(self, actor: Actor, typed: str, *, limit: int = 25) -> Sequence[Sandbox]:
         """Living sandboxes whose name contains what is typed: the actor's own first, everybody's for an admin."""

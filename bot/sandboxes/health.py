@@ -1,20 +1,26 @@
-"""How a sandbox's share of each store is, really asked of each."""
+"""How a sandbox is: what its stores and its routing say, and which level that comes to."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-
-import asyncpg
+from datetime import datetime
+from enum import StrEnum
 
 from bot import constants
-from bot.errors import ServiceUnavailable
-from bot.i18n import gettext, ngettext
-from bot.sandboxes.model import Sandbox
-from bot.sandboxes.schema import SchemaProvisioner
-from bot.stores.nats import StreamStore
-from bot.stores.redis import RedisStore
+from bot.i18n import Translatable, gettext, ngettext
+from bot.sandboxes.access.isolation import Isolation
+from bot.sandboxes.model import Sandbox, SandboxStatus
+
+_STORE_NAMES = {"postgres": "PostgreSQL", "redis": "Redis", "nats": "NATS"}
+
+
+class HealthLevel(StrEnum):
+    """Everything works; it works with a loss; events or workers don't get through."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +33,76 @@ class StoreHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class GuildPresence:
+    """What Discord says of the bot in a guild. `hidden_channels`: the names of what it cannot view, None: not known."""
+
+    has_bot: bool
+    name: str | None = None
+    hidden_channels: tuple[str, ...] | None = None
+
+
+InspectGuilds = Callable[[Collection[int]], Awaitable[Mapping[int, GuildPresence]]]
+"""Asks Discord about guilds; what it has not told in time is left out. `ServiceUnavailable` if it cannot be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """The guilds whose events go to a sandbox just now. `stale`: why that may be out of date, for an operator."""
+
+    guild_ids: frozenset[int]
+    stale: str | None = None
+
+
+ReadRoutes = Callable[[Sandbox], Awaitable[Routes]]
+"""Which of a sandbox's routes are in force. `ServiceUnavailable` if that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuildRouting:
+    """A guild that is bound to the sandbox. None: not known."""
+
+    guild_id: int
+    presence: GuildPresence | None = None
+    in_force: bool | None = None
+
+    @property
+    def shown(self) -> str:
+        """Its name, or its id."""
+        return self.presence.name if self.presence and self.presence.name else str(self.guild_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingHealth:
+    """The way of events to the sandbox: its guilds, when its stream got the last one (None: none yet, or not known),
+    why the routes may be out of date, and what could not be found out, as sentences."""
+
+    guilds: tuple[GuildRouting, ...] = ()
+    last_event_at: datetime | None = None
+    stale: str | None = None
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """How many of its servers are routed, for people."""
+        if not self.guilds:
+            return gettext("no server is bound")
+        routed = sum(bool(guild.in_force) for guild in self.guilds)
+        return ngettext(
+            len(self.guilds), "{routed} of {number} server routed", "{routed} of {number} servers routed", routed=routed
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """A sandbox, and what each store said of its share just now."""
+    """A sandbox, and what was said of it just now. `notices_undelivered`: the last notice did not reach its owner."""
 
     sandbox: Sandbox
     postgres: StoreHealth
     redis: StoreHealth
     nats: StoreHealth
+    routing: RoutingHealth = RoutingHealth()
+    isolation: Isolation | None = None
+    notices_undelivered: bool = False
 
     @property
     def stores(self) -> dict[str, StoreHealth]:
@@ -45,76 +114,54 @@ class Health:
         """Whether all three stores are."""
         return all(store.ok for store in self.stores.values())
 
+    @property
+    def level(self) -> HealthLevel:
+        """The worst that there is a reason for. What is not known is no reason."""
+        if any(self._unhealthy()):
+            return HealthLevel.UNHEALTHY
+        return HealthLevel.DEGRADED if any(self._degraded()) else HealthLevel.HEALTHY
 
-class HealthProbe:
-    """Asks the three stores together, each at most `HEALTH_TIMEOUT_S`."""
+    @property
+    def reasons(self) -> list[str]:
+        """Why it is not healthy, as sentences in the active locale, the worst first; empty if it is."""
+        return [*self._unhealthy(), *self._degraded()]
 
-    def __init__(self, schemas: SchemaProvisioner, redis: RedisStore, streams: StreamStore) -> None:
-        self._schemas, self._redis, self._streams = schemas, redis, streams
+    def _unhealthy(self) -> Iterator[str]:
+        running = self.sandbox.status is SandboxStatus.RUNNING
+        if not running:
+            yield gettext(
+                "It is {status}: no events come, no worker connects.", status=Translatable(self.sandbox.status)
+            )
+        for name, store in self.stores.items():
+            if not store.ok:
+                yield gettext("{store}: {summary}.", store=_STORE_NAMES[name], summary=store.summary)
+        for guild in self.routing.guilds:
+            if guild.presence is not None and not guild.presence.has_bot:
+                yield gettext("The bot is not in server {server}.", server=guild.shown)
+            if running and guild.in_force is False:
+                yield gettext("No route of server {server} is in force.", server=guild.shown)
 
-    async def probe(self, sandbox: Sandbox) -> Health:
-        """A store that doesn't answer makes its part not ok; nothing is raised for it."""
-        postgres, redis, nats = await asyncio.gather(
-            _answer(self._postgres(sandbox)), _answer(self._keys(sandbox)), _answer(self._stream(sandbox))
-        )
-        return Health(sandbox, postgres, redis, nats)
-
-    async def _postgres(self, sandbox: Sandbox) -> StoreHealth:
-        if not await self._schemas.schema_exists(sandbox.id):
-            return StoreHealth(False, gettext("schema {schema} is missing", schema=sandbox.schema_name), {})
-        try:
-            tables = await self._schemas.get_schema_stats(sandbox.id)
-        except asyncpg.LockNotAvailableError:
-            return StoreHealth(False, gettext("a worker holds a lock on a table"), {})
-        figures = {
-            "tables": len(tables),
-            "rows": sum(table.rows for table in tables),
-            "bytes": sum(table.bytes for table in tables),
-        }
-        parts = (
-            ngettext(figures["tables"], "{number} table", "{number} tables"),
-            ngettext(figures["rows"], "{number:,} row", "{number:,} rows"),
-            _size(figures["bytes"]),
-        )
-        return StoreHealth(True, ", ".join(parts), figures)
-
-    async def _keys(self, sandbox: Sandbox) -> StoreHealth:
-        keys = await self._redis.count_keys(sandbox.id)
-        return StoreHealth(True, ngettext(keys, "{number:,} key", "{number:,} keys"), {"keys": keys})
-
-    async def _stream(self, sandbox: Sandbox) -> StoreHealth:
-        stats = await self._streams.stats(sandbox.id)
-        if stats is None:
-            missing = gettext("stream {stream} or its consumer is missing", stream=sandbox.stream)
-            return StoreHealth(False, missing, {})
-        figures = {
-            "messages": stats.messages,
-            "bytes": stats.bytes,
-            "unacknowledged": stats.waiting,
-            "waiting_workers": stats.workers,
-        }
-        parts = (
-            ngettext(stats.messages, "{number:,} event", "{number:,} events"),
-            _size(stats.bytes),
-            gettext("{number:,} not yet acknowledged by a worker", number=stats.waiting),
-            ngettext(stats.workers, "{number} worker waits for more", "{number} workers wait for more"),
-        )
-        return StoreHealth(True, ", ".join(parts), figures)
+    def _degraded(self) -> Iterator[str]:
+        for guild in self.routing.guilds:
+            if guild.presence is not None and guild.presence.hidden_channels:
+                yield _hidden(guild.shown, guild.presence.hidden_channels)
+        if self.routing.stale is not None:
+            yield gettext("The routes may be out of date: {detail}.", detail=self.routing.stale)
+        if self.notices_undelivered:
+            yield gettext("The last notice could not be delivered to the owner, who may have closed direct messages.")
+        for name, store in _STORE_NAMES.items():
+            if self.isolation is not None and (reason := getattr(self.isolation, name).reason) is not None:
+                yield gettext(
+                    "{store} keeps sandboxes apart by convention alone: {reason}.", store=store, reason=reason
+                )
 
 
-async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
-    try:
-        async with asyncio.timeout(constants.HEALTH_TIMEOUT_S):
-            return await question
-    except TimeoutError:
-        return StoreHealth(False, gettext("no answer within {seconds} s", seconds=constants.HEALTH_TIMEOUT_S), {})
-    except ServiceUnavailable as error:
-        return StoreHealth(False, gettext("not reachable: {detail}", detail=error.detail), {})
-
-
-def _size(number: float) -> str:
-    for unit in ("bytes", "KiB", "MiB"):
-        if number < 1024:
-            return f"{number:.0f} {unit}"
-        number /= 1024
-    return f"{number:.1f} GiB"
+def _hidden(server: str, channels: tuple[str, ...]) -> str:
+    named = ", ".join(f"#{name}" for name in channels[: constants.NAMED_CHANNELS])
+    return ngettext(
+        len(channels),
+        "The bot cannot see {number} channel of {server}: {channels}.",
+        "The bot cannot see {number} channels of {server}: {channels}.",
+        server=server,
+        channels=named + (" …" if len(channels) > constants.NAMED_CHANNELS else ""),
+    )

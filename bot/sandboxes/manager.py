@@ -15,7 +15,8 @@ from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, 
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.tokens import new_credentials
 from bot.sandboxes.directory import SandboxDirectory, require_access
-from bot.sandboxes.health import Health, HealthProbe
+from bot.sandboxes.health import Health, InspectGuilds, ReadRoutes
+from bot.sandboxes.health_probe import HealthProbe, StoredRoutes
 from bot.sandboxes.lifecycle.creation import CreateRequest, Creation
 from bot.sandboxes.lifecycle.notices import NoticeKind, NoticeOutbox
 from bot.sandboxes.lifecycle.reaper import Reaper
@@ -23,9 +24,10 @@ from bot.sandboxes.lifecycle.reset import Reset
 from bot.sandboxes.lifecycle.streams import StreamReconciler
 from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.limits import Limits
+from bot.sandboxes.metadata import check_metadata
 from bot.sandboxes.model import Actor, AuditEvent, Extension, Sandbox, SandboxStatus
 from bot.sandboxes.schema import SchemaProvisioner
-from bot.sandboxes.template import Statement
+from bot.sandboxes.template import DEFAULT_TEMPLATE, UNNAMED_TEMPLATE, Statement
 from bot.stores.nats import StreamStore
 from bot.stores.nats_access import Login
 from bot.stores.postgres import Connection, Pool, connected, transaction
@@ -59,10 +61,16 @@ class SandboxManager(SandboxDirectory):
         access: SandboxAccess | None = None,
         workers: WorkerAddresses | None = None,
         template: Sequence[Statement] | None = None,
+        template_name: str | None = None,
         routes_changed: RoutesChanged = no_listener,
+        read_routes: ReadRoutes | None = None,
+        inspect_guilds: InspectGuilds | None = None,
     ) -> None:
+        """`read_routes`: which routes are in force, where a router runs in this process; otherwise PostgreSQL is asked.
+        `inspect_guilds`: asks Discord; without it that is not known."""
         super().__init__(pool)
         self._limits = limits or Limits()
+        self._template_name = template_name or (DEFAULT_TEMPLATE if template is None else UNNAMED_TEMPLATE)
         self._routes_changed = routes_changed
         self.outbox = NoticeOutbox(pool)
         self.schemas, self.streams = SchemaProvisioner(pool, template), streams
@@ -72,7 +80,8 @@ class SandboxManager(SandboxDirectory):
         self._creation = Creation(pool, self._records, self.schemas, self.access, streams, self._teardown, self._limits)
         self.stream_reconciler = StreamReconciler(pool, streams)
         self._reset = Reset(pool, self._records, self.schemas, self.access, redis, streams)
-        self._probe = HealthProbe(self.schemas, redis, streams)
+        read_routes = read_routes or StoredRoutes(pool).read
+        self._probe = HealthProbe(self.schemas, redis, streams, self.access, self.outbox, read_routes, inspect_guilds)
 
     async def create(
         self,
@@ -83,8 +92,12 @@ class SandboxManager(SandboxDirectory):
         ttl: timedelta | None = None,
         description: str | None = None,
         guild_ids: Iterable[int] = (),
+        metadata: Mapping[str, object] | None = None,
     ) -> Sandbox:
         """Make a running sandbox of the actor's, or by an admin of somebody else's, with the guilds bound to it.
+
+        `metadata`: `tags`, `created_from` (by default `api`) and any other JSON, 4 KB at most; no secrets, for whoever
+        sees the sandbox sees it.
 
         If a step fails after the row is there, the sandbox is taken down again and `ProvisioningFailed` names
         the step; if the process dies, the reaper does it.
@@ -98,6 +111,7 @@ class SandboxManager(SandboxDirectory):
             self._limits.check_ttl(ttl),
             self._limits.check_description(description),
             self._limits.check_guilds(guild_ids),
+            check_metadata(metadata, template=self._template_name),
         )
         reserved = await self._creation.reserve(request)
         sandbox = await self._creation.provision(reserved, actor)
@@ -183,7 +197,10 @@ class SandboxManager(SandboxDirectory):
             return await self._records.value(connection, "touch", sandbox_id) is not None
 
     async def get_health(self, sandbox_id: UUID) -> Health:
-        """What each store says of its share, or that it doesn't answer. `SandboxNotFound` if there never was one."""
+        """What each store says of its share and how events get to it, with the level that it comes to.
+
+        Who doesn't answer is named, and nothing is raised for it. `SandboxNotFound` if there never was such a sandbox.
+        """
         return await self._probe.probe(await self.get_by_id(sandbox_id))
 
     async def get_connection_details(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:

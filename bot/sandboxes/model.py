@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from bot import names
@@ -68,7 +70,8 @@ OPERATOR = Actor(0, "operator", is_admin=True)
 class Sandbox:
     """One row of `sandboxes`, with the guilds bound to it. Times are timezone-aware.
 
-    `last_activity_at` and `event_count`, how many events it was sent, lag behind by a few seconds.
+    `last_activity_at` and `event_count`, how many events it was sent, lag behind by a few seconds. `metadata` is JSON
+    as `bot.sandboxes.metadata.Metadata` checks it; one that was made before there was any has none of its keys.
     """
 
     id: UUID
@@ -82,6 +85,13 @@ class Sandbox:
     last_activity_at: datetime | None
     guild_ids: tuple[int, ...]
     event_count: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Names to short texts, from the metadata."""
+        tags: Mapping[str, str] = self.metadata.get("tags", {})
+        return tags
 
     @property
     def short_id(self) -> str:

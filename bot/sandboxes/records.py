@@ -90,16 +90,37 @@ class SandboxRecords:
         return int(await connection.fetchval(self._sql["count_living"], owner_id))
 
     async def page(
-        self, connection: Connection, owner_id: int | None, statuses: list[SandboxStatus], limit: int, offset: int
+        self,
+        connection: Connection,
+        owner_id: int | None,
+        statuses: list[SandboxStatus],
+        tags: Mapping[str, str] | None,
+        limit: int,
+        offset: int,
     ) -> list[Sandbox]:
-        """Newest first; everybody's if no owner is given."""
-        query = "list_sandboxes" if SandboxStatus.DESTROYED in statuses else "list_living"
-        return await self.many(connection, query, owner_id, statuses, limit, offset)
+        """Newest first; everybody's if no owner is given, and of any tags if none are."""
+        if SandboxStatus.DESTROYED in statuses:
+            return await self.many(connection, "list_sandboxes", owner_id, statuses, limit, offset, tags or None)
+        if tags:
+            return await self.many(connection, "list_tagged", owner_id, statuses, limit, offset, tags)
+        return await self.many(connection, "list_living", owner_id, statuses, limit, offset)
 
-    async def count(self, connection: Connection, owner_id: int | None, statuses: list[SandboxStatus]) -> int:
+    async def count(
+        self,
+        connection: Connection,
+        owner_id: int | None,
+        statuses: list[SandboxStatus],
+        tags: Mapping[str, str] | None,
+    ) -> int:
         """How many `page` goes through."""
-        query = "count_sandboxes" if SandboxStatus.DESTROYED in statuses else "count_living_of"
-        return int(await connection.fetchval(self._sql[query], owner_id, statuses))
+        if SandboxStatus.DESTROYED in statuses:
+            found = await self.value(connection, "count_sandboxes", owner_id, statuses, tags or None)
+        elif tags:
+            found = await self.value(connection, "count_tagged", owner_id, statuses, tags)
+        else:
+            found = await self.value(connection, "count_living_of", owner_id, statuses)
+        assert isinstance(found, int)
+        return found
 
     async def bind(self, connection: Connection, sandbox_id: UUID, guild_id: int, actor: Actor) -> None:
         """Bind a guild, with its audit row; `GuildTaken` if it is bound already."""

@@ -21,6 +21,9 @@ _TOKEN = re.compile(
 )
 """As far as it takes to tell which semicolon ends a statement. Bodies of functions have to be quoted."""
 
+DEFAULT_TEMPLATE, UNNAMED_TEMPLATE = "default", "custom"
+"""What the bot's own template is called, and statements that were given without a name. A folder has its own name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
 from nats.aio.client import Client
 from nats.js.api import (
     AckPolicy,
@@ -162,6 +163,16 @@ class StreamStore:
             raise unavailable(error) from error
         waiting = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
         return StreamStats(state.messages, state.bytes, waiting, consumer.num_waiting or 0)
+
+    async def last_event_at(self, sandbox_id: UUID) -> datetime | None:
+        """When the stream got its last event, also one that it holds no more; None if there was none, or no stream."""
+        subject = f"$JS.API.STREAM.INFO.{names.stream_name(sandbox_id)}"
+        try:
+            answer = await self._client.request(subject, timeout=5)  # nats-py's StreamState leaves this time out
+        except FAILURES as error:
+            raise unavailable(error) from error
+        state = orjson.loads(answer.data).get("state", {})
+        return datetime.fromisoformat(state["last_ts"]) if state.get("last_seq") else None
 
     def _stream_config(self, sandbox_id: UUID) -> StreamConfig:
         max_age = self._limits.max_age.total_seconds()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import discord
 from discord.utils import escape_markdown, format_dt
@@ -22,7 +22,7 @@ _MARKS = {
 
 
 def sandboxes(shown: Sequence[Sandbox], total: int, *, own: bool, filtered: bool) -> discord.Embed:
-    """One page of `total`. `own`: they are the reader's, so that no owner is shown; `filtered`: those of one status."""
+    """One page of `total`. `own`: they are the reader's, so that no owner is shown; `filtered`: not all."""
     if not shown:
         if own and not filtered:
             return discord.Embed(description=gettext("You have no sandboxes. `/sandbox create` makes one."))
@@ -81,4 +81,6 @@ def _line(entry: AuditEntry) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{name}={text}" for name, text in sorted(value.items()))
     return escape_markdown(str(value)[:100])

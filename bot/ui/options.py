@@ -12,6 +12,7 @@ from bot.client import Interaction, SandboxBot
 from bot.durations import format_duration, parse_duration
 from bot.errors import InvalidInput
 from bot.i18n import gettext
+from bot.sandboxes.metadata import read_tags
 from bot.sandboxes.model import Sandbox, SandboxStatus
 from bot.ui.guild_permissions import ManagedGuilds
 
@@ -78,6 +79,14 @@ class DurationTransformer(Transformer[SandboxBot]):
         return [Choice(name=duration, value=duration) for duration in understood]
 
 
+class TagsTransformer(Transformer[SandboxBot]):
+    """Tags such as `team=red, ticket=7`."""
+
+    async def transform(self, interaction: Interaction, value: Any, /) -> dict[str, str]:
+        """`InvalidInput` says how a tag is written, or which limit was hit."""
+        return read_tags(str(value).split(","))
+
+
 class GuildTransformer(Transformer[SandboxBot]):
     """A server's id; suggests the servers that the asker manages."""
 
@@ -121,6 +130,7 @@ if TYPE_CHECKING:
     AnySandboxOption = Sandbox
     StatusOption = SandboxStatus
     DurationOption = timedelta
+    TagsOption = dict[str, str]
     GuildOption = int
     BoundGuildOption = int
 else:
@@ -128,5 +138,6 @@ else:
     AnySandboxOption = Transform[Sandbox, AnySandboxTransformer]
     StatusOption = Transform[SandboxStatus, StatusTransformer]
     DurationOption = Transform[timedelta, DurationTransformer]
+    TagsOption = Transform[dict[str, str], TagsTransformer]
     GuildOption = Transform[int, GuildTransformer]
     BoundGuildOption = Transform[int, BoundGuildTransformer]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import discord
 from discord.utils import escape_markdown, format_dt
@@ -12,7 +12,8 @@ from bot import constants
 from bot.i18n import Translatable, gettext
 from bot.sandboxes.access.connection import ConnectionDetails
 from bot.sandboxes.access.isolation import Enforcement, Isolation
-from bot.sandboxes.health import Health, StoreHealth
+from bot.sandboxes.health import Health, HealthLevel, RoutingHealth, StoreHealth
+from bot.sandboxes.metadata import write_tags
 from bot.sandboxes.model import Extension, Sandbox, SandboxStatus
 from bot.ui.listings import count_events, count_servers
 
@@ -45,15 +46,21 @@ def unanswered(sandbox: Sandbox, *, is_deserted: bool) -> discord.Embed:
     return discord.Embed(description=text, colour=discord.Colour.orange())
 
 
-def status(health: Health, isolation: Isolation, servers: Mapping[int, str]) -> discord.Embed:
-    """`servers`: the names of those bound to it, as far as they are known."""
+_MARKS = {HealthLevel.HEALTHY: "✅", HealthLevel.DEGRADED: "⚠️", HealthLevel.UNHEALTHY: "❌"}
+
+
+def status(health: Health, isolation: Isolation) -> discord.Embed:
+    """With the names of its servers as far as Discord has told them."""
     sandbox = health.sandbox
     embed = _about(
         sandbox, gettext("Sandbox “{name}” is {status}", name=sandbox.name, status=Translatable(sandbox.status))
     )
-    shown = [escape_markdown(servers.get(guild_id, str(guild_id))) for guild_id in sandbox.guild_ids]
+    shown = [escape_markdown(guild.shown) for guild in health.routing.guilds]
     embed.set_field_at(2, name=gettext("Servers"), value=_listed(shown))
+    embed.insert_field_at(0, name=gettext("Health"), value=_level(health), inline=False)
     embed.add_field(name=gettext("Last activity"), value=_activity(sandbox))
+    if sandbox.tags:
+        embed.add_field(name=gettext("Tags"), value=_listed(list(map(escape_markdown, write_tags(sandbox.tags)))))
     if sandbox.description:
         embed.description = escape_markdown(sandbox.description)
     for name, store, isolated in (
@@ -62,6 +69,7 @@ def status(health: Health, isolation: Isolation, servers: Mapping[int, str]) -> 
         ("NATS", health.nats, isolation.nats),
     ):
         embed.add_field(name=name, value=f"{_store(store)}\n{_isolation(isolated)}", inline=False)
+    embed.add_field(name=gettext("Routing"), value=_routing(health.routing), inline=False)
     return embed
 
 
@@ -180,6 +188,18 @@ def _store(store: StoreHealth) -> str:
     return f"{'✅' if store.ok else '❌'} {store.summary}"
 
 
+def _level(health: Health) -> str:
+    """The reasons on a line each, as many as fit."""
+    return _fitting([f"{_MARKS[health.level]} {gettext(health.level)}", *map(escape_markdown, health.reasons)], "\n")
+
+
+def _routing(routing: RoutingHealth) -> str:
+    last = gettext("no event yet")
+    if routing.last_event_at is not None:
+        last = gettext("last event {when}", when=format_dt(routing.last_event_at, "R"))
+    return _fitting([f"{routing.summary} · {last}", *map(escape_markdown, routing.unknown)], "\n")
+
+
 def _isolation(state: Enforcement) -> str:
     return (
         gettext("isolation enforced")
@@ -199,10 +219,14 @@ def _activity(sandbox: Sandbox) -> str:
 
 
 def _listed(servers: Sequence[str]) -> str:
+    return _fitting(servers, ", ") or gettext("none")
+
+
+def _fitting(parts: Sequence[str], between: str) -> str:
     """As many as Discord lets stand in a field."""
     shown: list[str] = []
-    for server in servers:
-        if len(", ".join([*shown, server])) > constants.FIELD_CHARS:
-            return ", ".join(shown) + " …"
-        shown.append(server)
-    return ", ".join(shown) or gettext("none")
+    for part in parts:
+        if len(between.join([*shown, part])) > constants.FIELD_CHARS:
+            return between.join(shown) + " …"
+        shown.append(part)
+    return between.join(shown)

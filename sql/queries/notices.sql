@@ -53,6 +53,13 @@ UPDATE sandbox_notice_deliveries SET settled_at = now(), outcome = $3
  WHERE notice_id = $1 AND recipient_id = $2 AND settled_at IS NULL
 RETURNING notice_id;
 
+-- last_outcome --
+-- Of the latest notice of a sandbox that was attempted. $1 sandbox id, $2 recipient id
+SELECT delivery.outcome FROM sandbox_notices AS notice
+  JOIN sandbox_notice_deliveries AS delivery ON delivery.notice_id = notice.id AND delivery.recipient_id = $2
+ WHERE notice.sandbox_id = $1 AND delivery.settled_at IS NOT NULL AND delivery.outcome <> 'obsolete'
+ ORDER BY notice.id DESC LIMIT 1;
+
 -- postpone_delivery --
 -- $1 notice id, $2 recipient id, $3 by how long
 UPDATE sandbox_notice_deliveries SET next_attempt_at = now() + $3::interval

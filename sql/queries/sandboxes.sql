@@ -1,7 +1,10 @@
 -- {sandbox} --
 -- The columns that a `Sandbox` is made of, for the statements that name this part: a later version may add others, and
 -- `SELECT *` would break a running bot's prepared statements and its reading of the rows.
-id, name, owner_id, description, status, schema_name, created_at, expires_at, last_activity_at, guild_ids, event_count
+id, name, owner_id, description, status, schema_name, created_at, expires_at, last_activity_at,
+       ARRAY(SELECT mapping.guild_id FROM sandbox_guild_mapping AS mapping
+              WHERE mapping.sandbox_id = sandboxes.id ORDER BY mapping.created_at, mapping.guild_id) AS guild_ids,
+       event_count, metadata
 
 -- lock_owner --
 -- Serialises one owner's creates by locking the owner's row, which is made if need be. $1 owner id
@@ -13,9 +16,9 @@ SELECT count(*) FROM sandboxes WHERE owner_id = $1 AND status <> 'destroyed';
 
 -- insert_sandbox --
 -- No row if there is a schema of its schema's name, or a role, which another database of the server may have.
--- $1 id, $2 name, $3 owner id, $4 description, $5 time to live
-INSERT INTO sandboxes (id, name, owner_id, description, schema_name, expires_at)
-SELECT $1, $2, $3, $4, schema_name, now() + $5::interval FROM sandbox_schema_name($1) AS schema_name
+-- $1 id, $2 name, $3 owner id, $4 description, $5 time to live, $6 metadata
+INSERT INTO sandboxes (id, name, owner_id, description, schema_name, expires_at, metadata)
+SELECT $1, $2, $3, $4, schema_name, now() + $5::interval, $6 FROM sandbox_schema_name($1) AS schema_name
  WHERE to_regnamespace(schema_name) IS NULL AND to_regrole(schema_name) IS NULL
 RETURNING id;
 
@@ -25,31 +28,41 @@ SELECT id FROM sandboxes WHERE id = $1 FOR UPDATE;
 
 -- get_sandbox --
 -- Separate on purpose: inside lock_sandbox it would see the guilds as they stood before the wait. $1 sandbox id
-SELECT {sandbox} FROM sandbox_overview WHERE id = $1;
+SELECT {sandbox} FROM sandboxes WHERE id = $1;
 
 -- get_sandbox_by_name --
 -- $1 name
-SELECT {sandbox} FROM sandbox_overview WHERE name = $1 AND status <> 'destroyed';
+SELECT {sandbox} FROM sandboxes WHERE name = $1 AND status <> 'destroyed';
 
 -- get_sandbox_by_schema_name --
 -- $1 schema name
-SELECT {sandbox} FROM sandbox_overview WHERE schema_name = $1 AND status <> 'destroyed';
+SELECT {sandbox} FROM sandboxes WHERE schema_name = $1 AND status <> 'destroyed';
 
 -- get_sandbox_by_guild_id --
 -- $1 guild id
-SELECT {sandbox} FROM sandbox_overview
+SELECT {sandbox} FROM sandboxes
  WHERE id = (SELECT sandbox_id FROM sandbox_guild_mapping WHERE guild_id = $1);
 
 -- list_sandboxes --
--- Newest first. $1 owner id or NULL for everybody's, $2 statuses, $3 limit, $4 how many to skip
-SELECT {sandbox} FROM sandbox_overview
+-- Newest first. $1 owner id or NULL for everybody's, $2 statuses, $3 limit, $4 how many to skip, $5 tags that it has or
+-- NULL for any
+SELECT {sandbox} FROM sandboxes
  WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[])
+   AND ($5::jsonb IS NULL OR metadata -> 'tags' @> $5)
  ORDER BY created_at DESC, id LIMIT $3 OFFSET $4;
 
 -- list_living --
--- The same of statuses that are not destroyed: the indexes know that, and a history may be long.
-SELECT {sandbox} FROM sandbox_overview
+-- The same, of any tags, of statuses that are not destroyed: the indexes know that, and a history may be long.
+SELECT {sandbox} FROM sandboxes
  WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[]) AND status <> 'destroyed'
+ ORDER BY created_at DESC, id LIMIT $3 OFFSET $4;
+
+-- list_tagged --
+-- As list_living, of those that have certain tags: a statement of its own, for one of any tags could not use their index.
+-- $5 tags
+SELECT {sandbox} FROM sandboxes
+ WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[]) AND status <> 'destroyed'
+   AND metadata -> 'tags' @> $5
  ORDER BY created_at DESC, id LIMIT $3 OFFSET $4;
 
 -- count_living_of --
@@ -57,14 +70,21 @@ SELECT {sandbox} FROM sandbox_overview
 SELECT count(*) FROM sandboxes
  WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[]) AND status <> 'destroyed';
 
--- count_sandboxes --
--- $1 owner id or NULL for everybody's, $2 statuses
+-- count_tagged --
+-- As list_tagged. $1 owner id or NULL for everybody's, $2 statuses, $3 tags
 SELECT count(*) FROM sandboxes
- WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[]);
+ WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[]) AND status <> 'destroyed'
+   AND metadata -> 'tags' @> $3;
+
+-- count_sandboxes --
+-- $1 owner id or NULL for everybody's, $2 statuses, $3 tags or NULL for any
+SELECT count(*) FROM sandboxes
+ WHERE ($1::numeric IS NULL OR owner_id = $1) AND status = ANY ($2::text[]::sandbox_status[])
+   AND ($3::jsonb IS NULL OR metadata -> 'tags' @> $3);
 
 -- suggest_sandboxes --
 -- The asker's own first, then, for an admin, everybody's. $1 asker id, $2 is an admin, $3 part of the name, $4 limit
-SELECT {sandbox} FROM sandbox_overview
+SELECT {sandbox} FROM sandboxes
  WHERE status <> 'destroyed' AND ($2 OR owner_id = $1) AND strpos(name, $3) > 0
  ORDER BY owner_id = $1 DESC, starts_with(name, $3) DESC, created_at DESC, id LIMIT $4;
 
@@ -128,7 +148,7 @@ UPDATE sandboxes AS sandbox SET event_count = sandbox.event_count + counted.even
 
 -- find_expired --
 -- Running past their time, the longest overdue first. $1 limit or NULL
-SELECT {sandbox} FROM sandbox_overview WHERE status = 'running' AND expires_at <= now() ORDER BY expires_at LIMIT $1;
+SELECT {sandbox} FROM sandboxes WHERE status = 'running' AND expires_at <= now() ORDER BY expires_at LIMIT $1;
 
 -- find_overdue --
 -- Expired, with the grace time over. $1 grace, $2 limit or NULL

@@ -84,6 +84,25 @@ async def test_a_sandbox_is_created_found_changed_and_destroyed(data, cli):
     assert {entry["actor_id"] for entry in audited if entry["event"] == "ttl_extended"} == {"0"}
 
 
+async def test_tags_are_given_shown_and_what_a_list_is_narrowed_by(data, cli):
+    made = await data("create", "blue", "--owner", ADA, "--tag", "team=red", "--tag", "ticket = 7")
+    assert made["metadata"] == {
+        "tags": {"team": "red", "ticket": "7"},
+        "created_from": "cli",
+        "template": "default",
+    }
+    await data("create", "green", "--owner", ADA, "--tag", "team=red")
+    both, one, none = await asyncio.gather(
+        data("list", "--tag", "team=red"),
+        data("list", "--tag", "team=red", "--tag", "ticket=7"),
+        data("list", "--tag", "team=blue"),
+    )
+    assert [[item["name"] for item in found] for found in (both, one, none)] == [["green", "blue"], ["blue"], []]
+    assert (await data("status", "blue"))["metadata"] == one[0]["metadata"] == made["metadata"]
+    assert "team=red, ticket=7" in (await cli("status", "blue")).stdout
+    assert "No secrets" in (await cli("create", "--help", COLUMNS="200")).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "code"),
     [
@@ -91,6 +110,8 @@ async def test_a_sandbox_is_created_found_changed_and_destroyed(data, cli):
         (["create", "b", "--owner", ADA], 1, "SANDBOX_008"),
         (["create", "blue", "--owner", "ada"], 1, "SANDBOX_008"),
         (["create", "blue", "--owner", ADA, "--ttl", "-5h"], 1, "SANDBOX_008"),
+        (["create", "blue", "--owner", ADA, "--tag", "team"], 1, "SANDBOX_008"),
+        (["list", "--tag", "a=1", "--tag", "a=2"], 1, "SANDBOX_008"),
         (["destroy", "--yes"], 2, "USAGE"),
     ],
 )
@@ -175,12 +196,13 @@ async def test_a_sandbox_is_reset_after_asking(cli, data, pool):
     assert (await data("audit", "blue"))[0]["event"] == "sandbox_reset"
 
 
-async def test_a_sweep_does_what_is_due_and_says_so_before(data, pool):
+async def test_a_sweep_does_what_is_due_and_says_so_before(data, cli, pool):
     made = await data("create", "blue", "--owner", ADA)
     await pool.execute("UPDATE sandboxes SET created_at = now() - interval '2h', expires_at = now() - interval '1m'")
     assert await data("sweep", "--dry-run") == {"warned": 0, "expired": 1, "destroyed": 0, "recovered": 0}
     assert (await data("sweep"))["expired"] == 1
-    assert (await data("status", made["id"]))["status"] == "expired"
+    status = await cli("status", made["id"], "--json")
+    assert (status.returncode, json.loads(status.stdout)["status"]) == (1, "expired")
 
 
 async def test_it_works_beside_a_running_bot_on_its_embedded_stores(discord, tmp_path):

@@ -251,3 +251,21 @@ async def test_the_bot_finds_people_guilds_and_channels(api: Api):
     assert (await api("GET", f"/users/{api.ada.id}"))[1]["username"] == "ada"
     assert [guild["name"] for guild in (await api("GET", "/users/@me/guilds"))[1]] == ["Lab"]
     assert (await api("GET", "/gateway/bot"))[1]["shards"] == 1
+
+
+async def test_a_channel_that_is_denied_to_a_member_is_hidden_from_them_alone():
+    async with connected() as (local, bot):
+        ada = local.add_person("ada")
+        guild = local.add_guild("Lab", owner=ada)
+        secret = guild.add_channel("secret")
+        secret.deny(local.bot_user, ["view_channel"])
+        seen = await bot.fetch_guild(guild.id)
+        channels, member = await seen.fetch_channels(), await seen.fetch_member(local.bot_user.id)
+        assert {channel.name: channel.permissions_for(member).view_channel for channel in channels} == {
+            "general": True,
+            "secret": False,
+        }
+        assert secret.permissions_of(ada) == guild.permissions_of(ada)
+        assert secret.permissions_of(local.bot_user) != guild.permissions_of(local.bot_user)
+        secret.deny(local.bot_user, [])
+        assert secret.permissions_of(local.bot_user) == guild.permissions_of(local.bot_user)

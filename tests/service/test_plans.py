@@ -19,9 +19,10 @@ INSERT INTO sandboxes (id, name, owner_id, schema_name, status, created_at, expi
 SELECT id, 'old-' || number, 10^17::numeric + 1 + number % 300, sandbox_schema_name(id), 'destroyed',
        now() - number * interval '1 minute', now(), now()
   FROM (SELECT gen_random_uuid() AS id, number FROM generate_series(1, 20000) AS number);
-INSERT INTO sandboxes (id, name, owner_id, schema_name, status, expires_at)
+INSERT INTO sandboxes (id, name, owner_id, schema_name, status, expires_at, metadata)
 SELECT id, 'sandbox-' || number, 10^17::numeric + 1 + number % 300, sandbox_schema_name(id), 'running',
-       now() + number * interval '1 minute'
+       now() + number * interval '1 minute',
+       jsonb_build_object('tags', jsonb_build_object('team', 'team-' || number % 50))
   FROM (SELECT gen_random_uuid() AS id, number FROM generate_series(1, 1000) AS number);
 INSERT INTO sandbox_guild_mapping (guild_id, sandbox_id, bound_by)
 SELECT 10^18::numeric + row_number() OVER (), id, owner_id
@@ -40,8 +41,10 @@ QUERIES: dict[str, dict[str, list[object]]] = {
         "get_sandbox_by_schema_name": ["sandbox_00000000"],
         "get_sandbox_by_guild_id": [10**18],
         "list_living": [None, LIVING, 100, 0],
+        "list_tagged": [None, LIVING, 100, 0, {"team": "team-7"}],
+        "count_tagged": [10**17 + 5, LIVING, {"team": "team-7"}],
         "count_living_of": [10**17 + 5, LIVING],
-        "list_sandboxes": [None, [*LIVING, "destroyed"], 100, 0],
+        "list_sandboxes": [None, [*LIVING, "destroyed"], 100, 0, None],
         "suggest_sandboxes": [10**17 + 5, True, "box-1", 25],
         "count_living": [10**17 + 5],
         "read_audit": [SOME_ID, 50],
@@ -61,6 +64,7 @@ QUERIES: dict[str, dict[str, list[object]]] = {
     "notices": {
         "write_notice": [SOME_ID, "expired", datetime.now(UTC)],
         "lock_new": [100],
+        "last_outcome": [SOME_ID, 1],
         "claim_delivery": [HOUR],
     },
 }
@@ -106,7 +110,7 @@ async def test_no_step_of_a_sandboxs_life_reads_a_whole_catalog(pool):
     """There is a row in them for every relation and role of every sandbox."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("INSERT INTO sandbox_owners (id) VALUES (1)")
-        await connection.execute(load_queries("sandboxes")["insert_sandbox"], SOME_ID, "blue", 1, None, HOUR)
+        await connection.execute(load_queries("sandboxes")["insert_sandbox"], SOME_ID, "blue", 1, None, HOUR, {})
         await SchemaProvisioner(pool).create_schema(SOME_ID, connection)
         await connection.execute("SET LOCAL enable_seqscan = off")
         before = dict(await connection.fetch(CATALOGS))
@@ -115,3 +119,12 @@ async def test_no_step_of_a_sandboxs_life_reads_a_whole_catalog(pool):
             assert dict(await connection.fetch(CATALOGS)) == before, name
         granted = "SELECT has_table_privilege('sandbox_00000000', 'sandbox_00000000.badges', 'INSERT')"
         assert await connection.fetchval(granted)
+
+
+async def test_living_sandboxes_are_found_by_their_tags_through_an_index(pool):
+    async with pool.acquire() as connection:
+        await connection.execute(FILL)
+        query = load_queries("sandboxes")["count_tagged"]
+        (plan,) = await connection.fetchrow(f"EXPLAIN (FORMAT json) {query}", None, LIVING, {"team": "team-7"})
+        assert "sandboxes_tags_idx" in plan
+        assert await connection.fetchval(query, None, LIVING, {"team": "team-7"}) == 20

@@ -1,18 +1,27 @@
 """What the bot says stays within what Discord takes."""
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from bot.sandboxes.access.isolation import Isolation
-from bot.sandboxes.health import Health, StoreHealth
+from bot.sandboxes.health import GuildPresence, GuildRouting, Health, RoutingHealth, StoreHealth
 from bot.sandboxes.model import AuditEntry, Sandbox, SandboxStatus
 from bot.ui import listings, replies
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
 GUILDS = tuple(range(10**17, 10**17 + 100))
 SANDBOX = Sandbox(
-    uuid4(), "a" * 40, 10**17, "*" * 200, SandboxStatus.RUNNING, "sandbox_x", NOW, NOW + timedelta(1), NOW, GUILDS
+    uuid4(),
+    "a" * 40,
+    10**17,
+    "*" * 200,
+    SandboxStatus.RUNNING,
+    "sandbox_x",
+    NOW,
+    NOW + timedelta(1),
+    NOW,
+    GUILDS,
+    metadata={"tags": {f"{number}" * 32: "*" * 64 for number in range(10)}},
 )
 
 
@@ -25,11 +34,16 @@ def require_sendable(embed):
 
 def test_a_status_with_many_servers_of_long_names_can_be_sent():
     store = StoreHealth(False, "x" * 300, {})
-    embed = replies.status(Health(SANDBOX, store, store, store), Isolation(), dict.fromkeys(GUILDS, "*" * 100))
+    presence = GuildPresence(True, "*" * 100, ("*" * 100,) * 500)
+    routing = RoutingHealth(
+        tuple(GuildRouting(guild, presence, False) for guild in GUILDS), NOW, None, ("*" * 300,) * 9
+    )
+    isolation = Isolation()
+    embed = replies.status(Health(SANDBOX, store, store, store, routing, isolation), isolation)
     require_sendable(embed)
     assert next(field.value for field in embed.fields if field.name == "Servers").endswith("…")
-    few = dataclasses.replace(SANDBOX, guild_ids=GUILDS[:2])
-    embed = replies.status(Health(few, store, store, store), Isolation(), {GUILDS[0]: "Lab"})
+    few = RoutingHealth((GuildRouting(GUILDS[0], GuildPresence(True, "Lab")), GuildRouting(GUILDS[1])))
+    embed = replies.status(Health(SANDBOX, store, store, store, few), isolation)
     assert next(field.value for field in embed.fields if field.name == "Servers") == f"Lab, {GUILDS[1]}"
 
 

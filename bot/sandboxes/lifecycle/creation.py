@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -23,6 +25,7 @@ from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.lifecycle.heartbeat import heartbeat
 from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.limits import Limits
+from bot.sandboxes.metadata import too_large
 from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
@@ -41,6 +44,7 @@ class CreateRequest:
     ttl: timedelta
     description: str | None
     guild_ids: list[int]
+    metadata: Mapping[str, Any]
 
 
 class _IdTaken(Exception):
@@ -115,21 +119,31 @@ class Creation:
         await self._records.value(connection, "lock_owner", owner_id)
         if await self._records.count_living(connection, owner_id) >= self._limits.max_per_owner:
             raise QuotaReached(self._limits.max_per_owner)
+        name = await self._insert(connection, sandbox_id, request)
+        details: dict[str, object] = {"name": name, "ttl_seconds": request.ttl.total_seconds()}
+        if tags := request.metadata["tags"]:
+            details["tags"] = tags
+        await self._records.audit(connection, sandbox_id, AuditEvent.CREATED, request.actor, details)
+        for guild_id in sorted(request.guild_ids):  # whoever binds several at once takes them in the same order
+            await self._records.bind(connection, sandbox_id, guild_id, request.actor)
+
+    async def _insert(self, connection: Connection, sandbox_id: UUID, request: CreateRequest) -> str:
+        """The name that it has got."""
         name = request.name or self._limits.default_name(request.actor.name)
+        facts = (name, request.owner_id, request.description, request.ttl, request.metadata)
         try:
-            inserted = await self._records.value(
-                connection, "insert_sandbox", sandbox_id, name, owner_id, request.description, request.ttl
-            )
+            inserted = await self._records.value(connection, "insert_sandbox", sandbox_id, *facts)
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name == "sandboxes_name_key" and request.name is not None:
                 raise NameTaken(name) from error
             raise _IdTaken from error
+        except asyncpg.CheckViolationError as error:
+            if error.constraint_name == "sandboxes_metadata_size_check":
+                raise too_large() from error
+            raise
         if inserted is None:
             raise _IdTaken
-        details = {"name": name, "ttl_seconds": request.ttl.total_seconds()}
-        await self._records.audit(connection, sandbox_id, AuditEvent.CREATED, request.actor, details)
-        for guild_id in sorted(request.guild_ids):  # whoever binds several at once takes them in the same order
-            await self._records.bind(connection, sandbox_id, guild_id, request.actor)
+        return name
 
     async def _make_schema(self, sandbox: Sandbox) -> None:
         async with transaction(self._pool) as connection:

@@ -110,6 +110,12 @@ class NoticeOutbox:
                 details = {"kind": delivery.kind, "recipient_id": str(delivery.recipient_id)}
                 await self._records.audit(connection, delivery.sandbox_id, AuditEvent.NOTICE_UNDELIVERED, None, details)
 
+    async def last_outcome(self, sandbox: Sandbox) -> Outcome | None:
+        """How the latest notice of the sandbox that was attempted ended for its owner; None if there is none."""
+        async with connected(self._pool) as connection:
+            outcome = await connection.fetchval(self._sql["last_outcome"], sandbox.id, sandbox.owner_id)
+        return Outcome(outcome) if outcome else None
+
     async def postpone(self, delivery: Delivery) -> None:
         """Try again later, each time twice as late."""
         pause = timedelta(seconds=min(2.0**delivery.attempts, constants.NOTICE_MAX_BACKOFF_S))

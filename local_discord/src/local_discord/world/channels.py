@@ -36,6 +36,8 @@ class Channel:
         self.guild = guild
         self.recipient = recipient
         self.position = position
+        self.denied: dict[int, int] = {}
+        """By user id, the bits that an overwrite takes from that member here."""
         self.messages: dict[int, Message] = {}
         """The latest, by id and oldest first, without deleted and ephemeral ones."""
 
@@ -70,9 +72,18 @@ class Channel:
         else:
             self._core.events.emit(event, data)
 
+    def deny(self, user: User, names: Iterable[str]) -> None:
+        """Take these permissions, and only these, away from one member here: an overwrite. In a guild alone."""
+        assert self.guild is not None
+        self.denied[user.id] = permissions.bits(names)
+        self.emit("CHANNEL_UPDATE", self.payload())
+
     def permissions_of(self, user: User) -> int:
-        """As bits; in a DM both sides have the same."""
-        return self.guild.permissions_of(user) if self.guild else permissions.EVERYONE
+        """As bits; in a DM both sides have the same. An administrator is denied nothing."""
+        if self.guild is None:
+            return permissions.EVERYONE
+        granted = self.guild.permissions_of(user)
+        return granted if granted & permissions.ADMINISTRATOR else granted & ~self.denied.get(user.id, 0)
 
     def payload(self) -> Json:
         """As the API and the gateway show it."""
@@ -85,7 +96,10 @@ class Channel:
             "guild_id": str(self.guild_id),
             "name": self.name,
             "position": self.position,
-            "permission_overwrites": [],
+            "permission_overwrites": [
+                {"id": str(user_id), "type": 1, "allow": "0", "deny": str(denied)}
+                for user_id, denied in self.denied.items()
+            ],
             "topic": None,
             "nsfw": False,
             "parent_id": None,

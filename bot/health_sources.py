@@ -1,0 +1,113 @@
+"""What the health of a sandbox is read from outside the control plane: the router's table, and Discord over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+
+import aiohttp
+import discord
+
+from bot import constants, names
+from bot.concurrency import failures, gather_bounded
+from bot.errors import ServiceUnavailable
+from bot.routing.gateway import set_api_base
+from bot.routing.table import RouteTable
+from bot.sandboxes.health import GuildPresence, InspectGuilds, Routes
+from bot.sandboxes.model import Sandbox
+from bot.settings import Settings
+from bot.supervisor import State, Supervisor
+
+_UNREACHABLE = (discord.HTTPException, aiohttp.ClientError, OSError)
+
+
+class RoutesInForce:
+    """The routes by which the router of this process goes."""
+
+    def __init__(self, table: RouteTable, supervisor: Supervisor) -> None:
+        self._table, self._supervisor = table, supervisor
+
+    async def read(self, sandbox: Sandbox) -> Routes:
+        """A `ReadRoutes`. They may be stale while the part that follows PostgreSQL fails."""
+        prefix, now = names.event_subject_prefix(sandbox.id), time.time()
+        routes = {guild_id: self._table.lookup(guild_id, now) for guild_id in sandbox.guild_ids}
+        part = self._supervisor.parts.get("routes")
+        stale = part.last_error if part is not None and part.state is State.FAILING else None
+        return Routes(
+            frozenset(guild_id for guild_id, route in routes.items() if route and route.prefix == prefix), stale
+        )
+
+
+class GuildInspector:
+    """Asks Discord where the bot is and what it sees there: the same for the bot's process and the command line."""
+
+    def __init__(self, get_client: Callable[[], Awaitable[discord.Client]]) -> None:
+        """`get_client` gives one that is logged in, or raises `ServiceUnavailable`. It needs no gateway."""
+        self._get_client = get_client
+
+    async def inspect(self, guild_ids: Collection[int]) -> Mapping[int, GuildPresence]:
+        """An `InspectGuilds`: of the first `NAMED_GUILDS`, what Discord answers in `GUILD_INSPECTION_TIMEOUT_S`."""
+        found: dict[int, GuildPresence] = {}
+
+        async def ask(guild_id: int) -> None:
+            found[guild_id] = await _presence(client, guild_id)
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(constants.GUILD_INSPECTION_TIMEOUT_S):
+                client = await self._get_client()
+                asked = list(guild_ids)[: constants.NAMED_GUILDS]
+                outcomes = await gather_bounded(asked, ask, limit=constants.GUILD_INSPECTION_CONCURRENCY)
+                for failure in failures(outcomes):
+                    if not isinstance(failure, _UNREACHABLE):
+                        raise failure
+        return found
+
+
+@asynccontextmanager
+async def open_inspector(settings: Settings) -> AsyncIterator[InspectGuilds | None]:
+    """With a client of its own, which logs in when it is first needed; None if no token is configured."""
+    token = settings.discord.token.get_secret_value().strip()
+    if not token:
+        yield None
+        return
+    set_api_base(settings.discord.api_base)
+    clients: list[discord.Client] = []
+
+    async def get_client() -> discord.Client:
+        if not clients or clients[-1].user is None:
+            clients.append(discord.Client(intents=discord.Intents.none()))
+            await _login(clients[-1], token)
+        return clients[-1]
+
+    try:
+        yield GuildInspector(get_client).inspect
+    finally:
+        for client in clients:
+            await client.close()
+
+
+async def _login(client: discord.Client, token: str) -> None:
+    try:
+        await client.login(token)
+    except discord.LoginFailure:
+        raise ServiceUnavailable("Discord", "it refuses the token") from None
+    except _UNREACHABLE as error:
+        raise ServiceUnavailable("Discord", str(error)) from error
+
+
+async def _presence(client: discord.Client, guild_id: int) -> GuildPresence:
+    try:
+        guild = await client.fetch_guild(guild_id, with_counts=False)
+    except (discord.NotFound, discord.Forbidden):
+        return GuildPresence(False)
+    assert client.user is not None
+    channels, member = await asyncio.gather(guild.fetch_channels(), guild.fetch_member(client.user.id))
+    return GuildPresence(True, guild.name, tuple(channel.name for channel in channels if _is_hidden(channel, member)))
+
+
+def _is_hidden(channel: discord.abc.GuildChannel, member: discord.Member) -> bool:
+    """A category has nothing to see but its channels, which may be open where it is not."""
+    is_category = isinstance(channel, discord.CategoryChannel)
+    return not is_category and not channel.permissions_for(member).view_channel

@@ -1,0 +1,178 @@
+"""Asks how a sandbox is: each store about its share, Discord about its servers, and the routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from datetime import UTC, datetime
+
+import asyncpg
+
+from bot import constants
+from bot.errors import ServiceUnavailable
+from bot.i18n import gettext, ngettext
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.health import (
+    GuildPresence,
+    GuildRouting,
+    Health,
+    InspectGuilds,
+    ReadRoutes,
+    Routes,
+    RoutingHealth,
+    StoreHealth,
+)
+from bot.sandboxes.lifecycle.notices import NoticeOutbox, Outcome
+from bot.sandboxes.model import Sandbox
+from bot.sandboxes.schema import SchemaProvisioner
+from bot.stores.nats import StreamStore
+from bot.stores.postgres import Pool, connected, load_queries
+from bot.stores.redis import RedisStore
+
+
+class HealthProbe:
+    """Asks everybody together, each at most `HEALTH_TIMEOUT_S`. Who does not answer makes nothing fail."""
+
+    def __init__(
+        self,
+        schemas: SchemaProvisioner,
+        redis: RedisStore,
+        streams: StreamStore,
+        access: SandboxAccess,
+        outbox: NoticeOutbox,
+        read_routes: ReadRoutes,
+        inspect_guilds: InspectGuilds | None,
+    ) -> None:
+        """Without `inspect_guilds` Discord is not asked."""
+        self._schemas, self._redis, self._streams = schemas, redis, streams
+        self._access, self._outbox = access, outbox
+        self._read_routes, self._inspect_guilds = read_routes, inspect_guilds
+
+    async def probe(self, sandbox: Sandbox) -> Health:
+        """A store that doesn't answer makes its part not ok; nothing is raised for it."""
+        postgres, redis, nats, routing, (outcome, _) = await asyncio.gather(
+            _answer(self._postgres(sandbox)),
+            _answer(self._keys(sandbox)),
+            _answer(self._stream(sandbox)),
+            self._routing(sandbox),
+            _attempt(self._outbox.last_outcome(sandbox)),
+        )
+        undelivered = outcome is Outcome.UNDELIVERABLE
+        return Health(sandbox, postgres, redis, nats, routing, self._access.isolation, undelivered)
+
+    async def _routing(self, sandbox: Sandbox) -> RoutingHealth:
+        (routes, _), (last_event_at, _), (presences, unknown) = await asyncio.gather(
+            _attempt(self._read_routes(sandbox)),
+            _attempt(self._streams.last_event_at(sandbox.id)),
+            self._inspect(sandbox),
+        )
+        guilds = tuple(
+            GuildRouting(guild_id, presences.get(guild_id), guild_id in routes.guild_ids if routes else None)
+            for guild_id in sandbox.guild_ids
+        )
+        return RoutingHealth(guilds, last_event_at, routes.stale if routes else None, unknown)
+
+    async def _inspect(self, sandbox: Sandbox) -> tuple[Mapping[int, GuildPresence], tuple[str, ...]]:
+        """What Discord says of the guilds, and what it does not."""
+        if not sandbox.guild_ids:
+            return {}, ()
+        if self._inspect_guilds is None:
+            return {}, (gettext("Discord was not asked: no token is configured."),)
+        found, failure = await _attempt(self._inspect_guilds(sandbox.guild_ids))
+        if found is None:
+            return {}, (gettext("Discord could not be asked: {detail}.", detail=failure),)
+        if missing := len(set(sandbox.guild_ids) - found.keys()):
+            told = ngettext(
+                missing,
+                "Discord has not told of {number} server in time.",
+                "Discord has not told of {number} servers in time.",
+            )
+            return found, (told,)
+        return found, ()
+
+    async def _postgres(self, sandbox: Sandbox) -> StoreHealth:
+        if not await self._schemas.schema_exists(sandbox.id):
+            return StoreHealth(False, gettext("schema {schema} is missing", schema=sandbox.schema_name), {})
+        try:
+            tables = await self._schemas.get_schema_stats(sandbox.id)
+        except asyncpg.LockNotAvailableError:
+            return StoreHealth(False, gettext("a worker holds a lock on a table"), {})
+        figures = {
+            "tables": len(tables),
+            "rows": sum(table.rows for table in tables),
+            "bytes": sum(table.bytes for table in tables),
+        }
+        parts = (
+            ngettext(figures["tables"], "{number} table", "{number} tables"),
+            ngettext(figures["rows"], "{number:,} row", "{number:,} rows"),
+            _size(figures["bytes"]),
+        )
+        return StoreHealth(True, ", ".join(parts), figures)
+
+    async def _keys(self, sandbox: Sandbox) -> StoreHealth:
+        keys = await self._redis.count_keys(sandbox.id)
+        return StoreHealth(True, ngettext(keys, "{number:,} key", "{number:,} keys"), {"keys": keys})
+
+    async def _stream(self, sandbox: Sandbox) -> StoreHealth:
+        stats = await self._streams.stats(sandbox.id)
+        if stats is None:
+            missing = gettext("stream {stream} or its consumer is missing", stream=sandbox.stream)
+            return StoreHealth(False, missing, {})
+        figures = {
+            "messages": stats.messages,
+            "bytes": stats.bytes,
+            "unacknowledged": stats.waiting,
+            "waiting_workers": stats.workers,
+        }
+        parts = (
+            ngettext(stats.messages, "{number:,} event", "{number:,} events"),
+            _size(stats.bytes),
+            gettext("{number:,} not yet acknowledged by a worker", number=stats.waiting),
+            ngettext(stats.workers, "{number} worker waits for more", "{number} workers wait for more"),
+        )
+        return StoreHealth(True, ", ".join(parts), figures)
+
+
+class StoredRoutes:
+    """The routes as PostgreSQL has them, where no router runs in the same process: every bot follows them."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sql = load_queries("routes")
+
+    async def read(self, sandbox: Sandbox) -> Routes:
+        """A `ReadRoutes`."""
+        async with connected(self._pool) as connection:
+            rows = await connection.fetch(self._sql["load_routes_of"], list(sandbox.guild_ids))
+        now = datetime.now(UTC)  # as a router's clock, which ends a route at its expiry
+        open_ = (row for row in rows if row["sandbox_id"] == sandbox.id and now < row["expires_at"])
+        return Routes(frozenset(int(row["guild_id"]) for row in open_))
+
+
+async def _attempt[ResultT](question: Awaitable[ResultT]) -> tuple[ResultT | None, str | None]:
+    """The answer, or why there is none."""
+    try:
+        async with asyncio.timeout(constants.HEALTH_TIMEOUT_S):
+            return await question, None
+    except TimeoutError:
+        return None, gettext("no answer within {seconds} s", seconds=constants.HEALTH_TIMEOUT_S)
+    except ServiceUnavailable as error:
+        return None, error.detail
+
+
+async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
+    try:
+        async with asyncio.timeout(constants.HEALTH_TIMEOUT_S):
+            return await question
+    except TimeoutError:
+        return StoreHealth(False, gettext("no answer within {seconds} s", seconds=constants.HEALTH_TIMEOUT_S), {})
+    except ServiceUnavailable as error:
+        return StoreHealth(False, gettext("not reachable: {detail}", detail=error.detail), {})
+
+
+def _size(number: float) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"
