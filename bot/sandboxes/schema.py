@@ -156,9 +156,8 @@ class SchemaProvisioner:
         After it, applied or not, all that it has set, also for the session, is set back: a session's locks outlive even
         the transaction's end.
         """
-        lock, statement = f"{constants.TEMPLATE_LOCK_TIMEOUT_S}s", f"{constants.TEMPLATE_STATEMENT_TIMEOUT_S}s"
-        await connection.execute(self._sql["limit_template"], lock, statement)
-        await connection.execute("SAVEPOINT template")
+        seconds = {"lock_s": constants.TEMPLATE_LOCK_TIMEOUT_S, "statement_s": constants.TEMPLATE_STATEMENT_TIMEOUT_S}
+        await connection.execute(self._sql["limit_template"] % seconds)
 
     async def _apply_statements(self, sandbox_id: UUID, connection: Connection) -> None:
         for statement in self._template:
