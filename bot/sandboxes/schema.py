@@ -157,7 +157,7 @@ class SchemaProvisioner:
         the transaction's end.
         """
         seconds = {"lock_s": constants.TEMPLATE_LOCK_TIMEOUT_S, "statement_s": constants.TEMPLATE_STATEMENT_TIMEOUT_S}
-        await connection.execute(self._sql["limit_template"] % seconds)
+        await connection.execute(self._sql["limit_template"] % seconds + "; SAVEPOINT template")
 
     async def _apply_statements(self, sandbox_id: UUID, connection: Connection) -> None:
         for statement in self._template:

@@ -3,10 +3,9 @@
 SELECT create_empty_sandbox_schema($1);
 
 -- limit_template --
--- For the rest of the transaction: seconds that it may wait for a lock, and that a statement may take. All in one round
--- trip, which takes no parameters, so the bot's own constants are written into it.
-SELECT set_config('lock_timeout', '%(lock_s)ss', true), set_config('statement_timeout', '%(statement_s)ss', true);
-SAVEPOINT template;
+-- For the rest of the transaction: seconds that it may wait for a lock, and that a statement may take. It shares its
+-- round trip with a savepoint and so takes no parameters: the bot's own constants are written into it.
+SELECT set_config('lock_timeout', '%(lock_s)ss', true), set_config('statement_timeout', '%(statement_s)ss', true)
 
 -- apply_template --
 -- The statement before may have set the search_path. $1 sandbox id, $2 a statement

@@ -12,6 +12,7 @@ from typing import Self
 from loguru import logger
 
 from bot import constants
+from bot.concurrency import raise_first
 from bot.stores.embedded.configuration import (
     CONTROL_ROLE,
     DATABASE,
@@ -163,8 +164,11 @@ class EmbeddedStores:
         logger.info("embedded stores run", folder=str(self._folder), **told)
 
     async def _find_versions(self) -> dict[str, Version]:
+        """To the end of each, also if one fails: a program that is just being started still has our lock open."""
         names = sorted(self._stores)
-        return dict(zip(names, await asyncio.gather(*map(self._programs.find_version, names)), strict=True))
+        versions = await asyncio.gather(*map(self._programs.find_version, names), return_exceptions=True)
+        raise_first(versions)
+        return {name: version for name, version in zip(names, versions, strict=True) if isinstance(version, Version)}
 
     def _layout_of_other(self) -> Layout:
         ports = read_json(self._folder, "ports")
