@@ -115,7 +115,7 @@ class Steps:
         self.check("1 row," in text and "1 key" in text, "each store was really asked")
 
     async def break_in(self) -> None:
-        """It tries to reach Bob's sandbox: PostgreSQL, Redis and NATS refuse."""
+        """It tries to reach Bob's sandbox: PostgreSQL, Valkey and NATS refuse."""
         attacker, target = (
             self.scenario.workers["login-page"].kit.environment,
             self.scenario.workers["leaderboard"].sandbox,
