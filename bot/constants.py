@@ -302,15 +302,16 @@ comes; this is for what was missed, at one request for each server that seems to
 BINDING_CHECK_EVERY = timedelta(hours=1)
 """Between two looks at the right of whoever bound a server, one request each: without the privileged intent for members
 Discord doesn't say when somebody leaves. A change that it tells of is looked at when it comes."""
-BINDING_CHECK_RETRY = timedelta(minutes=1)
-"""Until the next look where Discord gave no definite answer: the binding stays until then."""
+BINDING_CHECK_SOON = timedelta(minutes=1)
+"""Until the first look, for the right may have gone while the server was being bound, and until the next one where
+Discord gave no definite answer: the binding stays until then."""
 BINDING_ANSWER_TIMEOUT_S = 5.0
 """For Discord's answer about one binding: others wait behind it."""
 BINDING_POLL_S = 30.0
 """Between two questions to PostgreSQL which bindings are due: a hundredth of an hour."""
 BINDING_PAUSE_S = 0.5
 """Between two turns, so that a busy server's members cost two small queries a second at most, and who leaves is unbound
-within one."""
+within that second."""
 BINDING_QUIET_S = 5.0
 """Between two looks at one server that events give a reason to: whoever changes roles without end costs no more."""
 BINDINGS_PER_TURN = 20

@@ -26,7 +26,9 @@ class BindingRights:
         self._bot = bot
         self._changed: dict[int, set[int | None]] = {}
         self._quiet_until: dict[int, float] = {}
+        self._poll_at = 0.0
         self._wake = asyncio.Event()
+        self._wake.set()
 
     def note(self, guild_id: int, user_id: int | None) -> None:
         """The member, or None for anybody, may have lost a right in a bound guild. Only remembers it."""
@@ -41,19 +43,22 @@ class BindingRights:
                 async with asyncio.timeout(constants.BINDING_POLL_S):
                     await self._wake.wait()
             self._wake.clear()
-            await self.check()
+            try:
+                await self.check()
+            except BaseException:
+                self._wake.set()  # for the next try
+                raise
             part.running()
             await asyncio.sleep(constants.BINDING_PAUSE_S)
 
     async def check(self) -> None:
-        """Look at what may have changed, then at some of what is due."""
+        """Look at what may have changed, then, if it is time, at some of what is due."""
         if not self._bot.shards:  # not connected yet
             return
         await self._look_at_changed()
-        due = await self._bot.manager.bindings.list_due(self._bot.shard_count or 1, self._bot.shards)
-        for binding in due:
-            await self._look_at(binding)
-        if self._changed or len(due) == constants.BINDINGS_PER_TURN:
+        if time.monotonic() >= self._poll_at:
+            await self._look_at_due()
+        if self._changed:
             self._wake.set()
 
     async def _look_at_changed(self) -> None:
@@ -65,6 +70,15 @@ class BindingRights:
         finally:
             for binding in changed:  # for the next try
                 self.note(binding.guild_id, binding.binder_id)
+
+    async def _look_at_due(self) -> None:
+        due = await self._bot.manager.bindings.list_due(self._bot.shard_count or 1, self._bot.shards)
+        for binding in due:
+            await self._look_at(binding)
+        if len(due) < constants.BINDINGS_PER_TURN:
+            self._poll_at = time.monotonic() + constants.BINDING_POLL_S
+        else:
+            self._wake.set()
 
     async def _take_changed(self) -> list[Binding]:
         """The bindings of those who were noted, but of guilds that have just been looked at."""
@@ -89,4 +103,4 @@ class BindingRights:
             await bindings.check_again(binding, constants.BINDING_CHECK_EVERY)
         else:
             logger.debug("Discord does not say whether a binder has the right", guild=binding.guild_id)
-            await bindings.check_again(binding, constants.BINDING_CHECK_RETRY)
+            await bindings.check_again(binding, constants.BINDING_CHECK_SOON)

@@ -110,7 +110,7 @@ class GuildBindings:
 
     async def list_due(self, shard_count: int, shards: Iterable[int]) -> list[Binding]:
         """Some of those, of guilds on these shards, whose binder's right is to be looked at, the longest due first."""
-        first, most = constants.BINDING_CHECK_EVERY, constants.BINDINGS_PER_TURN
+        first, most = constants.BINDING_CHECK_SOON, constants.BINDINGS_PER_TURN
         return await self._list("list_due_bindings", first, OPERATOR.id, shard_count, list(shards), most)
 
     async def check_again(self, binding: Binding, after: timedelta) -> None:
