@@ -13,6 +13,7 @@ from loguru import logger
 
 from bot import constants
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
+from bot.cogs.binding_rights import BindingRights
 from bot.cogs.guild_removals import GuildRemovals
 from bot.command_sync import sync_commands
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane
@@ -65,6 +66,7 @@ class App:
     notices: NoticeDispatcher
     bot: SandboxBot
     guild_removals: GuildRemovals
+    binding_rights: BindingRights
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -100,6 +102,7 @@ class App:
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
         supervisor.start("sessions", self.gateway.run)
         supervisor.start("guild removals", self.guild_removals.run)
+        supervisor.start("binding rights", self.binding_rights.run)
         supervisor.start_periodic("reaper", self.reaper.sweep, chosen.sweep_every)
         supervisor.start_periodic("notices", self._dispatch_notices, chosen.sweep_every)
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
@@ -202,7 +205,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(watchdog.close)
         router = _router(settings, table, publisher, watchdog)
-        guild_removals = GuildRemovals(bot)
+        guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
         yield App(
             settings,
@@ -213,13 +216,20 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             watcher,
             publisher,
             router,
-            install_tap(bot, router, publisher, SessionStore(stores.redis, publisher)),
+            install_tap(
+                bot,
+                router,
+                publisher,
+                SessionStore(stores.redis, publisher),
+                rights_changed=binding_rights.note,
+            ),
             ActivityLog(stores.pool, router.activity),
             reaper,
             orphans,
             NoticeDispatcher(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),
             bot,
             guild_removals,
+            binding_rights,
         )
 
 

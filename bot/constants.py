@@ -299,6 +299,26 @@ GUILD_REMOVAL_CHECK_EVERY_S = 600.0
 """Between two looks for bound servers that Discord's session does not name. A removal is an event and acted on when it
 comes; this is for what was missed, at one request for each server that seems to be gone."""
 
+BINDING_CHECK_EVERY = timedelta(hours=1)
+"""Between two looks at the right of whoever bound a server, one request each: without the privileged intent for members
+Discord doesn't say when somebody leaves. A change that it tells of is looked at when it comes."""
+BINDING_CHECK_SOON = timedelta(minutes=1)
+"""Until the first look, for the right may have gone while the server was being bound, and until the next one where
+Discord gave no definite answer: the binding stays until then."""
+BINDING_ANSWER_TIMEOUT_S = 5.0
+"""For Discord's answer about one binding: others wait behind it."""
+BINDING_POLL_S = 30.0
+"""Between two questions to PostgreSQL which bindings are due: a hundredth of an hour."""
+BINDING_PAUSE_S = 0.5
+"""Between two turns, so that a busy server's members cost two small queries a second at most, and who leaves is unbound
+within that second."""
+BINDING_QUIET_S = 5.0
+"""Between two looks at one server that events give a reason to: whoever changes roles without end costs no more."""
+BINDINGS_PER_TURN = 20
+"""Of those that are due, so that what an event tells of waits for no more than so many answers."""
+BINDING_PEOPLE_NOTED = 1000
+"""Of one server between two turns; beyond that it is looked at whoever they are."""
+
 NOTICE_HISTORY = 50
 """Messages looked through for a notice that may have been sent already. Discord drops a repeated nonce for minutes
 only; a person has rarely got more from the bot since the first attempt."""

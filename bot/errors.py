@@ -55,7 +55,8 @@ class GuildTaken(SandboxError):
         self.guild_id = guild_id
         super().__init__(
             "Server {guild_id} is bound to another sandbox. "
-            "Its owner or an admin can free it with `/sandbox unbind-guild`.",
+            "Its owner, an admin, or in the server whoever has “Manage Server” there, can free it with "
+            "`/sandbox unbind-guild`.",
             guild_id=guild_id,
         )
 

@@ -11,7 +11,7 @@ from bot.errors import InvalidInput
 from bot.sandboxes.metadata import CreatedFrom
 from bot.ui import listings, replies
 from bot.ui.buttons import DYNAMIC_ITEMS, destroy_view, reset_view, rotate_view
-from bot.ui.guild_permissions import find_guild, require_manage_guild
+from bot.ui.guild_permissions import find_guild, manages_here, require_manage_guild
 from bot.ui.options import (
     SANDBOX,
     AnySandboxOption,
@@ -130,10 +130,20 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
     async def unbind_guild(self, interaction: Interaction, guild: BoundGuildOption | None = None) -> None:
         """Send a server's events to no sandbox any more."""
         guild_id = self._this_guild(interaction) if guild is None else guild
-        sandbox = await self.bot.manager.unregister_guild(self.bot.actor(interaction.user), guild_id)
-        interaction.extras[SANDBOX] = sandbox.id
-        server = await find_guild(self.bot, guild_id)
-        embed = replies.unbound(sandbox, server.name if server else str(guild_id))
+        actor, known = self.bot.actor(interaction.user), self.bot.get_guild(guild_id)
+        sandbox = await self.bot.manager.unregister_guild(
+            actor,
+            guild_id,
+            manages_guild=manages_here(interaction, guild_id),
+            guild_name=known.name if known else None,
+        )
+        server = known or await find_guild(self.bot, guild_id)
+        name = server.name if server else str(guild_id)
+        if sandbox.belongs_to(actor):
+            interaction.extras[SANDBOX] = sandbox.id
+            embed = replies.unbound(sandbox, name)
+        else:
+            embed = replies.freed(name)
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
     @app_commands.command()

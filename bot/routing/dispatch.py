@@ -31,6 +31,15 @@ class _InteractionData(msgspec.Struct):
     custom_id: str | None = None
 
 
+class _Membership(msgspec.Struct):
+    user: _Identified | None = None
+
+
+class _OfMember(msgspec.Struct):
+    d: _Membership | None = None
+
+
+_decode_of_member = msgspec.json.Decoder(_OfMember).decode
 _decode_interaction_data = msgspec.json.Decoder(_InteractionData | None).decode
 _decode_identified = msgspec.json.Decoder(_Identified | None).decode
 _decode_meta = msgspec.json.Decoder(_Meta | None).decode
@@ -134,6 +143,15 @@ def read(text: str) -> Dispatch | None:
         return _decode(text)
     except (msgspec.MsgspecError, RecursionError):
         return None
+
+
+def user_in(text: str) -> int | None:
+    """Whom an event about a member is about; None if it says nobody."""
+    try:
+        body = _decode_of_member(text).d
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return _number(body.user.id) if body and body.user else None
 
 
 def _guild_in(meta: msgspec.Raw) -> _Id:

@@ -95,6 +95,10 @@ class EventRouter:
             if self._unbound_prefix and _is_token(name):
                 self._sink.publish_unacknowledged(self._unbound_prefix + name, text.encode())
 
+    def is_bound(self, guild_id: int) -> bool:
+        """Whether the guild's events go to a sandbox just now."""
+        return self._table.lookup(guild_id, self._clock()) is not None
+
     def publish_gap(self, facts: Mapping[str, object], shard_id: int, shard_count: int, session_id: str) -> int:
         """Tell every sandbox that has guilds on the shard that events may be missing; how many there are.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
@@ -11,7 +12,7 @@ from typing import Protocol
 from loguru import logger
 
 from bot import constants
-from bot.routing.dispatch import Dispatch
+from bot.routing.dispatch import Dispatch, user_in
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
@@ -31,6 +32,13 @@ CLIENT_EVENTS = frozenset(
 )
 """What the bot itself reads besides its own interactions and its direct messages; the rest discord.py never parses."""
 
+_OF_MEMBERS = frozenset({"GUILD_MEMBER_UPDATE", "GUILD_MEMBER_REMOVE", "GUILD_BAN_ADD"})
+_RIGHTS_EVENTS = _OF_MEMBERS | {"GUILD_UPDATE", "GUILD_ROLE_UPDATE", "GUILD_ROLE_DELETE"}
+"""After which somebody may have lost a right in a guild: that member, or anybody."""
+
+RightsChanged = Callable[[int, int | None], None]
+"""Told the guild and the member; None: anybody. Must not wait, for events wait meanwhile."""
+
 
 class GatewayConnection(Protocol):
     """One shard's WebSocket, as far as the tap has to know it."""
@@ -49,8 +57,11 @@ class GatewayConnection(Protocol):
 class Tap:
     """Sends what the connections receive to the router, and saves their sessions as far as all of it is stored."""
 
-    def __init__(self, router: EventRouter, publisher: Publisher, sessions: SessionStore) -> None:
+    def __init__(
+        self, router: EventRouter, publisher: Publisher, sessions: SessionStore, rights_changed: RightsChanged
+    ) -> None:
         self.router, self.publisher, self._sessions = router, publisher, sessions
+        self._rights_changed = rights_changed
         self._connections: dict[int, GatewayConnection] = {}
         self._last_sessions: dict[int, Session] = {}
         self._session_began = asyncio.Event()
@@ -106,6 +117,15 @@ class Tap:
         sandboxes = self.router.publish_gap(facts, shard.id, shard.total, connection.session_id or "")
         if sandboxes:
             logger.warning("events may be missing, Discord began a new session", sandboxes=sandboxes, **facts)
+
+    def watch_rights(self, dispatch: Dispatch, text: str) -> None:
+        """Tells of what may have taken a right from somebody in a bound guild; any other event costs a look-up."""
+        name = dispatch.name
+        if name not in _RIGHTS_EVENTS:
+            return
+        guild_id = dispatch.guild_id
+        if guild_id is not None and self.router.is_bound(guild_id):
+            self._rights_changed(guild_id, user_in(text) if name in _OF_MEMBERS else None)
 
     def is_for_client(self, dispatch: Dispatch, resumed_at: float) -> bool:
         """Whether discord.py has to see the event too. `resumed_at`: Unix time, 0 for a session that is new."""

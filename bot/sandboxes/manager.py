@@ -14,6 +14,7 @@ from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, ServiceUnav
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.tokens import new_credentials
+from bot.sandboxes.bindings import GuildBindings
 from bot.sandboxes.directory import SandboxDirectory, require_access
 from bot.sandboxes.health import Health, InspectGuilds, ReadRoutes
 from bot.sandboxes.health_probe import HealthProbe, StoredRoutes
@@ -73,6 +74,7 @@ class SandboxManager(SandboxDirectory):
         self._template_name = template_name or (DEFAULT_TEMPLATE if template is None else UNNAMED_TEMPLATE)
         self._routes_changed = routes_changed
         self.outbox = NoticeOutbox(pool)
+        self.bindings = GuildBindings(pool, self._records, self.outbox, self._limits, self._announce)
         self.schemas, self.streams = SchemaProvisioner(pool, template), streams
         self.access = access or SandboxAccess(pool, redis)
         self._workers = workers or WorkerAddresses()
@@ -122,37 +124,27 @@ class SandboxManager(SandboxDirectory):
     async def register_guild(self, actor: Actor, sandbox_id: UUID, guild_id: int) -> Sandbox:
         """Bind a guild to a running sandbox. Whether the actor manages the guild, the caller has checked."""
         names.check_snowflake(guild_id, "server id")
-        async with transaction(self._pool) as connection:
-            sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
-            if guild_id not in sandbox.guild_ids:
-                _require_running(sandbox, "bound to a server")
-                self._limits.check_guilds([*sandbox.guild_ids, guild_id])
-                await self._records.bind(connection, sandbox_id, guild_id, actor)
-        await self._announce([guild_id])
+        await self.bindings.bind(actor, sandbox_id, guild_id)
         return await self.get_by_id(sandbox_id)
 
-    async def unregister_guild(self, actor: Actor, guild_id: int) -> Sandbox:
-        """Free a guild from the sandbox that has it, which is returned."""
+    async def unregister_guild(
+        self, actor: Actor, guild_id: int, *, manages_guild: bool = False, guild_name: str | None = None
+    ) -> Sandbox:
+        """Free a guild from the sandbox that has it, which is returned.
+
+        `manages_guild`: Discord has just said that the actor does. Then they may, whose sandbox it be, and its owner is
+        told, with `guild_name` if that is known.
+        """
         holder = await self.get_by_guild_id(names.check_snowflake(guild_id, "server id"))
-        async with transaction(self._pool) as connection:
-            require_access(await self._records.lock(connection, holder.id), actor)
-            await self._records.unbind(connection, holder.id, guild_id, actor)
-        await self._announce([guild_id])
+        await self.bindings.unbind(actor, holder.id, guild_id, manages_guild=manages_guild, guild_name=guild_name)
         return await self.get_by_id(holder.id)
 
     async def release_guild(self, guild_id: int, guild_name: str | None = None) -> bool:
         """Free a guild that the bot was removed from, with a notice to the owner; False if no sandbox has it."""
         try:
-            holder = await self.get_by_guild_id(guild_id)
-            async with transaction(self._pool) as connection:
-                sandbox = await self._records.lock(connection, holder.id)
-                reason = {"reason": "the bot was removed from it"}
-                await self._records.unbind(connection, holder.id, guild_id, None, **reason)
-                await self.outbox.write_removal(connection, sandbox, guild_id, guild_name)
+            await self.bindings.release(await self.get_by_guild_id(guild_id), guild_id, guild_name)
         except GuildNotBound:
             return False
-        await self._announce([guild_id])
-        logger.info("the bot was removed from a bound server", sandbox=str(holder.id), guild=guild_id)
         return True
 
     async def extend_ttl(self, actor: Actor, sandbox_id: UUID, by: timedelta) -> Extension:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from enum import Enum, auto
 
+import aiohttp
 import discord
 
 from bot import constants
 from bot.client import Interaction, SandboxBot
 from bot.errors import NotAllowed
+
+_NO_SUCH_PERSON = frozenset({10007, 10013})
+"""Discord's codes for an unknown member and an unknown user. Any other 404 is about the server, or not Discord's."""
 
 
 async def require_manage_guild(interaction: Interaction, guild_id: int) -> str:
@@ -21,6 +26,35 @@ async def require_manage_guild(interaction: Interaction, guild_id: int) -> str:
     if not await _manages(interaction, guild):
         raise NotAllowed("You need “Manage Server” in {server} to bind it.", server=guild.name)
     return guild.name
+
+
+def manages_here(interaction: Interaction, guild_id: int) -> bool:
+    """Whether it is from that server, and Discord says with it that the asker has Manage Server there."""
+    permissions = interaction.permissions
+    return interaction.guild_id == guild_id and (permissions.manage_guild or permissions.administrator)
+
+
+class Right(Enum):
+    """What Discord says of somebody's Manage Server in a server. `UNKNOWN`: it says nothing definite."""
+
+    HELD = auto()
+    LOST = auto()
+    UNKNOWN = auto()
+
+
+async def read_right(bot: SandboxBot, guild_id: int, user_id: int) -> Right:
+    """One request if it is held; before it counts as lost, owner, roles and member are all read afresh."""
+    known = bot.get_guild(guild_id)
+    if known is not None and known.unavailable:
+        return Right.UNKNOWN
+    try:
+        async with asyncio.timeout(constants.BINDING_ANSWER_TIMEOUT_S):
+            if known is not None and await _is_manager(known, user_id):
+                return Right.HELD
+            fresh = await bot.fetch_guild(guild_id, with_counts=False)
+            return Right.HELD if await _is_manager(fresh, user_id) else Right.LOST
+    except (discord.DiscordException, aiohttp.ClientError, OSError):
+        return Right.UNKNOWN
 
 
 async def find_guild(bot: SandboxBot, guild_id: int) -> discord.Guild | None:
@@ -97,11 +131,23 @@ async def _manages(interaction: Interaction, guild: discord.Guild) -> bool:
     if guild.owner_id == user.id:
         return True
     if interaction.guild_id == guild.id:
-        return interaction.permissions.manage_guild or interaction.permissions.administrator
+        return manages_here(interaction, guild.id)
     try:
-        member = await guild.fetch_member(user.id)
+        return await _is_manager(guild, user.id)
     except discord.HTTPException:
         return False
+
+
+async def _is_manager(guild: discord.Guild, user_id: int) -> bool:
+    """Raises whatever is no definite answer."""
+    if guild.owner_id == user_id:
+        return True
+    try:
+        member = await guild.fetch_member(user_id)
+    except discord.NotFound as error:
+        if error.code in _NO_SUCH_PERSON:
+            return False
+        raise
     return member.guild_permissions.manage_guild
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 import discord
 from discord.utils import escape_markdown, format_dt
 
-from bot.sandboxes.lifecycle.notices import Delivery, NoticeKind
+from bot.sandboxes.lifecycle.notices import Delivery, NoticeKind, Unbinding
 from bot.sandboxes.model import Sandbox
 
 
@@ -33,8 +33,10 @@ def _words(delivery: Delivery, sandbox: Sandbox, grace: timedelta, which: str) -
     when = format_dt(sandbox.expires_at, "R")
     if delivery.kind is NoticeKind.EXPIRY_WARNING:
         return "A sandbox is about to expire", f"{which} expires {when}."
+    if delivery.unbinding is not None:
+        return "A server was unbound", f"{which} gets no events of {_server(delivery)} any more: {_reason(delivery)}"
     if delivery.kind is NoticeKind.GUILD_REMOVED:
-        server = f"**{escape_markdown(delivery.guild_name)}**" if delivery.guild_name else f"server {delivery.guild_id}"
+        server = _server(delivery)
         return "The bot was removed from a server", (
             f"{which} gets no events of {server} any more. Invite the bot again and bind the server to get them back."
         )
@@ -42,3 +44,18 @@ def _words(delivery: Delivery, sandbox: Sandbox, grace: timedelta, which: str) -
     return "A sandbox has expired", (
         f"{which} expired {when} and gets no events any more. Its data is deleted {deleted}."
     )
+
+
+def _server(delivery: Delivery) -> str:
+    return f"**{escape_markdown(delivery.guild_name)}**" if delivery.guild_name else f"server {delivery.guild_id}"
+
+
+def _reason(delivery: Delivery) -> str:
+    if delivery.unbinding is Unbinding.BY_MANAGER:
+        return f"<@{delivery.person_id}>, who manages the server, has unbound it."
+    lost = (
+        "you bound it and do"
+        if delivery.person_id == delivery.recipient_id
+        else f"<@{delivery.person_id}> bound it and does"
+    )
+    return f"{lost} not have “Manage Server” there any more. Whoever has it may bind the server again."

@@ -119,6 +119,15 @@ def unbound(sandbox: Sandbox, server: str) -> discord.Embed:
     return _about(sandbox, gettext("Server unbound"), text)
 
 
+def freed(server: str) -> discord.Embed:
+    """The same to somebody who manages the server: of the sandbox, which is another's, it tells nothing."""
+    text = gettext(
+        "No event of **{server}** goes to a sandbox any more. The owner of the one that it was bound to is told.",
+        server=escape_markdown(server),
+    )
+    return discord.Embed(title=gettext("Server unbound"), description=text)
+
+
 def confirm_destroy(sandbox: Sandbox) -> discord.Embed:
     """The question before a destruction, with what would be lost."""
     text = gettext(

@@ -8,6 +8,15 @@ ON CONFLICT (sandbox_id, kind, expires_at) WHERE guild_id IS NULL DO NOTHING;
 INSERT INTO sandbox_notices (sandbox_id, kind, expires_at, guild_id, guild_name)
 VALUES ($1, 'guild_removed', $2, $3, $4);
 
+-- write_unbinding --
+-- With its deliveries, for the owner is not the only one. $1 sandbox id, $2 its expiry, $3 guild id, $4 guild name or NULL,
+-- $5 reason, $6 by whom or on whose account, $7 recipient ids
+WITH notice AS (
+    INSERT INTO sandbox_notices (sandbox_id, kind, expires_at, guild_id, guild_name, guild_reason, person_id, addressed_at)
+    VALUES ($1, 'guild_removed', $2, $3, $4, $5, $6, now()) RETURNING id
+)
+INSERT INTO sandbox_notice_deliveries (notice_id, recipient_id) SELECT id, unnest($7::numeric[]) FROM notice;
+
 -- write_warnings --
 -- For what expires soon: within $1, or, of a life shorter than twice that, in its second half. In order of the ids, for
 -- two that write the same ones in another order would wait for each other.
@@ -45,7 +54,8 @@ UPDATE sandbox_notice_deliveries AS delivery
  WHERE delivery.notice_id = next.notice_id AND delivery.recipient_id = next.recipient_id
    AND notice.id = delivery.notice_id
 RETURNING delivery.notice_id, delivery.recipient_id, delivery.attempts,
-          notice.kind, notice.sandbox_id, notice.expires_at, notice.guild_id, notice.guild_name;
+          notice.kind, notice.sandbox_id, notice.expires_at, notice.guild_id, notice.guild_name,
+          notice.guild_reason AS unbinding, notice.person_id;
 
 -- settle_delivery --
 -- $1 notice id, $2 recipient id, $3 outcome

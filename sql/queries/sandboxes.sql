@@ -122,6 +122,31 @@ DELETE FROM sandbox_guild_mapping WHERE sandbox_id = $1 RETURNING guild_id;
 -- Those that somebody bound who was there with the bot; the operator ($1) may bind one before the bot comes.
 SELECT guild_id FROM sandbox_guild_mapping WHERE bound_by <> $1;
 
+-- is_bound_by --
+-- $1 guild id, $2 sandbox id, $3 who bound it
+SELECT EXISTS (SELECT FROM sandbox_guild_mapping WHERE guild_id = $1 AND sandbox_id = $2 AND bound_by = $3);
+
+-- list_bindings_of --
+-- $1 guild ids, $2 the operator, who needs no right in a guild
+SELECT guild_id, sandbox_id, bound_by AS binder_id FROM sandbox_guild_mapping
+ WHERE guild_id = ANY ($1::numeric[]) AND bound_by <> $2;
+
+-- list_due_bindings --
+-- Whose binder's right is to be looked at, the longest due first. $1 how long after the binding it is for the first time,
+-- $2 the operator, $3 how many shards there are, $4 those whose guilds are meant, $5 limit
+SELECT mapping.guild_id, mapping.sandbox_id, mapping.bound_by AS binder_id
+  FROM sandbox_guild_mapping AS mapping LEFT JOIN sandbox_binding_checks AS planned USING (guild_id)
+ WHERE mapping.bound_by <> $2 AND coalesce(planned.next_at, mapping.created_at + $1::interval) <= now()
+   AND div(mapping.guild_id, 4194304) % $3::integer = ANY ($4::integer[])
+ ORDER BY coalesce(planned.next_at, mapping.created_at + $1::interval) LIMIT $5;
+
+-- schedule_check --
+-- Nothing if it is bound no more. $1 guild id, $2 who bound it, $3 in how long
+INSERT INTO sandbox_binding_checks (guild_id, next_at)
+SELECT guild_id, now() + $3::interval FROM sandbox_guild_mapping
+ WHERE guild_id = $1 AND bound_by = $2 FOR KEY SHARE  -- an unbinding at the same time would break the reference
+ON CONFLICT (guild_id) DO UPDATE SET next_at = excluded.next_at;
+
 -- write_audit --
 -- $1 sandbox id, $2 event type, $3 actor id or NULL for the bot itself, $4 details
 INSERT INTO sandbox_audit_log (sandbox_id, event_type, actor_id, details) VALUES ($1, $2, $3, $4);

@@ -50,6 +50,28 @@ async def test_a_rate_limited_request_is_repeated_by_discord_py():
         assert [status for method, asked, status in local.requests if asked == path] == [429, 200]
 
 
+async def test_what_is_out_of_order_answers_so_until_it_is_mended():
+    async with connected() as (local, bot):
+        ada = local.add_person("ada")
+        guild = await bot.fetch_guild(local.add_guild("Lab", owner=ada).id)
+        local.set_failing("/members/", 403)
+        with pytest.raises(discord.Forbidden) as failure:
+            await guild.fetch_member(ada.id)
+        assert failure.value.code == 0
+        local.set_failing("/members/", None)
+        assert (await guild.fetch_member(ada.id)).id == ada.id
+
+
+async def test_a_role_whose_permissions_change_is_told_of():
+    async with connected() as (local, bot):
+        guild = local.add_guild("Lab", owner=local.add_person("ada"))
+        role = guild.add_role("staff", ["manage_guild"])
+        guild.edit_role(role, ["kick_members"])
+        (shown,) = [one for one in (await bot.fetch_guild(guild.id)).roles if one.id == role.id]
+        assert (shown.permissions.manage_guild, shown.permissions.kick_members) == (False, True)
+        assert local.dispatched[-1].event == "GUILD_ROLE_UPDATE"
+
+
 async def test_a_message_with_the_same_nonce_is_sent_once():
     async with connected() as (local, bot):
         ada = local.add_person("ada")

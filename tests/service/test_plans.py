@@ -52,6 +52,9 @@ QUERIES: dict[str, dict[str, list[object]]] = {
         "find_overdue": [HOUR, None],
         "find_stuck": [HOUR, None],
         "unbind_all": [SOME_ID],
+        "is_bound_by": [10**18, SOME_ID, 10**17],
+        "list_bindings_of": [[10**18, 10**18 + 1], 0],
+        "schedule_check": [10**18, 10**17, HOUR],
     },
     "routes": {"load_routes_of": [[10**18, 10**18 + 1]]},
     "access": {

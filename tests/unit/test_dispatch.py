@@ -121,3 +121,18 @@ def test_an_interactions_target_is_its_command_or_its_custom_id(data, target):
     message = dispatch.read(gateway_text("INTERACTION_CREATE", data))
     assert message is not None
     assert message.interaction_target == target
+
+
+@pytest.mark.parametrize(
+    ("data", "user"),
+    [
+        ({"guild_id": "1", "user": {"id": "22", "username": "ada"}, "roles": []}, 22),
+        ({"guild_id": "1", "user": {"id": 22}}, 22),
+        ({"guild_id": "1", "user": {"id": "ada"}}, None),
+        ({"guild_id": "1", "user": "22"}, None),
+        ({"guild_id": "1"}, None),
+        ([], None),
+    ],
+)
+def test_whom_an_event_about_a_member_is_about_is_read_only_when_asked_for(data, user):
+    assert dispatch.user_in(gateway_text("GUILD_MEMBER_REMOVE", data)) == user

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import timedelta
 
 import pytest
 
 from bot.control_plane import open_control_plane
-from bot.sandboxes.model import OPERATOR
+from bot.sandboxes.model import OPERATOR, Actor
 from bot.settings import Settings
 from bot.stores.opening import open_stores
 from local_discord import LocalDiscord
@@ -89,6 +90,13 @@ async def test_the_old_bot_goes_on_with_what_it_has_and_with_what_the_new_one_ma
         assert (await manager.get_health(made.id)).ok
         by_cli = await old("create", "latest", "--owner", ADA, "--ttl", "3h")
         assert str((await manager.get_by_name("latest")).id) == by_cli["id"]
+
+        await manager.unregister_guild(Actor(1, "bob"), lab.id, manages_guild=True)
+        await ada.wait_for_dm(lambda message: str(lab.id) in str(message.embeds), 30)
+        assert "now goes to" in await ask("bind-guild", sandbox="newer")
+        (binding,) = await manager.bindings.list_of([lab.id])
+        await manager.bindings.check_again(binding, timedelta(hours=1))
+        assert "goes to" in await ask("unbind-guild")
 
         assert len(await old("destroy", "--all", "--yes")) == 4
         assert await manager.list() == []

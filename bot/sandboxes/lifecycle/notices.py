@@ -25,6 +25,13 @@ class NoticeKind(StrEnum):
     GUILD_REMOVED = "guild_removed"
 
 
+class Unbinding(StrEnum):
+    """Why a guild was unbound, where the bot was not removed from it."""
+
+    RIGHT_LOST = "right_lost"
+    BY_MANAGER = "unbound_by_manager"
+
+
 class Outcome(StrEnum):
     """How a delivery ended."""
 
@@ -37,7 +44,7 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One notice to one recipient, of an expiry or of a guild. `key` is the same at every attempt, so that Discord can
-    drop a repeat."""
+    drop a repeat. `person_id`: who has unbound the guild, or on whose account it was."""
 
     notice_id: int
     recipient_id: int
@@ -47,6 +54,8 @@ class Delivery:
     expires_at: datetime
     guild_id: int | None = None
     guild_name: str | None = None
+    unbinding: Unbinding | None = None
+    person_id: int | None = None
 
     @property
     def key(self) -> str:
@@ -71,6 +80,20 @@ class NoticeOutbox:
     ) -> None:
         """In the transaction that frees the guild, for the sandbox's owner."""
         await connection.execute(self._sql["write_removal"], sandbox.id, sandbox.expires_at, guild_id, guild_name)
+
+    async def write_unbinding(
+        self,
+        connection: Connection,
+        sandbox: Sandbox,
+        guild_id: int,
+        guild_name: str | None,
+        why: Unbinding,
+        person_id: int,
+    ) -> None:
+        """In the transaction that frees the guild: for the owner, and for a binder whose right is lost."""
+        recipients = {sandbox.owner_id, person_id} if why is Unbinding.RIGHT_LOST else {sandbox.owner_id}
+        facts = sandbox.id, sandbox.expires_at, guild_id, guild_name, why, person_id, sorted(recipients)
+        await connection.execute(self._sql["write_unbinding"], *facts)
 
     async def write_warnings(self, warn_before: timedelta) -> int:
         """Warn of what expires within that time, or, of a short life, of what has begun its second half.
@@ -98,7 +121,10 @@ class NoticeOutbox:
         async with connected(self._pool) as connection:
             lease = timedelta(seconds=constants.NOTICE_LEASE_S)
             row = await connection.fetchrow(self._sql["claim_delivery"], lease)
-        return Delivery(**{**row, "kind": NoticeKind(row["kind"])}) if row else None
+        if row is None:
+            return None
+        why = Unbinding(row["unbinding"]) if row["unbinding"] else None
+        return Delivery(**{**row, "kind": NoticeKind(row["kind"]), "unbinding": why})
 
     async def settle(self, delivery: Delivery, outcome: Outcome) -> None:
         """Never to be sent again. What could be delivered nowhere stands in the audit log."""

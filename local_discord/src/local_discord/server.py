@@ -192,6 +192,10 @@ class LocalDiscord:
         """The next request whose path contains the part is answered with 429; `retry_after` in seconds."""
         self._frame.rate_limit_next(path_part, retry_after)
 
+    def set_failing(self, path_part: str, status: int | None) -> None:
+        """Until it is called with None, every request whose path contains the part is answered with that status."""
+        self._frame.set_failing(path_part, status)
+
     async def _send_op(self, op: int, data: object, shard: int | None) -> None:
         for session in self.gateway.live(shard):
             if session.connection is not None:

@@ -25,6 +25,13 @@ class Frame:
         self.requests: deque[tuple[str, str, int]] = deque(maxlen=_KEPT_REQUESTS)
         """The latest: method, path after `/api/v10`, status."""
         self._rate_limits: list[tuple[str, float]] = []
+        self._failing: dict[str, int] = {}
+
+    def set_failing(self, path_part: str, status: int | None) -> None:
+        """Answer every request whose path contains the part with that status, without a code; None: no more."""
+        self._failing.pop(path_part, None)
+        if status is not None:
+            self._failing[path_part] = status
 
     def rate_limit_next(self, path_part: str, retry_after: float) -> None:
         """Answer the next request whose path contains the part with 429; `retry_after` in seconds."""
@@ -48,6 +55,8 @@ class Frame:
         try:
             if (retry_after := self._rate_limit(path)) is not None:
                 return _too_many(retry_after)
+            if (status := self._failure(path)) is not None:
+                raise ApiError(status, 0, f"{status}: out of order")
             if request.match_info.http_exception is None:
                 self._authenticate(request, path)
             return await handler(request)
@@ -61,6 +70,9 @@ class Frame:
             return
         if request.headers.get("Authorization") != f"Bot {self._settings.token}":
             raise ApiError(401, 0, "401: Unauthorized")
+
+    def _failure(self, path: str) -> int | None:
+        return next((status for part, status in self._failing.items() if part in path), None)
 
     def _rate_limit(self, path: str) -> float | None:
         for planned in self._rate_limits:

@@ -93,6 +93,11 @@ class Membership:
         self.emit("GUILD_ROLE_CREATE", {"guild_id": str(self.id), "role": role.payload()})
         return role
 
+    def edit_role(self, role: Role, permissions: int | Iterable[str]) -> None:
+        """Grant it these permissions, as bits or by name, instead of those that it has."""
+        role.permissions = rights.bits(permissions)
+        self.emit("GUILD_ROLE_UPDATE", {"guild_id": str(self.id), "role": role.payload()})
+
     def add_member(
         self, user: User, manage_guild: bool = False, permissions: int | Iterable[str] | None = None
     ) -> Member:
