@@ -197,6 +197,27 @@ BEGIN
     RETURN dropped;
 END $$;
 
+-- PostgreSQL 15 lets a role grant itself to others, who then hold its row, or have what is its, when its password has been
+-- replaced. Revokes what sandboxes have granted each other; whose sessions are to be ended after the commit.
+CREATE FUNCTION revoke_borrowed_sandbox_roles() RETURNS SETOF text
+    LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    lent record;
+BEGIN
+    IF current_setting('server_version_num')::int >= 160000 THEN
+        RETURN;
+    END IF;
+    FOR lent IN
+        SELECT owner.rolname AS owner, borrower.rolname AS borrower
+          FROM pg_auth_members AS membership JOIN pg_roles AS owner ON owner.oid = membership.roleid
+          JOIN pg_roles AS borrower ON borrower.oid = membership.member
+         WHERE public.sandbox_role_exists(owner.rolname) AND public.sandbox_role_exists(borrower.rolname)
+    LOOP
+        EXECUTE format('REVOKE %I FROM %I', lent.owner, lent.borrower);
+        RETURN NEXT lent.borrower;
+    END LOOP;
+END $$;
+
 -- Roles that are there already: the proof of today becomes their mark, and they lose SET.
 DO $$
 DECLARE

@@ -57,6 +57,14 @@ SELECT drop_stray_large_objects($1);
 -- Of sandboxes without credentials that count, and those that began before the last end_sessions.
 SELECT end_barred_sandbox_sessions();
 
+-- revoke_borrowed_roles --
+-- Of sandboxes by other ones, whose role names it returns.
+SELECT revoke_borrowed_sandbox_roles() AS borrower;
+
+-- end_sessions_of --
+-- $1 role names of sandboxes
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY ($1::text[]);
+
 -- list_held_back --
 -- With a session that began before the last end_sessions and is there $1 after it: somebody held its login back, and may
 -- have set the password that was replaced meanwhile.

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from loguru import logger
 
-from tests.breakout.conftest import ADA
+from tests.breakout.conftest import ADA, until
 from tests.breakout.sessions import (
     A_MINUTE,
     WITHIN_S,
@@ -226,3 +226,25 @@ async def test_nobody_makes_what_is_left_to_the_group(world, worker):
     await world.manager.access.reconcile(A_MINUTE)
     left = "SELECT count(*) FROM pg_largeobject_metadata WHERE lomowner = 'sandbox_worker'::regrole"
     assert await world.superuser.fetchval(left) == 0
+
+
+async def test_a_role_that_is_lent_to_another_sandbox_is_taken_back_with_its_sessions(world, worker):
+    """Only PostgreSQL 15 lets a role grant itself."""
+    borrower = await world.add()
+    try:
+        await worker.pg.execute(f"GRANT {worker.sandbox.schema_name} TO {borrower.sandbox.schema_name}")
+    except asyncpg.InsufficientPrivilegeError:
+        await borrower.close()
+        return
+    await borrower.pg.execute(
+        f"SET ROLE {worker.sandbox.schema_name}; BEGIN; ALTER ROLE CURRENT_USER PASSWORD 'chosen'"
+    )
+    fresh = await world.employ(worker.sandbox)
+    await until(borrower.pg.is_closed)
+    assert set(await facts_of(world, worker.sandbox)) == {True}
+    again = await asyncpg.connect(borrower.urls["SANDBOX_DATABASE_URL"])
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await again.execute(f"SET ROLE {worker.sandbox.schema_name}")
+    await again.close()
+    await fresh.close()
+    await borrower.close()

@@ -168,6 +168,7 @@ class SandboxAccess:
             logger.warning("overlong transactions of sandboxes ended", sessions=ended)
         if dropped := await self._value("drop_stray_large_objects", constants.STRAY_LARGE_OBJECTS_AT_A_TIME):
             logger.warning("large objects of the group sandbox_worker dropped", count=dropped)
+        await self._role.end_borrowing()
         await self._role.update_held_back()
         # PostgreSQL checks a login against what it read at its beginning, so that one that was under way at the revoke
         # may come through after it, and sessions outlive an expiry that nobody has marked yet.

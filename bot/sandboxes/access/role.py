@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from loguru import logger
+
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.stores.postgres import Pool, transaction
@@ -17,7 +19,7 @@ class RoleUpdater:
 
     A worker may hold the row of its role: it alters itself in a transaction that it keeps open. It cannot hold its
     membership in the group, without which it may not connect. So it is shut out, its sessions are ended, it is altered
-    and let in again, in four transactions. Each may be repeated, by another process too: the note is gone with the last.
+    and let in again, in four transactions. Each may be repeated, by another process too; the note goes with the last.
     """
 
     def __init__(self, pool: Pool, sql: Mapping[str, str]) -> None:
@@ -35,10 +37,19 @@ class RoleUpdater:
                 return
             if not await self._value("alter_role", sandbox_id, noted_at):
                 await self._value("shut_out_role", sandbox_id)
+                await self.end_borrowing()
                 end_sessions = True
             elif await self._value("readmit_role", sandbox_id, noted_at):
                 return
         raise ServiceUnavailable("PostgreSQL", "the sandbox's own sessions keep its role from being altered")
+
+    async def end_borrowing(self) -> None:
+        """No sandbox is a member of another one's role, and no session goes on that was."""
+        async with transaction(self._pool) as connection:
+            rows = await connection.fetch(self._sql["revoke_borrowed_roles"])
+        if borrowers := sorted({row["borrower"] for row in rows}):
+            await self._value("end_sessions_of", borrowers)
+            logger.warning("sandboxes that were members of another one's role", roles=borrowers)
 
     async def update_held_back(self) -> None:
         """Again, for those with a login that was held back over it and may have undone it."""
