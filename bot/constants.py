@@ -226,6 +226,16 @@ ACCESS_UNAPPLIED_AFTER_S = 15.0
 """After how long a change of who may connect is applied by whoever finds it. The process that made it does so right
 after its commit, within a second if all stores answer; this leaves it the time of a slow one."""
 
+ROLE_UPDATE_ATTEMPTS = 5
+"""How often a role is altered whose worker holds its row. It is shut out from the second on: more are for logins that
+were under way. Each waits 0.3 s at most, and README promises an end within two seconds."""
+
+HELD_BACK_AFTER_S = 1.0
+"""A session that should have been ended and is there so long after is none that is just about to end."""
+
+STRAY_LARGE_OBJECTS_AT_A_TIME = 100
+"""Dropped in one turn, each waiting 5 ms at most for whoever holds it."""
+
 REDIS_USERS_CHECKED_EVERY_S = 30.0
 """How often Redis's users are compared with PostgreSQL's while Redis runs on. Only a process that died on the way from
 one to the other leaves a difference."""

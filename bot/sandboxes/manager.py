@@ -214,7 +214,7 @@ class SandboxManager(SandboxDirectory):
             if issued_before and not rotate:
                 return connection_details(sandbox, self.access.isolation, self._workers)
             credentials = await making
-            await self.access.save(connection, sandbox, credentials)
+            await self.access.save(connection, sandbox, credentials, replace=issued_before)
             if issued_before:
                 await self.access.mark_changed(connection, sandbox_id)
             await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
@@ -259,7 +259,7 @@ class SandboxManager(SandboxDirectory):
         self, connection: Connection, sandbox: Sandbox, to: datetime, actor: Actor, details: Mapping[str, object]
     ) -> None:
         await self._records.set_expiry(connection, sandbox.id, to)
-        await self.access.set_expiry(connection, sandbox.id, to)
+        await self.access.note_expiry(connection, sandbox.id)
         await self.access.mark_changed(connection, sandbox.id)
         event, status = AuditEvent.TTL_EXTENDED, sandbox.status
         if status is SandboxStatus.EXPIRED:

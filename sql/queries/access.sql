@@ -21,13 +21,25 @@ SELECT create_sandbox_role($1, $2, $3), mark_sandbox_role($1);
 -- $1 sandbox id
 SELECT grant_sandbox_schema($1);
 
--- set_expiry --
--- $1 sandbox id, $2 its expiry
-SELECT set_sandbox_role_expiry($1, $2);
+-- note_role --
+-- The role is to follow what this transaction commits. $1 sandbox id
+UPDATE sandboxes SET role_changed_at = clock_timestamp() WHERE id = $1;
 
--- revoke_role --
+-- get_role_changed_at --
 -- $1 sandbox id
-SELECT cut_sandbox_role($1);
+SELECT role_changed_at FROM sandboxes WHERE id = $1;
+
+-- shut_out_role --
+-- Noted, and no new login from the commit on. $1 sandbox id
+SELECT shut_out_sandbox_role($1);
+
+-- alter_role --
+-- False if a session of the role's keeps it from that. $1 sandbox id, $2 when it was noted
+SELECT alter_sandbox_role($1, $2);
+
+-- readmit_role --
+-- False if it has changed again, or somebody else has done it. $1 sandbox id, $2 when it was noted
+SELECT readmit_sandbox_role($1, $2);
 
 -- end_sessions --
 -- $1 sandbox id
@@ -37,9 +49,30 @@ SELECT end_sandbox_sessions($1);
 -- $1 the longest that a transaction may take
 SELECT end_overlong_sandbox_transactions($1);
 
+-- drop_stray_large_objects --
+-- $1 at most so many
+SELECT drop_stray_large_objects($1);
+
 -- end_revoked_sessions --
 -- Of sandboxes without credentials that count, and those that began before the last end_sessions.
 SELECT end_barred_sandbox_sessions();
+
+-- revoke_borrowed_roles --
+-- Of sandboxes by other ones, whose role names it returns.
+SELECT revoke_borrowed_sandbox_roles() AS borrower;
+
+-- end_sessions_of --
+-- $1 role names of sandboxes
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY ($1::text[]);
+
+-- list_held_back --
+-- With a session that began before the last end_sessions and is there $1 after it: somebody held its login back, and may
+-- have set the password that was replaced meanwhile.
+SELECT DISTINCT sandbox.id
+  FROM pg_stat_activity AS session JOIN sandboxes AS sandbox ON sandbox.schema_name = session.usename
+  JOIN sandbox_credentials AS credentials ON credentials.sandbox_id = sandbox.id
+ WHERE sandbox.status = 'running' AND session.datname = current_database()
+   AND session.backend_start < credentials.cut_at AND credentials.cut_at <= now() - $1::interval;
 
 -- mark_changed --
 -- $1 sandbox id
@@ -57,14 +90,26 @@ RETURNING id;
 
 -- list_unapplied --
 -- Changes that nobody has applied for $1, for whoever made them is gone; a teardown needs no mark, being repeated itself.
-SELECT id FROM sandboxes WHERE access_changed_at <= now() - $1::interval AND status IN ('running', 'expired');
+SELECT id FROM sandboxes
+ WHERE (access_changed_at <= now() - $1::interval OR role_changed_at <= now() - $1::interval)
+   AND status IN ('running', 'expired');
 
 -- drop_role --
 -- $1 sandbox id
 SELECT drop_sandbox_role($1);
 
+-- replace_credentials --
+-- Here; the role is shut out until its password has followed. $1 sandbox id, $2 SCRAM verifier, $3 SHA-256 of the token
+WITH saved AS (
+    INSERT INTO sandbox_credentials (sandbox_id, scram_verifier, token_sha256) VALUES ($1, $2, $3)
+    ON CONFLICT (sandbox_id) DO UPDATE
+       SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now()
+    RETURNING sandbox_id
+)
+SELECT shut_out_sandbox_role(sandbox_id) FROM saved;
+
 -- save_credentials --
--- Here and as the role's password. $1 sandbox id, $2 SCRAM verifier, $3 SHA-256 of the token
+-- The first ones: here and as the role's password. $1 sandbox id, $2 SCRAM verifier, $3 SHA-256 of the token
 WITH saved AS (
     INSERT INTO sandbox_credentials (sandbox_id, scram_verifier, token_sha256) VALUES ($1, $2, $3)
     ON CONFLICT (sandbox_id) DO UPDATE

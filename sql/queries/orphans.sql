@@ -2,6 +2,10 @@
 -- $1 the age under which a role is spared
 SELECT role_name, is_ours, was_destroyed FROM orphaned_sandbox_roles($1);
 
+-- shut_out_role --
+-- In a transaction before `drop_role`. $1 role name, $2 the age under which it is spared
+SELECT shut_out_orphaned_sandbox_role($1, $2);
+
 -- drop_role --
 -- True if it was an orphan still. $1 role name, $2 the age under which it is spared
 SELECT drop_orphaned_sandbox_role($1, $2);

@@ -119,8 +119,9 @@ async def move_expiry(world, sandbox, to):
             sandbox.id,
             to,
         )
-        at = await connection.fetchval("SELECT expires_at FROM sandboxes WHERE id = $1", sandbox.id)
-        await world.manager.access.set_expiry(connection, sandbox.id, at)
+        await connection.execute(
+            "SELECT set_sandbox_role_expiry(id, expires_at) FROM sandboxes WHERE id = $1", sandbox.id
+        )
 
 
 async def has_status(world, sandbox, status):

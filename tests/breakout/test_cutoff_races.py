@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.stores.postgres import connected
 from tests.breakout.conftest import ADA, until
@@ -64,7 +65,7 @@ async def test_logins_that_race_the_end_leave_nothing_behind(world, end):
     await worker.close()
 
 
-async def test_a_login_to_postgresql_held_back_over_a_rotation_does_not_last(world):
+async def test_a_login_to_postgresql_held_back_over_a_rotation_does_not_last(world, monkeypatch):
     """The server has read the old verifier at the beginning of the exchange; the last answer comes after its end."""
     worker = await world.add()
     async with held_back(world) as (port, asked, go_on):
@@ -76,8 +77,12 @@ async def test_a_login_to_postgresql_held_back_over_a_rotation_does_not_last(wor
         go_on.set()
         with suppress(asyncpg.PostgresError):
             connection = await late
+            await connection.execute("ALTER ROLE CURRENT_USER PASSWORD 'chosen'")
+            monkeypatch.setattr(constants, "HELD_BACK_AFTER_S", 0)
             await world.manager.access.reconcile(A_MINUTE)
             await until(connection.is_closed, WITHIN_S)
+            with pytest.raises(asyncpg.InvalidPasswordError):
+                await asyncpg.connect(worker.urls["SANDBOX_DATABASE_URL"], password="chosen")
     await worker.close()
 
 

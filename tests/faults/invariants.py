@@ -21,7 +21,8 @@ async def settle(manager, pool):
     """What the reaper of a process that lives does in the next minutes."""
     await pool.execute(
         "UPDATE sandboxes SET status_changed_at = status_changed_at - interval '1h',"
-        " attended_at = attended_at - interval '1h', access_changed_at = access_changed_at - interval '1h'"
+        " attended_at = attended_at - interval '1h', access_changed_at = access_changed_at - interval '1h',"
+        " role_changed_at = role_changed_at - interval '1h'"
     )
     await manager.make_reaper(warn_before=GRACE, grace=GRACE, stuck_after=STUCK_AFTER).sweep()
     await manager.access.reconcile(timedelta(minutes=1))
@@ -37,6 +38,7 @@ async def check(manager, pool, redis_client):
         == []
     )
     await check_rows(pool)
+    assert await pool.fetchval("SELECT count(*) FROM sandboxes WHERE role_changed_at IS NOT NULL") == 0
     redis = RedisStore(redis_client)
     orphans = await OrphanCollector(pool, manager.schemas, redis, manager.streams, timedelta(0)).find()
     assert orphans == [], orphans
@@ -46,6 +48,7 @@ async def check(manager, pool, redis_client):
         lives = row["status"] != "destroyed"
         assert await manager.schemas.schema_exists(row["id"]) is lives
         assert await pool.fetchval("SELECT sandbox_role_exists($1)", row["schema_name"]) is lives
+        assert await pool.fetchval("SELECT sandbox_role_may_connect($1)", row["schema_name"]) is lives
         assert (row["id"] in streams) is lives
         if lives:
             assert await manager.streams.stats(row["id"]) is not None

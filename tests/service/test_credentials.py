@@ -48,3 +48,14 @@ async def test_a_sandbox_made_before_its_store_enforced_anything_gets_a_login_wi
     worker = await asyncpg.connect(details.environment["SANDBOX_DATABASE_URL"])
     assert await worker.fetchval("SELECT count(*) FROM communities") == 0
     await worker.close()
+
+
+@pytest.mark.parametrize(("made_by", "is_ours"), [("1", False), ("4294967295", True)])
+async def test_a_role_is_ours_by_its_mark(enforced, pool, made_by, is_ours):
+    """Not by that of another database of the server, but by that of one it does not have, as after a restore."""
+    sandbox = await enforced.create(ADA)
+    mark = await pool.fetchval("SELECT shobj_description(to_regrole($1), 'pg_authid')", sandbox.schema_name)
+    await pool.execute(f"COMMENT ON ROLE {sandbox.schema_name} IS 'discord-sandboxes, database {made_by}, made now'")
+    assert await pool.fetchval("SELECT sandbox_role_exists($1)", sandbox.schema_name) is is_ours
+    await pool.execute(f"COMMENT ON ROLE {sandbox.schema_name} IS '{mark}'")
+    await enforced.destroy(ADA, sandbox.id)

@@ -84,7 +84,10 @@ IN_ONE_LIFE = (
     ("create_role", [SOME_ID, datetime.now(UTC) + HOUR, 10]),
     ("save_credentials", [SOME_ID, scram_verifier("x", b"salt"), hash_token("x")]),
     ("end_sessions", [SOME_ID]),
-    ("revoke_role", [SOME_ID]),
+    ("replace_credentials", [SOME_ID, scram_verifier("y", b"salt"), hash_token("y")]),
+    ("alter_role", [SOME_ID, datetime.now(UTC)]),
+    ("readmit_role", [SOME_ID, datetime.now(UTC)]),
+    ("shut_out_role", [SOME_ID]),
 )
 CATALOGS = """
 SELECT relname, seq_scan FROM pg_stat_xact_sys_tables

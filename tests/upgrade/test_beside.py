@@ -18,6 +18,11 @@ from tests.conftest import address, create_database, drop_database, store_settin
 pytestmark = pytest.mark.timeout(120)  # two versions of everything are started
 
 ADA = "100000000000000001"
+MAY_BECOME_THE_GROUP = """
+SELECT count(*) FROM sandboxes
+  JOIN pg_auth_members ON member = to_regrole(schema_name) AND roleid = to_regrole('sandbox_worker')
+ WHERE set_option AND status <> 'destroyed'
+"""
 
 
 @pytest.fixture
@@ -79,7 +84,9 @@ async def test_the_old_bot_goes_on_with_what_it_has_and_with_what_the_new_one_ma
     assert "before" in await ask("list")
     settings = Settings(**store_settings(stores, dsn))
     async with open_stores(settings) as opened, open_control_plane(settings, opened) as manager:
+        assert await opened.pool.fetchval(MAY_BECOME_THE_GROUP) == 0
         assert "is running" in await ask("create", name="after")
+        assert await opened.pool.fetchval(MAY_BECOME_THE_GROUP) == 0
         assert "before" in await ask("list")
         assert "❌" not in await ask("status", sandbox="before")
         made = await manager.create(OPERATOR, owner_id=ada.id, name="newer")

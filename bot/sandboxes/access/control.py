@@ -13,6 +13,7 @@ from loguru import logger
 from bot import constants
 from bot.concurrency import gather_bounded, raise_first
 from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgres
+from bot.sandboxes.access.role import RoleUpdater
 from bot.sandboxes.access.tokens import Credentials
 from bot.sandboxes.model import Sandbox
 from bot.stores.nats_access import Login, NatsAccess
@@ -24,14 +25,15 @@ class SandboxAccess:
     """Who may connect, in all three stores; nothing is done in one that does not enforce it.
 
     PostgreSQL decides. What changes there is changed by the methods that take a connection, in the caller's
-    transaction; after its commit `grant` or `apply` brings live connections and Redis's user in line, and `reconcile`
-    does it for whoever died between the two. NATS keeps nothing: its server asks `look_up` at each login.
+    transaction; after its commit `grant` or `apply` brings the role, live connections and Redis's user in line, and
+    `reconcile` does it for whoever died between the two. NATS keeps nothing: its server asks `look_up` at each login.
     """
 
     def __init__(self, pool: Pool, redis: RedisStore, *, max_connections: int = 10) -> None:
         """`max_connections` of one sandbox to PostgreSQL."""
         self._pool, self._redis, self._max_connections = pool, redis, max_connections
         self._sql = load_queries("access")
+        self._role = RoleUpdater(pool, self._sql)
         self._nats: NatsAccess | None = None
         self._redis_run_id: str | None = None
         self._users_checked_at = 0.0  # of time.monotonic()
@@ -66,23 +68,27 @@ class SandboxAccess:
         """Those of PostgreSQL that are open now; whoever has credentials may log in again."""
         await connection.execute(self._sql["end_sessions"], sandbox_id)
 
-    async def save(self, connection: Connection, sandbox: Sandbox, credentials: Credentials) -> None:
-        """In the transaction that issues them; the old ones are worth nothing from its commit on."""
+    async def save(
+        self, connection: Connection, sandbox: Sandbox, credentials: Credentials, *, replace: bool = False
+    ) -> None:
+        """In the transaction that issues them. Those that they `replace` are worth nothing from its commit on, and
+        PostgreSQL lets nobody in from there until `apply` has brought the role in line."""
         verifier, digest = credentials.scram_verifier, credentials.token_sha256
         await self.create_role(connection, sandbox.id, sandbox.expires_at)  # not there if made before it was enforced
-        await connection.execute(self._sql["save_credentials"], sandbox.id, verifier, digest)
+        query = "replace_credentials" if replace else "save_credentials"
+        await connection.execute(self._sql[query], sandbox.id, verifier, digest)
 
     async def has_credentials(self, connection: Connection, sandbox_id: UUID) -> bool:
         """Whether some were issued and not revoked; expired ones count."""
         return bool(await connection.fetchval(self._sql["has_credentials"], sandbox_id))
 
-    async def set_expiry(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
-        """In the transaction that moves it."""
-        await connection.execute(self._sql["set_expiry"], sandbox_id, expires_at)
+    async def note_expiry(self, connection: Connection, sandbox_id: UUID) -> None:
+        """In the transaction that moves it: `apply` has the role follow."""
+        await connection.execute(self._sql["note_role"], sandbox_id)
 
     async def revoke(self, connection: Connection, sandbox_id: UUID) -> None:
         """In the transaction that ends the sandbox: no new login from its commit on. `disconnect` comes after it."""
-        await connection.execute(self._sql["revoke_role"], sandbox_id)
+        await connection.execute(self._sql["shut_out_role"], sandbox_id)
         await connection.execute(self._sql["delete_credentials"], sandbox_id)
 
     async def drop_role(self, connection: Connection, sandbox_id: UUID) -> None:
@@ -98,7 +104,7 @@ class SandboxAccess:
 
         If a store is away, `ServiceUnavailable` when the others are done.
         """
-        steps = [self._end_sessions(sandbox_id)]
+        steps = [self._role.update(sandbox_id, end_sessions=True)]
         if self.isolation.redis.enforced:
             steps.append(self._redis.delete_user(sandbox_id))
         if self._nats is not None:
@@ -121,7 +127,7 @@ class SandboxAccess:
                 return
 
     async def apply(self, sandbox_id: UUID, *, disconnect: bool = True) -> None:
-        """Bring live connections and Redis's user in line with what is committed.
+        """Bring the role in PostgreSQL, live connections and Redis's user in line with what is committed.
 
         Without `disconnect` they go on, and those to NATS take up the new expiry. If a store is away,
         `ServiceUnavailable`, and the change stays marked.
@@ -132,6 +138,8 @@ class SandboxAccess:
             login = await self._look_up(connection, sandbox_id)
         if disconnect:
             await self.disconnect(sandbox_id)
+        else:
+            await self._role.update(sandbox_id, end_sessions=False)
         await self._set_user(sandbox_id, login)
         if self._nats is not None and not disconnect:
             await self._nats.disconnect(sandbox_id)
@@ -158,6 +166,10 @@ class SandboxAccess:
     async def _end_wrong_sessions(self, longest_transaction: timedelta) -> None:
         if ended := await self._value("end_overlong_transactions", longest_transaction):
             logger.warning("overlong transactions of sandboxes ended", sessions=ended)
+        if dropped := await self._value("drop_stray_large_objects", constants.STRAY_LARGE_OBJECTS_AT_A_TIME):
+            logger.warning("large objects of the group sandbox_worker dropped", count=dropped)
+        await self._role.end_borrowing()
+        await self._role.update_held_back()
         # PostgreSQL checks a login against what it read at its beginning, so that one that was under way at the revoke
         # may come through after it, and sessions outlive an expiry that nobody has marked yet.
         await self._value("end_revoked_sessions")
@@ -200,9 +212,6 @@ class SandboxAccess:
     async def _look_up(self, connection: Connection, sandbox_id: UUID) -> Login | None:
         row = await connection.fetchrow(self._sql["get_login"], sandbox_id)
         return Login(row["token_sha256"], row["expires_at"]) if row else None
-
-    async def _end_sessions(self, sandbox_id: UUID) -> None:
-        await self._value("end_sessions", sandbox_id)
 
     async def _value(self, query: str, *arguments: object) -> Any:
         async with connected(self._pool) as connection:

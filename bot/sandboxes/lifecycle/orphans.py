@@ -172,6 +172,7 @@ class OrphanCollector:
             return await self._schemas.drop_orphan(orphan.name, self._grace)
         if orphan.kind is OrphanKind.ROLE:
             async with connected(self._pool) as connection:
+                await connection.execute(self._sql["shut_out_role"], orphan.name, self._grace)
                 return bool(await connection.fetchval(self._sql["drop_role"], orphan.name, self._grace))
         assert orphan.sandbox_id is not None
         if await self._classify([orphan.sandbox_id]) != {orphan.sandbox_id: Proof.DESTROYED}:
