@@ -135,7 +135,8 @@ class SandboxManager(SandboxDirectory):
         """Free a guild from the sandbox that has it, which is returned."""
         holder = await self.get_by_guild_id(names.check_snowflake(guild_id, "server id"))
         async with transaction(self._pool) as connection:
-            require_access(await self._records.lock(connection, holder.id), actor)
+            if not (await self._records.lock(connection, holder.id)).belongs_to(actor):
+                raise NotAllowed("Server {guild_id} is bound to a sandbox that is not yours.", guild_id=guild_id)
             await self._records.unbind(connection, holder.id, guild_id, actor)
         await self._announce([guild_id])
         return await self.get_by_id(holder.id)
