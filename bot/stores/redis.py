@@ -68,7 +68,10 @@ class RedisStore:
 
     async def keeps_refusals(self) -> bool:
         """Whether refused commands fill its ACL log, up to gigabytes: the bot may not turn that off, and nobody has."""
-        return (await self._read_settings(_REFUSALS_KEPT)).get(_REFUSALS_KEPT, "0") != "0"
+        try:
+            return (await self._read_settings(_REFUSALS_KEPT)).get(_REFUSALS_KEPT, "0") != "0"
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
 
     async def describe_server(self) -> str:
         """Its own name and version: `Valkey 9.1.2`, `Redis 7.0.15`."""
