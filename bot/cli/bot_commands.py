@@ -82,19 +82,26 @@ def check(config: Config = None) -> None:
 
     settings = read_settings(config, need_token=True)
 
-    async def probe() -> tuple[str, str, Isolation]:
+    async def probe() -> tuple[str, str, bool, Isolation]:
         async with open_app(settings, share=True) as app, app.bot:
             await app.login()
             await try_template(app.manager)
-            server = await RedisStore(app.stores.redis).describe_server()
-            return str(app.bot.user), server, app.manager.access.isolation
+            store = RedisStore(app.stores.redis)
+            server, keeps_refusals = await store.describe_server(), await store.keeps_refusals()
+            return str(app.bot.user), server, keeps_refusals, app.manager.access.isolation
 
-    user, server, isolation = run_or_exit(probe())
+    user, server, keeps_refusals, isolation = run_or_exit(probe())
     typer.echo(f"PostgreSQL, {server}, NATS (JetStream) and Discord (as {user}) answer.")
     typer.echo("The template of new sandboxes applies.")
     redis = server.partition(" ")[0]
     for store, state in (("PostgreSQL", isolation.postgres), (redis, isolation.redis), ("NATS", isolation.nats)):
         typer.echo(f"Isolation of sandboxes in {store}: {state}")
+    if keeps_refusals:
+        typer.echo(
+            f"Warning: {redis} keeps what workers are refused in memory, up to gigabytes. "
+            "Set acllog-max-len to 0 in its configuration, or let the bot use CONFIG.",
+            err=True,
+        )
 
 
 @cli.command()

@@ -19,11 +19,13 @@ from bot.sandboxes.health import GuildRouting, Health, RoutingHealth
 from bot.sandboxes.lifecycle.orphans import Orphan, Proof
 from bot.sandboxes.metadata import write_tags
 from bot.sandboxes.model import AuditEntry, Sandbox
+from sandbox_worker.text import plain, printable_json
 
 
 def show_json(data: object) -> None:
     """One JSON value on standard output: on one line for a program, indented on a terminal."""
-    typer.echo(json.dumps(data, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False, default=str))
+    written = json.dumps(data, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False, default=str)
+    typer.echo(printable_json(written))
 
 
 @contextmanager
@@ -235,7 +237,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(_plain(cell) for cell in row))
+        table.add_row(*(plain(cell) for cell in row))
     _console().print(table, markup=False)
 
 
@@ -244,17 +246,12 @@ def _pairs(*pairs: tuple[str, str]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        table.add_row(name, _plain(value))
+        table.add_row(name, plain(value))
     _console().print(table)
 
 
 def _console() -> Console:
     return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
-
-
-def _plain(text: str) -> str:
-    """Without what would steer a terminal."""
-    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def _relative(moment: datetime) -> str:

@@ -21,6 +21,7 @@ from bot.settings import Settings, SettingsError, load_settings
 from bot.shutdown import run
 from bot.stores.embedded import EmbeddedError
 from bot.stores.opening import Stores, open_stores
+from sandbox_worker.text import plain
 
 OpenInspector = Callable[[Settings], AbstractAsyncContextManager[InspectGuilds | None]]
 """What asks Discord about servers while it is open; None if it cannot be asked."""
@@ -135,12 +136,13 @@ def print_error(message: str, code: str | None, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"error": {"code": code, "message": message}}), err=True)
     else:
-        typer.echo(f"sandbox-bot: {message}" + (f" ({code})" if code else ""), err=True)
+        typer.echo(f"sandbox-bot: {plain(message)}" + (f" ({code})" if code else ""), err=True)
 
 
 def print_warning(message: str, *, as_json: bool) -> None:
     """One line, or one JSON object `{"warning": {"message"}}`, on standard error."""
-    typer.echo(json.dumps({"warning": {"message": message}}) if as_json else f"sandbox-bot: {message}", err=True)
+    told = json.dumps({"warning": {"message": message}}) if as_json else f"sandbox-bot: {plain(message)}"
+    typer.echo(told, err=True)
 
 
 def exit_with_error(message: str, exit_code: int, code: str | None = None, *, as_json: bool = False) -> NoReturn:

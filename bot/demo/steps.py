@@ -130,7 +130,7 @@ class Steps:
         reply = await self.use_command(
             self.scenario.bob, self.scenario.arcade.general, "sandbox destroy", sandbox="login-page"
         )
-        self.check("SANDBOX_009" in json.dumps(_message(reply).embeds), "a refusal is a sentence and a code")
+        self.check("SANDBOX_004" in json.dumps(_message(reply).embeds), "a refusal is a sentence and a code")
         self.check((await self.sandbox("login-page")).status is SandboxStatus.RUNNING, "it still runs")
 
     async def extend(self) -> None:

@@ -19,6 +19,7 @@ import discord.client
 import discord.gateway
 import discord.http
 import discord.shard
+import msgspec
 import yarl
 import zstandard
 from aiohttp import WSMsgType
@@ -27,6 +28,7 @@ from loguru import logger
 from bot import constants, private_api
 from bot.routing import dispatch
 from bot.routing.dispatch import DISPATCH, Dispatch
+from bot.routing.gateway_address import is_trusted
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
@@ -42,12 +44,16 @@ _INVALID_SEQUENCE = 4007
 _DISCORD_API = discord.http.Route.BASE
 
 _taps: WeakKeyDictionary[discord.Client, Tap] = WeakKeyDictionary()
+_named_gateways: WeakKeyDictionary[discord.Client, yarl.URL] = WeakKeyDictionary()
+"""What the API has named to each client; where its first connection went, before any READY named another one."""
 
 
 class TappedWebSocket(discord.gateway.DiscordWebSocket):
     """A shard's connection. A client without a tap gets discord.py's own behaviour."""
 
     _tap: Tap | None = None
+    _named: yarl.URL = discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY
+    """The gateway that the API has named."""
     _resumed_at = 0.0
     """When the session was taken up by this connection (Unix time); 0 if it began here."""
 
@@ -61,7 +67,8 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         if options.get("gateway") in (None, cls.DEFAULT_GATEWAY) and discord.http.Route.BASE != _DISCORD_API:
             # DEFAULT_GATEWAY is Discord's own, whatever API the client was pointed at: that API names its gateway.
             _, url, _ = await client.http.get_bot_gateway()
-            options["gateway"] = yarl.URL(url)
+            options["gateway"] = _named_gateways[client] = yarl.URL(url)
+        named = _named_gateways.setdefault(client, options.get("gateway") or cls.DEFAULT_GATEWAY)
         tap = _taps.get(client)
         if tap is None:
             return await super().from_client(client, **options)
@@ -69,7 +76,7 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         connection = await cls._resume_or_identify(client, await tap.session_to_resume(shard), options)
         # Only now: until from_client has returned, HELLO and what answers it are discord.py's own affair, and what
         # fails there must not take the place of the connection that the tap knows.
-        connection._tap = tap
+        connection._tap, connection._named = tap, named
         tap.add_connection(connection)
         return connection
 
@@ -81,6 +88,9 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         if session is None:
             return await super().from_client(client, **options)
         resumed = {"resume": True, "session": session.id, "sequence": session.sequence}
+        if not is_trusted(session.resume_url, _named_gateways[client], discord.http.Route.BASE):
+            logger.warning("a saved gateway session has an address that is not Discord's, the general one is taken")
+            session = msgspec.structs.replace(session, resume_url=str(_named_gateways[client]))
         try:
             async with asyncio.timeout(constants.RESUME_ADDRESS_TIMEOUT_S):
                 at_its_address = options | resumed | {"gateway": yarl.URL(session.resume_url)}
@@ -189,7 +199,14 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             tap.router.counts["malformed"] += 1
             logger.opt(exception=True).warning("discord.py cannot read an event", event=message.name)
         if message.name == "READY":
+            self._refuse_foreign_gateway()
             tap.on_new_session(self)
+
+    def _refuse_foreign_gateway(self) -> None:
+        """The next connection would send the token wherever READY says."""
+        if not is_trusted(str(self.gateway), self._named, discord.http.Route.BASE):
+            logger.warning("READY names a gateway that is not Discord's", shard=self.shard_id)
+            self.gateway = self._named
 
 
 def install_tap(

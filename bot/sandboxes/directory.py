@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from bot import names
-from bot.errors import GuildNotBound, NotAllowed, SandboxNotFound
-from bot.sandboxes.metadata import check_tags
+from bot.errors import GuildNotBound, SandboxHidden, SandboxNotFound
+from bot.sandboxes.metadata import UNSTORABLE, check_tags
 from bot.sandboxes.model import OPERATOR, Actor, AuditEntry, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.stores.postgres import Pool, connected
@@ -45,13 +45,15 @@ class SandboxDirectory:
         With `destroyed`, an id also means one that is destroyed.
         """
         wanted = wanted.strip().lower()
+        if UNSTORABLE.search(wanted):
+            raise SandboxNotFound(wanted)
         try:
             sandbox = await self.get_by_name(wanted)
         except SandboxNotFound:
             sandbox = await self._find_by_id(wanted)
             if sandbox.status is SandboxStatus.DESTROYED and not destroyed:
                 raise
-        return require_access(sandbox, actor)
+        return require_access(sandbox, actor, wanted)
 
     async def list(
         self,
@@ -81,6 +83,8 @@ class SandboxDirectory:
 
     async def suggest(self, actor: Actor, typed: str, *, limit: int = 25) -> Sequence[Sandbox]:
         """Living sandboxes whose name contains what is typed: the actor's own first, everybody's for an admin."""
+        if UNSTORABLE.search(typed):
+            return []
         async with connected(self._pool) as connection:
             return await self._records.many(
                 connection, "suggest_sandboxes", actor.id, actor.is_admin, typed.strip().lower(), limit
@@ -120,8 +124,8 @@ class SandboxDirectory:
         return await self.get_by_id(sandbox_id)
 
 
-def require_access(sandbox: Sandbox, actor: Actor) -> Sandbox:
-    """The sandbox, if the actor may see and change it; otherwise `NotAllowed`."""
+def require_access(sandbox: Sandbox, actor: Actor, wanted: str | None = None) -> Sandbox:
+    """The sandbox, if the actor may see and change it; otherwise `SandboxHidden`, which tells what was `wanted`."""
     if not sandbox.belongs_to(actor):
-        raise NotAllowed("Sandbox “{name}” is not yours. Only its owner or an admin may do that.", name=sandbox.name)
+        raise SandboxHidden(sandbox.short_id if wanted is None else wanted)  # never the whole id
     return sandbox

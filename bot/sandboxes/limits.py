@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from bot import constants, names
 from bot.durations import format_duration
 from bot.errors import InvalidInput
+from bot.sandboxes.metadata import UNSTORABLE
 from bot.sandboxes.model import Sandbox
 
 
@@ -54,7 +55,7 @@ class Limits:
 
     def check_description(self, description: str | None) -> str | None:
         """The description on one line; None for an empty one."""
-        cleaned = " ".join((description or "").replace("\x00", "").split())
+        cleaned = " ".join(UNSTORABLE.sub("", description or "").split())
         if len(cleaned) > constants.MAX_DESCRIPTION_LENGTH:
             raise InvalidInput(
                 "A description has at most {most} characters, not {length}.",

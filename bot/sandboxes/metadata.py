@@ -15,7 +15,7 @@ from bot import constants
 from bot.errors import InvalidInput
 
 _TAG_NAME = re.compile(rf"[\w./-]{{1,{constants.MAX_TAG_NAME_LENGTH}}}")
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """PostgreSQL takes no NUL, and half of a surrogate pair is no text in UTF-8."""
 
 
@@ -130,7 +130,7 @@ def _check_json(value: object) -> None:
         if number > constants.MAX_METADATA_BYTES:
             raise too_large()
         match part:
-            case str() if _UNSTORABLE.search(part):
+            case str() if UNSTORABLE.search(part):
                 raise InvalidInput("Metadata holds a character that cannot be stored: NUL, or half of a pair.")
             case float() if not math.isfinite(part):
                 raise InvalidInput("Metadata holds a number that is none in JSON: {number}.", number=part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from itertools import batched
 from typing import cast
 from uuid import UUID
@@ -14,11 +15,12 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from bot import constants, names
 from bot.errors import ServiceUnavailable
+from bot.stores.redis_flaws import SETTINGS, Server
 
 _ANY_KEY = "sandbox:*"
 _PREFIX_LENGTH = len(names.redis_prefix(UUID(int=0)))
 _PROBE = "sandbox-probe"
-
+_REFUSALS_KEPT = "acllog-max-len"
 
 _ALLOWED = """
 +@string +@hash +@list +@set +@sortedset +@stream +@bitmap +@hyperloglog +@geo +@transaction
@@ -34,6 +36,8 @@ class RedisStore:
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
+        self._server: Server | None = None
+        self._run_id = ""
 
     async def ping(self) -> None:
         """Return when the server has answered."""
@@ -43,11 +47,11 @@ class RedisStore:
             raise _unavailable(error) from error
 
     async def probe(self) -> str | None:
-        """Why a sandbox's user would not be confined here; None if it would be."""
+        """Why a sandbox's user would not be confined here; None if it would be, by a server that has no `weakness`."""
         try:
             if "nopass" in str(await self._client.acl_getuser("default")):
                 return "anybody may connect: the user “default” has no password"
-            await self._acl_setuser(_PROBE, "reset", *_ALLOWED)
+            await self._acl_setuser(_PROBE, "reset", *_ALLOWED, *(await self._inspect()).withdrawn)
             await self._client.acl_deluser(_PROBE)
         except ResponseError as error:
             return f"no rights to manage users: {error}"
@@ -55,20 +59,55 @@ class RedisStore:
             raise _unavailable(error) from error
         return None
 
+    async def weakness(self) -> str | None:
+        """What a confined user can break out by; None if nothing is known."""
+        try:
+            return (await self._inspect()).weakness
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def keeps_refusals(self) -> bool:
+        """Whether refused commands fill its ACL log, up to gigabytes: the bot may not turn that off, and nobody has."""
+        try:
+            return (await self._read_settings(_REFUSALS_KEPT)).get(_REFUSALS_KEPT, "0") != "0"
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
     async def describe_server(self) -> str:
         """Its own name and version: `Valkey 9.1.2`, `Redis 7.0.15`."""
         try:
-            told = await self._client.info("server")
+            server = await self._inspect()
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
-        return f"Valkey {told['valkey_version']}" if "valkey_version" in told else f"Redis {told['redis_version']}"
+        return f"{server.product} {server.version}"
 
     async def run_id(self) -> str:
         """Another one after every start of the server, which forgets its users."""
         try:
-            return str((await self._client.info("server"))["run_id"])
+            await self._inspect()
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
+        return self._run_id
+
+    async def _inspect(self) -> Server:
+        """Asked each time, for it may be another one after a restart. One that is new is made to log no refusals."""
+        told = await self._client.info("server")
+        if self._server is None or told["run_id"] != self._run_id:
+            product = "Valkey" if "valkey_version" in told else "Redis"
+            version = str(told["valkey_version" if product == "Valkey" else "redis_version"])
+            self._server = Server(product, version, await self._read_settings(*SETTINGS))
+            with suppress(ResponseError):  # `check` tells of it
+                await self._client.config_set(_REFUSALS_KEPT, 0)
+            self._run_id = str(told["run_id"])
+        return self._server
+
+    async def _read_settings(self, *wanted: str) -> dict[str, str]:
+        """Without those that the server does not know; with `unknown` for all if the bot may not ask."""
+        try:
+            told = [await self._client.config_get(name) for name in wanted]
+        except ResponseError:
+            return dict.fromkeys(wanted, "unknown")
+        return {_text(name): _text(value) for each in told for name, value in cast("dict[str, str]", each).items()}
 
     async def set_user(self, sandbox_id: UUID, token_sha256: str) -> None:
         """Lets the token in, to the sandbox's keys and channels alone. Live connections go on."""
@@ -77,6 +116,7 @@ class RedisStore:
         if database := self._client.connection_pool.connection_kwargs.get("db"):
             rules.append(f"+select|{database}")  # no other one: what lies there would not be found to be deleted
         try:
+            rules += (self._server or await self._inspect()).withdrawn  # after a restart all are set again
             await self._acl_setuser(names.redis_user(sandbox_id), *rules)
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error

@@ -150,6 +150,7 @@ store-geo-mem   GEORADIUSBYMEMBER {b}geo secret 9 km STORE {a}stolen
 store-geo-find  GEOSEARCHSTORE {a}stolen {b}geo FROMMEMBER secret BYRADIUS 9 km
 store-sort      SORT {a}set ALPHA STORE {b}planted
 merge-log       PFMERGE {a}stolen {b}hll
+merge-nothing   PFMERGE {b}planted
 restore         RESTORE {a}stolen 0 x
 migrate         MIGRATE 127.0.0.1 6379 {b}string 0 1
 keys            KEYS *

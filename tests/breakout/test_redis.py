@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import itertools
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -212,3 +213,61 @@ async def test_a_database_other_than_the_first_works_and_no_third(servers):
     await RedisStore(bot).delete_user(sandbox_id)
     for client in (worker, stray, bot):
         await client.aclose()
+
+
+KINDS = ("string", "hll", "planted")
+"""Of the foreign key: two that are there, and one that is not."""
+OF_THE_CONNECTION = {"multi", "exec", "discard", "watch", "quit", "reset", "monitor", "hello", "auth", "psync", "sync"}
+"""They would change what the commands after them mean; they, and what subscribes, are tried by name above."""
+
+
+def arguments_with(key, own):
+    """Everything of up to three parts that names the key, for an ACL may look for keys where the command doesn't."""
+    for length in (1, 2, 3):
+        for parts in itertools.product((key, own, "1"), repeat=length):
+            if key in parts:
+                yield parts
+
+
+async def look_at_others(world):
+    """Every key but A's, with its value."""
+    own = world.a.sandbox.redis_prefix.encode()
+    keys = [key for key in sorted(await world.stores.redis.keys()) if not key.startswith(own)]
+    return keys, [await world.stores.redis.dump(key) for key in keys]
+
+
+async def test_no_command_takes_a_foreign_key_however_it_is_called(world, words):
+    """Each with too few and too many arguments. PFMERGE without sources checked no key at all."""
+    commands = {name for name in await world.stores.redis.command() if "subscribe" not in name} - OF_THE_CONNECTION
+    before = await look_at_others(world)
+    async with world.a.redis.pipeline(transaction=False) as pipe:
+        for name, kind in itertools.product(sorted(commands), KINDS):
+            for parts in arguments_with(words["b"] + kind, words["a"] + kind):
+                pipe.execute_command(name, *parts)
+        answers = await pipe.execute(raise_on_error=False)
+    assert len(answers) > 10_000
+    assert await look_at_others(world) == before
+    assert await world.b.redis.ping()
+
+
+@pytest.mark.parametrize(
+    "command", ["GEORADIUS {a}geo 13 52 9 km", "GEORADIUSBYMEMBER {a}geo secret 9 km"], ids=["centre", "member"]
+)
+@pytest.mark.parametrize("options", ["STORE {a}x STORE {b}planted", "STORE {b}planted STORE {a}x"], ids=["2nd", "1st"])
+async def test_a_result_is_stored_in_no_foreign_key(world, words, settle, command, options):
+    with suppress(ResponseError):
+        await world.a.redis.execute_command(*f"{command} {options}".format(**words).split())
+    await world.a.redis.delete(words["a"] + "x")
+    await settle()
+
+
+async def test_what_is_refused_fills_no_memory(world, words):
+    """Redis keeps the names of refused keys, 128 of them, of up to half a gigabyte each."""
+    before = (await world.stores.redis.info("memory"))["used_memory"]
+    for number in range(20):
+        with pytest.raises(NoPermissionError):
+            await world.a.redis.get(f"{words['b']}{number}" + "x" * 1_000_000)
+        with pytest.raises(NoPermissionError):
+            await world.a.redis.publish(f"{words['b']}{number}" + "x" * 1_000_000, "")
+    assert await world.stores.redis.acl_log() == []
+    assert (await world.stores.redis.info("memory"))["used_memory"] < before + 10_000_000

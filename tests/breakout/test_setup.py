@@ -18,15 +18,18 @@ import pytest
 import redis.asyncio
 from loguru import logger
 from pydantic import SecretStr
+from redis.exceptions import NoPermissionError
 
 from bot.control_plane import open_control_plane
 from bot.settings import Isolation, Nats, Postgres, Redis, Settings, SettingsError
 from bot.stores.embedded.programs import nats_program, valkey_program
 from bot.stores.nats_jwt import account_of
 from bot.stores.opening import open_stores
+from bot.stores.redis import RedisStore
 from tests.breakout.by_hand import free_port, until_listening
 from tests.breakout.conftest import ADA
 from tests.conftest import create_database, drop_database, store_settings
+from tests.service.servers import INSTALLED_REDIS, needs_redis
 
 pytestmark = pytest.mark.parametrize("servers", ["embedded"], indirect=True, scope="package")
 
@@ -107,6 +110,48 @@ async def test_redis_whose_bot_may_not_manage_users(open_bot, servers):
         assert str(manager.access.isolation.redis).startswith("by convention: no rights to manage users")
         await do_the_main_job(manager, stores)
     await default.execute_command("ACL", "DELUSER", "poor")
+    await default.aclose()
+
+
+@needs_redis
+async def test_redis_that_is_too_old_to_be_relied_on(open_bot):
+    """Each sandbox has its login all the same: without what has fallen, it is better than none."""
+    async with open_installed_redis() as section, open_bot(redis=section) as (manager, stores):
+        isolation = manager.access.isolation
+        assert str(isolation.redis).startswith("by convention: Redis 7.0.")
+        assert "CVE-2025-32023" in str(isolation.redis)
+        sandbox = await manager.create(ADA)
+        details = await manager.issue_credentials(ADA, sandbox.id, rotate=True)
+        assert details.remarks == ()
+        async with redis.asyncio.from_url(details.environment["SANDBOX_REDIS_URL"]) as worker:
+            await worker.set(sandbox.redis_prefix + "x", 1)
+            for command in ("PFADD {}h 1", "PFMERGE other", "SSCAN {}s 0", "GEORADIUS {}g 1 1 1 km"):
+                with pytest.raises(NoPermissionError):
+                    await worker.execute_command(*command.format(sandbox.redis_prefix).split())
+        assert (await stores.redis.config_get("acllog-max-len"))["acllog-max-len"] == "0"
+        await manager.destroy(ADA, sandbox.id)
+        assert await stores.redis.acl_users() == ["default"]
+
+
+@asynccontextmanager
+async def open_installed_redis():
+    port = free_port()
+    argv = [str(INSTALLED_REDIS), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", "pw"]
+    async with running(argv, port):
+        yield Redis(url=SecretStr(f"redis://:pw@127.0.0.1:{port}"))
+
+
+async def test_redis_that_keeps_refusals_is_told_of(servers):
+    default = redis.asyncio.from_url(servers.redis_url)
+    await default.execute_command("ACL", "SETUSER", "half", "reset", "on", ">pw", "~*", "&*", "+@all", "-config|set")
+    half = redis.asyncio.from_url("redis://half:pw@" + servers.redis_url.rpartition("@")[2])
+    await default.config_set("acllog-max-len", 128)
+    assert await RedisStore(half).probe() is None
+    assert await RedisStore(half).keeps_refusals()
+    assert await RedisStore(default).probe() is None
+    assert not await RedisStore(half).keeps_refusals()
+    await half.aclose()
+    await default.execute_command("ACL", "DELUSER", "half")
     await default.aclose()
 
 

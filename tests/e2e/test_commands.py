@@ -103,7 +103,7 @@ async def test_nobody_else_gets_credentials(scene):
     await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
     await scene.ada.command("sandbox connect", channel=scene.lab.general, sandbox="blue")
     question = (await scene.ada.command("sandbox connect", channel=scene.lab.general, sandbox="blue")).message
-    assert "SANDBOX_009" in text(await scene.bob.command("sandbox connect", channel=scene.lab.general, sandbox="blue"))
+    assert "SANDBOX_004" in text(await scene.bob.command("sandbox connect", channel=scene.lab.general, sandbox="blue"))
     assert "Only the one who was asked" in text(await scene.bob.click(question, "New credentials", force=True))
 
 
@@ -156,9 +156,36 @@ async def test_only_the_asker_can_answer_destroy(scene):
 async def test_a_stranger_is_refused_with_a_sentence(scene, command, options):
     await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
     reply = await scene.bob.command(f"sandbox {command}", channel=scene.arcade.general, sandbox="blue", **options)
-    assert "not yours" in text(reply)
-    assert "SANDBOX_009" in text(reply)
     assert reply.message.ephemeral
+    nothing = await scene.bob.command(f"sandbox {command}", channel=scene.arcade.general, sandbox="gone", **options)
+    assert text(reply) == text(nothing).replace("gone", "blue")
+    by_id = await scene.bob.command(
+        f"sandbox {command}", channel=scene.arcade.general, sandbox=(await scene.sandbox("blue")).short_id, **options
+    )
+    assert "blue" not in text(by_id)
+    assert "SANDBOX_004" in text(by_id)
+
+
+TYPED = {"long": "x" * 5_900, "NUL": "a\x00b", "half of a pair": "a\ud800b", "C1 and bidi": "\x9b2J\u202e"}
+
+
+@pytest.mark.parametrize("wanted", TYPED.values(), ids=TYPED)
+async def test_whatever_is_typed_is_answered_with_a_sentence(scene, wanted):
+    for command in ("status", "connect", "audit"):
+        reply = await scene.ada.command(f"sandbox {command}", channel=scene.lab.general, sandbox=wanted)
+        assert "There is no sandbox" in text(reply)
+        assert "SANDBOX_004" in text(reply)
+    for option in ({"by": wanted}, {"sandbox": "blue", "by": wanted}):
+        reply = await scene.ada.command("sandbox extend", channel=scene.lab.general, **{"sandbox": "x", **option})
+        assert "SANDBOX_0" in text(reply)
+    assert (
+        await scene.ada.autocomplete("sandbox status", channel=scene.lab.general, focused="sandbox", sandbox=wanted)
+        == []
+    )
+    reply = await scene.ada.command(
+        "sandbox create", channel=scene.lab.general, name="fine", description=f"a{wanted[:50]}"
+    )
+    assert title(reply.message) == "Sandbox “fine” is running"
 
 
 async def test_the_applications_owner_is_an_admin_if_none_is_named(scene):
@@ -177,14 +204,14 @@ async def test_the_applications_team_are_admins_but_not_who_is_only_invited(open
         assert title(reply.message) == "Sandbox “blue” lives longer"
         for person in (dave, discord.owner):
             reply = await person.command("sandbox extend", channel=None, sandbox="blue", by="1h")
-            assert "SANDBOX_009" in text(reply)
+            assert "SANDBOX_004" in text(reply)
 
 
 async def test_named_admins_replace_the_applications_owner(open_scene, discord):
     async with open_scene(admins=frozenset({10**17})) as scene:
         await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
         reply = await discord.owner.command("sandbox status", channel=scene.lobby.general, sandbox="blue")
-        assert "SANDBOX_009" in text(reply)
+        assert "SANDBOX_004" in text(reply)
 
 
 async def test_only_who_manages_a_server_binds_it(scene):

@@ -61,7 +61,8 @@ async def test_somebody_elses_button_extends_nothing(open_scene):
         await scene.ada.command("sandbox create", channel=scene.lab.general, name="brief", ttl="1s")
         notice = await scene.ada.wait_for_dm(lambda message: "has expired" in title(message), timeout=10)
         reply = await scene.bob.click(notice, "Extend by 1d", force=True)
-        assert "SANDBOX_009" in text(reply)
+        assert "SANDBOX_004" in text(reply)
+        assert "brief" not in text(reply)
 
 
 async def test_a_notice_that_was_sent_but_not_recorded_is_not_sent_again(open_scene, settings_of, discord):

@@ -94,7 +94,7 @@ async def test_the_audit_says_what_was_done_by_whom_also_when_the_sandbox_is_gon
     assert f"<@{ada.id}>" in created
     assert "the bot" in next(line for line in lines if "`status_changed`" in line)
 
-    assert "SANDBOX_009" in text(await scene.bob.command("sandbox audit", channel=None, sandbox="blue"))
+    assert "SANDBOX_004" in text(await scene.bob.command("sandbox audit", channel=None, sandbox="blue"))
     await scene.app.manager.destroy(scene.app.bot.actor(await scene.app.bot.fetch_user(ada.id)), sandbox.id)
     assert "SANDBOX_004" in text(await ada.command("sandbox audit", channel=None, sandbox="blue"))
     assert "`sandbox_destroyed`" in text(await ada.command("sandbox audit", channel=None, sandbox=str(sandbox.id)))

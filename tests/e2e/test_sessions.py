@@ -5,10 +5,12 @@ import socket
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 
 from bot import names
 from bot.app import open_app
 from bot.client import SandboxBot
+from local_discord.gateway.gateway import Gateway
 from tests.e2e.conftest import running, text, title
 
 
@@ -164,11 +166,68 @@ async def has_gap(scene):
     return await gaps(scene, "blue")
 
 
+class Trap:
+    """Takes connections at an address that is not Discord's, and asks for the token."""
+
+    def __init__(self):
+        self.url = ""
+        self.sockets = []
+
+    async def answer(self, request):
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        self.sockets.append(websocket)
+        await websocket.send_json({"op": 10, "d": {"heartbeat_interval": 40_000}, "s": None, "t": None})
+        async for _ in websocket:
+            """Until whoever came goes again."""
+        return websocket
+
+
+@pytest.fixture
+async def trap():
+    trap, app = Trap(), web.Application()
+    app.router.add_get("/", trap.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    trap.url = f"ws://127.0.0.1:{runner.addresses[0][1]}"
+    yield trap
+    await runner.cleanup()
+
+
+async def test_the_token_is_sent_to_no_address_that_somebody_has_written_into_redis(stage, discord, redis_client, trap):
+    name = names.gateway_session_key(discord.application_id, 1, 0)
+    saved = json.loads(await redis_client.get(name))
+    await redis_client.set(name, json.dumps(saved | {"resume_url": trap.url}))
+    async with stage.again() as scene:
+        await scene.ada.send(scene.lab.general, "hello")
+        await until_stored(scene, "blue", 1)
+    assert trap.sockets == []
+    assert (discord.identifies, discord.resumes) == (1, 1)
+
+
+async def test_nor_to_one_that_ready_names(stage, discord, redis_client, trap, monkeypatch):
+    await redis_client.flushall()
+    ready = Gateway._ready
+    monkeypatch.setattr(Gateway, "_ready", lambda *given: ready(*given) | {"resume_gateway_url": trap.url})
+    async with stage.again() as scene:
+        await scene.ada.send(scene.lab.general, "before")
+        await until_stored(scene, "blue", 1)
+        await discord.request_reconnect()
+        await scene.ada.send(scene.lab.general, "after")
+        await until_stored(scene, "blue", 2)
+    assert trap.sockets == []
+    assert discord.resumes == 1
+
+
 @pytest.mark.parametrize("is_silent", [False, True])
 async def test_a_session_goes_on_elsewhere_if_its_own_address_is_gone(
     stage, discord, redis_client, monkeypatch, is_silent
 ):
+    """One of Discord's: without TLS, as here, they are as good as the local one's."""
     monkeypatch.setattr("bot.constants.RESUME_ADDRESS_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("bot.routing.gateway_address._OF_DISCORD", "127.0.0.1")
     name = names.gateway_session_key(discord.application_id, 1, 0)
     saved = json.loads(await redis_client.get(name))
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing

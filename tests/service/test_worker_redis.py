@@ -95,7 +95,8 @@ async def test_collections_work_with_all_of_their_keys(worker, keys):
     await worker.rpush("l1", "one", "two")
     await worker.lmove("l1", "l2")
     await worker.pfadd("p1", "e")
-    await worker.pfmerge("p2", "p1")
+    await worker.pfadd("p2", "e", "f")
+    assert await worker.pfcount("p1", "p2") == 2
     await worker.setbit("b1", 1, 1)
     await worker.bitop("NOT", "b2", "b1")
     await worker.geoadd("g1", (13.4, 52.5, "berlin"))

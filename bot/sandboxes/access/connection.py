@@ -69,7 +69,7 @@ def connection_details(
     }
     if token is not None:
         environment |= _urls(sandbox, isolation, addresses, token)
-    remarks = tuple(f"{line}; use your team's own address" for line in isolation.unenforced())
+    remarks = tuple(f"{line}; use your team's own address" for line in isolation.without_logins())
     return ConnectionDetails(sandbox, environment, remarks, has_token=token is not None)
 
 
@@ -82,5 +82,5 @@ def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, to
     return {
         variable: with_login(address, user, token)
         for variable, store, address, user in logins
-        if store.enforced and address
+        if store.confines and address
     }

@@ -22,7 +22,7 @@ from bot.stores.redis import RedisStore
 
 
 class SandboxAccess:
-    """Who may connect, in all three stores; nothing is done in one that does not enforce it.
+    """Who may connect, in all three stores; nothing is done in one that has no logins for them.
 
     PostgreSQL decides. What changes there is changed by the methods that take a connection, in the caller's
     transaction; after its commit `grant` or `apply` brings the role, live connections and Redis's user in line, and
@@ -45,10 +45,15 @@ class SandboxAccess:
         refused = await nats.probe(nats_address) if nats else without_nats
         self.isolation = Isolation(
             Enforcement(await probe_postgres(self._pool)),
-            Enforcement(await self._redis.probe()),
+            await self._probe_redis(),
             Enforcement(refused),
         )
         return self.isolation
+
+    async def _probe_redis(self) -> Enforcement:
+        if refused := await self._redis.probe():
+            return Enforcement(refused)
+        return Enforcement(await self._redis.weakness(), has_logins=True)
 
     async def look_up(self, sandbox_id: UUID) -> Login | None:
         """What a login is checked by now; None if the sandbox does not run or has no credentials."""
@@ -105,7 +110,7 @@ class SandboxAccess:
         If a store is away, `ServiceUnavailable` when the others are done.
         """
         steps = [self._role.update(sandbox_id, end_sessions=True)]
-        if self.isolation.redis.enforced:
+        if self.isolation.redis.confines:
             steps.append(self._redis.delete_user(sandbox_id))
         if self._nats is not None:
             steps.append(self._nats.disconnect_until_none_left(sandbox_id))
@@ -186,7 +191,7 @@ class SandboxAccess:
 
         All of them after a restart, for it forgets its users; now and then those that are missing or too many.
         """
-        if not self.isolation.redis.enforced:
+        if not self.isolation.redis.confines:
             return
         restarted = (run_id := await self._redis.run_id()) != self._redis_run_id
         if not restarted and time.monotonic() < self._users_checked_at + constants.REDIS_USERS_CHECKED_EVERY_S:
@@ -202,7 +207,7 @@ class SandboxAccess:
         logger.debug("Redis users reconciled", users=len(logins), revoked=len(revoked))
 
     async def _set_user(self, sandbox_id: UUID, login: Login | None) -> None:
-        if not self.isolation.redis.enforced:
+        if not self.isolation.redis.confines:
             return
         if login is None:
             await self._redis.delete_user(sandbox_id)

@@ -12,6 +12,13 @@ class Enforcement:
     """Whether a store keeps sandboxes apart by itself; if not, the reason, and they are apart by convention."""
 
     reason: str | None = None
+    has_logins: bool = False
+    """Whether each sandbox has a login of its own although the store is too weak to be relied on."""
+
+    @property
+    def confines(self) -> bool:
+        """Whether workers get a login of their sandbox's, to be made, handed out and revoked."""
+        return self.enforced or self.has_logins
 
     @property
     def enforced(self) -> bool:
@@ -32,8 +39,14 @@ class Isolation:
 
     def unenforced(self) -> list[str]:
         """What an operator would have to mend, a line for each store."""
-        stores = {field.name: getattr(self, field.name) for field in fields(self)}
-        return [f"{name} {state}" for name, state in stores.items() if not state.enforced]
+        return [f"{name} {state}" for name, state in self._stores().items() if not state.enforced]
+
+    def without_logins(self) -> list[str]:
+        """The stores among those whose address workers have from elsewhere."""
+        return [f"{name} {state}" for name, state in self._stores().items() if not state.confines]
+
+    def _stores(self) -> dict[str, Enforcement]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 async def probe_postgres(pool: Pool) -> str | None:

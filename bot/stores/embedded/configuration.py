@@ -108,6 +108,7 @@ def _redis(layout: Layout) -> _Start:
         f"dir {_quoted(make_folder(layout.folder / 'redis'))}",
         f"appendonly {'yes' if layout.durable else 'no'}",
         'save ""',
+        "acllog-max-len 0",  # what a worker is refused may have names of megabytes, and would be kept
     ]
     config = write_private(layout.folder / "redis.conf", "\n".join(lines) + "\n")
     return [str(config)], signal.SIGTERM, signal.SIGTERM

@@ -19,6 +19,7 @@ from sandbox_worker.durations import parse_duration
 from sandbox_worker.errors import ServiceUnavailable, WorkerError, WrongDuration, WrongEnvironment
 from sandbox_worker.events import StoredEvent
 from sandbox_worker.sandbox import Sandbox
+from sandbox_worker.text import plain, printable_json
 
 EX_FAILED = 1
 EX_USAGE = 2
@@ -76,12 +77,12 @@ async def _tail(sandbox: Sandbox, names: list[str], since: float | None, *, as_j
     with suppress(asyncio.CancelledError):  # Ctrl+C is how it is meant to end
         async with sandbox, aclosing(sandbox.tail(*names, since=since)) as events:
             async for event in events:
-                sys.stdout.buffer.write((_as_json(event) if as_json else _as_line(event)) + b"\n")
+                sys.stdout.buffer.write(f"{_as_json(event) if as_json else _as_line(event)}\n".encode())
                 sys.stdout.buffer.flush()
 
 
-def _as_json(event: StoredEvent) -> bytes:
-    return msgspec.json.encode(
+def _as_json(event: StoredEvent) -> str:
+    return _encoded(
         {
             "sequence": event.sequence,
             "event": event.name,
@@ -92,16 +93,18 @@ def _as_json(event: StoredEvent) -> bytes:
     )
 
 
-def _as_line(event: StoredEvent) -> bytes:
+def _encoded(data: object) -> str:
+    return printable_json(msgspec.json.encode(data).decode())
+
+
+def _as_line(event: StoredEvent) -> str:
     """Cut to the terminal's width, if it is one."""
     clock, guild = event.stored_at.astimezone().strftime("%H:%M:%S"), event.guild_id or "-"
-    line = f"{clock} {event.sequence:>6} {event.name:<24} {guild} {msgspec.json.encode(event.data).decode()}"
-    if sys.stdout.isatty():
-        line = line[: shutil.get_terminal_size().columns - 1]
-    return line.encode()
+    line = f"{clock} {event.sequence:>6} {plain(event.name):<24} {guild} {_encoded(event.data)}"
+    return line[: shutil.get_terminal_size().columns - 1] if sys.stdout.isatty() else line
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:
     """One line on standard error."""
-    print(f"sandbox-worker: {message}", file=sys.stderr)
+    print(f"sandbox-worker: {plain(message)}", file=sys.stderr)
     raise SystemExit(exit_code)

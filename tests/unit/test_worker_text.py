@@ -1,0 +1,36 @@
+"""What others have written steers no terminal."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from sandbox_worker.cli import _as_json, _as_line
+from sandbox_worker.events import StoredEvent
+from sandbox_worker.text import plain, printable_json
+
+ASCII = ["\x1b[2J", "\x7f", "\x00", "\r", "\n"]
+WIDER = ["\x9b2J", "\x85", "\u202e", "\u2066", "\u200f", "\u2028", "\U000e0001"]
+
+
+@pytest.mark.parametrize("steering", ASCII + WIDER, ids=ascii)
+def test_no_character_that_steers_a_terminal_is_left(steering):
+    text = f"a{steering}ü😀"
+    assert plain(text).isprintable()
+    assert plain(text).endswith("ü😀")
+    written = printable_json(json.dumps({"t": text}, ensure_ascii=False))
+    assert written.isprintable()
+    assert json.loads(written) == {"t": text}
+
+
+def test_half_of_a_pair_can_be_printed_and_lines_between_values_stay():
+    assert printable_json('{\n  "t": "\ud800"\n}') == '{\n  "t": "\\ud800"\n}'
+
+
+@pytest.mark.parametrize("steering", ASCII + WIDER, ids=ascii)
+def test_a_message_on_discord_steers_no_terminal_of_tail(steering):
+    raw = json.dumps({"d": {"content": f"a{steering}b"}}, ensure_ascii=False).encode()
+    event = StoredEvent(f"MESSAGE{steering}", 1, datetime.now(UTC), 0, raw, None)
+    assert _as_line(event).isprintable()
+    assert _as_json(event).isprintable()
+    assert json.loads(_as_json(event))["data"] == {"content": f"a{steering}b"}
