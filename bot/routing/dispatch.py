@@ -13,6 +13,8 @@ DISPATCH = 0
 
 _DISCORD_EPOCH_MS = 1_420_070_400_000
 _COMMAND, _COMPONENT, _FORM = 2, 3, 5
+_EPHEMERAL = 64
+_OF_MESSAGES = frozenset({"MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE"})
 _ELSEWHERE = {name: location for name, location in LOCATIONS.items() if location is not Location.GUILD_ID}
 
 _Id = str | int | None
@@ -45,6 +47,7 @@ class _Body(msgspec.Struct, gc=False):
     guild_id: _Id = None
     channel_id: _Id = None
     type: Any = None
+    flags: Any = None
     meta: msgspec.Raw = _ABSENT
     data: msgspec.Raw = _ABSENT
     interaction_metadata: msgspec.Raw = _ABSENT
@@ -98,6 +101,18 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
     def expects_message(self) -> bool:
         """Whether an interaction is a command, a component or a form: a suggestion takes no message for an answer."""
         return self._body.type in (_COMMAND, _COMPONENT, _FORM)
+
+    @property
+    def is_of_message(self) -> bool:
+        """Whether one message was written, changed or deleted."""
+        return self.name in _OF_MESSAGES
+
+    @property
+    def is_private(self) -> bool:
+        """Of a message in a server: whether only one person may see it. Discord does not name the server of such ones,
+        and to whom it shows another application's, no bot is told."""
+        flags = self._body.flags
+        return self.guild_id is None or (type(flags) is int and bool(flags & _EPHEMERAL))
 
     @property
     def interaction_target(self) -> str:

@@ -27,10 +27,11 @@ from loguru import logger
 from bot import constants, private_api
 from bot.routing import dispatch
 from bot.routing.dispatch import DISPATCH, Dispatch
+from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
-from bot.routing.tap import Tap
+from bot.routing.tap import PREPARED_EVENTS, Tap
 
 private_api.verify("discord.py", "aiohttp")
 
@@ -157,6 +158,8 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         if tap.publisher.is_full:
             # Back-pressure: the socket is not read on, Discord's side fills, and memory does not.
             await tap.publisher.wait_for_capacity()
+        if message.name in PREPARED_EVENTS:
+            await tap.prepare(message)
         tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
         if tap.is_for_client(message, self._resumed_at):
             await self._pass_on(message, text, tap)
@@ -191,7 +194,13 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             tap.on_new_session(self)
 
 
-def install_tap(client: discord.Client, router: EventRouter, publisher: Publisher, sessions: SessionStore) -> Tap:
+def install_tap(
+    client: discord.Client,
+    router: EventRouter,
+    publisher: Publisher,
+    sessions: SessionStore,
+    forwarded: ForwardedInteractions,
+) -> Tap:
     """From now on the client's dispatches go to the router, at the pace at which the publisher takes them.
 
     `UnsupportedLibrary` if discord.py is another version than the one that the seam was made for.
@@ -199,7 +208,7 @@ def install_tap(client: discord.Client, router: EventRouter, publisher: Publishe
     private_api.require_version("discord.py")
     # Both modules have imported the class by name and call from_client on it; there is no parameter for it.
     discord.shard.DiscordWebSocket = discord.client.DiscordWebSocket = TappedWebSocket  # type: ignore[misc]
-    _taps[client] = tap = Tap(router, publisher, sessions)
+    _taps[client] = tap = Tap(router, publisher, sessions, forwarded)
     return tap
 
 

@@ -12,10 +12,14 @@ from loguru import logger
 
 from bot import constants
 from bot.routing.dispatch import Dispatch
+from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
 from bot.supervisor import Part
+
+PREPARED_EVENTS = frozenset({"INTERACTION_CREATE", "MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE"})
+"""What `Tap.prepare` may have to be asked about."""
 
 CLIENT_EVENTS = frozenset(
     {
@@ -49,8 +53,11 @@ class GatewayConnection(Protocol):
 class Tap:
     """Sends what the connections receive to the router, and saves their sessions as far as all of it is stored."""
 
-    def __init__(self, router: EventRouter, publisher: Publisher, sessions: SessionStore) -> None:
-        self.router, self.publisher, self._sessions = router, publisher, sessions
+    def __init__(
+        self, router: EventRouter, publisher: Publisher, sessions: SessionStore, forwarded: ForwardedInteractions
+    ) -> None:
+        self.router, self.publisher = router, publisher
+        self._sessions, self._forwarded = sessions, forwarded
         self._connections: dict[int, GatewayConnection] = {}
         self._last_sessions: dict[int, Session] = {}
         self._session_began = asyncio.Event()
@@ -106,6 +113,27 @@ class Tap:
         sandboxes = self.router.publish_gap(facts, shard.id, shard.total, connection.session_id or "")
         if sandboxes:
             logger.warning("events may be missing, Discord began a new session", sandboxes=sandboxes, **facts)
+
+    async def prepare(self, dispatch: Dispatch) -> None:
+        """Before it is routed: an interaction is written down, what may answer one of another process is looked up.
+
+        The connection reads on afterwards, so that a server's events stay in order; it never waits long.
+        """
+        if dispatch.name == "INTERACTION_CREATE":
+            await self._record(dispatch)
+        elif dispatch.is_of_message and dispatch.is_private:
+            answered = dispatch.answered_interaction
+            is_known = self._forwarded.prefix_of(answered) is not None
+            if answered is not None and not is_known and self.router.destination(dispatch) is not None:
+                await self._forwarded.look_up(answered)
+
+    async def _record(self, dispatch: Dispatch) -> None:
+        interaction_id = dispatch.id
+        if interaction_id is None or not dispatch.expects_message or self.router.is_own_interaction(dispatch):
+            return
+        prefix = self.router.destination(dispatch)
+        if prefix is not None:
+            await self._forwarded.record(interaction_id, prefix)
 
     def is_for_client(self, dispatch: Dispatch, resumed_at: float) -> bool:
         """Whether discord.py has to see the event too. `resumed_at`: Unix time, 0 for a session that is new."""
