@@ -31,7 +31,7 @@ from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
-from bot.routing.tap import PREPARED_EVENTS, Tap
+from bot.routing.tap import Tap
 
 private_api.verify("discord.py", "aiohttp")
 
@@ -158,7 +158,7 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         if tap.publisher.is_full:
             # Back-pressure: the socket is not read on, Discord's side fills, and memory does not.
             await tap.publisher.wait_for_capacity()
-        if message.name in PREPARED_EVENTS:
+        if tap.needs_preparation(message):
             await tap.prepare(message)
         tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
         if tap.is_for_client(message, self._resumed_at):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from bot import constants
-from bot.routing.dispatch import Dispatch
+from bot.routing.dispatch import OF_MESSAGES, Dispatch
 from bot.routing.table import RouteTable
 from sandbox_worker import protocol
 
@@ -93,9 +93,9 @@ class EventRouter:
         elif name == "INTERACTION_CREATE" and self.is_own_interaction(dispatch):
             self._own_interactions.append(dispatch.id)
             self.counts["own interactions"] += 1
-        elif self._is_own_reply(dispatch):
+        elif name in OF_MESSAGES and self._is_own_reply(dispatch):
             self.counts["own replies"] += 1
-        elif dispatch.is_of_message and dispatch.is_private and not self._may_see(dispatch, guild_id):
+        elif name in OF_MESSAGES and dispatch.is_private and not self._may_see(dispatch, guild_id):
             self.counts["withheld"] += 1
         elif (route := self._table.lookup(guild_id, self._clock())) is not None:
             self._learn_channel(dispatch, guild_id)
@@ -179,7 +179,7 @@ class EventRouter:
 
     def _guild_of_message(self, dispatch: Dispatch) -> int | None:
         """Ephemeral messages in a guild do not name it; their channel has been seen, though."""
-        if not dispatch.is_of_message:
+        if dispatch.name not in OF_MESSAGES:
             return None
         channel_id = dispatch.channel_id
         return self._guild_of_channel.get(channel_id) if channel_id is not None else None

@@ -11,15 +11,12 @@ from typing import Protocol
 from loguru import logger
 
 from bot import constants
-from bot.routing.dispatch import Dispatch
+from bot.routing.dispatch import OF_MESSAGES, Dispatch
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
 from bot.supervisor import Part
-
-PREPARED_EVENTS = frozenset({"INTERACTION_CREATE", "MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE"})
-"""What `Tap.prepare` may have to be asked about."""
 
 CLIENT_EVENTS = frozenset(
     {
@@ -114,6 +111,12 @@ class Tap:
         if sandboxes:
             logger.warning("events may be missing, Discord began a new session", sandboxes=sandboxes, **facts)
 
+    @staticmethod
+    def needs_preparation(dispatch: Dispatch) -> bool:
+        """Whether `prepare` may have to ask Redis; hardly any event does."""
+        name = dispatch.name
+        return name == "INTERACTION_CREATE" or (name in OF_MESSAGES and dispatch.is_private)
+
     async def prepare(self, dispatch: Dispatch) -> None:
         """Before it is routed: an interaction is written down, what may answer one of another process is looked up.
 
@@ -121,11 +124,11 @@ class Tap:
         """
         if dispatch.name == "INTERACTION_CREATE":
             await self._record(dispatch)
-        elif dispatch.is_of_message and dispatch.is_private:
-            answered = dispatch.answered_interaction
-            is_known = self._forwarded.prefix_of(answered) is not None
-            if answered is not None and not is_known and self.router.destination(dispatch) is not None:
-                await self._forwarded.look_up(answered)
+            return
+        answered = dispatch.answered_interaction
+        is_known = self._forwarded.prefix_of(answered) is not None
+        if answered is not None and not is_known and self.router.destination(dispatch) is not None:
+            await self._forwarded.look_up(answered)
 
     async def _record(self, dispatch: Dispatch) -> None:
         interaction_id = dispatch.id
