@@ -1,6 +1,5 @@
 """A worker posts any button in the bot's name, and somebody with more rights presses it."""
 
-import asyncio
 import base64
 import json
 import re
@@ -130,13 +129,6 @@ async def test_two_bots_share_a_key_and_one_that_was_replaced_is_taken_for_a_day
     asked = (await stage.ada.command("sandbox destroy", channel=stage.lab.general, sandbox="blue")).message
     await stage.app.stores.pool.execute("UPDATE bot_keys SET retired_at = now() - interval '25 hours'")
     assert "not the bot's own" in text(await stage.ada.click(asked, "Keep it"))
-
-
-async def test_many_who_need_the_first_key_at_once_get_the_same(stage):
-    from bot.keys import KeyRing
-
-    rings = [KeyRing(stage.app.stores.pool) for _ in range(8)]
-    assert len(set(await asyncio.gather(*(ring.current("something") for ring in rings)))) == 1
 
 
 @pytest.fixture
