@@ -12,13 +12,16 @@ import discord
 from loguru import logger
 
 from bot import constants
-from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
+from bot.client import SandboxBot, chosen_intents
 from bot.cogs.binding_rights import BindingRights
 from bot.cogs.guild_removals import GuildRemovals
 from bot.command_sync import sync_commands
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane
+from bot.custom_ids import COMPONENT_PREFIX, CustomIds
 from bot.errors import ServiceUnavailable
 from bot.health_sources import GuildInspector, RoutesInForce
+from bot.own_messages import OwnMessages
+from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway import install_tap, set_api_base
 from bot.routing.publisher import Publisher
 from bot.routing.response_watchdog import ResponseWatchdog
@@ -177,7 +180,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         supervisor = await stack.enter_async_context(Supervisor())
         stores = await stack.enter_async_context(open_stores(settings, share=share, deadline=supervisor.deadline))
-        table = RouteTable()
+        table, forwarded = RouteTable(), ForwardedInteractions(stores.redis)
         watcher = RouteWatcher(
             stores.pool, stores.addresses.postgres, table, reload_every=settings.routing.reload_every
         )
@@ -193,7 +196,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
                 stores,
                 watcher.refresh,
                 supervisor=supervisor,
-                read_routes=RoutesInForce(table, supervisor).read,
+                read_routes=RoutesInForce(table, supervisor, forwarded.withheld).read,
                 inspect_guilds=GuildInspector(logged_in).inspect,
             )
         )
@@ -201,10 +204,10 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         replay = ReplayService(stores.nats_of_workers, manager.streams)
         await stack.enter_async_context(replay.responder.serving(supervisor, "replay"))
         reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
-        bot = _bot(settings, manager, reaper, orphans)
+        bot = _bot(settings, stores, manager, reaper, orphans)
         watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(watchdog.close)
-        router = _router(settings, table, publisher, watchdog)
+        router = _router(settings, table, publisher, forwarded, watchdog)
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
         yield App(
@@ -221,6 +224,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
                 router,
                 publisher,
                 SessionStore(stores.redis, publisher),
+                forwarded,
                 rights_changed=binding_rights.note,
             ),
             ActivityLog(stores.pool, router.activity),
@@ -240,13 +244,17 @@ async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Sto
     return publisher
 
 
-def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: OrphanCollector) -> SandboxBot:
+def _bot(
+    settings: Settings, stores: Stores, manager: SandboxManager, reaper: Reaper, orphans: OrphanCollector
+) -> SandboxBot:
     chosen = settings.discord
     set_api_base(chosen.api_base)
     return SandboxBot(
         manager,
         reaper,
         orphans,
+        custom_ids=CustomIds(stores.pool),
+        own_messages=OwnMessages(stores.redis),
         intents=chosen_intents(chosen.privileged_intents),
         admins=chosen.admins,
         shard_count=chosen.shard_count,
@@ -254,10 +262,17 @@ def _bot(settings: Settings, manager: SandboxManager, reaper: Reaper, orphans: O
     )
 
 
-def _router(settings: Settings, table: RouteTable, publisher: Publisher, watchdog: ResponseWatchdog) -> EventRouter:
+def _router(
+    settings: Settings,
+    table: RouteTable,
+    publisher: Publisher,
+    forwarded: ForwardedInteractions,
+    watchdog: ResponseWatchdog,
+) -> EventRouter:
     return EventRouter(
         table,
         publisher,
+        forwarded,
         own_commands=_OWN_COMMANDS,
         component_prefix=COMPONENT_PREFIX,
         unbound_subject=settings.routing.unbound_subject,

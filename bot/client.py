@@ -13,15 +13,14 @@ from discord.ext import commands
 from loguru import logger
 
 from bot import constants, names
+from bot.custom_ids import CustomIds
 from bot.errors import SandboxError
 from bot.i18n import COMMAND_NAME, activate_locale, gettext, translations
+from bot.own_messages import OwnMessages
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
-
-COMPONENT_PREFIX = "sbx:"
-"""What the custom ids of our own buttons begin with: every other one belongs to a sandbox's worker."""
 
 # At its start discord.py warns where the libraries for voice are missing. This bot never speaks.
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
@@ -38,6 +37,8 @@ class SandboxBot(commands.AutoShardedBot):
         reaper: Reaper,
         orphans: OrphanCollector,
         *,
+        custom_ids: CustomIds,
+        own_messages: OwnMessages,
         intents: discord.Intents,
         admins: Iterable[int] = (),
         shard_count: int = 0,
@@ -57,6 +58,7 @@ class SandboxBot(commands.AutoShardedBot):
             allowed_mentions=discord.AllowedMentions.none(),
         )
         self.manager, self.reaper, self.orphans = manager, reaper, orphans
+        self.custom_ids, self.own_messages = custom_ids, own_messages
         self.admins = frozenset(admins)
         self._answering: set[asyncio.Task[Any]] = set()
 

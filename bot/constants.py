@@ -141,7 +141,22 @@ INTERACTION_ANSWERABLE_S = 3.0
 later than that is not run again: its user has long been told that it failed."""
 
 REMEMBERED_INTERACTIONS = 1000
-"""Of the bot's own interactions, the last ones whose replies are still recognised and kept from the sandboxes."""
+"""Of the bot's own interactions, the last ones whose answers are told apart from those that nobody knows anything of.
+Both are kept from the sandboxes."""
+
+REMEMBERED_FORWARDED = 10_000
+"""Interactions and private messages whose sandbox is in memory, so that Redis need not be asked: 2 MB."""
+
+FORWARDED_TTL_S = 15 * 60
+"""How long it is known in Redis to which sandbox an interaction went: as long as Discord lets it be answered."""
+
+FORWARDED_ANSWER_WITHIN_S = 0.25
+"""How long a shard is not read on for Redis's sake. Then an interaction goes on unrecorded, and an answer that nobody
+knows is withheld."""
+
+FORWARDED_SPARED_S = 5.0
+"""After an answer that did not come Redis is not asked for so long: whoever sends many interactions while it is away
+could otherwise halt a shard."""
 
 REMEMBERED_CHANNELS = 100_000
 """Channels whose guild is remembered, for ephemeral messages do not name it: 15 MB, and more than most bots see."""
@@ -282,6 +297,12 @@ DESCRIPTION_CHARS = 4000
 """Of the audit log in an embed. Discord takes 4096 in the description, and 6000 in all."""
 CUSTOM_ID_CHARS = 100
 """Of a button's custom id. Discord takes no more."""
+RETIRED_KEY_VALID_FOR = timedelta(days=1)
+"""What was made with a key that is replaced is taken for so long: questions and lists are answered within a day."""
+OWN_MESSAGE_TTL_S = 86_400
+"""How long the buttons of a private answer change it in place. Afterwards they work too, and answer anew."""
+OWN_MESSAGES_ANSWER_WITHIN_S = 0.5
+"""For Redis to say whether a message is the bot's own: somebody has pressed a button, and Discord waits for 3 s."""
 PAGE_SIZE = 10
 """Sandboxes on a page. An embed has at most 25 fields; ten are read without scrolling."""
 LISTED_ORPHANS = 30

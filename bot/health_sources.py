@@ -26,8 +26,9 @@ _UNREACHABLE = (discord.HTTPException, aiohttp.ClientError, OSError)
 class RoutesInForce:
     """The routes by which the router of this process goes."""
 
-    def __init__(self, table: RouteTable, supervisor: Supervisor) -> None:
-        self._table, self._supervisor = table, supervisor
+    def __init__(self, table: RouteTable, supervisor: Supervisor, withheld: Mapping[str, int]) -> None:
+        """`withheld`: how many private answers were not forwarded, by a sandbox's prefix."""
+        self._table, self._supervisor, self._withheld = table, supervisor, withheld
 
     async def read(self, sandbox: Sandbox) -> Routes:
         """A `ReadRoutes`. They may be stale while the part that follows PostgreSQL fails."""
@@ -35,9 +36,8 @@ class RoutesInForce:
         routes = {guild_id: self._table.lookup(guild_id, now) for guild_id in sandbox.guild_ids}
         part = self._supervisor.parts.get("routes")
         stale = part.last_error if part is not None and part.state is State.FAILING else None
-        return Routes(
-            frozenset(guild_id for guild_id, route in routes.items() if route and route.prefix == prefix), stale
-        )
+        in_force = frozenset(guild_id for guild_id, route in routes.items() if route and route.prefix == prefix)
+        return Routes(in_force, stale, withheld=self._withheld.get(prefix, 0))
 
 
 class GuildInspector:

@@ -99,6 +99,16 @@ def gateway_session_key(application_id: int, shard_count: int, shard_id: int) ->
     return f"sandbox-bot:session:{application_id}:{shard_count}:{shard_id}"
 
 
+def forwarded_interaction_key(interaction_id: int) -> str:
+    """Where Redis keeps to which sandbox an interaction went."""
+    return f"sandbox-bot:forwarded:{interaction_id}"
+
+
+def own_message_key(message_id: int) -> str:
+    """Where Redis keeps that a private answer is the bot's own."""
+    return f"sandbox-bot:own-message:{message_id}"
+
+
 def stream_name(sandbox_id: UUID) -> str:
     """The JetStream stream of its events."""
     return f"SANDBOX_{short_id(sandbox_id)}"

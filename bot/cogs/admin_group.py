@@ -12,8 +12,9 @@ from bot.sandboxes.lifecycle.orphans import is_ours
 from bot.ui import admin_replies, replies
 from bot.ui.buttons import destroy_view
 from bot.ui.options import SandboxOption, StatusOption, TagsOption
-from bot.ui.orphan_button import DropOrphansButton, orphans_view
+from bot.ui.orphan_button import orphans_view
 from bot.ui.pagination import Listing, read_page
+from bot.ui.signed_button import answer
 
 
 @app_commands.allowed_installs(guilds=True, users=False)
@@ -47,15 +48,15 @@ class AdminGroup(commands.GroupCog, group_name="sandbox-admin", group_descriptio
         """List everybody's sandboxes."""
         listing = Listing(interaction.user.id, owner.id if owner else None, status, tags or {})
         embed, view = await read_page(self.bot, self.bot.actor(interaction.user), listing)
-        await interaction.response.send_message(embed=embed, view=view or discord.utils.MISSING, ephemeral=True)
+        await answer(interaction, embed, view)
 
     @app_commands.command()
     async def orphans(self, interaction: Interaction) -> None:
         """Find what belongs to no living sandbox any more, and drop it if told to."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         found = await self.bot.orphans.find()
-        view = orphans_view(interaction.user.id) if any(map(is_ours, found)) else discord.utils.MISSING
-        await interaction.followup.send(embed=admin_replies.orphans(found), view=view, ephemeral=True)
+        view = await orphans_view(self.bot, interaction.user.id) if any(map(is_ours, found)) else None
+        await answer(interaction, admin_replies.orphans(found), view)
 
     @app_commands.command()
     async def sweep(self, interaction: Interaction) -> None:
@@ -67,14 +68,10 @@ class AdminGroup(commands.GroupCog, group_name="sandbox-admin", group_descriptio
     @app_commands.describe(sandbox="Which sandbox")
     async def destroy(self, interaction: Interaction, sandbox: SandboxOption) -> None:
         """Destroy anybody's sandbox and all that is in it, after asking."""
-        await interaction.response.send_message(
-            embed=replies.confirm_destroy(sandbox),
-            view=destroy_view(sandbox.id, interaction.user.id),
-            ephemeral=True,
-        )
+        view = await destroy_view(self.bot, sandbox, interaction.user.id)
+        await answer(interaction, replies.confirm_destroy(sandbox), view)
 
 
 async def setup(bot: SandboxBot) -> None:
-    """Called by discord.py's `load_extension`; registers the button first, for one may be pressed any time."""
-    bot.add_dynamic_items(DropOrphansButton)
+    """Called by discord.py's `load_extension`."""
     await bot.add_cog(AdminGroup(bot))

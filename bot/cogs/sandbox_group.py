@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import discord
 from discord import app_commands
 from discord.ext import commands
 
@@ -10,7 +9,7 @@ from bot.client import Interaction, SandboxBot
 from bot.errors import InvalidInput
 from bot.sandboxes.metadata import CreatedFrom
 from bot.ui import listings, replies
-from bot.ui.buttons import DYNAMIC_ITEMS, destroy_view, reset_view, rotate_view
+from bot.ui.buttons import destroy_view, reset_view, rotate_view
 from bot.ui.guild_permissions import find_guild, manages_here, require_manage_guild
 from bot.ui.options import (
     SANDBOX,
@@ -22,7 +21,8 @@ from bot.ui.options import (
     StatusOption,
     TagsOption,
 )
-from bot.ui.pagination import Listing, PageButton, read_page
+from bot.ui.pagination import Listing, read_page
+from bot.ui.signed_button import SignedButton, answer
 
 
 @app_commands.allowed_installs(guilds=True, users=False)
@@ -74,7 +74,7 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
         """List your sandboxes."""
         listing = Listing(interaction.user.id, interaction.user.id, status, tags or {})
         embed, view = await read_page(self.bot, self.bot.actor(interaction.user), listing)
-        await interaction.response.send_message(embed=embed, view=view or discord.utils.MISSING, ephemeral=True)
+        await answer(interaction, embed, view)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
@@ -102,7 +102,7 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
         if details.has_token:
             await interaction.followup.send(embed=embed, file=file, ephemeral=True)
         else:
-            view = rotate_view(sandbox.id, interaction.user.id)
+            view = await rotate_view(self.bot, sandbox, interaction.user.id)
             await interaction.followup.send(embed=embed, file=file, view=view, ephemeral=True)
 
     @app_commands.command()
@@ -150,21 +150,15 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
     @app_commands.describe(sandbox="Which sandbox")
     async def reset(self, interaction: Interaction, sandbox: SandboxOption) -> None:
         """Put a sandbox back to how it was made, after asking."""
-        await interaction.response.send_message(
-            embed=replies.confirm_reset(sandbox),
-            view=reset_view(sandbox.id, interaction.user.id),
-            ephemeral=True,
-        )
+        view = await reset_view(self.bot, sandbox, interaction.user.id)
+        await answer(interaction, replies.confirm_reset(sandbox), view)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
     async def destroy(self, interaction: Interaction, sandbox: SandboxOption) -> None:
         """Destroy a sandbox and all that is in it, after asking."""
-        await interaction.response.send_message(
-            embed=replies.confirm_destroy(sandbox),
-            view=destroy_view(sandbox.id, interaction.user.id),
-            ephemeral=True,
-        )
+        view = await destroy_view(self.bot, sandbox, interaction.user.id)
+        await answer(interaction, replies.confirm_destroy(sandbox), view)
 
     @commands.Cog.listener()
     async def on_app_command_completion(self, interaction: Interaction, _: object) -> None:
@@ -187,5 +181,5 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
 
 async def setup(bot: SandboxBot) -> None:
     """Called by discord.py's `load_extension`; registers the buttons first, for old messages have some."""
-    bot.add_dynamic_items(*DYNAMIC_ITEMS, PageButton)
+    bot.add_dynamic_items(SignedButton)
     await bot.add_cog(SandboxGroup(bot))

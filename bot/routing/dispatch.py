@@ -11,8 +11,12 @@ from sandbox_worker.gateway_events import LOCATIONS, Location
 DISPATCH = 0
 """The op of a message that carries an event; every other one concerns the connection itself."""
 
+OF_MESSAGES = frozenset({"MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE"})
+"""The events of one message: that it was written, changed or deleted."""
+
 _DISCORD_EPOCH_MS = 1_420_070_400_000
 _COMMAND, _COMPONENT, _FORM = 2, 3, 5
+_EPHEMERAL = 64
 _ELSEWHERE = {name: location for name, location in LOCATIONS.items() if location is not Location.GUILD_ID}
 
 _Id = str | int | None
@@ -54,6 +58,7 @@ class _Body(msgspec.Struct, gc=False):
     guild_id: _Id = None
     channel_id: _Id = None
     type: Any = None
+    flags: Any = None
     meta: msgspec.Raw = _ABSENT
     data: msgspec.Raw = _ABSENT
     interaction_metadata: msgspec.Raw = _ABSENT
@@ -80,7 +85,8 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
     @property
     def guild_id(self) -> int | None:
         """The guild that the event belongs to; None if it belongs to none, or says none."""
-        body = self._body
+        data = self._data  # not `_body`, here and below, where every event comes by: a call costs as much as the rest
+        body = data if type(data) is _Body else _NO_BODY
         location = _ELSEWHERE.get(self.name or "")
         if location is None:
             return _number(body.guild_id)
@@ -109,6 +115,16 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
         return self._body.type in (_COMMAND, _COMPONENT, _FORM)
 
     @property
+    def is_private(self) -> bool:
+        """Of a message in a server: whether only one person may see it. Discord does not name the server of such a
+        one, and tells no bot of another application's."""
+        data = self._data
+        if type(data) is not _Body or data.guild_id is None:
+            return True
+        flags = data.flags
+        return bool(flags) and type(flags) is int and flags & _EPHEMERAL != 0
+
+    @property
     def interaction_target(self) -> str:
         """The command's name or the component's or modal's custom id; empty if it has neither."""
         try:
@@ -120,11 +136,11 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
     @property
     def answered_interaction(self) -> int | None:
         """The id of the interaction that a message answers."""
-        metadata = self._body.interaction_metadata
-        if metadata is _ABSENT:
+        data = self._data
+        if type(data) is not _Body or data.interaction_metadata is _ABSENT:
             return None
         try:
-            interaction = _decode_identified(metadata)
+            interaction = _decode_identified(data.interaction_metadata)
         except msgspec.MsgspecError:
             return None
         return _number(interaction.id) if interaction else None

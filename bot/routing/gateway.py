@@ -28,6 +28,7 @@ from loguru import logger
 from bot import constants, private_api
 from bot.routing import dispatch
 from bot.routing.dispatch import DISPATCH, Dispatch
+from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway_address import is_trusted
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
@@ -167,6 +168,8 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         if tap.publisher.is_full:
             # Back-pressure: the socket is not read on, Discord's side fills, and memory does not.
             await tap.publisher.wait_for_capacity()
+        if tap.needs_preparation(message):
+            await tap.prepare(message)
         tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
         tap.watch_rights(message, text)
         if tap.is_for_client(message, self._resumed_at):
@@ -214,6 +217,7 @@ def install_tap(
     router: EventRouter,
     publisher: Publisher,
     sessions: SessionStore,
+    forwarded: ForwardedInteractions,
     *,
     rights_changed: RightsChanged,
 ) -> Tap:
@@ -224,7 +228,7 @@ def install_tap(
     private_api.require_version("discord.py")
     # Both modules have imported the class by name and call from_client on it; there is no parameter for it.
     discord.shard.DiscordWebSocket = discord.client.DiscordWebSocket = TappedWebSocket  # type: ignore[misc]
-    _taps[client] = tap = Tap(router, publisher, sessions, rights_changed)
+    _taps[client] = tap = Tap(router, publisher, sessions, forwarded, rights_changed)
     return tap
 
 

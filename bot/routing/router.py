@@ -9,14 +9,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from bot import constants
-from bot.routing.dispatch import Dispatch
+from bot.routing.dispatch import OF_MESSAGES, Dispatch
 from bot.routing.table import RouteTable
 from sandbox_worker import protocol
 
 GAP = "GATEWAY_GAP"
 """The name, no event of Discord's, of what stands for events that it did not deliver."""
-
-_OF_MESSAGES = frozenset({"MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE"})
 
 
 class Sink(Protocol):
@@ -42,6 +40,19 @@ class ResponseTracker(Protocol):
         """A message responds to it; True if that message is the bot's own."""
 
 
+class Forwarded(Protocol):
+    """Who knows to which sandbox interactions went, by the prefix of its subjects."""
+
+    withheld: Counter[str]
+    """What was not forwarded since nothing is known of it, by the prefix of its server's sandbox."""
+
+    def prefix_of(self, snowflake: int | None) -> str | None:
+        """Where an interaction or a private message went; None if that is not known."""
+
+    def remember(self, snowflake: int, prefix: str) -> None:
+        """It goes there just now."""
+
+
 class EventRouter:
     """Sends every event of a bound guild, as received, to its sandbox. It reads nothing of what it has sent."""
 
@@ -49,6 +60,7 @@ class EventRouter:
         self,
         table: RouteTable,
         sink: Sink,
+        forwarded: Forwarded,
         *,
         own_commands: Collection[str],
         component_prefix: str,
@@ -58,7 +70,7 @@ class EventRouter:
     ) -> None:
         """`own_commands` by name, and components by what their custom ids begin with, are the bot's own."""
         self._table, self._sink, self._clock = table, sink, clock
-        self._responses = responses
+        self._forwarded, self._responses = forwarded, responses
         self._own_commands, self._component_prefix = frozenset(own_commands), component_prefix
         self._unbound_prefix = f"{unbound_subject}." if unbound_subject else ""
         self._guild_of_channel: dict[int, int] = {}
@@ -81,8 +93,10 @@ class EventRouter:
         elif name == "INTERACTION_CREATE" and self.is_own_interaction(dispatch):
             self._own_interactions.append(dispatch.id)
             self.counts["own interactions"] += 1
-        elif self._is_own_reply(dispatch):
+        elif name in OF_MESSAGES and self._is_own_reply(dispatch):
             self.counts["own replies"] += 1
+        elif name in OF_MESSAGES and dispatch.is_private and not self._may_see(dispatch, guild_id):
+            self.counts["withheld"] += 1
         elif (route := self._table.lookup(guild_id, self._clock())) is not None:
             self._learn_channel(dispatch, guild_id)
             self._publish(route.prefix, dispatch, text, f"{session_id}:{shard_id}:{dispatch.sequence}")
@@ -119,6 +133,27 @@ class EventRouter:
         target = dispatch.interaction_target
         return target in self._own_commands or target.startswith(self._component_prefix)
 
+    def destination(self, dispatch: Dispatch) -> str | None:
+        """The prefix of the sandbox that its server is bound to; None if it belongs to none."""
+        guild_id = dispatch.guild_id or self._guild_of_message(dispatch)
+        route = self._table.lookup(guild_id, self._clock()) if guild_id is not None else None
+        return route.prefix if route is not None else None
+
+    def _may_see(self, dispatch: Dispatch, guild_id: int) -> bool:
+        """Whether a private message answers an interaction that went to the sandbox that would get it. Nobody else's
+        may: another sandbox's, if the server was bound to that before, or the bot's own, which no process knows that
+        was started since."""
+        route = self._table.lookup(guild_id, self._clock())
+        if route is None:
+            return False
+        known = self._forwarded.prefix_of(dispatch.answered_interaction) or self._forwarded.prefix_of(dispatch.id)
+        if known != route.prefix:
+            self._forwarded.withheld[route.prefix] += 1
+            return False
+        if dispatch.id is not None:
+            self._forwarded.remember(dispatch.id, route.prefix)  # that it is deleted tells of no interaction
+        return True
+
     def _is_own_reply(self, dispatch: Dispatch) -> bool:
         """Whether it is one of the bot's own replies, which only the asker may see."""
         answered = dispatch.answered_interaction
@@ -148,7 +183,7 @@ class EventRouter:
 
     def _guild_of_message(self, dispatch: Dispatch) -> int | None:
         """Ephemeral messages in a guild do not name it; their channel has been seen, though."""
-        if dispatch.name not in _OF_MESSAGES:
+        if dispatch.name not in OF_MESSAGES:
             return None
         channel_id = dispatch.channel_id
         return self._guild_of_channel.get(channel_id) if channel_id is not None else None

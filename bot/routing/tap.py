@@ -12,7 +12,8 @@ from typing import Protocol
 from loguru import logger
 
 from bot import constants
-from bot.routing.dispatch import Dispatch, user_in
+from bot.routing.dispatch import OF_MESSAGES, Dispatch, user_in
+from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
@@ -58,10 +59,15 @@ class Tap:
     """Sends what the connections receive to the router, and saves their sessions as far as all of it is stored."""
 
     def __init__(
-        self, router: EventRouter, publisher: Publisher, sessions: SessionStore, rights_changed: RightsChanged
+        self,
+        router: EventRouter,
+        publisher: Publisher,
+        sessions: SessionStore,
+        forwarded: ForwardedInteractions,
+        rights_changed: RightsChanged,
     ) -> None:
         self.router, self.publisher, self._sessions = router, publisher, sessions
-        self._rights_changed = rights_changed
+        self._forwarded, self._rights_changed = forwarded, rights_changed
         self._connections: dict[int, GatewayConnection] = {}
         self._last_sessions: dict[int, Session] = {}
         self._session_began = asyncio.Event()
@@ -126,6 +132,33 @@ class Tap:
         guild_id = dispatch.guild_id
         if guild_id is not None and self.router.is_bound(guild_id):
             self._rights_changed(guild_id, user_in(text) if name in _OF_MEMBERS else None)
+
+    @staticmethod
+    def needs_preparation(dispatch: Dispatch) -> bool:
+        """Whether `prepare` may have to ask Redis; hardly any event does."""
+        name = dispatch.name
+        return name == "INTERACTION_CREATE" or (name in OF_MESSAGES and dispatch.is_private)
+
+    async def prepare(self, dispatch: Dispatch) -> None:
+        """Before it is routed: an interaction is written down, what may answer one of another process is looked up.
+
+        The connection reads on afterwards, so that a server's events stay in order; it never waits long.
+        """
+        if dispatch.name == "INTERACTION_CREATE":
+            await self._record(dispatch)
+            return
+        answered = dispatch.answered_interaction
+        is_known = self._forwarded.prefix_of(answered) is not None
+        if answered is not None and not is_known and self.router.destination(dispatch) is not None:
+            await self._forwarded.look_up(answered)
+
+    async def _record(self, dispatch: Dispatch) -> None:
+        interaction_id = dispatch.id
+        if interaction_id is None or not dispatch.expects_message or self.router.is_own_interaction(dispatch):
+            return
+        prefix = self.router.destination(dispatch)
+        if prefix is not None:
+            await self._forwarded.record(interaction_id, prefix)
 
     def is_for_client(self, dispatch: Dispatch, resumed_at: float) -> bool:
         """Whether discord.py has to see the event too. `resumed_at`: Unix time, 0 for a session that is new."""

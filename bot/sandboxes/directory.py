@@ -31,6 +31,10 @@ class SandboxDirectory:
         """The living sandbox of that name, or `SandboxNotFound`."""
         return await self._get("get_sandbox_by_name", name, name)
 
+    async def get_by_reference(self, actor: Actor, reference: int) -> Sandbox:
+        """Also one that is destroyed; `NotAllowed` if the actor may not see it, `SandboxNotFound` if there is none."""
+        return require_access(await self._get("get_sandbox_by_reference", reference, str(reference)), actor)
+
     async def get_by_guild_id(self, guild_id: int) -> Sandbox:
         """The sandbox that the guild is bound to, or `GuildNotBound`."""
         async with connected(self._pool) as connection:

@@ -47,10 +47,12 @@ InspectGuilds = Callable[[Collection[int]], Awaitable[Mapping[int, GuildPresence
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """The guilds whose events go to a sandbox just now. `stale`: why that may be out of date, for an operator."""
+    """The guilds whose events go to a sandbox just now. `stale`: why that may be out of date, for an operator.
+    `withheld`: private answers that were not sent to it since the start, for nobody knows whose they are."""
 
     guild_ids: frozenset[int]
     stale: str | None = None
+    withheld: int = 0
 
 
 ReadRoutes = Callable[[Sandbox], Awaitable[Routes]]

@@ -70,6 +70,8 @@ class HealthProbe:
             GuildRouting(guild_id, presences.get(guild_id), guild_id in routes.guild_ids if routes else None)
             for guild_id in sandbox.guild_ids
         )
+        if routes and routes.withheld:
+            unknown = (*unknown, _withheld(routes.withheld))
         return RoutingHealth(guilds, last_event_at, routes.stale if routes else None, unknown)
 
     async def _inspect(self, sandbox: Sandbox) -> tuple[Mapping[int, GuildPresence], tuple[str, ...]]:
@@ -168,6 +170,14 @@ async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
         return StoreHealth(False, gettext("no answer within {seconds} s", seconds=constants.HEALTH_TIMEOUT_S), {})
     except ServiceUnavailable as error:
         return StoreHealth(False, gettext("not reachable: {detail}", detail=error.detail), {})
+
+
+def _withheld(answers: int) -> str:
+    return ngettext(
+        answers,
+        "{number:,} private answer was withheld: it is not known whether it is a worker's.",
+        "{number:,} private answers were withheld: it is not known whether they are a worker's.",
+    )
 
 
 def _size(number: float) -> str:

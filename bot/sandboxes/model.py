@@ -86,6 +86,8 @@ class Sandbox:
     guild_ids: tuple[int, ...]
     event_count: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    reference: int = 0
+    """What it is called where others may read it: a number that says nothing, and never another's."""
 
     @property
     def tags(self) -> Mapping[str, str]:

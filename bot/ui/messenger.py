@@ -49,11 +49,14 @@ class Messenger:
     ) -> None:
         if delivery.attempts > 1 and await self._was_sent(channel, delivery, mention):
             return
-        of_expiry = delivery.guild_id is None
+        view = discord.utils.MISSING
+        if delivery.guild_id is None:
+            is_public = mention is not None
+            view = await extend_view(self._bot, sandbox, self._extend_by, channel.id, is_public=is_public)
         await channel.send(
             mention,
             embed=notice_embed(delivery, sandbox, self._grace),
-            view=extend_view(sandbox.id, self._extend_by) if of_expiry else discord.utils.MISSING,
+            view=view,
             nonce=delivery.key,
             allowed_mentions=discord.AllowedMentions(users=True),
         )

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import discord
 from discord import ButtonStyle
-from discord.ui import Button, DynamicItem, View
+from discord.ui import View
 
 from bot import constants
 from bot.client import Interaction, SandboxBot
+from bot.custom_ids import CustomId
 from bot.errors import InvalidInput, NotAllowed
 from bot.i18n import gettext
 from bot.sandboxes.directory import LIVING
 from bot.sandboxes.metadata import read_tags, write_tags
 from bot.sandboxes.model import Actor, SandboxStatus
 from bot.ui import listings
-from bot.ui.buttons import ASKER, CUSTOM_ID, report_errors, require_asker
+from bot.ui.signed_button import SignedButton, make_button, make_view, on_press, replace
 
+_TURN = "page"
 _ANY = "any"
+_OWN = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,22 @@ class Listing:
     status: SandboxStatus | None = None
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
-    def custom_id(self, page: int) -> str:
-        """What `PageButton` reads back; `page` counts from 0. `InvalidInput` if the tags do not fit in it."""
-        custom_id = f"{CUSTOM_ID}page:{self.asker_id}:{self.owner_id or 0}:{self.status or _ANY}:{page}"
-        if self.tags:
-            custom_id += ":" + ",".join(write_tags(self.tags))
-        if len(custom_id) > constants.CUSTOM_ID_CHARS:
+    def custom_id(self, page: int) -> CustomId:
+        """What `read` reads back; `page` counts from 0. `InvalidInput` if the tags do not fit in it."""
+        owner = _OWN if self.owner_id == self.asker_id else self.owner_id or 0
+        arguments = f"{owner}:{self.status or _ANY}:{page}:{','.join(write_tags(self.tags))}"
+        custom_id = CustomId(_TURN, arguments, self.asker_id)
+        if not custom_id.fits:
             raise InvalidInput("There are several pages, and these tags are too long for a page's button. Give fewer.")
         return custom_id
+
+    @classmethod
+    def read(cls, asker_id: int, arguments: str) -> tuple[Self, int]:
+        """The listing and the page that stand in a custom id."""
+        owner, status, page, tags = arguments.split(":", 3)
+        owner_id = asker_id if owner == _OWN else int(owner) or None
+        chosen = None if status == _ANY else SandboxStatus(status)
+        return cls(asker_id, owner_id, chosen, read_tags(tags.split(",")) if tags else {}), int(page)
 
 
 async def read_page(
@@ -68,46 +78,26 @@ async def read_page(
     embed = listings.sandboxes(shown, total, own=listing.owner_id == actor.id, filtered=filtered)
     if pages > 1:
         embed.set_footer(text=gettext("Page {page} of {pages}", page=page + 1, pages=pages))
-    return embed, _page_buttons(listing, page, pages)
+    return embed, await _page_buttons(bot, listing, page, pages)
 
 
-class PageButton(
-    DynamicItem[Button[View]],
-    template=CUSTOM_ID
-    + "page:"
-    + ASKER
-    + r":(?P<owner>\d{1,20}):(?P<status>"
-    + "|".join((_ANY, *SandboxStatus))
-    + r"):(?P<page>\d{1,6})(?::(?P<tags>.+))?$",
-):
-    """Replaces a page by another one of the same listing, for whoever asked for it."""
-
-    def __init__(self, listing: Listing, page: int, label: str) -> None:
-        self.listing, self.page = listing, page
-        super().__init__(Button(label=label, style=ButtonStyle.secondary, custom_id=listing.custom_id(page)))
-
-    @classmethod
-    async def from_custom_id(cls, _: discord.Interaction[Any], __: object, match: re.Match[str], /) -> Self:
-        status = None if match["status"] == _ANY else SandboxStatus(match["status"])
-        tags = read_tags(match["tags"].split(",")) if match["tags"] else {}
-        listing = Listing(int(match["asker"]), int(match["owner"]) or None, status, tags)
-        return cls(listing, int(match["page"]), "")
-
-    @report_errors
-    async def callback(self, interaction: Interaction) -> None:
-        """Reads the page afresh, with the rights that the asker has now."""
-        require_asker(interaction, self.listing.asker_id)
-        bot = interaction.client
-        embed, view = await read_page(bot, bot.actor(interaction.user), self.listing, self.page)
-        await interaction.response.edit_message(embed=embed, view=view)
+@on_press(_TURN)
+async def _turn(interaction: Interaction, arguments: str) -> None:
+    """Replaces a page by another one of the same listing, with the rights that the asker has now."""
+    bot = interaction.client
+    listing, page = Listing.read(interaction.user.id, arguments)
+    embed, view = await read_page(bot, bot.actor(interaction.user), listing, page)
+    await replace(interaction, embed, view)
 
 
-def _page_buttons(listing: Listing, page: int, pages: int) -> View | None:
-    if pages == 1:
-        return None
-    view = View(timeout=None)
+async def _page_buttons(bot: SandboxBot, listing: Listing, page: int, pages: int) -> View | None:
+    buttons = []
     if page > 0:
-        view.add_item(PageButton(listing, page - 1, "◀ " + gettext("Newer")))
+        buttons.append(await _page_button(bot, listing, page - 1, "◀ " + gettext("Newer")))
     if page < pages - 1:
-        view.add_item(PageButton(listing, page + 1, gettext("Older") + " ▶"))
-    return view
+        buttons.append(await _page_button(bot, listing, page + 1, gettext("Older") + " ▶"))
+    return make_view(*buttons) if buttons else None
+
+
+async def _page_button(bot: SandboxBot, listing: Listing, page: int, label: str) -> SignedButton:
+    return await make_button(bot, listing.custom_id(page), label, ButtonStyle.secondary)

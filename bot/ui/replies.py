@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from datetime import timedelta
 
 import discord
 from discord.utils import escape_markdown, format_dt
 
 from bot import constants
+from bot.durations import format_duration
 from bot.i18n import Translatable, gettext
 from bot.sandboxes.access.connection import ConnectionDetails
 from bot.sandboxes.access.isolation import Enforcement, Isolation
@@ -97,6 +99,12 @@ def extended(extension: Extension) -> discord.Embed:
     if extension.capped:
         embed.description = gettext("That is the longest life a sandbox may have, so the extension was cut short.")
     return embed
+
+
+def confirm_extend(sandbox: Sandbox, by: timedelta) -> discord.Embed:
+    """The question before an extension that a button in a channel offers."""
+    title = gettext("Extend “{name}” by {duration}?", name=sandbox.name, duration=format_duration(by))
+    return discord.Embed(title=title, colour=discord.Colour.orange())
 
 
 def bound(sandbox: Sandbox, server: str) -> discord.Embed:

@@ -4,7 +4,7 @@
 id, name, owner_id, description, status, schema_name, created_at, expires_at, last_activity_at,
        ARRAY(SELECT mapping.guild_id FROM sandbox_guild_mapping AS mapping
               WHERE mapping.sandbox_id = sandboxes.id ORDER BY mapping.created_at, mapping.guild_id) AS guild_ids,
-       event_count, metadata
+       event_count, metadata, reference
 
 -- lock_owner --
 -- Serialises one owner's creates by locking the owner's row, which is made if need be. $1 owner id
@@ -29,6 +29,10 @@ SELECT id FROM sandboxes WHERE id = $1 FOR UPDATE;
 -- get_sandbox --
 -- Separate on purpose: inside lock_sandbox it would see the guilds as they stood before the wait. $1 sandbox id
 SELECT {sandbox} FROM sandboxes WHERE id = $1;
+
+-- get_sandbox_by_reference --
+-- $1 reference
+SELECT {sandbox} FROM sandboxes WHERE reference = $1;
 
 -- get_sandbox_by_name --
 -- $1 name

@@ -50,6 +50,10 @@ read-geo        GEOPOS {b}geo secret
 search-geo      GEOSEARCH {b}geo FROMMEMBER secret BYRADIUS 9 km
 read-bits       BITCOUNT {b}string
 read-bit-field  BITFIELD_RO {b}string GET u8 0
+read-forwarded  GET sandbox-bot:forwarded:1
+forge-forwarded SET sandbox-bot:forwarded:1 {a}
+read-own        EXISTS sandbox-bot:own-message:1
+forge-own       SET sandbox-bot:own-message:1 1
 exists          EXISTS {b}string
 type            TYPE {b}string
 ttl             TTL {b}string

@@ -53,10 +53,10 @@ async def test_a_list_stays_narrowed_to_tags_while_its_pages_are_turned(tagged):
     assert "no such sandbox" in text(nothing)
 
 
-async def test_a_button_from_before_there_were_tags_still_turns_the_whole_list(tagged):
+async def test_a_button_without_tags_turns_the_whole_list(tagged):
     message = (await tagged.ada.command("sandbox list", channel=None)).message
     (row,) = message.components
-    assert row["components"][0]["custom_id"] == f"sbx:v1:page:{tagged.ada.id}:{tagged.ada.id}:any:1"
+    assert row["components"][0]["custom_id"].startswith(f"sbx:v2:page:{tagged.ada.id}:own:any:1::")
     await turn(tagged.ada, message, "Older ▶")
     assert footer(message) == "Page 2 of 2"
 

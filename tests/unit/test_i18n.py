@@ -80,7 +80,7 @@ class Listener(app_commands.Translator):
 
 @pytest.fixture
 async def bot():
-    bot = SandboxBot(None, None, None, intents=discord.Intents.default())
+    bot = SandboxBot(None, None, None, custom_ids=None, own_messages=None, intents=discord.Intents.default())
     for cog in COGS:
         await bot.load_extension(cog)
     return bot

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -30,10 +31,25 @@ class Sink:
         return len(payload) <= self.limit
 
 
+class Forwarded(dict):
+    """Of interactions and messages, where they went."""
+
+    def __init__(self):
+        super().__init__()
+        self.withheld: Counter[str] = Counter()
+
+    def prefix_of(self, snowflake):
+        return self.get(snowflake)
+
+    def remember(self, snowflake, prefix):
+        self[snowflake] = prefix
+
+
 def make(sink, now=0.0, **options):
     table = RouteTable()
     table.replace(table.next_version(), {BOUND: Route("sandbox.x.events.", 100.0)})
-    return EventRouter(table, sink, own_commands={"sandbox"}, component_prefix="sbx:", clock=lambda: now, **options)
+    own = {"own_commands": {"sandbox"}, "component_prefix": "sbx:"}
+    return EventRouter(table, sink, Forwarded(), **own, clock=lambda: now, **options)
 
 
 def send(router, name, data, sequence=7):
@@ -137,7 +153,8 @@ def test_own_interactions_stay_here_and_foreign_ones_are_forwarded(data, own):
 def test_an_ephemeral_message_is_routed_by_its_channel_but_not_the_bots_own_replies():
     sink = Sink()
     router = make(sink)
-    ephemeral = {"id": "5", "channel_id": str(CHANNEL), "flags": 64}
+    router._forwarded[7] = "sandbox.x.events."
+    ephemeral = {"id": "5", "channel_id": str(CHANNEL), "flags": 64, "interaction_metadata": {"id": "7"}}
     send(router, "MESSAGE_CREATE", ephemeral)
     assert sink.published == []
     send(router, "TYPING_START", {"guild_id": str(BOUND), "channel_id": str(CHANNEL)})
@@ -152,6 +169,38 @@ def test_an_ephemeral_message_is_routed_by_its_channel_but_not_the_bots_own_repl
     send(router, "MESSAGE_CREATE", {**ephemeral, "interaction_metadata": {"id": "77"}})
     assert len(sink.published) == 2
     assert router.counts["own replies"] == 1
+
+
+@pytest.mark.parametrize(
+    "private",
+    [
+        {"id": "5", "flags": 64, "interaction_metadata": {"id": "8"}},
+        {"id": "5", "flags": 64 | 128, "interaction_metadata": {"id": "9"}},
+        {"id": "5", "flags": 64},
+        {"id": "5", "flags": 64, "guild_id": str(BOUND)},
+        {"id": "5"},
+    ],
+    ids=["another's", "nobody knows", "answers nothing", "names its server", "has no flags"],
+)
+@pytest.mark.parametrize("name", ["MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE"])
+def test_a_private_message_that_answers_nothing_that_was_forwarded_here_is_withheld_and_counted(name, private):
+    sink = Sink()
+    router = make(sink)
+    router._forwarded[8] = "sandbox.y.events."
+    send(router, "TYPING_START", {"guild_id": str(BOUND), "channel_id": str(CHANNEL)})
+    send(router, name, {**private, "channel_id": str(CHANNEL)})
+    assert [subject for subject, *_ in sink.published] == ["sandbox.x.events.TYPING_START"]
+    assert (router.counts["withheld"], router._forwarded.withheld) == (1, {"sandbox.x.events.": 1})
+
+
+def test_what_happens_to_a_private_message_that_was_forwarded_is_forwarded_too():
+    sink = Sink()
+    router = make(sink)
+    router._forwarded[7] = "sandbox.x.events."
+    place = {"guild_id": str(BOUND), "channel_id": str(CHANNEL)}
+    send(router, "MESSAGE_CREATE", {"id": "5", "flags": 64, "interaction_metadata": {"id": "7"}, **place})
+    send(router, "MESSAGE_DELETE", {"id": "5", "channel_id": str(CHANNEL)})
+    assert [subject.rpartition(".")[2] for subject, *_ in sink.published] == ["MESSAGE_CREATE", "MESSAGE_DELETE"]
 
 
 def test_what_is_too_large_is_announced_by_a_stub():

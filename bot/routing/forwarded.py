@@ -1,0 +1,64 @@
+"""To which sandbox interactions went: a private answer may follow its interaction there, and none may go elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import redis.asyncio
+from loguru import logger
+from redis.exceptions import RedisError
+
+from bot import constants, names
+
+
+class ForwardedInteractions:
+    """In memory, and in Redis for whoever goes on after this process. What is not known is None.
+
+    Without Redis, which is asked for a bounded time, an interaction is only remembered here.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._prefixes: dict[int, str] = {}
+        self._spared_until = 0.0  # of time.monotonic()
+        self.withheld: Counter[str] = Counter()
+        """Private answers that were not forwarded since nothing is known of them, by the prefix of their server's
+        sandbox."""
+
+    def prefix_of(self, snowflake: int | None) -> str | None:
+        """The sandbox's, to which an interaction or a private message went, as far as memory has it."""
+        return self._prefixes.get(snowflake) if snowflake is not None else None
+
+    def remember(self, snowflake: int, prefix: str) -> None:
+        """In memory alone."""
+        if len(self._prefixes) >= constants.REMEMBERED_FORWARDED:
+            # A dict keeps its order, so this is the one remembered longest ago.
+            del self._prefixes[next(iter(self._prefixes))]
+        self._prefixes[snowflake] = prefix
+
+    async def record(self, interaction_id: int, prefix: str) -> None:
+        """Before it is published: whoever takes over after that must know it."""
+        self.remember(interaction_id, prefix)
+        key = names.forwarded_interaction_key(interaction_id)
+        await self._ask(lambda: self._client.set(key, prefix, ex=constants.FORWARDED_TTL_S))
+
+    async def look_up(self, interaction_id: int) -> None:
+        """What another process has recorded is in memory then."""
+        key = names.forwarded_interaction_key(interaction_id)
+        prefix = await self._ask(lambda: self._client.get(key))
+        if isinstance(prefix, bytes):
+            self.remember(interaction_id, prefix.decode(errors="replace"))
+
+    async def _ask(self, ask: Callable[[], Awaitable[object]]) -> object:
+        if time.monotonic() < self._spared_until:
+            return None
+        try:
+            async with asyncio.timeout(constants.FORWARDED_ANSWER_WITHIN_S):
+                return await ask()
+        except (RedisError, OSError) as error:
+            self._spared_until = time.monotonic() + constants.FORWARDED_SPARED_S
+            logger.warning("private answers may be withheld, Redis does not answer", error=repr(error))
+            return None
