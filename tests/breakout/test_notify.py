@@ -144,6 +144,7 @@ class Holder:
         async with asyncio.timeout(5):
             while await self._worker.pg.fetchval(state, pid) != self.held:
                 await asyncio.sleep(0.01)
+        return self
 
     async def __aexit__(self, *_):
         self._task.cancel()
@@ -157,6 +158,8 @@ class Holder:
 class Chained(Holder):
     """In one young transaction after the other, without a moment between them."""
 
+    held = "active"
+
     async def hold(self):
         await self.connection.execute("BEGIN")
         while True:
@@ -164,10 +167,8 @@ class Chained(Holder):
             await self.connection.execute("COMMIT AND CHAIN")
 
 
-class Looping(Holder):
+class Looping(Chained):
     """The same in one statement."""
-
-    held = "active"
 
     async def hold(self):
         await self.connection.execute("DO $$ BEGIN LOOP PERFORM pg_sleep(0.3); COMMIT; END LOOP; END $$")
@@ -209,6 +210,17 @@ async def test_whoever_holds_up_the_queue_is_ended(small, holder):
         await small.superuser.execute("NOTIFY sandbox_routes, '1'")
     assert await small.b.pg.fetchval("SELECT true")
     await attacker.close()
+
+
+@pytest.mark.parametrize("longest", ["0s", "1h"])
+async def test_the_bots_role_may_end_it_and_idle_sessions_are_spared(world, longest):
+    """As if more than nothing were too much, for the usual queue cannot be filled here."""
+    async with Holder(world.a) as held:
+        relieve = "SELECT relieve_notify_queue(-1, $1::text::interval)"
+        assert await world.stores.pool.fetchval(relieve, longest) == 1
+        await until(held.connection.is_closed)
+    for worker in (world.a, world.b):
+        assert await worker.pg.fetchval("SELECT true")
 
 
 async def used(world):
