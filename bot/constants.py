@@ -200,9 +200,12 @@ other parts, for a sandbox that was destroyed meanwhile still gets events until 
 ROUTE_RETRY_LONGEST_S = 2.0
 """Routes are at most this old when PostgreSQL is back."""
 
-CHANGED_GUILDS_REREAD = 1000
-"""Beyond so many changed guilds at a time all routes are read instead: any role of the database may announce changes,
-and what it announces must not fill memory."""
+ROUTES_READ_EVERY_S = 1.0
+"""How old routes may be where no hint of a change came through. The question is one look into an index."""
+
+ROUTE_HINTS_HEARD = 5000
+"""Between two reads of all routes. More are a flood by somebody who knows the channel, and then nothing is heard until
+the next such read: parsing them would take the time of the events."""
 
 # --- Control plane: how sandboxes begin, are kept and end ------------------------------------------------------------
 
@@ -236,6 +239,14 @@ MAX_CONCURRENT_TEARDOWNS = 4
 MAX_CONCURRENT_ACCESS_CHANGES = 4
 MAX_CONCURRENT_STREAM_CHECKS = 4
 """Each job by itself: with the smallest pool that makes sense, ten connections, some are left for commands."""
+
+NOTIFY_QUEUE_CHECKED_EVERY_S = 1.0
+"""How often it is looked how full PostgreSQL's queue of notifications is: it holds 8 GB, by default, and the disk is as
+fast as it is."""
+NOTIFY_QUEUE_MOST_USED = 0.1
+"""The share of it that may be used. Listeners that read keep it almost empty, whatever is sent."""
+NOTIFY_QUEUE_LONGEST_TRANSACTION_S = 2.0
+"""How long a sandbox's transaction may hold up a queue that is used so far. Ordinary ones take milliseconds."""
 
 ACCESS_UNAPPLIED_AFTER_S = 15.0
 """After how long a change of who may connect is applied by whoever finds it. The process that made it does so right
@@ -297,8 +308,6 @@ DESCRIPTION_CHARS = 4000
 """Of the audit log in an embed. Discord takes 4096 in the description, and 6000 in all."""
 CUSTOM_ID_CHARS = 100
 """Of a button's custom id. Discord takes no more."""
-RETIRED_KEY_VALID_FOR = timedelta(days=1)
-"""What was made with a key that is replaced is taken for so long: questions and lists are answered within a day."""
 OWN_MESSAGE_TTL_S = 86_400
 """How long the buttons of a private answer change it in place. Afterwards they work too, and answer anew."""
 OWN_MESSAGES_ANSWER_WITHIN_S = 0.5

@@ -1,49 +1,43 @@
-"""The bot's own secrets, in PostgreSQL, so that all its processes have the same, through any restart."""
+"""Secrets that the bots of one database share, each for a purpose. They lie in PostgreSQL and can be rotated."""
 
 from __future__ import annotations
 
-import secrets
+from bot.stores.postgres import Pool, connected, load_queries, transaction
 
-from bot import constants
-from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
+HINT_CHANNEL = "hint channel"
+"""What the channel is named by that hints at changed routes: who knows it may flood it."""
 
 
 class KeyRing:
-    """Keys by purpose, 32 random bytes each; one is made when it is first asked for."""
+    """Asks PostgreSQL each time, so that a rotation holds at once. Every method may raise `ServiceUnavailable`.
+
+    A purpose without a key gets one when it is first asked for.
+    """
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._sql = load_queries("keys")
+        self._pool, self._sql = pool, load_queries("keys")
 
     async def current(self, purpose: str) -> bytes:
-        """The one to make something with."""
-        async with connected(self._pool) as connection:
-            key = await self._current(connection, purpose)
-        return key or await self._make(purpose)
+        """What is to be used from now on: 32 random bytes."""
+        return (await self.valid(purpose))[0]
 
     async def valid(self, purpose: str) -> tuple[bytes, ...]:
-        """Those to check something with, the newest first: also what was retired within a day."""
+        """What is to be accepted: the current key and, for a day after a rotation, the one before it."""
         async with connected(self._pool) as connection:
-            rows = await connection.fetch(self._sql["valid_keys"], purpose, constants.RETIRED_KEY_VALID_FOR)
+            rows = await connection.fetch(self._sql["list_valid"], purpose)
+            if not rows:
+                await connection.execute(self._sql["make"], purpose)
+                rows = await connection.fetch(self._sql["list_valid"], purpose)  # another bot's, if that was sooner
         return tuple(row["secret"] for row in rows)
 
     async def rotate(self, purpose: str) -> None:
-        """Retire the current key, and make another one."""
+        """Make another key the current one. Two rotations in a row end a key at once."""
         async with transaction(self._pool) as connection:
-            await connection.execute(self._sql["lock_keys"])
-            await connection.execute(self._sql["retire_keys"], purpose)
-            await self._add(connection, purpose)
+            await connection.execute(self._sql["lock"])
+            for step in ("retire", "make", "forget"):
+                await connection.execute(self._sql[step], purpose)
 
-    async def _make(self, purpose: str) -> bytes:
-        async with transaction(self._pool) as connection:
-            await connection.execute(self._sql["lock_keys"])
-            return await self._current(connection, purpose) or await self._add(connection, purpose)
-
-    async def _current(self, connection: Connection, purpose: str) -> bytes | None:
-        key: bytes | None = await connection.fetchval(self._sql["current_key"], purpose)
-        return key
-
-    async def _add(self, connection: Connection, purpose: str) -> bytes:
-        key = secrets.token_bytes(32)
-        await connection.execute(self._sql["add_key"], purpose, key)
-        return key
+    async def purposes(self) -> list[str]:
+        """All that have a key."""
+        async with connected(self._pool) as connection:
+            return [row["purpose"] for row in await connection.fetch(self._sql["list_purposes"])]

@@ -17,8 +17,6 @@ from bot.i18n import Translatable
 from sandbox_worker import protocol
 
 SCHEMA_PREFIX = "sandbox_"
-ROUTES_CHANNEL = "sandbox_routes"
-"""The PostgreSQL channel that hints at a changed route."""
 
 SHORTEST_NAME, LONGEST_NAME = 3, 40
 NAME_PATTERN = re.compile(rf"[a-z0-9-]{{{SHORTEST_NAME},{LONGEST_NAME}}}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +14,12 @@ import typer
 
 from bot import log
 from bot.cli.runtime import Config, read_settings, run_or_exit
+from bot.keys import KeyRing
 from bot.sandboxes.access.isolation import Isolation
 from bot.settings import Settings
 from bot.stores.opening import open_addresses
+from bot.stores.postgres import Pool, open_pool
 from bot.stores.postgres import migrate as apply_migrations
-from bot.stores.postgres import open_pool
 
 cli = typer.Typer()
 
@@ -113,11 +116,36 @@ def nats_seed() -> None:
     typer.echo(f"NATS_ACCOUNT_SEED={seed}\nSANDBOX_ISSUER={account_of(seed)}")
 
 
+@cli.command()
+def rotate_keys(config: Config = None) -> None:
+    """Make new keys for what the bots share one for. Those before are valid for a day, or until the next time."""
+    rotated = run_or_exit(_rotate_keys(read_settings(config)))
+    typer.echo("\n".join(f"rotated {purpose}" for purpose in rotated) or "there are no keys yet")
+
+
 async def _apply_migrations(settings: Settings) -> list[str]:
     """The names of those that were missing."""
+    async with _postgres(settings) as pool:
+        return await apply_migrations(pool)
+
+
+async def _rotate_keys(settings: Settings) -> list[str]:
+    """What they are for."""
+    async with _postgres(settings) as pool:
+        await apply_migrations(pool)
+        keys = KeyRing(pool)
+        purposes = await keys.purposes()
+        for purpose in purposes:
+            await keys.rotate(purpose)
+        return purposes
+
+
+@asynccontextmanager
+async def _postgres(settings: Settings) -> AsyncIterator[Pool]:
+    """The one store that the command needs."""
     async with open_addresses(settings, share=True, only=frozenset({"postgres"})) as addresses:
         pool = await open_pool(addresses.postgres)
         try:
-            return await apply_migrations(pool)
+            yield pool
         finally:
             await pool.close()

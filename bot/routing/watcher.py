@@ -1,34 +1,41 @@
-"""Keeps the route table true: a NOTIFY is a hint, a read of PostgreSQL the truth."""
+"""Keeps the route table true: PostgreSQL counts the changes, and a NOTIFY only hints that there is one to read."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
+from loguru import logger
 
 from bot import constants, names
 from bot.errors import ServiceUnavailable
+from bot.keys import HINT_CHANNEL, KeyRing
 from bot.routing.table import Route, RouteTable
-from bot.stores.postgres import Pool, connected, load_queries
+from bot.stores.postgres import Connection, Pool, connected, load_queries, prepare_connection
 from bot.supervisor import Part
 
 
 class RouteWatcher:
-    """Reads single routes when told, and all of them at start, after every reconnect and on a timer.
+    """Reads what has changed every second and at each hint; and all routes at start, after every reconnect and on a
+    timer.
 
     Without PostgreSQL the table keeps the last known routes, which end at their own expiries.
     """
 
     def __init__(self, pool: Pool, dsn: str, table: RouteTable, *, reload_every: timedelta) -> None:
-        """The pool is for the reads; the connection that listens is one of its own, to `dsn`."""
+        """Changes are read over a connection of its own, to `dsn`, which no other work delays."""
         self._pool, self._dsn, self._table = pool, dsn, table
         self._reload_every_s = reload_every.total_seconds()
-        self._sql = load_queries("routes")
-        self._changed_guilds: set[int] = set()
-        self._reload_needed = False
+        self._sql, self._keys = load_queries("routes"), KeyRing(pool)
+        self._revision = 0
+        """Changes up to this one are in the table."""
+        self._hints = 0
+        """Heard since all routes were read."""
         self._wake = asyncio.Event()
 
     async def start(self) -> None:
@@ -43,72 +50,84 @@ class RouteWatcher:
         self._table.update(version, guild_ids, _routes(rows))
 
     async def run(self, part: Part) -> None:
-        """Apply the changes that one connection hears of, for as long as it lives; `ServiceUnavailable` at its end."""
+        """Follow the changes over one connection, for as long as it lives; `ServiceUnavailable` at its end."""
         try:
-            await self._listen_until_disconnected(part)
+            await self._follow_until_disconnected(part)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise ServiceUnavailable("PostgreSQL", repr(error)) from error
         raise ServiceUnavailable("PostgreSQL", "the connection that hears of changed routes was lost")
 
-    async def _listen_until_disconnected(self, part: Part) -> None:
+    async def _follow_until_disconnected(self, part: Part) -> None:
         """One connection's life; returns when the server has ended it."""
         connection = await asyncpg.connect(
             self._dsn,
             timeout=constants.ROUTE_LISTEN_TIMEOUT_S,
             command_timeout=constants.ROUTE_LISTEN_TIMEOUT_S,
-            server_settings={"application_name": "sandbox-bot"},
+            server_settings={"application_name": "sandbox-bot", "search_path": "public"},
         )
-        disconnected = asyncio.Event()
-
-        def on_disconnect(_: object) -> None:
-            disconnected.set()
-            self._wake.set()
-
         try:
-            connection.add_termination_listener(on_disconnect)
-            await connection.add_listener(names.ROUTES_CHANNEL, self._on_notify)
-            await self._reload()  # after LISTEN: what is committed between the two is seen by one of them
-            part.running()
-            while not disconnected.is_set():
-                await self._apply_next_changes()
-                # A line that is dead without a word brings no NOTIFY and no error: only a question that nobody answers
-                # shows it, at the latest one timer and one timeout later. To LISTEN again changes nothing.
-                await connection.execute(self._sql["listen"])
+            connection.add_termination_listener(lambda _: self._wake.set())
+            await prepare_connection(connection)
+            while not connection.is_closed():
+                channels = await self._listen(connection)
+                await self._reload()  # after LISTEN: what is committed between the two is seen by one of them
+                part.running()
+                await self._follow(connection, channels)
+                await self._stop_listening(connection, channels)
         finally:
             connection.terminate()  # a dead line would not even take a goodbye
 
-    async def _apply_next_changes(self) -> None:
-        """Waits for a change or the timer, and reads what they concern."""
-        try:
-            async with asyncio.timeout(self._reload_every_s):
-                await self._wake.wait()
-        except TimeoutError:
-            self._reload_needed = True
-        # Taken before the read: what is announced meanwhile, or fails to be read, must be read by the next one. A read
-        # that fails ends the connection, and the next one begins with all routes.
-        self._wake.clear()
-        guild_ids, self._changed_guilds = self._changed_guilds, set()
-        if self._reload_needed:
-            self._reload_needed = False
-            await self._reload()
-        elif guild_ids:
-            await self.refresh(guild_ids)
+    async def _listen(self, connection: Connection) -> list[str]:
+        """The channels that are valid now, on which it listens from now on."""
+        await self._keys.current(HINT_CHANNEL)  # so that there is one
+        channels = [row["channel"] for row in await connection.fetch(self._sql["list_hint_channels"])]
+        for channel in channels:
+            await connection.add_listener(channel, self._on_hint)
+        return channels
 
-    def _on_notify(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        """Any role of the database may send one, and anything in it."""
-        if not names.SNOWFLAKE_PATTERN.fullmatch(str(payload)):
-            return
-        if len(self._changed_guilds) < constants.CHANGED_GUILDS_REREAD:
-            self._changed_guilds.add(int(str(payload)))
-        else:
-            self._reload_needed = True
+    async def _stop_listening(self, connection: Connection, channels: Collection[str]) -> None:
+        for channel in channels:
+            await connection.remove_listener(channel, self._on_hint)
+
+    async def _follow(self, connection: Connection, channels: Collection[str]) -> None:
+        """Until it is time to read all routes again, or the connection is lost. On a line that is dead without a word
+        nobody answers a read."""
+        until = time.monotonic() + self._reload_every_s
+        while time.monotonic() < until and not connection.is_closed():
+            await self._wait_for_hint()
+            if self._hints > constants.ROUTE_HINTS_HEARD:
+                await self._stop_listening(connection, channels)
+                logger.warning("the channel for hints is flooded: somebody knows it; `sandbox-bot rotate-keys` helps")
+                self._hints = 0
+            await self._read_changes(connection)
+
+    async def _wait_for_hint(self) -> None:
+        """Or for a second at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(constants.ROUTES_READ_EVERY_S, self._reload_every_s)):
+                await self._wake.wait()
+        self._wake.clear()  # before the read: what is hinted at meanwhile must be read by the next one
+
+    def _on_hint(self, *_: object) -> None:
+        """Whoever knows the channel may send one, and anything in it."""
+        self._hints += 1
         self._wake.set()
 
-    async def _reload(self) -> None:
+    async def _read_changes(self, connection: Connection) -> None:
         version = self._table.next_version()
+        changes = await connection.fetch(self._sql["load_changes"], self._revision)
+        if changes:
+            open_routes = _routes([row for row in changes if row["sandbox_id"] is not None])
+            self._table.update(version, [row["guild_id"] for row in changes], open_routes)
+            self._revision = max(row["revision"] for row in changes)
+
+    async def _reload(self) -> None:
+        version, self._hints = self._table.next_version(), 0
         async with connected(self._pool) as connection:
+            revision = await connection.fetchval(self._sql["load_revision"])
             rows = await connection.fetch(self._sql["load_routes"])
         self._table.replace(version, _routes(rows))
+        self._revision = revision
 
 
 def _routes(rows: Sequence[asyncpg.Record]) -> dict[int, Route]:

@@ -27,6 +27,7 @@ from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.metadata import check_metadata
 from bot.sandboxes.model import Actor, AuditEvent, Extension, Sandbox, SandboxStatus
+from bot.sandboxes.route_hints import RouteHints
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.template import DEFAULT_TEMPLATE, UNNAMED_TEMPLATE, Statement
 from bot.stores.nats import StreamStore
@@ -39,7 +40,7 @@ RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
 
 
 async def no_listener(guild_ids: Collection[int]) -> None:
-    """No router in this process: other ones hear of it from PostgreSQL."""
+    """No router in this process: other ones find it in PostgreSQL."""
 
 
 class SandboxManager(SandboxDirectory):
@@ -72,7 +73,7 @@ class SandboxManager(SandboxDirectory):
         super().__init__(pool)
         self._limits = limits or Limits()
         self._template_name = template_name or (DEFAULT_TEMPLATE if template is None else UNNAMED_TEMPLATE)
-        self._routes_changed = routes_changed
+        self._routes_changed, self._hints = routes_changed, RouteHints(pool)
         self.outbox = NoticeOutbox(pool)
         self.bindings = GuildBindings(pool, self._records, self.outbox, self._limits, self._announce)
         self.schemas, self.streams = SchemaProvisioner(pool, template), streams
@@ -273,8 +274,9 @@ class SandboxManager(SandboxDirectory):
             return
         try:
             await self._routes_changed(guild_ids)
-        except Exception as error:  # it is committed; the watcher's reload makes up for it
+        except Exception as error:  # it is committed, and the watcher reads it within a second
             logger.warning("routes not refreshed yet", guilds=len(guild_ids), error=repr(error))
+        await self._hints.send(guild_ids)
 
 
 def _require_running(sandbox: Sandbox, wanted: str) -> None:

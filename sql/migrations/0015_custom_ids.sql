@@ -1,12 +1,3 @@
--- Secrets of the bot itself, which all its processes share. What is retired stays valid for a day.
-CREATE TABLE IF NOT EXISTS bot_keys (
-    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    purpose    text NOT NULL,
-    secret     bytea NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    retired_at timestamptz
-);
-
 -- What a sandbox is called where others may read it, such as in a button: its id is a secret, and the first digits of
 -- that may be used again.
 ALTER TABLE sandboxes ADD COLUMN reference bigint GENERATED ALWAYS AS IDENTITY

@@ -53,6 +53,10 @@ SELECT end_overlong_sandbox_transactions($1);
 -- $1 at most so many
 SELECT drop_stray_large_objects($1);
 
+-- relieve_notify_queue --
+-- How many sessions were ended. $1 the share of the queue that may be used, $2 how long a transaction may hold it up
+SELECT relieve_notify_queue($1, $2);
+
 -- end_revoked_sessions --
 -- Of sandboxes without credentials that count, and those that began before the last end_sessions.
 SELECT end_barred_sandbox_sessions();

@@ -1,23 +1,25 @@
--- current_key --
--- $1 purpose
-SELECT secret FROM bot_keys WHERE purpose = $1 AND retired_at IS NULL ORDER BY id DESC LIMIT 1;
+-- list_valid --
+-- The current one first. $1 purpose
+SELECT secret FROM valid_bot_keys WHERE purpose = $1 ORDER BY id DESC;
 
--- valid_keys --
--- The newest first. $1 purpose, $2 how long a retired one stays valid
-SELECT secret FROM bot_keys WHERE purpose = $1 AND (retired_at IS NULL OR retired_at > now() - $2::interval)
- ORDER BY id DESC;
+-- make --
+-- Unless there is a current one. $1 purpose
+INSERT INTO bot_keys (purpose) VALUES ($1) ON CONFLICT (purpose) WHERE retired_at IS NULL DO NOTHING;
 
--- lock_keys --
--- One process at a time makes keys; others read on.
+-- lock --
+-- For the rest of the transaction against other rotations; reading goes on.
 LOCK TABLE bot_keys IN SHARE ROW EXCLUSIVE MODE;
 
--- retire_keys --
+-- retire --
 -- $1 purpose
 UPDATE bot_keys SET retired_at = now() WHERE purpose = $1 AND retired_at IS NULL;
 
--- add_key --
--- $1 purpose, $2 secret
-INSERT INTO bot_keys (purpose, secret) VALUES ($1, $2);
+-- forget --
+-- What is valid no more. $1 purpose
+DELETE FROM bot_keys WHERE purpose = $1 AND id NOT IN (SELECT id FROM valid_bot_keys);
+
+-- list_purposes --
+SELECT DISTINCT purpose FROM bot_keys ORDER BY purpose;
 
 -- get_custom_ids_since --
 SELECT snowflake FROM custom_ids_since;

@@ -1,3 +1,7 @@
+-- load_revision --
+-- Read before the routes, which so hold at least what it counts.
+SELECT revision FROM sandbox_route_revision;
+
 -- load_routes --
 -- Every route that is open now: a running sandbox's guilds. The route itself carries the expiry.
 SELECT mapping.guild_id, sandbox.id AS sandbox_id, sandbox.expires_at
@@ -12,6 +16,26 @@ SELECT mapping.guild_id, sandbox.id AS sandbox_id, sandbox.expires_at
   JOIN sandboxes AS sandbox ON sandbox.id = mapping.sandbox_id
  WHERE sandbox.status = 'running' AND mapping.guild_id = ANY ($1::numeric[]);
 
--- listen --
--- Safe to repeat; an answer shows that the line is alive, which by itself would tell nothing of its death.
-LISTEN sandbox_routes;
+-- load_changes --
+-- The same for those that have changed after a revision, with the revision of that; sandbox_id is NULL for one that has no
+-- route any more. $1 revision
+SELECT change.guild_id, change.revision, sandbox.id AS sandbox_id, sandbox.expires_at
+  FROM sandbox_route_changes AS change
+  LEFT JOIN (sandbox_guild_mapping AS mapping
+             JOIN sandboxes AS sandbox ON sandbox.id = mapping.sandbox_id AND sandbox.status = 'running')
+    ON mapping.guild_id = change.guild_id
+ WHERE change.revision > $1;
+
+-- {hint_channels} --
+-- The bots listen on all of them, and are hinted at on all of them.
+SELECT 'hint_' || left(encode(secret, 'hex'), 32) AS channel FROM valid_bot_keys WHERE purpose = 'hint channel'
+
+-- list_hint_channels --
+{hint_channels};
+
+-- hint --
+-- To whoever listens there, and with the guilds to bots of version 0.1, which know another channel alone. All NOTIFYs of a
+-- server wait for each other, so this one gives up soon; and nobody waits for the disk for its sake. $1 guild ids
+SELECT set_config('lock_timeout', '200ms', true), set_config('synchronous_commit', 'off', true),
+       (SELECT count(pg_notify(channel, '')) FROM ({hint_channels}) AS valid),
+       (SELECT count(pg_notify('sandbox_routes', guild_id)) FROM unnest($1::text[]) AS guild_id);

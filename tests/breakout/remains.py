@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 POSTGRES = {
-    "notify": "NOTIFY and LISTEN on any channel, the bot's included, which takes it for a hint at most",
+    "notify": "NOTIFY and LISTEN on any channel but the bot's, whose name it cannot learn; hold up the server's queue"
+    " of them until a tenth is used (800 MB on the disk by default), when the sessions that may hold it up are ended,"
+    " another sandbox's among them if its transaction goes on",
     "advisory-lock": "hold any advisory lock of the database; the bot uses none",
     "catalogue": "read names, sizes and function sources of all schemas, and roles with their expiry; no row, no query",
     "settings": "override its own settings, statement_timeout included; the bot ends overlong transactions",

@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from bot.keys import KeyRing
 from tests.e2e.test_process import BOT, base_environment
 from tests.forks import run_command
 
@@ -203,6 +204,18 @@ async def test_a_sweep_does_what_is_due_and_says_so_before(data, cli, pool):
     assert (await data("sweep"))["expired"] == 1
     status = await cli("status", made["id"], "--json")
     assert (status.returncode, json.loads(status.stdout)["status"]) == (1, "expired")
+
+
+async def test_keys_are_rotated_whatever_they_are_for(environment, tmp_path, pool):
+    def rotate():
+        return asyncio.to_thread(run_command, ["rotate-keys"], cwd=tmp_path, env=environment)
+
+    assert (await rotate()).stdout == "there are no keys yet\n"
+    keys = KeyRing(pool)
+    before = {purpose: await keys.current(purpose) for purpose in ("buttons", "hint channel")}
+    assert (await rotate()).stdout == "rotated buttons\nrotated hint channel\n"
+    for purpose, key in before.items():
+        assert key in (await keys.valid(purpose))[1:]
 
 
 async def test_it_works_beside_a_running_bot_on_its_embedded_stores(discord, tmp_path):

@@ -161,7 +161,7 @@ async def test_a_notice_in_a_channel_tells_nobody_the_id_of_a_sandbox(told_in_ch
 
 async def test_a_button_in_a_channel_only_asks_whoever_may_and_the_answer_extends(told_in_channel):
     *_, notice = told_in_channel.staff.general.messages.values()
-    assert "SANDBOX_009" in text(await told_in_channel.bob.click(notice, "Extend by 1d"))
+    assert "SANDBOX_004" in text(await told_in_channel.bob.click(notice, "Extend by 1d"))
     asked = (await told_in_channel.ada.click(notice, "Extend by 1d")).message
     assert (title(asked), asked.ephemeral) == ("Extend “blue” by 1d?", True)
     assert (await told_in_channel.sandbox("blue")).status is SandboxStatus.EXPIRED

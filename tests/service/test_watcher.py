@@ -10,11 +10,13 @@ import asyncpg
 import pytest
 
 from bot.errors import ServiceUnavailable
+from bot.keys import HINT_CHANNEL, KeyRing
 from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.stores.embedded import EmbeddedStores
-from bot.stores.postgres import migrate, open_pool
+from bot.stores.postgres import load_queries, migrate, open_pool
 from bot.supervisor import Restarts, Supervisor
+from tests.conftest import until_blocked
 from tests.service.conftest import ADA, new_guild
 
 NEVER = timedelta(hours=1)
@@ -40,24 +42,76 @@ def is_routed(table, guild):
     return table.lookup(guild, time.time()) is not None
 
 
-async def test_bind_unbind_expiry_extension_and_destruction_are_followed_at_once(pool, dsn, manager, age):
+@pytest.fixture
+def only_hints(monkeypatch):
+    """Nothing is read but after a hint."""
+    monkeypatch.setattr("bot.constants.ROUTES_READ_EVERY_S", 3600)
+
+
+async def follow_everything(table, manager, age):
     guild = new_guild()
+    sandbox = await manager.create(ADA, ttl=timedelta(hours=2))
+    await manager.register_guild(ADA, sandbox.id, guild)
+    await until(lambda: is_routed(table, guild), 3)
+    assert table.lookup(guild, time.time()).prefix == f"sandbox.{sandbox.id}.events."
+    await manager.unregister_guild(ADA, guild)
+    await until(lambda: not is_routed(table, guild), 3)
+    await manager.register_guild(ADA, sandbox.id, guild)
+    await until(lambda: is_routed(table, guild), 3)
+    await age(sandbox, timedelta(hours=3))
+    await manager.mark_expired(sandbox.id)
+    await until(lambda: not is_routed(table, guild), 3)
+    await manager.extend_ttl(ADA, sandbox.id, timedelta(hours=1))
+    await until(lambda: is_routed(table, guild), 3)
+    await manager.destroy(ADA, sandbox.id)
+    await until(lambda: not is_routed(table, guild), 3)
+
+
+async def test_bind_unbind_expiry_extension_and_destruction_are_hinted_at(pool, dsn, manager, age, only_hints):
     async with watching(pool, dsn) as (table, _):
-        sandbox = await manager.create(ADA, ttl=timedelta(hours=2))
-        await manager.register_guild(ADA, sandbox.id, guild)
-        await until(lambda: is_routed(table, guild), 1)
-        assert table.lookup(guild, time.time()).prefix == f"sandbox.{sandbox.id}.events."
-        await manager.unregister_guild(ADA, guild)
-        await until(lambda: not is_routed(table, guild), 1)
-        await manager.register_guild(ADA, sandbox.id, guild)
-        await until(lambda: is_routed(table, guild), 1)
-        await age(sandbox, timedelta(hours=3))
-        await until(lambda: not is_routed(table, guild), 1)
-        await manager.mark_expired(sandbox.id)
-        await manager.extend_ttl(ADA, sandbox.id, timedelta(hours=1))
-        await until(lambda: is_routed(table, guild), 1)
-        await manager.destroy(ADA, sandbox.id)
-        await until(lambda: not is_routed(table, guild), 1)
+        await follow_everything(table, manager, age)
+
+
+async def test_without_a_hint_they_are_found_within_about_a_second(pool, dsn, manager, age, monkeypatch):
+    monkeypatch.setattr("bot.sandboxes.route_hints.RouteHints.send", _send_nothing)
+    async with watching(pool, dsn) as (table, _):
+        await follow_everything(table, manager, age)
+
+
+async def _send_nothing(*_):
+    """What a full queue makes of a hint."""
+
+
+async def test_what_anybody_writes_is_found_whoever_it_is(pool, dsn, manager):
+    guild = new_guild()
+    await manager.create(ADA, guild_ids=[guild])
+    async with watching(pool, dsn) as (table, _):
+        await pool.execute("DELETE FROM sandbox_guild_mapping")
+        await until(lambda: not is_routed(table, guild), 3)
+
+
+async def test_changes_are_read_in_the_order_of_their_commits(pool, dsn, manager):
+    """A revision that is taken first and committed last would be passed over."""
+    sandbox, slow, quick = await manager.create(ADA), new_guild(), new_guild()
+    insert = "INSERT INTO sandbox_guild_mapping (guild_id, sandbox_id, bound_by) VALUES ($1, $2, 1)"
+    async with watching(pool, dsn) as (table, _), pool.acquire() as connection, connection.transaction():
+        await connection.execute(insert, slow, sandbox.id)
+        await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as at the commit
+        late = asyncio.create_task(pool.execute(insert, quick, sandbox.id))
+        await until_blocked(pool)
+        assert not is_routed(table, quick)
+    await late
+    async with watching(pool, dsn) as (table, _):
+        assert is_routed(table, slow)
+        assert is_routed(table, quick)
+
+
+async def test_transactions_that_change_routes_do_not_wait_for_each_other_before_their_ends(pool, manager):
+    blue, red = await manager.create(ADA), await manager.create(ADA)
+    insert = "INSERT INTO sandbox_guild_mapping (guild_id, sandbox_id, bound_by) VALUES ($1, $2, 1)"
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(insert, new_guild(), blue.id)
+        await pool.execute(insert, new_guild(), red.id, timeout=5)
 
 
 async def test_a_refresh_is_effective_when_it_returns(pool, dsn, manager):
@@ -137,14 +191,45 @@ async def test_the_timer_finds_what_nobody_announced(pool, dsn, manager):
         await until(lambda: is_routed(table, guild), 2)
 
 
-@pytest.mark.parametrize("payload", ["", "nonsense", "'; DROP TABLE sandboxes; --", "-1", "9" * 25, "1" * 7000])
-async def test_a_hostile_hint_does_nothing(pool, dsn, manager, payload):
+async def channels(pool):
+    return [row["channel"] for row in await pool.fetch(load_queries("routes")["list_hint_channels"])]
+
+
+async def test_the_channel_can_be_rotated_under_bots_that_listen(pool, dsn, manager, only_hints):
     guild = new_guild()
+    sandbox = await manager.create(ADA)
     async with watching(pool, dsn) as (table, _):
-        sandbox = await manager.create(ADA)
-        await pool.execute("SELECT pg_notify('sandbox_routes', $1)", payload)
+        (first,) = await channels(pool)
+        await KeyRing(pool).rotate(HINT_CHANNEL)
+        assert len(await channels(pool)) == 2
         await manager.register_guild(ADA, sandbox.id, guild)
-        await until(lambda: is_routed(table, guild), 1)
+        await until(lambda: is_routed(table, guild), 3)
+        async with watching(pool, dsn) as (newer, _):
+            await manager.unregister_guild(ADA, guild)
+            await until(lambda: not is_routed(newer, guild), 3)
+    assert first in await channels(pool)
+
+
+async def test_whoever_has_found_the_channel_is_heard_no_more_when_it_floods(pool, dsn, manager, monkeypatch, told):
+    monkeypatch.setattr("bot.constants.ROUTE_HINTS_HEARD", 100)
+    guild = new_guild()
+    sandbox = await manager.create(ADA)
+    async with watching(pool, dsn) as (table, _):
+        (channel,) = await channels(pool)
+        await pool.execute("SELECT pg_notify($1, n::text) FROM generate_series(1, 1000) AS n", channel)
+        await until(lambda: [level for level, message, _ in told if "flooded" in message] == ["WARNING"])
+        await manager.register_guild(ADA, sandbox.id, guild)
+        await until(lambda: is_routed(table, guild), 3)
+
+
+async def test_a_bot_of_the_release_before_is_hinted_at_by_guild(pool, dsn, manager):
+    guild, heard = new_guild(), asyncio.Queue[object]()
+    sandbox = await manager.create(ADA)
+    listener = await asyncpg.connect(dsn)
+    await listener.add_listener("sandbox_routes", lambda *told: heard.put_nowait(told[-1]))
+    await manager.register_guild(ADA, sandbox.id, guild)
+    assert await asyncio.wait_for(heard.get(), 3) == str(guild)
+    await listener.close()
 
 
 async def test_without_postgresql_the_last_known_routes_stay_and_the_changes_come_when_it_is_back(tmp_path):
