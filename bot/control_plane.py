@@ -8,8 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from loguru import logger
 
+from bot import names
 from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.access.replay import ReplayService
 from bot.sandboxes.health import InspectGuilds, ReadRoutes
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
@@ -21,6 +23,8 @@ from bot.settings import Settings, SettingsError
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_jwt import Issuer
+from bot.stores.nats_rations import RationedResponder
+from bot.stores.nats_responder import Responder
 from bot.stores.opening import Stores
 from bot.stores.redis import RedisStore
 from bot.supervisor import Supervisor
@@ -65,6 +69,23 @@ async def open_control_plane(
         )
 
 
+@asynccontextmanager
+async def serve_replays(stores: Stores, manager: SandboxManager, supervisor: Supervisor) -> AsyncIterator[None]:
+    """Workers' requests for replays are answered as a part of the supervisor: within rations, where the server itself
+    says whose they are."""
+    service, access = ReplayService(manager.streams), manager.access
+    if access.nats is None or stores.addresses.callout is None:
+        responder = Responder(stores.nats_of_workers, names.ANY_REPLAY_SUBJECT, service.answer)
+        async with responder.serving(supervisor, "replay"):
+            yield
+        return
+    url = access.nats.replays_url(stores.addresses.callout.auth_url)
+    rationed = RationedResponder(url, names.replay_subject, access.list_logins, service.answer)
+    access.nats.before_login = rationed.admit
+    async with rationed.serving(supervisor, "replay"):
+        yield
+
+
 async def try_template(manager: SandboxManager) -> None:
     """`SettingsError` names the file and line of the template that does not apply."""
     with _template_errors():
@@ -88,7 +109,7 @@ def _nats_access(stores: Stores, access: SandboxAccess, max_connections: int) ->
         return None
     clients = stores.callout
     return NatsAccess(
-        clients.auth, clients.system, Issuer(clients.account_seed), access.look_up, max_connections=max_connections
+        clients.auth, clients.system, Issuer(clients.account_seed), access.look_up_all, max_connections=max_connections
     )
 
 
