@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import aiohttp
 import discord
@@ -105,6 +106,9 @@ class App:
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
         supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
         supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
+        if (access := self.manager.access.nats) is not None:
+            every = timedelta(seconds=constants.FLOODS_LOOKED_FOR_EVERY_S)
+            supervisor.start_periodic("floods", access.floods.look, every)
         return set(supervisor.parts) - before
 
     async def _shut_down(self, running: set[str]) -> None:

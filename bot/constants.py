@@ -109,6 +109,18 @@ NATS_MOST_LOGINS = 256
 which costs a tenth of an answer."""
 NATS_MOST_REFUSALS = 1000
 """Of everybody in that time: two hundred a second cost a few percent of a core. Strangers beyond that hear nothing."""
+NATS_MOST_WATCHED = 1024
+"""Connections of which a server says how much they have sent, the busiest first: a hundred sandboxes with all that they
+may have, or a thousand with one."""
+FLOODS_LOOKED_FOR_EVERY_S = 0.5
+"""A flood slows others down for so long, and a look costs the server less than a millisecond."""
+FLOOD_MESSAGES = 20_000
+"""A second, of one sandbox: more than the events of all sandboxes come to, and a fifteenth of what a flood can be."""
+FLOOD_BYTES = 64 * 1024 * 1024
+"""A second, of one sandbox: sixty of the largest messages."""
+FLOOD_BARS_FOR_S = 60.0
+"""So long a sandbox that has flooded NATS is not let in: an endless loop of messages then floods for a hundredth of
+the time."""
 RESPONDER_MOST_AT_ONCE = 256
 """Requests answered at a time by one process; more wait in the client's own queue."""
 RATION = 32

@@ -22,6 +22,7 @@ from nats.aio.msg import Msg
 
 from bot import constants, names
 from bot.stores.nats_connections import NatsConnections, sandbox_of
+from bot.stores.nats_floods import FloodWatch
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
 from bot.stores.nats_logins import BatchedLookUp, LoginLimits, LookUp, RecentLogins
 from bot.stores.nats_responder import Responder
@@ -60,6 +61,7 @@ class NatsAccess:
         self._look_up, self._max_connections = BatchedLookUp(look_up), max_connections
         self._recent_logins, self._limits = RecentLogins(), LoginLimits()
         self.before_login: BeforeLogin | None = None
+        self.floods = FloodWatch(self.connections, self._limits.bar)
         self.responder = Responder(auth, _REQUESTS, self._answer)
 
     async def probe(self, url: str) -> str | None:

@@ -27,15 +27,24 @@ LookUp = Callable[[Collection[UUID]], Awaitable[Mapping[UUID, Login]]]
 
 
 class LoginLimits:
-    """So many logins of one sandbox, and so many refusals, in a while."""
+    """So many logins of one sandbox, and so many refusals, in a while; none of a sandbox that is barred."""
 
     def __init__(self) -> None:
         self._logins: Counter[UUID] = Counter()
         self._refusals = 0
-        self._until = 0.0  # of time.monotonic()
+        self._until = 0.0  # of time.monotonic(), as the times below
+        self._barred_until: dict[UUID, float] = {}
+
+    def bar(self, sandbox_id: UUID) -> None:
+        """From now on it is not let in for a while."""
+        now = time.monotonic()
+        self._barred_until = {known: until for known, until in self._barred_until.items() if until > now}
+        self._barred_until[sandbox_id] = now + constants.FLOOD_BARS_FOR_S
 
     def admit(self, sandbox_id: UUID) -> bool:
-        """Counts one more login; false if it is one too many."""
+        """Counts one more login; false if it is one too many, or barred."""
+        if self._barred_until.get(sandbox_id, 0.0) > time.monotonic():
+            return False
         self._begin_anew()
         self._logins[sandbox_id] += 1
         return self._logins[sandbox_id] <= constants.NATS_MOST_LOGINS
