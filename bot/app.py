@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import aiohttp
 import discord
@@ -16,7 +15,7 @@ from bot import constants
 from bot.client import COMPONENT_PREFIX, SandboxBot, chosen_intents
 from bot.cogs.guild_removals import GuildRemovals
 from bot.command_sync import sync_commands
-from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_replays
+from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
 from bot.errors import ServiceUnavailable
 from bot.health_sources import GuildInspector, RoutesInForce
 from bot.routing.gateway import install_tap, set_api_base
@@ -106,9 +105,6 @@ class App:
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
         supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
         supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
-        if (access := self.manager.access.nats) is not None:
-            every = timedelta(seconds=constants.FLOODS_LOOKED_FOR_EVERY_S)
-            supervisor.start_periodic("floods", access.floods.look, every)
         return set(supervisor.parts) - before
 
     async def _shut_down(self, running: set[str]) -> None:
@@ -198,7 +194,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             )
         )
         publisher = await _open_publisher(stack, settings, stores, supervisor.deadline)
-        await stack.enter_async_context(serve_replays(stores, manager, supervisor))
+        await stack.enter_async_context(serve_workers(stores, manager, supervisor))
         reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
         bot = _bot(settings, manager, reaper, orphans)
         watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
 
 from loguru import logger
 
-from bot import names
+from bot import constants, names
 from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.replay import ReplayService
@@ -70,9 +71,9 @@ async def open_control_plane(
 
 
 @asynccontextmanager
-async def serve_replays(stores: Stores, manager: SandboxManager, supervisor: Supervisor) -> AsyncIterator[None]:
-    """Workers' requests for replays are answered as a part of the supervisor: within rations, where the server itself
-    says whose they are."""
+async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Supervisor) -> AsyncIterator[None]:
+    """What a running bot does for workers on NATS and against them, as parts of the supervisor: it answers requests for
+    replays, and ends floods. Without rations and floods where the server does not say who asks."""
     service, access = ReplayService(manager.streams), manager.access
     if access.nats is None or stores.addresses.callout is None:
         responder = Responder(stores.nats_of_workers, names.ANY_REPLAY_SUBJECT, service.answer)
@@ -83,7 +84,12 @@ async def serve_replays(stores: Stores, manager: SandboxManager, supervisor: Sup
     rationed = RationedResponder(url, names.replay_subject, access.list_logins, service.answer)
     access.nats.before_login = rationed.admit
     async with rationed.serving(supervisor, "replay"):
-        yield
+        every = timedelta(seconds=constants.FLOODS_LOOKED_FOR_EVERY_S)
+        supervisor.start_periodic("floods", access.nats.floods.look, every)
+        try:
+            yield
+        finally:
+            await supervisor.end({"floods"})
 
 
 async def try_template(manager: SandboxManager) -> None:
@@ -128,6 +134,8 @@ async def _probe(settings: Settings, stores: Stores, access: SandboxAccess, nats
         raise SettingsError(f"isolation.require: {'; '.join(unenforced)}.")
     for line in unenforced:
         logger.warning("sandboxes are not kept apart by a store", store=line)
+    if access.nats is not None and await access.nats.is_reached_by_workers():
+        logger.warning("workers can flood NATS's auth callout, which is in their account; see examples/nats.conf")
 
 
 def _template(settings: Settings) -> tuple[Statement, ...]:

@@ -57,7 +57,7 @@ class NatsAccess:
     """Several bot processes answer as one queue group."""
 
     def __init__(self, auth: Client, system: Client, issuer: Issuer, look_up: LookUp, *, max_connections: int) -> None:
-        self.connections, self._issuer = NatsConnections(system, ACCOUNT), issuer
+        self._auth, self.connections, self._issuer = auth, NatsConnections(system, ACCOUNT), issuer
         self._look_up, self._max_connections = BatchedLookUp(look_up), max_connections
         self._recent_logins, self._limits = RecentLogins(), LoginLimits()
         self.before_login: BeforeLogin | None = None
@@ -76,6 +76,13 @@ class NatsAccess:
             if await _has_jetstream(client):
                 return f"the account {ACCOUNT} has JetStream, so that one worker could delete another's stream"
         return None
+
+    async def is_reached_by_workers(self) -> bool:
+        """Whether the callout is in the workers' account, so that they can have answers sent to it, by the million."""
+        with suppress(nats.errors.Error, OSError, KeyError):
+            answer = await self._auth.request("$SYS.REQ.USER.INFO", timeout=constants.NATS_ANSWER_WITHIN_S)
+            return bool(orjson.loads(answer.data)["data"]["account"] == ACCOUNT)
+        return False
 
     def replays_url(self, url: str) -> str:
         """The address for a client in the workers' account that may do nothing but answer their requests for replays.

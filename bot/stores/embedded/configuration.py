@@ -125,7 +125,7 @@ accounts {
     jetstream: enabled
     users: [{ user: "%(user)s", password: "%(password)s" }]
     exports: [
-      { service: "$JS.API.CONSUMER.MSG.NEXT.*.worker", accounts: [SANDBOX], response_type: stream, threshold: "1m" }
+      { service: "$JS.API.CONSUMER.MSG.NEXT.*.worker", accounts: [SANDBOX], response_type: stream, threshold: "35s" }
       { service: "$JS.ACK.*.worker.>", accounts: [SANDBOX], threshold: "5s" }
       { stream: "sandbox-replay.*.*", accounts: [SANDBOX] }
     ]
