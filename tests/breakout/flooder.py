@@ -1,7 +1,7 @@
 """A worker that floods NATS, as a process of its own: nice 19, half a core, and it ends by itself.
 
 `python -m tests.breakout.flooder KIND SECONDS PORT`, and on standard input as JSON what a developer knows: `id`, `hex`,
-`stream`, `token`. It prints how much it has sent.
+`stream`, `token`. It prints when it begins, and at last how much it has sent.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class Flooder:
 
 
 async def main(kind, seconds, port):
-    known = json.load(sys.stdin)
+    known = json.loads(sys.stdin.readline())
+    print("begins", flush=True)  # noqa: T201
     flooder = Flooder(int(port), known, Pace(float(seconds)))
     if kind == "burner":
         await flooder.burn()
@@ -108,7 +109,7 @@ async def main(kind, seconds, port):
         await flooder.log_in(known["id"], known["token"])
     else:
         await flooder.publish(kind)
-    sys.stdout.write(str(flooder.sent))
+    print(flooder.sent)  # noqa: T201
 
 
 if __name__ == "__main__":
