@@ -82,7 +82,8 @@ class BatchedLookUp:
         while self._waiting:
             batch, self._waiting = self._waiting, {}
             try:
-                found = await self._look_up(batch)
+                async with asyncio.timeout(constants.NATS_LOGIN_ANSWER_WITHIN_S):  # by then nobody waits any more
+                    found = await self._look_up(batch)
             except Exception as error:
                 for waiting in batch.values():
                     waiting.set_exception(error)
