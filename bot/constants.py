@@ -118,9 +118,9 @@ FLOOD_MESSAGES = 20_000
 """A second, of one sandbox: more than the events of all sandboxes come to, and a fifteenth of what a flood can be."""
 FLOOD_BYTES = 64 * 1024 * 1024
 """A second, of one sandbox: sixty of the largest messages."""
-FLOOD_BARS_FOR_S = 60.0
-"""So long a sandbox that has flooded NATS is not let in: an endless loop of messages then floods for a hundredth of
-the time."""
+FLOOD_BARS_FIRST_S, FLOOD_BARS_LONGEST_S = 5.0, 300.0
+"""So long a sandbox that has flooded NATS is not let in: briefly for one that has a large backlog and fast workers,
+and twice as long each time, so that an endless loop floods for a fraction of a percent of the time."""
 RESPONDER_MOST_AT_ONCE = 256
 """Requests answered at a time by one process; more wait in the client's own queue."""
 RATION = 32
