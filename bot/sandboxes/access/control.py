@@ -27,7 +27,7 @@ class SandboxAccess:
 
     PostgreSQL decides. What changes there is changed by the methods that take a connection, in the caller's
     transaction; after its commit `grant` or `apply` brings live connections and Redis's user in line, and `reconcile`
-    does it for whoever died between the two. NATS keeps nothing: its server asks `look_up` at each login.
+    does it for whoever died between the two. NATS keeps nothing: its server asks the bot at each login.
     """
 
     def __init__(self, pool: Pool, redis: RedisStore, *, max_connections: int = 10) -> None:
