@@ -17,7 +17,7 @@ from bot.client import SandboxBot, chosen_intents
 from bot.cogs.binding_rights import BindingRights
 from bot.cogs.guild_removals import GuildRemovals
 from bot.command_sync import sync_commands
-from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane
+from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
 from bot.custom_ids import COMPONENT_PREFIX, CustomIds
 from bot.errors import ServiceUnavailable
 from bot.health_sources import GuildInspector, RoutesInForce
@@ -32,7 +32,6 @@ from bot.routing.table import RouteTable
 from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.access.notify_queue import NotifyQueueWatch
-from bot.sandboxes.access.replay import ReplayService
 from bot.sandboxes.activity import ActivityLog
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
@@ -205,8 +204,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             )
         )
         publisher = await _open_publisher(stack, settings, stores, supervisor.deadline)
-        replay = ReplayService(stores.nats_of_workers, manager.streams)
-        await stack.enter_async_context(replay.responder.serving(supervisor, "replay"))
+        await stack.enter_async_context(serve_workers(stores, manager, supervisor))
         reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
         bot = _bot(settings, stores, manager, reaper, orphans)
         watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)

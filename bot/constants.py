@@ -79,6 +79,10 @@ REPLAY_FORGOTTEN_AFTER_S = 10
 """A listener that is gone for so long, two heartbeats, is one no more, and its consumer goes."""
 MOST_LISTENERS = 20
 """Of one sandbox: each costs the server a consumer, and whoever has the credentials may ask."""
+REPLAY_ANSWERED_WITHIN_S = 60
+"""So long the server lets the bot answer a request: four questions to JetStream, after others' turns."""
+LARGEST_REPLAY_REQUEST = 16 * 1024
+"""Bytes: twice what a hundred of the longest names of events take."""
 
 NATS_LOGIN_ANSWER_WITHIN_S = 1.5
 """For the callout's answer to a login: the kit waits two seconds for a connection and the server three."""
@@ -98,8 +102,34 @@ NATS_LIST_WITHIN_S = 1
 """For one server's list: a login waits for it."""
 NATS_DISCONNECT_WITHIN_S = 2
 """For ending one connection: README promises an end within two seconds."""
+NATS_LOGINS_COUNTED_FOR_S = 5.0
+"""Logins are counted for so long, then anew."""
+NATS_MOST_LOGINS = 256
+"""Of one sandbox in that time: its workers after an outage, all at once, and several times. The rest is not answered,
+which costs a tenth of an answer."""
+NATS_MOST_REFUSALS = 1000
+"""Of everybody in that time: two hundred a second cost a few percent of a core. Strangers beyond that hear nothing."""
+NATS_MOST_WATCHED = 1024
+"""Connections of which a server says how much they have sent, the busiest first: a hundred sandboxes with all that they
+may have, or a thousand with one."""
+FLOODS_LOOKED_FOR_EVERY_S = 0.5
+"""A flood slows others down for so long, and a look costs the server less than a millisecond."""
+FLOOD_MESSAGES = 20_000
+"""A second, of one sandbox: more than the events of all sandboxes come to, and a fifteenth of what a flood can be."""
+FLOOD_BYTES = 64 * 1024 * 1024
+"""A second, of one sandbox: sixty of the largest messages."""
+FLOOD_BARS_FIRST_S, FLOOD_BARS_LONGEST_S = 5.0, 300.0
+"""So long a sandbox that has flooded NATS is not let in: briefly for one that has a large backlog and fast workers,
+and twice as long each time, so that an endless loop floods for a fraction of a percent of the time."""
 RESPONDER_MOST_AT_ONCE = 256
 """Requests answered at a time by one process; more wait in the client's own queue."""
+RATION = 32
+"""Requests of one sandbox that a process takes at a time: more than the listeners that it may have."""
+RATION_EVERY_S = 1.0
+"""At the earliest after which it takes as many again; and how often the sandboxes that may ask are read, for those that
+no login has told of: workers of another process that has ended."""
+RATIONED_AT_ONCE = 8
+"""Such requests answered at a time, of all sandboxes together: each is three questions to JetStream."""
 
 SERVER_START_WITHIN_S = 120.0
 """For an embedded server to answer. One that was killed reads its log first, gigabytes of it perhaps; one that fails

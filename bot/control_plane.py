@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
 
 from loguru import logger
 
+from bot import constants, names
 from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.access.replay import ReplayService
 from bot.sandboxes.health import InspectGuilds, ReadRoutes
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
@@ -21,6 +24,8 @@ from bot.settings import Settings, SettingsError
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_jwt import Issuer
+from bot.stores.nats_rations import RationedResponder
+from bot.stores.nats_responder import Responder
 from bot.stores.opening import Stores
 from bot.stores.redis import RedisStore
 from bot.supervisor import Supervisor
@@ -65,6 +70,28 @@ async def open_control_plane(
         )
 
 
+@asynccontextmanager
+async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Supervisor) -> AsyncIterator[None]:
+    """What a running bot does for workers on NATS and against them, as parts of the supervisor: it answers requests for
+    replays, and ends floods. Without rations and floods where the server does not say who asks."""
+    service, access = ReplayService(manager.streams), manager.access
+    if access.nats is None or stores.addresses.callout is None:
+        responder = Responder(stores.nats_of_workers, names.ANY_REPLAY_SUBJECT, service.answer)
+        async with responder.serving(supervisor, "replay"):
+            yield
+        return
+    url = access.nats.replays_url(stores.addresses.callout.auth_url)
+    rationed = RationedResponder(url, names.replay_subject, access.list_logins, service.answer)
+    access.nats.before_login = rationed.admit
+    async with rationed.serving(supervisor, "replay"):
+        every = timedelta(seconds=constants.FLOODS_LOOKED_FOR_EVERY_S)
+        supervisor.start_periodic("floods", access.nats.floods.look, every)
+        try:
+            yield
+        finally:
+            await supervisor.end({"floods"})
+
+
 async def try_template(manager: SandboxManager) -> None:
     """`SettingsError` names the file and line of the template that does not apply."""
     with _template_errors():
@@ -88,7 +115,7 @@ def _nats_access(stores: Stores, access: SandboxAccess, max_connections: int) ->
         return None
     clients = stores.callout
     return NatsAccess(
-        clients.auth, clients.system, Issuer(clients.account_seed), access.look_up, max_connections=max_connections
+        clients.auth, clients.system, Issuer(clients.account_seed), access.look_up_all, max_connections=max_connections
     )
 
 
@@ -107,6 +134,8 @@ async def _probe(settings: Settings, stores: Stores, access: SandboxAccess, nats
         raise SettingsError(f"isolation.require: {'; '.join(unenforced)}.")
     for line in unenforced:
         logger.warning("sandboxes are not kept apart by a store", store=line)
+    if access.nats is not None and await access.nats.is_reached_by_workers():
+        logger.warning("workers can flood NATS's auth callout, which is in their account; see examples/nats.conf")
 
 
 def _template(settings: Settings) -> tuple[Statement, ...]:

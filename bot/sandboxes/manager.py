@@ -31,7 +31,7 @@ from bot.sandboxes.route_hints import RouteHints
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.template import DEFAULT_TEMPLATE, UNNAMED_TEMPLATE, Statement
 from bot.stores.nats import StreamStore
-from bot.stores.nats_access import Login
+from bot.stores.nats_logins import Login
 from bot.stores.postgres import Connection, Pool, connected, transaction
 from bot.stores.redis import RedisStore
 

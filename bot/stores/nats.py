@@ -145,9 +145,13 @@ class StreamStore:
             **_starting_point(request),
         )
         try:
-            if (await self._jetstream.stream_info(stream)).state.consumer_count >= constants.MOST_LISTENERS:
-                raise InvalidInput(f"The sandbox has {constants.MOST_LISTENERS} listeners already. Stop one of them.")
-            await self._jetstream.add_consumer(stream, config)
+            await self._require_listeners(stream, fewer_than=constants.MOST_LISTENERS)
+            made = await self._jetstream.add_consumer(stream, config)
+            try:  # again, for others may have been made meanwhile, by other processes too
+                await self._require_listeners(stream, fewer_than=constants.MOST_LISTENERS + 1)
+            except InvalidInput:
+                await self._jetstream.delete_consumer(stream, made.name)
+                raise
         except FAILURES as error:
             raise unavailable(error) from error
 
@@ -173,6 +177,10 @@ class StreamStore:
             raise unavailable(error) from error
         state = orjson.loads(answer.data).get("state", {})
         return datetime.fromisoformat(state["last_ts"]) if state.get("last_seq") else None
+
+    async def _require_listeners(self, stream: str, *, fewer_than: int) -> None:
+        if (await self._jetstream.stream_info(stream)).state.consumer_count >= fewer_than:
+            raise InvalidInput(f"The sandbox has {constants.MOST_LISTENERS} listeners already. Stop one of them.")
 
     def _stream_config(self, sandbox_id: UUID) -> StreamConfig:
         max_age = self._limits.max_age.total_seconds()

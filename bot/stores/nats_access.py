@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,8 +22,11 @@ from nats.aio.msg import Msg
 
 from bot import constants, names
 from bot.stores.nats_connections import NatsConnections, sandbox_of
+from bot.stores.nats_floods import FloodWatch
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
+from bot.stores.nats_logins import BatchedLookUp, LoginLimits, LookUp, RecentLogins
 from bot.stores.nats_responder import Responder
+from bot.stores.urls import with_login
 from sandbox_worker import protocol
 
 ACCOUNT = "SANDBOX"
@@ -33,6 +36,7 @@ a JetStream account is a valid request to delete any stream in it."""
 
 _REQUESTS = "$SYS.REQ.USER.AUTH"
 _PROBE_USER = "probe"
+_REPLAYS_USER = "replays"
 _PROBE_INBOX = "_INBOX_probe"
 
 
@@ -45,25 +49,19 @@ class Callout:
     account_seed: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """What a running sandbox's token is checked by, and until when it counts."""
-
-    token_sha256: str
-    expires_at: datetime
-
-
-LookUp = Callable[[UUID], Awaitable[Login | None]]
-"""None for a sandbox that does not run or has no token."""
+BeforeLogin = Callable[[UUID], Awaitable[None]]
+"""What a sandbox's worker should find done when it is let in."""
 
 
 class NatsAccess:
     """Several bot processes answer as one queue group."""
 
     def __init__(self, auth: Client, system: Client, issuer: Issuer, look_up: LookUp, *, max_connections: int) -> None:
-        self.connections, self._issuer = NatsConnections(system, ACCOUNT), issuer
-        self._look_up, self._max_connections = look_up, max_connections
-        self._recent_logins = _RecentLogins()
+        self._auth, self.connections, self._issuer = auth, NatsConnections(system, ACCOUNT), issuer
+        self._look_up, self._max_connections = BatchedLookUp(look_up), max_connections
+        self._recent_logins, self._limits = RecentLogins(), LoginLimits()
+        self.before_login: BeforeLogin | None = None
+        self.floods = FloodWatch(self.connections, self._limits.bar)
         self.responder = Responder(auth, _REQUESTS, self._answer)
 
     async def probe(self, url: str) -> str | None:
@@ -78,6 +76,18 @@ class NatsAccess:
             if await _has_jetstream(client):
                 return f"the account {ACCOUNT} has JetStream, so that one worker could delete another's stream"
         return None
+
+    async def is_reached_by_workers(self) -> bool:
+        """Whether the callout is in the workers' account, so that they can have answers sent to it, by the million."""
+        with suppress(nats.errors.Error, OSError, KeyError):
+            answer = await self._auth.request("$SYS.REQ.USER.INFO", timeout=constants.NATS_ANSWER_WITHIN_S)
+            return bool(orjson.loads(answer.data)["data"]["account"] == ACCOUNT)
+        return False
+
+    def replays_url(self, url: str) -> str:
+        """The address for a client in the workers' account that may do nothing but answer their requests for replays.
+        It is let in by the bots themselves."""
+        return with_login(url, _REPLAYS_USER, self._issuer.derive(_REPLAYS_USER))
 
     async def disconnect(self, sandbox_id: UUID) -> int:
         """End the sandbox's connections on every server, those that just log in included; how many there were.
@@ -112,7 +122,11 @@ class NatsAccess:
                 claims = await self._claims(request.get("connect_opts", {}), connection)
             answer["jwt"] = self._issuer.sign({"sub": user_nkey, "aud": ACCOUNT, **claims})
         except _RefusedError as error:
+            if not self._limits.may_refuse():
+                return None
             answer["error"] = str(error)
+        except _IgnoredError:
+            return None
         except Exception as error:  # no answer: the client sees a timeout and tries again
             logger.warning("an auth request was not answered", error=repr(error))
             return None
@@ -121,57 +135,37 @@ class NatsAccess:
     async def _claims(self, options: dict[str, Any], connection: tuple[str, int]) -> dict[str, Any]:
         """What the user may do, or `_RefusedError`."""
         user, offered = str(options.get("user", "")), str(options.get("pass", ""))
-        if user == _PROBE_USER and hmac.compare_digest(offered.encode(), self._issuer.derive(_PROBE_USER).encode()):
-            return _probe_claims()
+        if user in _OWN_CLAIMS and hmac.compare_digest(offered.encode(), self._issuer.derive(user).encode()):
+            return _OWN_CLAIMS[user]()
         sandbox_id = sandbox_of(user)
         if sandbox_id is None:
             raise _RefusedError("the user is the sandbox's id")
+        if not self._limits.admit(sandbox_id):
+            raise _IgnoredError
         await self._check_token(sandbox_id, offered)  # before the count: a stranger takes nobody's place
         with self._recent_logins.count(sandbox_id, connection) as earlier:
             live = await self.connections.list_on_server(sandbox_id, connection[0], at_most=self._max_connections)
             if len(live | earlier) >= self._max_connections:
                 raise _RefusedError(f"the sandbox has {self._max_connections} connections already")
+            if self.before_login is not None:
+                await self.before_login(sandbox_id)
             return _sandbox_claims(sandbox_id, await self._check_token(sandbox_id, offered))
 
     async def _check_token(self, sandbox_id: UUID, offered: str) -> datetime:
         """Until when it counts."""
-        login = await self._look_up(sandbox_id)
+        login = await self._look_up.get(sandbox_id)
         digest = hashlib.sha256(offered.encode()).hexdigest()
         if login is None or not hmac.compare_digest(digest, login.token_sha256):
             raise _RefusedError("wrong token, or the sandbox does not run")
         return login.expires_at
 
 
-class _RecentLogins:
-    """Connections that logged in so lately that their server may not list them yet."""
-
-    def __init__(self) -> None:
-        self._of: dict[UUID, dict[tuple[str, int], float]] = {}
-
-    @contextmanager
-    def count(self, sandbox_id: UUID, connection: tuple[str, int]) -> Iterator[set[tuple[str, int]]]:
-        """The ones that asked earlier; this one counts from now on, unless it is refused by an exception."""
-        now = time.monotonic()
-        recent = {
-            known: at
-            for known, at in self._of.get(sandbox_id, {}).items()
-            if at > now - constants.NATS_LOGIN_UNLISTED_S
-        }
-        self._of[sandbox_id] = recent
-        earlier = set(recent)
-        recent[connection] = now
-        try:
-            yield earlier
-        except BaseException:
-            recent.pop(connection, None)
-            raise
-        finally:
-            if len(self._of) > constants.NATS_MOST_RECENT_LOGINS:
-                del self._of[next(iter(self._of))]
-
-
 class _RefusedError(Exception):
     pass
+
+
+class _IgnoredError(Exception):
+    """It is not worth an answer."""
 
 
 def _sandbox_claims(sandbox_id: UUID, expires_at: datetime) -> dict[str, Any]:
@@ -194,11 +188,21 @@ def _probe_claims() -> dict[str, Any]:
     )
 
 
-def _user_claims(name: str, expires_at: float, *, publish: list[str], subscribe: list[str]) -> dict[str, Any]:
+def _replays_claims() -> dict[str, Any]:
+    """They publish nothing but one answer to each request, and last as long as the connection."""
+    claims = _user_claims(_REPLAYS_USER, None, publish=[], subscribe=[names.ANY_REPLAY_SUBJECT])
+    claims["nats"]["resp"] = {"max": 1, "ttl": int(constants.REPLAY_ANSWERED_WITHIN_S * 1e9)}
+    return claims
+
+
+_OWN_CLAIMS = {_PROBE_USER: _probe_claims, _REPLAYS_USER: _replays_claims}
+
+
+def _user_claims(name: str, expires_at: float | None, *, publish: list[str], subscribe: list[str]) -> dict[str, Any]:
     permissions = {"pub": {"allow": publish}, "sub": {"allow": subscribe}}
     limits = {"subs": -1, "data": -1, "payload": -1}
     user = {"type": "user", "version": 2, **limits, **permissions}
-    return {"name": name, "exp": int(expires_at), "nats": user}
+    return {"name": name, "nats": user} | ({} if expires_at is None else {"exp": int(expires_at)})
 
 
 @asynccontextmanager

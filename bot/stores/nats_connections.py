@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,17 @@ class Connection:
     cid: int
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a connection has sent since it began, and as whom. Times are its server's."""
+
+    user: str
+    began_at: datetime
+    at: datetime
+    messages: int
+    bytes: int
+
+
 class NatsConnections:
     """Methods that ask all servers raise `ServiceUnavailable` if none answers."""
 
@@ -42,6 +54,19 @@ class NatsConnections:
             for answer in answers
             for found in answer["data"].get("connections") or ()
         ]
+
+    async def list_traffic(self) -> dict[Connection, Traffic]:
+        """Of the workers' busiest connections on every server."""
+        question = {"auth": True, "acc": self._account, "sort": "msgs_from", "limit": constants.NATS_MOST_WATCHED}
+        with _reachable():
+            answers = await self._ask_servers(question)
+        return {
+            Connection(answer["server"]["id"], found["cid"]): _traffic(
+                found, datetime.fromisoformat(answer["data"]["now"])
+            )
+            for answer in answers
+            for found in answer["data"].get("connections") or ()
+        }
 
     async def list_on_server(self, sandbox_id: UUID, server_id: str, *, at_most: int) -> set[tuple[str, int]]:
         """Server and number of the sandbox's, on that server; without those that wait for the answer to their login."""
@@ -74,6 +99,11 @@ class NatsConnections:
         finally:
             await subscription.unsubscribe()
         return answers
+
+
+def _traffic(found: dict[str, Any], at: datetime) -> Traffic:
+    began_at = datetime.fromisoformat(found["start"])
+    return Traffic(found.get("authorized_user", ""), began_at, at, found["in_msgs"], found["in_bytes"])
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from bot.errors import ServiceUnavailable
 from bot.stores.nats_client import watch_connection
 from bot.supervisor import Part, Supervisor
 
-_QUEUE = "sandbox-bot"
+QUEUE = "sandbox-bot"
+"""The group in which the bot's processes share requests."""
 
 Answer = Callable[[Msg], Awaitable[bytes | None]]
 """What to respond; None to keep silent, so that the asker sees a timeout."""
@@ -57,7 +58,7 @@ class Responder:
 
     async def _subscribe(self) -> None:
         try:
-            self._subscription = await self._client.subscribe(self._subject, queue=_QUEUE, cb=self._on_request)
+            self._subscription = await self._client.subscribe(self._subject, queue=QUEUE, cb=self._on_request)
             await self._client.flush()
         except (nats.errors.Error, OSError) as error:
             raise ServiceUnavailable("NATS", str(error) or type(error).__name__) from error

@@ -136,6 +136,12 @@ SELECT credentials.token_sha256, sandbox.expires_at
   FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
  WHERE sandbox.id = $1 AND sandbox.status = 'running' AND sandbox.expires_at > now();
 
+-- get_logins --
+-- As get_login, of many at once. $1 sandbox ids
+SELECT sandbox.id, credentials.token_sha256, sandbox.expires_at
+  FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
+ WHERE sandbox.id = ANY ($1::uuid[]) AND sandbox.status = 'running' AND sandbox.expires_at > now();
+
 -- list_logins --
 -- Of all running sandboxes.
 SELECT sandbox.id

@@ -14,11 +14,12 @@ import pytest
 import redis.asyncio
 
 from bot import names
-from bot.control_plane import open_control_plane
+from bot.control_plane import open_control_plane, serve_workers
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor, Sandbox
 from bot.settings import Sandboxes, Settings
 from bot.stores.opening import Stores, open_stores
+from bot.supervisor import Supervisor
 from tests.breakout.by_hand import servers_by_hand
 from tests.conftest import create_database, drop_database, store_settings
 
@@ -144,7 +145,9 @@ async def open_world(servers):
         dsn = servers.database_url.rpartition("/")[0] + "/" + database
         settings = Settings(**store_settings(servers, dsn), sandboxes=Sandboxes(max_per_owner=100))
         opened = await stack.enter_async_context(open_stores(settings))
-        manager = await stack.enter_async_context(open_control_plane(settings, opened))
+        supervisor = await stack.enter_async_context(Supervisor())
+        manager = await stack.enter_async_context(open_control_plane(settings, opened, supervisor=supervisor))
+        await stack.enter_async_context(serve_workers(opened, manager, supervisor))
         assert not manager.access.isolation.unenforced()
         superuser = await asyncpg.connect(servers.superuser_url(database))
         stack.push_async_callback(superuser.close)

@@ -206,7 +206,9 @@ async def test_workers_of_one_sandbox_talk_to_each_other(world):
     await second.close()
 
 
-@pytest.mark.parametrize("user", ["b", "sandbox-bot", "sandbox-auth", "sandbox-system", "probe", "nobody", ""])
+@pytest.mark.parametrize(
+    "user", ["b", "sandbox-bot", "sandbox-auth", "sandbox-system", "probe", "replays", "nobody", ""]
+)
 @pytest.mark.parametrize("password", ["of-a", "", "guessed", "user"])
 async def test_nats_refuses_a_login_as_another(world, user, password):
     offered = {"of-a": world.a.token, "user": user}.get(password, password)

@@ -20,12 +20,13 @@ from loguru import logger
 from pydantic import SecretStr
 from redis.exceptions import NoPermissionError
 
-from bot.control_plane import open_control_plane
+from bot.control_plane import open_control_plane, serve_workers
 from bot.settings import Isolation, Nats, Postgres, Redis, Settings, SettingsError
 from bot.stores.embedded.programs import nats_program, valkey_program
 from bot.stores.nats_jwt import account_of
 from bot.stores.opening import open_stores
 from bot.stores.redis import RedisStore
+from bot.supervisor import State, Supervisor
 from tests.breakout.by_hand import free_port, until_listening
 from tests.breakout.conftest import ADA
 from tests.conftest import create_database, drop_database, store_settings
@@ -192,6 +193,31 @@ async def test_nats_whose_workers_would_be_in_an_account_with_jetstream(open_bot
         urls = {key: SecretStr(f"nats://{user}:pw@127.0.0.1:{port}") for key, user in _USERS.items()}
         async with open_bot(nats=Nats(**urls, account_seed=SecretStr(seed))) as (manager, _):
             assert "the account SANDBOX has JetStream" in str(manager.access.isolation.nats)
+
+
+async def test_nats_whose_callout_is_in_the_workers_account_is_named_and_works(open_bot, servers, tmp_path):
+    """As `examples/nats.conf` of 0.1.0 has it: there workers can have answers sent to the callout."""
+    seed = servers.nats_callout.account_seed
+    config = f"""
+    system_account: SYS
+    accounts {{
+      APP {{ jetstream: enabled, users: [{{ user: bot, password: pw }}] }}
+      SANDBOX {{ users: [{{ user: auth, password: pw }}] }}
+      SYS {{ users: [{{ user: sys, password: pw }}] }}
+    }}
+    authorization {{ auth_callout {{ issuer: {account_of(seed)}, account: SANDBOX, auth_users: [auth, bot, sys] }} }}
+    """
+    told = []
+    number = logger.add(lambda line: told.append(line.record["message"]), level="WARNING")
+    async with open_plain_nats(tmp_path, config) as port:
+        urls = {key: SecretStr(f"nats://{user}:pw@127.0.0.1:{port}") for key, user in _USERS.items()}
+        async with open_bot(nats=Nats(**urls, account_seed=SecretStr(seed))) as (manager, stores):
+            assert manager.access.isolation.nats.enforced
+            async with Supervisor() as supervisor, serve_workers(stores, manager, supervisor):
+                await do_the_main_job(manager, stores)
+                assert {part.state for part in supervisor.parts.values()} == {State.RUNNING}
+    logger.remove(number)
+    assert any("examples/nats.conf" in line for line in told)
 
 
 _USERS = {"url": "bot", "auth_url": "auth", "system_url": "sys"}

@@ -8,8 +8,7 @@ from datetime import timedelta
 import pytest
 from loguru import logger
 
-from bot.control_plane import open_control_plane
-from bot.sandboxes.access.replay import ReplayService
+from bot.control_plane import open_control_plane, serve_workers
 from bot.sandboxes.lifecycle.notices import NoticeOutbox
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import SandboxManager
@@ -61,7 +60,7 @@ async def enforced(stores, dsn, nats_client, redis_client):
         open_stores(settings) as opened,
         Supervisor() as supervisor,
         open_control_plane(settings, opened, supervisor=supervisor) as manager,
-        ReplayService(opened.nats_of_workers, manager.streams).responder.serving(supervisor, "replay"),
+        serve_workers(opened, manager, supervisor),
     ):
         yield manager
 

@@ -1,12 +1,22 @@
 """A worker that listens to its sandbox without taking events from the others."""
 
+import asyncio
 import json
 import time
+from contextlib import asynccontextmanager
 
 import nats
 import pytest
+from nats.errors import NoRespondersError
 
 from bot import names
+from bot.control_plane import open_control_plane, serve_workers
+from bot.errors import InvalidInput
+from bot.settings import Settings
+from bot.stores.nats import Replay
+from bot.stores.opening import open_stores
+from bot.supervisor import Supervisor
+from tests.conftest import store_settings
 from tests.service.conftest import ADA, BOB
 
 
@@ -33,11 +43,11 @@ class Listener:
 
 
 @pytest.fixture
-async def listen(enforced):
+async def connect():
     clients = []
 
-    async def connect(sandbox, as_=None):
-        details = await enforced.issue_credentials(as_ or ADA, sandbox.id)
+    async def connect(manager, sandbox):
+        details = await manager.issue_credentials(ADA, sandbox.id)
         client = await nats.connect(
             details.environment["SANDBOX_NATS_URL"], inbox_prefix=names.inbox_prefix(sandbox.id).encode()
         )
@@ -47,6 +57,14 @@ async def listen(enforced):
     yield connect
     for client in clients:
         await client.close()
+
+
+@pytest.fixture
+def listen(enforced, connect):
+    async def connect_to_it(sandbox):
+        return await connect(enforced, sandbox)
+
+    return connect_to_it
 
 
 @pytest.fixture
@@ -122,3 +140,74 @@ async def test_one_sandbox_has_no_more_listeners_than_twenty(enforced, listen):
     answers = [await listener.ask() for _ in range(20)]
     assert [answer.get("ok") for answer in answers] == [True] * 19 + [None]
     assert "20 listeners" in answers[-1]["error"]
+
+
+async def test_listeners_are_no_more_than_twenty_also_when_they_ask_at_once(enforced, nats_client):
+    sandbox = await enforced.create(ADA)
+    inbox = names.inbox_prefix(sandbox.id)
+    asked = [enforced.streams.replay(sandbox.id, Replay(f"{inbox}.{number}")) for number in range(62)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(answer) for answer in answers} <= {type(None), InvalidInput}
+    assert (await nats_client.jetstream().stream_info(sandbox.stream)).state.consumer_count <= 20
+
+
+async def test_listeners_that_ask_one_bot_at_once_are_refused_no_sooner_than_after_nineteen(enforced, listen):
+    listener = await listen(await enforced.create(ADA))
+    answers = await asyncio.gather(*(listener.ask() for _ in range(25)))
+    assert [answer.get("ok") for answer in answers].count(True) == 19
+
+
+async def test_a_request_that_is_too_long_is_refused(enforced, listen):
+    listener = await listen(await enforced.create(ADA))
+    assert "too long" in (await listener.ask(events=["X" * 64] * 1000))["error"]
+
+
+@pytest.fixture
+async def other(stores, dsn, nats_client, connect):
+    """A bot whose answers to workers have not begun, and a worker that has logged in before."""
+    settings = Settings(**store_settings(stores, dsn))
+    async with (
+        open_stores(settings) as opened,
+        Supervisor() as supervisor,
+        open_control_plane(settings, opened, supervisor=supervisor) as manager,
+    ):
+
+        @asynccontextmanager
+        async def serving():
+            async with serve_workers(opened, manager, supervisor):
+                yield manager
+
+        yield serving, await connect(manager, await manager.create(ADA))
+
+
+async def until_heard(listener):
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                return await listener.ask()
+            except NoRespondersError:
+                await listener.events.unsubscribe()
+
+
+async def test_a_bot_hears_workers_that_it_has_not_let_in_itself(other):
+    serving, listener = other
+    async with serving():
+        assert await until_heard(listener) == {"ok": True}
+    with pytest.raises(NoRespondersError):
+        await listener.ask()
+
+
+async def test_what_is_asked_before_a_stop_is_answered(other):
+    serving, listener = other
+    asked, may_end = asyncio.Event(), asyncio.Event()
+    async with serving() as manager:
+
+        async def replay(*_):
+            asked.set()
+            await may_end.wait()
+
+        manager.streams.replay = replay
+        answer = asyncio.create_task(until_heard(listener))
+        await asked.wait()
+        asyncio.get_running_loop().call_later(0.1, may_end.set)  # the stop is under way
+    assert await answer == {"ok": True}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,8 @@ from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgre
 from bot.sandboxes.access.role import RoleUpdater
 from bot.sandboxes.access.tokens import Credentials
 from bot.sandboxes.model import Sandbox
-from bot.stores.nats_access import Login, NatsAccess
+from bot.stores.nats_access import NatsAccess
+from bot.stores.nats_logins import Login
 from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
 from bot.stores.redis import RedisStore
 
@@ -26,7 +28,7 @@ class SandboxAccess:
 
     PostgreSQL decides. What changes there is changed by the methods that take a connection, in the caller's
     transaction; after its commit `grant` or `apply` brings the role, live connections and Redis's user in line, and
-    `reconcile` does it for whoever died between the two. NATS keeps nothing: its server asks `look_up` at each login.
+    `reconcile` does it for whoever died between the two. NATS keeps nothing: its server asks the bot at each login.
     """
 
     def __init__(self, pool: Pool, redis: RedisStore, *, max_connections: int = 10) -> None:
@@ -55,10 +57,26 @@ class SandboxAccess:
             return Enforcement(refused)
         return Enforcement(await self._redis.weakness(), has_logins=True)
 
+    @property
+    def nats(self) -> NatsAccess | None:
+        """What answers workers' logins to NATS; None where that asks no bot."""
+        return self._nats if self.isolation.nats.enforced else None
+
     async def look_up(self, sandbox_id: UUID) -> Login | None:
         """What a login is checked by now; None if the sandbox does not run or has no credentials."""
         async with connected(self._pool) as connection:
             return await self._look_up(connection, sandbox_id)
+
+    async def look_up_all(self, sandbox_ids: Collection[UUID]) -> dict[UUID, Login]:
+        """As `look_up`, for those that have a login."""
+        async with connected(self._pool) as connection:
+            rows = await connection.fetch(self._sql["get_logins"], list(sandbox_ids))
+        return {row["id"]: Login(row["token_sha256"], row["expires_at"]) for row in rows}
+
+    async def list_logins(self) -> list[UUID]:
+        """The sandboxes whose workers may log in now."""
+        async with connected(self._pool) as connection:
+            return [row["id"] for row in await connection.fetch(self._sql["list_logins"])]
 
     async def create_role(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
         """In the transaction that makes the schema. Safe to repeat."""

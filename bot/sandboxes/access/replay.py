@@ -13,13 +13,11 @@ from uuid import UUID
 import msgspec
 import orjson
 from loguru import logger
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from bot import names
+from bot import constants, names
 from bot.errors import InvalidInput, SandboxError
 from bot.stores.nats import Replay, StreamStore
-from bot.stores.nats_responder import Responder
 
 _TOKENS = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _EventName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_]{1,64}$")]
@@ -33,13 +31,13 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReplayService:
-    """Answers `{"ok": true}` or `{"error": "…"}` on every sandbox's replay subject."""
+    """Says `{"ok": true}` or `{"error": "…"}` to what comes on sandboxes' replay subjects."""
 
-    def __init__(self, client: Client, streams: StreamStore) -> None:
+    def __init__(self, streams: StreamStore) -> None:
         self._streams = streams
-        self.responder = Responder(client, names.ANY_REPLAY_SUBJECT, self._answer)
 
-    async def _answer(self, message: Msg) -> bytes | None:
+    async def answer(self, message: Msg) -> bytes | None:
+        """None to a request that wants its answer outside its sandbox."""
         try:
             sandbox_id = names.sandbox_of_subject(message.subject)
         except ValueError:
@@ -57,6 +55,8 @@ class ReplayService:
 
 
 def _read(data: bytes, sandbox_id: UUID) -> Replay:
+    if len(data) > constants.LARGEST_REPLAY_REQUEST:
+        raise InvalidInput("That is no request for a replay: it is too long.")
     try:
         request = msgspec.json.decode(data, type=_Request)
     except msgspec.MsgspecError as error:

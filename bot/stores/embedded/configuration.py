@@ -126,26 +126,26 @@ accounts {
     jetstream: enabled
     users: [{ user: "%(user)s", password: "%(password)s" }]
     exports: [
-      { service: "$JS.API.CONSUMER.MSG.NEXT.*.worker", accounts: [SANDBOX], response_type: stream, threshold: "5m" }
-      { service: "$JS.ACK.*.worker.>", accounts: [SANDBOX] }
+      { service: "$JS.API.CONSUMER.MSG.NEXT.*.worker", accounts: [SANDBOX], response_type: stream, threshold: "35s" }
+      { service: "$JS.ACK.*.worker.>", accounts: [SANDBOX], threshold: "5s" }
       { stream: "sandbox-replay.*.*", accounts: [SANDBOX] }
     ]
   }
   SANDBOX {
-    users: [{ user: "%(auth_user)s", password: "%(auth_password)s" }]
     imports: [
       { service: { account: APP, subject: "$JS.API.CONSUMER.MSG.NEXT.*.worker" } }
       { service: { account: APP, subject: "$JS.ACK.*.worker.>" } }
       { stream: { account: APP, subject: "sandbox-replay.*.*" }, to: "$1.$2" }
     ]
   }
+  AUTH { users: [{ user: "%(auth_user)s", password: "%(auth_password)s" }] }
   SYS { users: [{ user: "%(system_user)s", password: "%(system_password)s" }] }
 }
 authorization {
   timeout: 3
   auth_callout {
     issuer: %(issuer)s
-    account: SANDBOX
+    account: AUTH
     auth_users: ["%(auth_user)s", "%(user)s", "%(system_user)s"]
   }
 }

@@ -1,0 +1,87 @@
+"""What bounds the cost of logins to NATS, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+
+from bot import constants
+from bot.stores.nats_logins import BatchedLookUp, Login, LoginLimits
+
+
+def test_a_sandbox_that_logs_in_without_end_takes_nobody_elses_place(monkeypatch):
+    monkeypatch.setattr(constants, "NATS_MOST_LOGINS", 3)
+    limits, one, other = LoginLimits(), uuid.uuid4(), uuid.uuid4()
+    assert [limits.admit(one) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert limits.admit(other)
+
+
+def test_counting_begins_anew_after_a_while(monkeypatch):
+    monkeypatch.setattr(constants, "NATS_MOST_LOGINS", 1)
+    monkeypatch.setattr(constants, "NATS_LOGINS_COUNTED_FOR_S", 0)
+    limits, sandbox_id = LoginLimits(), uuid.uuid4()
+    assert all(limits.admit(sandbox_id) for _ in range(3))
+
+
+def test_strangers_are_refused_so_often_and_then_not_answered(monkeypatch):
+    monkeypatch.setattr(constants, "NATS_MOST_REFUSALS", 2)
+    limits = LoginLimits()
+    assert [limits.may_refuse() for _ in range(3)] == [True, True, False]
+
+
+def test_a_barred_sandbox_is_not_admitted_and_others_are():
+    limits, sandbox_id = LoginLimits(), uuid.uuid4()
+    limits.bar(sandbox_id)
+    assert not limits.admit(sandbox_id)
+    assert limits.admit(uuid.uuid4())
+
+
+def test_who_was_barred_lately_is_barred_twice_as_long(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("bot.stores.nats_logins.time.monotonic", lambda: now)
+    limits, sandbox_id = LoginLimits(), uuid.uuid4()
+    for seconds in (5, 10, 20):
+        limits.bar(sandbox_id)
+        now += seconds - 0.1
+        assert not limits.admit(sandbox_id)
+        now += 0.1
+        assert limits.admit(sandbox_id)
+    now += constants.FLOOD_BARS_LONGEST_S
+    limits.bar(sandbox_id)
+    now += constants.FLOOD_BARS_FIRST_S
+    assert limits.admit(sandbox_id)
+
+
+async def test_what_waits_while_a_question_is_out_is_asked_with_the_next_one():
+    known, strangers = uuid.uuid4(), [uuid.uuid4() for _ in range(500)]
+    login = Login("digest", datetime(2030, 1, 1, tzinfo=UTC))
+    asked, may_answer = [], asyncio.Event()
+
+    async def look_up(sandbox_ids):
+        asked.append(set(sandbox_ids))
+        await may_answer.wait()
+        return {known: login}
+
+    lookup = BatchedLookUp(look_up)
+    first = asyncio.create_task(lookup.get(strangers[0]))
+    while not asked:
+        await asyncio.sleep(0)
+    others = [asyncio.create_task(lookup.get(sandbox_id)) for sandbox_id in (*strangers, known)]
+    await asyncio.sleep(0)
+    may_answer.set()
+    assert await first is None
+    assert await asyncio.gather(*others) == [None] * 500 + [login]
+    assert asked == [{strangers[0]}, {*strangers, known}]  # the first again, for it may have changed
+
+
+async def test_whoever_waits_hears_why_there_is_no_answer():
+    async def fail(_):
+        raise OSError("away")
+
+    lookup = BatchedLookUp(fail)
+    for _ in range(2):
+        with pytest.raises(OSError, match="away"):
+            await lookup.get(uuid.uuid4())
