@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +35,7 @@ UNREACHABLE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.OutOfMemoryError,  # its table of locks is full, until the lock guard has ended who fills it
     asyncpg.InternalClientError,  # what asyncpg makes of a server that ended in the middle of an answer
 )
 
@@ -111,6 +114,21 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """The same, but the statements take effect together or not at all."""
     async with connected(pool) as connection, connection.transaction():
         yield connection
+
+
+async def until_locks_are_free[T](work: Callable[[], Awaitable[T]]) -> T:
+    """The work's result; it is done again, for a short time, if the server's table of locks was full.
+
+    It has to be one transaction, or safe to repeat.
+    """
+    give_up_at = time.monotonic() + constants.LOCKS_FREE_WITHIN_S
+    while True:
+        try:
+            return await work()
+        except ServiceUnavailable as error:
+            if not isinstance(error.__cause__, asyncpg.OutOfMemoryError) or time.monotonic() > give_up_at:
+                raise
+        await asyncio.sleep(constants.LOCKS_SEEN_AGAIN_EVERY_S)
 
 
 async def migrate(pool: Pool) -> list[str]:

@@ -16,7 +16,7 @@ from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgre
 from bot.sandboxes.access.tokens import Credentials
 from bot.sandboxes.model import Sandbox
 from bot.stores.nats_access import Login, NatsAccess
-from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
+from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction, until_locks_are_free
 from bot.stores.redis import RedisStore
 
 
@@ -205,5 +205,8 @@ class SandboxAccess:
         await self._value("end_sessions", sandbox_id)
 
     async def _value(self, query: str, *arguments: object) -> Any:
-        async with connected(self._pool) as connection:
-            return await connection.fetchval(self._sql[query], *arguments)
+        async def ask() -> Any:
+            async with connected(self._pool) as connection:
+                return await connection.fetchval(self._sql[query], *arguments)
+
+        return await until_locks_are_free(ask)

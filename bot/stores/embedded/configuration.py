@@ -85,11 +85,18 @@ _FORGETFUL = {
 
 
 def _postgres(layout: Layout) -> _Start:
+    """With room in what all sandboxes share: slots, 40 of them for bots alone, and locks.
+
+    Who connects and says nothing has a slot for as long as a login may take.
+    """
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(layout.ports["postgres"]),
         "unix_socket_directories": "",
-        "max_connections": "200",
+        "max_connections": "300",
+        "reserved_connections": "40",
+        "authentication_timeout": "3s",
+        "max_locks_per_transaction": "128",
         "shared_buffers": "128MB" if layout.durable else "32MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
