@@ -49,6 +49,9 @@ POSTGRES_CONNECT_WITHIN_S = 10
 """Enough for a far server with TLS; a firewall that drops packets would take for ever."""
 POSTGRES_ANSWER_WITHIN_S = 30
 """For one statement. Dropping a sandbox's schema with thousands of tables takes seconds."""
+POSTGRES_LOGIN_WARNED_OVER_S = 10
+"""`check` warns if the server's `authentication_timeout` is longer. A login takes milliseconds, on a far server a
+second, and whoever connects and says nothing has a slot for so long."""
 POSTGRES_WAIT_FOR_CONNECTION_S = 60
 """More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
 

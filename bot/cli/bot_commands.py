@@ -12,7 +12,7 @@ import typer
 
 from bot import log
 from bot.cli.runtime import Config, read_settings, run_or_exit
-from bot.sandboxes.access.isolation import Isolation
+from bot.sandboxes.access.isolation import Isolation, list_postgres_risks
 from bot.settings import Settings
 from bot.stores.opening import open_addresses
 from bot.stores.postgres import migrate as apply_migrations
@@ -82,19 +82,22 @@ def check(config: Config = None) -> None:
 
     settings = read_settings(config, need_token=True)
 
-    async def probe() -> tuple[str, str, Isolation]:
+    async def probe() -> tuple[str, str, Isolation, list[str]]:
         async with open_app(settings, share=True) as app, app.bot:
             await app.login()
             await try_template(app.manager)
             server = await RedisStore(app.stores.redis).describe_server()
-            return str(app.bot.user), server, app.manager.access.isolation
+            risks = await list_postgres_risks(app.stores.pool)
+            return str(app.bot.user), server, app.manager.access.isolation, risks
 
-    user, server, isolation = run_or_exit(probe())
+    user, server, isolation, risks = run_or_exit(probe())
     typer.echo(f"PostgreSQL, {server}, NATS (JetStream) and Discord (as {user}) answer.")
     typer.echo("The template of new sandboxes applies.")
     redis = server.partition(" ")[0]
     for store, state in (("PostgreSQL", isolation.postgres), (redis, isolation.redis), ("NATS", isolation.nats)):
         typer.echo(f"Isolation of sandboxes in {store}: {state}")
+    for risk in risks:
+        typer.echo(f"Warning, PostgreSQL: {risk}")
 
 
 @cli.command()

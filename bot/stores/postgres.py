@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -76,13 +77,19 @@ async def _nothing_to_reset(_: object) -> None:
     """Whoever borrows a connection leaves the session as it was: what it sets ends with its transaction."""
 
 
-async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
-    """A pool that has reached its server, or `ServiceUnavailable` with the reason, never the password."""
+async def open_pool(dsn: str, *, max_size: int = 10, whole: bool = False) -> Pool:
+    """A pool that has reached its server, or `ServiceUnavailable` with the reason, never the password.
+
+    A `whole` one has all its connections from the start and keeps them: whoever has one needs no slot of a server whose
+    slots others have taken.
+    """
+    kept = {"max_inactive_connection_lifetime": 0, "max_queries": sys.maxsize} if whole else {}
     try:
         return await asyncpg.create_pool(
             dsn,
-            min_size=2,
+            min_size=max_size if whole else 2,
             max_size=max_size,
+            **kept,
             init=prepare_connection,
             reset=_nothing_to_reset,
             timeout=constants.POSTGRES_CONNECT_WITHIN_S,

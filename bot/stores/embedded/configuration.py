@@ -41,6 +41,11 @@ class Layout:
         """PostgreSQL's data directory."""
         return self.folder / "postgres"
 
+    @property
+    def postgres_major(self) -> int:
+        """The version of PostgreSQL that has made the data directory, and alone can run on it."""
+        return int((self.postgres_data / "PG_VERSION").read_text())
+
 
 @dataclass(frozen=True, slots=True)
 class ServerCommand:
@@ -94,12 +99,12 @@ def _postgres(layout: Layout) -> _Start:
         "port": str(layout.ports["postgres"]),
         "unix_socket_directories": "",
         "max_connections": "300",
-        "reserved_connections": "40",
         "authentication_timeout": "3s",
         "max_locks_per_transaction": "128",
         "shared_buffers": "128MB" if layout.durable else "32MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
+        **({} if layout.postgres_major < 16 else {"reserved_connections": "40"}),
         **({} if layout.durable else _FORGETFUL),
     }
     arguments = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
