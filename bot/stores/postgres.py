@@ -83,13 +83,13 @@ async def open_pool(dsn: str, *, max_size: int = 10, whole: bool = False) -> Poo
     A `whole` one has all its connections from the start and keeps them: whoever has one needs no slot of a server whose
     slots others have taken.
     """
-    kept = {"max_inactive_connection_lifetime": 0, "max_queries": sys.maxsize} if whole else {}
     try:
         return await asyncpg.create_pool(
             dsn,
             min_size=max_size if whole else 2,
             max_size=max_size,
-            **kept,
+            max_inactive_connection_lifetime=0,
+            max_queries=sys.maxsize,
             init=prepare_connection,
             reset=_nothing_to_reset,
             timeout=constants.POSTGRES_CONNECT_WITHIN_S,
