@@ -31,6 +31,7 @@ from bot.routing.sessions import SessionStore
 from bot.routing.table import RouteTable
 from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
+from bot.sandboxes.access.lock_guard import LockGuard
 from bot.sandboxes.access.notify_queue import NotifyQueueWatch
 from bot.sandboxes.activity import ActivityLog
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher
@@ -105,6 +106,7 @@ class App:
         supervisor.start("discord", self._serve_discord, NEVER)
         supervisor.start("publisher", self._watch_publisher, NEVER)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
+        supervisor.start("lock guard", LockGuard(self.stores.addresses.postgres).run, _ROUTES_RESTARTS)
         supervisor.start("sessions", self.gateway.run)
         supervisor.start("guild removals", self.guild_removals.run)
         supervisor.start("binding rights", self.binding_rights.run)

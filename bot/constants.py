@@ -49,8 +49,25 @@ POSTGRES_CONNECT_WITHIN_S = 10
 """Enough for a far server with TLS; a firewall that drops packets would take for ever."""
 POSTGRES_ANSWER_WITHIN_S = 30
 """For one statement. Dropping a sandbox's schema with thousands of tables takes seconds."""
+POSTGRES_LOGIN_WARNED_OVER_S = 10
+"""`check` warns if the server's `authentication_timeout` is longer. A login takes milliseconds, on a far server a
+second, and whoever connects and says nothing has a slot for so long."""
 POSTGRES_WAIT_FOR_CONNECTION_S = 60
 """More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
+
+MOST_LOCKS_OF_A_SANDBOX = 2000
+"""In PostgreSQL's table of locks, which all share; on a small server a quarter of the table, if that is less. A worker
+that alters all of some hundred tables in one transaction stays below it."""
+LOCKS_IN_RESERVE = 300
+"""Of the session that ends who holds too many: its statement needs some ten, and others want what it gives back."""
+LOCKS_SEEN_EVERY_S = 0.5
+"""A sandbox that fills the table does so at once. Expiry and destruction have two seconds, and need some of them."""
+LOCKS_SEEN_AGAIN_EVERY_S = 0.02
+"""While somebody is kept out: about as long as a login takes."""
+LOCKS_FREE_WITHIN_S = 2
+"""How long a step that ends a sandbox is tried while the table is full: four of the looks above."""
+LOCK_HOARDER_BARRED_S = 10
+"""How long sessions of a sandbox that held too many locks are ended whenever they are there."""
 
 REDIS_ANSWER_WITHIN_S = 5
 """For connecting and for one command. The bot's own take milliseconds; a server that answers none is away."""

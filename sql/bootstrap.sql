@@ -10,6 +10,13 @@
 -- The bot's role is no superuser. It owns its database, makes a role for each sandbox and grants it sandbox_worker,
 -- which is what may connect. On PostgreSQL 15 CREATEROLE is nearly a superuser's right: prefer 16 or newer, where it
 -- reaches only the roles that the bot has made itself.
+--
+-- Slots and locks are the whole server's, and one sandbox can use up either. In postgresql.conf:
+--   authentication_timeout = 3s        whoever connects and says nothing has a slot for so long; over 10 s `check` warns
+--   reserved_connections = 40          from 16 on: the pools of all bots (`postgres.pool_size`), and some more
+--   max_connections                    above that, `isolation.max_connections` for each sandbox
+--   max_locks_per_transaction = 128    the bot ends who holds over 2,000 locks, or a quarter of all on a small server
+--   max_prepared_transactions = 0      the default: the locks of a prepared transaction are no session's that it could end
 
 \set ON_ERROR_STOP on
 \if :{?role}
@@ -32,6 +39,12 @@ SELECT format('CREATE ROLE %I LOGIN CREATEROLE', :'role')
     ALTER ROLE :"role" PASSWORD :'password';
 \endif
 GRANT sandbox_worker TO :"role" WITH ADMIN OPTION;
+
+-- From 16 on the server may keep slots for the bot: `reserved_connections`, see above.
+SELECT :'is_16'::boolean AND :'is_super'::boolean AS may_reserve \gset
+\if :may_reserve
+    GRANT pg_use_reserved_connections TO :"role";
+\endif
 
 -- An administrator who is no superuser may give away a database only to a role that they may become.
 \if :is_super

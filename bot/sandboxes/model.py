@@ -45,6 +45,7 @@ class AuditEvent(StrEnum):
     DESTROYING = "sandbox_destroying"
     DESTROYED = "sandbox_destroyed"
     CREDENTIALS_ISSUED = "credentials_issued"
+    SESSIONS_ENDED = "sessions_ended"
     NOTICE_UNDELIVERED = "notice_undelivered"
 
 

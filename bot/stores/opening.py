@@ -105,7 +105,7 @@ async def open_stores(
     deadline = deadline or Deadline(constants.STOP_WITHIN_S)
     async with AsyncExitStack() as stack:
         addresses = await stack.enter_async_context(open_addresses(settings, share=share))
-        pool = await open_pool(addresses.postgres, max_size=settings.postgres.pool_size)
+        pool = await open_pool(addresses.postgres, max_size=settings.postgres.pool_size, whole=not share)
         stack.push_async_callback(deadline.close, "PostgreSQL", pool.close, pool.terminate)
         await migrate(pool)
         client = await open_redis(addresses.redis)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +36,7 @@ UNREACHABLE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.OutOfMemoryError,  # its table of locks is full, until the lock guard has ended who fills it
     asyncpg.InternalClientError,  # what asyncpg makes of a server that ended in the middle of an answer
 )
 
@@ -73,13 +77,19 @@ async def _nothing_to_reset(_: object) -> None:
     """Whoever borrows a connection leaves the session as it was: what it sets ends with its transaction."""
 
 
-async def open_pool(dsn: str, *, max_size: int = 10) -> Pool:
-    """A pool that has reached its server, or `ServiceUnavailable` with the reason, never the password."""
+async def open_pool(dsn: str, *, max_size: int = 10, whole: bool = False) -> Pool:
+    """A pool that has reached its server, or `ServiceUnavailable` with the reason, never the password.
+
+    A `whole` one has all its connections from the start and keeps them: whoever has one needs no slot of a server whose
+    slots others have taken.
+    """
     try:
         return await asyncpg.create_pool(
             dsn,
-            min_size=2,
+            min_size=max_size if whole else 2,
             max_size=max_size,
+            max_inactive_connection_lifetime=0,
+            max_queries=sys.maxsize,
             init=prepare_connection,
             reset=_nothing_to_reset,
             timeout=constants.POSTGRES_CONNECT_WITHIN_S,
@@ -111,6 +121,21 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """The same, but the statements take effect together or not at all."""
     async with connected(pool) as connection, connection.transaction():
         yield connection
+
+
+async def until_locks_are_free[T](work: Callable[[], Awaitable[T]]) -> T:
+    """The work's result; it is done again, for a short time, if the server's table of locks was full.
+
+    It has to be one transaction, or safe to repeat.
+    """
+    give_up_at = time.monotonic() + constants.LOCKS_FREE_WITHIN_S
+    while True:
+        try:
+            return await work()
+        except ServiceUnavailable as error:
+            if not isinstance(error.__cause__, asyncpg.OutOfMemoryError) or time.monotonic() > give_up_at:
+                raise
+        await asyncio.sleep(constants.LOCKS_SEEN_AGAIN_EVERY_S)
 
 
 async def migrate(pool: Pool) -> list[str]:

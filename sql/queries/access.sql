@@ -13,6 +13,13 @@ SELECT me.rolcreaterole OR me.rolsuper AS may_create_roles,
 -- Asked only if the group exists.
 SELECT has_database_privilege('sandbox_worker', current_database(), 'CONNECT');
 
+-- limits --
+-- Of the whole server. A role that is not there (before 16) is none to be in.
+SELECT (SELECT setting::int FROM pg_settings WHERE name = 'authentication_timeout') AS login_s,
+       (SELECT setting::int FROM pg_settings WHERE name = 'max_prepared_transactions') AS prepared,
+       coalesce((SELECT setting::int FROM pg_settings WHERE name = 'reserved_connections'), 0) AS reserved,
+       coalesce(pg_has_role(to_regrole('pg_use_reserved_connections'), 'USAGE'), false) AS may_use_reserved;
+
 -- create_role --
 -- $1 sandbox id, $2 its expiry, $3 how many connections it may have
 SELECT create_sandbox_role($1, $2, $3), mark_sandbox_role($1);

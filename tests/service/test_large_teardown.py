@@ -1,9 +1,6 @@
 """A sandbox ends, however much its worker has made and whatever it holds."""
 
 import asyncio
-import os
-import signal
-from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import asyncpg
@@ -12,7 +9,7 @@ from asyncpg.exceptions import OutOfMemoryError as OutOfLocks
 
 from bot.sandboxes.model import SandboxStatus
 from bot.sandboxes.schema import SchemaProvisioner
-from bot.stores.embedded import EmbeddedStores
+from bot.stores.embedded import EmbeddedStores, configuration
 from bot.stores.postgres import migrate, open_pool
 from tests.service.conftest import ADA, new_guild
 
@@ -41,35 +38,31 @@ CREATE CONVERSION odd FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1;
 """
 
 
-@asynccontextmanager
-async def server_with_few_locks(folder):
-    """A pool on a PostgreSQL that has far fewer locks than `MANY` needs at once."""
-    async with EmbeddedStores(folder, stores=frozenset({"postgres"}), durable=False) as stores:
-        connection = await asyncpg.connect(stores.superuser_url())
-        await connection.execute("ALTER SYSTEM SET max_locks_per_transaction = 10")
-        await connection.close()
-        os.kill(stores.pids["postgres"], signal.SIGQUIT)
-    async with EmbeddedStores(folder, stores=frozenset({"postgres"}), durable=False) as stores:
+@pytest.fixture
+async def server_with_few_locks(tmp_path, monkeypatch):
+    """With a pool on it: a PostgreSQL that has far fewer locks than `MANY` needs at once."""
+    few = {"max_locks_per_transaction": "10", "max_connections": "100"}
+    monkeypatch.setattr(configuration, "_FORGETFUL", configuration._FORGETFUL | few)
+    async with EmbeddedStores(tmp_path, stores=frozenset({"postgres"}), durable=False) as stores:
         pool = await open_pool(stores.database_url)
         await migrate(pool)
         yield stores, pool
         await pool.close()
 
 
-async def test_a_schema_with_more_in_it_than_the_server_has_locks_is_dropped_in_batches(tmp_path):
-    sandbox_id = uuid4()
-    async with server_with_few_locks(tmp_path) as (stores, pool):
-        schemas = SchemaProvisioner(pool)
-        name = await schemas.create_schema(sandbox_id)
-        await pool.execute("SELECT create_sandbox_role($1, now() + interval '1h', 5)", sandbox_id)
-        worker = await connect_as(stores, name)
-        await worker.execute(MANY)
-        await worker.close()
-        with pytest.raises(OutOfLocks):
-            await pool.execute("SELECT drop_sandbox_schema($1)", sandbox_id)
-        assert await schemas.drop_schema(sandbox_id)
-        assert await pool.fetchval("SELECT drop_sandbox_role($1)", sandbox_id)
-        assert await pool.fetchval("SELECT count(*) FROM pg_largeobject_metadata") == 0
+async def test_a_schema_with_more_in_it_than_the_server_has_locks_is_dropped_in_batches(server_with_few_locks):
+    stores, pool = server_with_few_locks
+    sandbox_id, schemas = uuid4(), SchemaProvisioner(pool)
+    name = await schemas.create_schema(sandbox_id)
+    await pool.execute("SELECT create_sandbox_role($1, now() + interval '1h', 5)", sandbox_id)
+    worker = await connect_as(stores, name)
+    await worker.execute(MANY)
+    await worker.close()
+    with pytest.raises(OutOfLocks):
+        await pool.execute("SELECT drop_sandbox_schema($1)", sandbox_id)
+    assert await schemas.drop_schema(sandbox_id)
+    assert await pool.fetchval("SELECT drop_sandbox_role($1)", sandbox_id)
+    assert await pool.fetchval("SELECT count(*) FROM pg_largeobject_metadata") == 0
 
 
 async def connect_as(stores, role):

@@ -19,7 +19,7 @@ from bot.sandboxes.access.tokens import Credentials
 from bot.sandboxes.model import Sandbox
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_logins import Login
-from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
+from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction, until_locks_are_free
 from bot.stores.redis import RedisStore
 
 
@@ -237,5 +237,8 @@ class SandboxAccess:
         return Login(row["token_sha256"], row["expires_at"]) if row else None
 
     async def _value(self, query: str, *arguments: object) -> Any:
-        async with connected(self._pool) as connection:
-            return await connection.fetchval(self._sql[query], *arguments)
+        async def ask() -> Any:
+            async with connected(self._pool) as connection:
+                return await connection.fetchval(self._sql[query], *arguments)
+
+        return await until_locks_are_free(ask)

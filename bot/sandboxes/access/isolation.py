@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from bot.stores.postgres import Pool, load_queries, transaction
+from bot import constants
+from bot.stores.postgres import Pool, connected, load_queries, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +66,21 @@ async def probe_postgres(pool: Pool) -> str | None:
     }
     reasons = [reason for reason, fine in missing.items() if not fine]
     return f"{reasons[0]} (see sql/bootstrap.sql)" if reasons else None
+
+
+async def list_postgres_risks(pool: Pool) -> list[str]:
+    """How one sandbox could keep others out of PostgreSQL by what its server is set to, a line for each."""
+    async with connected(pool) as connection:
+        found = await connection.fetchrow(load_queries("access")["limits"])
+    assert found is not None
+    most = constants.POSTGRES_LOGIN_WARNED_OVER_S
+    risks = {
+        f"authentication_timeout is {found['login_s']} s, over {most} s: silent connections keep slots for so long": (
+            found["login_s"] > most
+        ),
+        "max_prepared_transactions is not 0: their locks stay when a worker's sessions end": found["prepared"] > 0,
+        "no slots are kept for the bot (reserved_connections, from PostgreSQL 16 on)": (
+            not found["reserved"] or not found["may_use_reserved"]
+        ),
+    }
+    return [f"{risk} (see sql/bootstrap.sql)" for risk, there in risks.items() if there]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -17,7 +18,7 @@ from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
-from bot.stores.postgres import Connection, Pool, transaction
+from bot.stores.postgres import Connection, Pool, transaction, until_locks_are_free
 from bot.stores.redis import RedisStore
 
 Failures = dict[str, Exception]
@@ -103,8 +104,9 @@ class Teardown:
         """PostgreSQL's part, if no other step has failed: a sandbox that is `destroyed` has nothing anywhere."""
         if failed:
             raise CleanupFailed(sandbox.name, failed) from next(iter(failed.values()))
+        finish = partial(self._finish_in_postgres, sandbox.id, actor)
         try:
-            while (done := await self._finish_in_postgres(sandbox.id, actor)) is None:
+            while (done := await until_locks_are_free(finish)) is None:
                 pass
         except (ServiceUnavailable, asyncpg.PostgresError) as error:
             raise CleanupFailed(sandbox.name, ["PostgreSQL schema"]) from error

@@ -41,6 +41,11 @@ class Layout:
         """PostgreSQL's data directory."""
         return self.folder / "postgres"
 
+    @property
+    def postgres_major(self) -> int:
+        """The version of PostgreSQL that has made the data directory, and alone can run on it."""
+        return int((self.postgres_data / "PG_VERSION").read_text())
+
 
 @dataclass(frozen=True, slots=True)
 class ServerCommand:
@@ -85,14 +90,21 @@ _FORGETFUL = {
 
 
 def _postgres(layout: Layout) -> _Start:
+    """With room in what all sandboxes share: slots, 40 of them for bots alone, and locks.
+
+    Who connects and says nothing has a slot for as long as a login may take.
+    """
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(layout.ports["postgres"]),
         "unix_socket_directories": "",
-        "max_connections": "200",
+        "max_connections": "300",
+        "authentication_timeout": "3s",
+        "max_locks_per_transaction": "128",
         "shared_buffers": "128MB" if layout.durable else "32MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
+        **({} if layout.postgres_major < 16 else {"reserved_connections": "40"}),
         **({} if layout.durable else _FORGETFUL),
     }
     arguments = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
