@@ -10,6 +10,8 @@ from tests.breakout.conftest import ADA
 EACH = "DO $$ BEGIN FOR i IN 1..{many} LOOP EXECUTE format($f${command}$f$, i, i - 1, i % {many} + 1);"
 EACH += " IF i % 100 = 0 THEN COMMIT; END IF; END LOOP; END $$"
 
+pytestmark = pytest.mark.long
+
 
 MANY = 2200
 """More than the server has locks, where each object needs one."""

@@ -18,6 +18,8 @@ from tests.breakout.sessions import A_MINUTE, WITHIN_S, destroy, has_status, mov
 FILL = "SELECT pg_advisory_lock(n) FROM generate_series(1, 200000) AS n"
 """The session's locks outlive the statement's failure."""
 
+pytestmark = pytest.mark.long
+
 SNATCH = """
 DO $$ DECLARE n bigint := 0; began timestamptz := clock_timestamp(); BEGIN
     WHILE clock_timestamp() < began + interval '8 s' LOOP
@@ -130,6 +132,7 @@ async def persistently(end, world, sandbox):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # logins that are broken off
+@pytest.mark.parametrize("servers", ["embedded"], indirect=True, scope="package")
 async def test_locks_taken_again_and_again_by_several_sessions_keep_nobody_out(world, attacker):
     """Each takes what is given back, and a new one comes for each that was ended."""
 

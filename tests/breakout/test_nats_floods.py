@@ -17,7 +17,7 @@ from tests.breakout.conftest import Worker, until
 from tests.breakout.raw import dial
 from tests.service.conftest import ADA
 
-pytestmark = pytest.mark.parametrize("servers", ["embedded"], indirect=True, scope="package")
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("servers", ["embedded"], indirect=True, scope="package")]
 
 SECONDS = 1.5
 NEXT = "$JS.API.CONSUMER.MSG.NEXT.{stream}.worker"

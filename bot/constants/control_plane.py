@@ -1,0 +1,92 @@
+"""Control plane: how sandboxes begin, are kept and end."""
+
+from __future__ import annotations
+
+HEARTBEAT_EVERY_S = 10.0
+"""How often whoever works on an unfinished sandbox says that it lives."""
+
+MIN_STUCK_AFTER_S = 3 * HEARTBEAT_EVERY_S
+"""The least that `sandboxes.stuck_after` may be: two heartbeats in a row may fail before work that goes on is taken for
+abandoned. At its default of two minutes, eleven may."""
+
+CREATE_ATTEMPTS = 8
+"""How many ids a create tries. Beside 10,000 schemas on a server, one id in 430,000 has the first eight digits of
+another."""
+
+RESET_ATTEMPTS = 3
+"""How often a reset ends its workers' sessions: one that comes back at once and holds a table again may do so twice."""
+
+SCHEMA_DROP_BATCH = 300
+"""Objects of a schema that one transaction drops. Each costs some locks, and the server's table of locks holds 6,400 by
+default, for all transactions together."""
+
+TEMPLATE_LOCK_TIMEOUT_S = 5
+"""How long a template waits for a lock. Somebody waits for the sandbox meanwhile."""
+
+TEMPLATE_STATEMENT_TIMEOUT_S = 20
+"""How long a template may take, and each statement while the one that fails is looked for: less than the 30 s after
+which the connection itself would be given up."""
+
+MAX_CONCURRENT_EXPIRIES = 4
+MAX_CONCURRENT_TEARDOWNS = 4
+MAX_CONCURRENT_ACCESS_CHANGES = 4
+MAX_CONCURRENT_STREAM_CHECKS = 4
+"""Each job by itself: with the smallest pool that makes sense, ten connections, some are left for commands."""
+
+NOTIFY_QUEUE_CHECKED_EVERY_S = 1.0
+"""How often it is looked how full PostgreSQL's queue of notifications is: it holds 8 GB, by default, and the disk is as
+fast as it is."""
+NOTIFY_QUEUE_MOST_USED = 0.1
+"""The share of it that may be used. Listeners that read keep it almost empty, whatever is sent."""
+NOTIFY_QUEUE_LONGEST_TRANSACTION_S = 2.0
+"""How long a sandbox's transaction may hold up a queue that is used so far. Ordinary ones take milliseconds."""
+
+ACCESS_UNAPPLIED_AFTER_S = 15.0
+"""After how long a change of who may connect is applied by whoever finds it. The process that made it does so right
+after its commit, within a second if all stores answer; this leaves it the time of a slow one."""
+
+ROLE_UPDATE_ATTEMPTS = 5
+"""How often a role is altered whose worker holds its row. It is shut out from the second on: more are for logins that
+were under way. Each waits 0.3 s at most, and README promises an end within two seconds."""
+
+HELD_BACK_AFTER_S = 1.0
+"""A session that should have been ended and is there so long after is none that is just about to end."""
+
+STRAY_LARGE_OBJECTS_AT_A_TIME = 100
+"""Dropped in one turn, each waiting 5 ms at most for whoever holds it."""
+
+REDIS_USERS_CHECKED_EVERY_S = 30.0
+"""How often Redis's users are compared with PostgreSQL's while Redis runs on. Only a process that died on the way from
+one to the other leaves a difference."""
+
+NOTICE_LEASE_S = 60.0
+"""How long a claimed notice is kept from others: longer than Discord's client takes for all its tries of a message."""
+
+NOTICE_MAX_BACKOFF_S = 15 * 60.0
+"""The longest pause between two attempts at a notice, each being twice the last: its news is of use for an hour."""
+
+NOTICE_MAX_ATTEMPTS = 20
+"""Attempts at a notice before it counts as undeliverable: almost three hours."""
+
+HEALTH_TIMEOUT_S = 8
+"""How long a store may take to say how a sandbox's share is. All three are asked together, and somebody waits."""
+
+GUILD_INSPECTION_TIMEOUT_S = 4.0
+"""How long Discord may take to say of all servers of a sandbox whether the bot is in them and sees them: half of what a
+store may, for what it has not said is left open."""
+GUILD_INSPECTION_CONCURRENCY = 4
+"""Servers asked about at a time, with up to two requests each: Discord allows 50 a second for all that the bot does."""
+NAMED_CHANNELS = 5
+"""Channels named of those that the bot cannot see: enough to recognise why."""
+
+MAX_DESCRIPTION_LENGTH = 200
+"""Characters of a sandbox's description: two lines of an embed."""
+
+MAX_METADATA_BYTES = 4096
+"""Of a sandbox's metadata as JSON, which is read with it every time. PostgreSQL checks it too."""
+MAX_METADATA_DEPTH = 8
+"""Objects and lists inside each other in it: more than anybody writes, less than what a reader might stumble over."""
+MAX_TAGS = 10
+MAX_TAG_NAME_LENGTH = 32
+MAX_TAG_LENGTH = 64
+"""Tags of a sandbox, and the characters of a name and a text: all of them fit into one field of an embed."""

@@ -1,0 +1,35 @@
+"""Processes: start, stop, restart."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+RESTART_FIRST_S = 0.5
+"""The pause before a part that failed is started again: short enough that nobody notices a single failure."""
+RESTART_LONGEST_S = 5.0
+"""The longest such pause, so that everything runs within five seconds of a store's return."""
+RESTARTS_COUNTED_FOR = timedelta(minutes=5)
+"""Restarts are counted over this time where a part may fail only so often."""
+GUARDIAN_RESTARTS = 3
+"""How often the guardian of the embedded servers is started again in that time; then the process ends with 69."""
+GUARDIAN_RESTART_S = 0.1
+"""The pause before that; it is waited for that the servers of before are gone in any case."""
+
+STOP_WITHIN_S = 4.5
+"""Over everything that is done to stop, whatever is away: container engines and systemd kill after ten seconds, people
+lose patience after five. What then has not ended is cut off."""
+PARTS_END_WITHIN_S = 1.0
+"""How long parts may take to obey their cancellation before the stop goes on without them."""
+ANSWERS_END_WITHIN_S = 1.5
+"""How long answers to commands that are under way are waited for at a stop."""
+DRAIN_WITHIN_S = 2.0
+"""How long acknowledgements are waited for at a stop; what has none is received again at the next start."""
+SAVE_WITHIN_S = 0.5
+"""How long writing down the place in a session, or the activity, may take at a stop. Without the first more events are
+received again, without the second a count is some seconds old."""
+CLOSE_WITHIN_S = 0.5
+"""How long a connection may take to say goodbye before it is cut off; a server that answers needs milliseconds."""
+CANCEL_AGAIN_AFTER_S = 0.05
+"""The pause between two cancellations of a task that has swallowed one."""
+CANCEL_WITHIN_S = 0.2
+"""How long a step that was broken off may take to obey before it is left behind."""

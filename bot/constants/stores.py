@@ -1,0 +1,131 @@
+"""Stores: PostgreSQL, Valkey or Redis, NATS, and the embedded ones."""
+
+from __future__ import annotations
+
+NATS_LOOK_EVERY_S = 0.5
+"""How often it is looked whether a connection to NATS is up, for its state and for telling of an outage. The client
+itself notices at once."""
+POSTGRES_CONNECT_WITHIN_S = 10
+"""Enough for a far server with TLS; a firewall that drops packets would take for ever."""
+POSTGRES_ANSWER_WITHIN_S = 30
+"""For one statement. Dropping a sandbox's schema with thousands of tables takes seconds."""
+POSTGRES_LOGIN_WARNED_OVER_S = 10
+"""`check` warns if the server's `authentication_timeout` is longer. A login takes milliseconds, on a far server a
+second, and whoever connects and says nothing has a slot for so long."""
+POSTGRES_WAIT_FOR_CONNECTION_S = 60
+"""More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
+
+MOST_LOCKS_OF_A_SANDBOX = 2000
+"""In PostgreSQL's table of locks, which all share; on a small server a quarter of the table, if that is less. A worker
+that alters all of some hundred tables in one transaction stays below it."""
+LOCKS_IN_RESERVE = 300
+"""Of the session that ends who holds too many: its statement needs some ten, and others want what it gives back."""
+LOCKS_SEEN_EVERY_S = 0.5
+"""A sandbox that fills the table does so at once. Expiry and destruction have two seconds, and need some of them."""
+LOCKS_SEEN_AGAIN_EVERY_S = 0.02
+"""While somebody is kept out: about as long as a login takes."""
+LOCKS_FREE_WITHIN_S = 2
+"""How long a step that ends a sandbox is tried while the table is full: four of the looks above."""
+LOCK_HOARDER_BARRED_S = 10
+"""How long sessions of a sandbox that held too many locks are ended whenever they are there."""
+
+REDIS_ANSWER_WITHIN_S = 5
+"""For connecting and for one command. The bot's own take milliseconds; a server that answers none is away."""
+REDIS_HEALTH_CHECK_EVERY_S = 30
+"""A connection unused for so long is tried before it is used, for what lies between may have forgotten it."""
+REDIS_KEYS_AT_A_TIME = 1000
+"""Scanned or unlinked by one command, during which the server answers nobody else."""
+
+NATS_CONNECT_WITHIN_S = 6
+"""For the first connection, retries included: a start says within seconds that the address is wrong."""
+NATS_HANDSHAKE_WITHIN_S = 4
+"""For one try: more than the 3 s that a server takes for a login, so that its reason is heard; less than the above."""
+NATS_RECONNECT_AFTER_S = 0.25
+"""Between tries: a short outage should not be prolonged, and four tries a second cost a server nothing."""
+NATS_PING_EVERY_S = 10
+"""nats-py ends a connection after two unanswered ones: a network that swallows packets is noticed within 30 s."""
+NATS_ANSWER_WITHIN_S = 5
+"""For one question to JetStream, on a disk that others use too."""
+NATS_STREAM_DUPLICATE_WINDOW_S = 600
+"""How long a stream remembers message ids, at most: what the publisher sends again after an outage, or Discord after a
+restart, is known by its id for so long. The server wants it no longer than events are kept."""
+WORKER_MOST_UNACKNOWLEDGED = 1000
+"""Events with workers at a time, of one sandbox: many handlers at once, and a bound on what is delivered again."""
+
+REPLAY_FORGOTTEN_AFTER_S = 10
+"""A listener that is gone for so long, two heartbeats, is one no more, and its consumer goes."""
+MOST_LISTENERS = 20
+"""Of one sandbox: each costs the server a consumer, and whoever has the credentials may ask."""
+REPLAY_ANSWERED_WITHIN_S = 60
+"""So long the server lets the bot answer a request: four questions to JetStream, after others' turns."""
+LARGEST_REPLAY_REQUEST = 16 * 1024
+"""Bytes: twice what a hundred of the longest names of events take."""
+
+NATS_LOGIN_ANSWER_WITHIN_S = 1.5
+"""For the callout's answer to a login: the kit waits two seconds for a connection and the server three."""
+NATS_PROBE_WITHIN_S = 3
+"""For trying whether the server asks the bots; as long as the callout may take (`timeout` in nats.conf)."""
+NATS_MOST_DISCONNECTS = 5
+"""Rounds of ending a sandbox's connections. A login that was under way shows in the second; more are for slow ones."""
+NATS_LOGIN_UNLISTED_S = 1.0
+"""So long a server may not list a connection that it has let in; it counts for the limit meanwhile."""
+NATS_MOST_RECENT_LOGINS = 1000
+"""Sandboxes whose recent logins are remembered; a bound on memory, more than log in within a second."""
+NATS_GATHER_WITHIN_S = 0.25
+"""For the answers of a cluster's servers, whose number nobody knows. One that is in no cluster is not waited for."""
+NATS_MOST_LISTED = 8192
+"""Connections of one sandbox listed by a server: more than `isolation.max_connections` can be."""
+NATS_LIST_WITHIN_S = 1
+"""For one server's list: a login waits for it."""
+NATS_DISCONNECT_WITHIN_S = 2
+"""For ending one connection: README promises an end within two seconds."""
+NATS_LOGINS_COUNTED_FOR_S = 5.0
+"""Logins are counted for so long, then anew."""
+NATS_MOST_LOGINS = 256
+"""Of one sandbox in that time: its workers after an outage, all at once, and several times. The rest is not answered,
+which costs a tenth of an answer."""
+NATS_MOST_REFUSALS = 1000
+"""Of everybody in that time: two hundred a second cost a few percent of a core. Strangers beyond that hear nothing."""
+NATS_MOST_WATCHED = 1024
+"""Connections of which a server says how much they have sent, the busiest first: a hundred sandboxes with all that they
+may have, or a thousand with one."""
+FLOODS_LOOKED_FOR_EVERY_S = 0.5
+"""A flood slows others down for so long, and a look costs the server less than a millisecond."""
+FLOOD_MESSAGES = 20_000
+"""A second, of one sandbox: more than the events of all sandboxes come to, and a fifteenth of what a flood can be."""
+FLOOD_BYTES = 64 * 1024 * 1024
+"""A second, of one sandbox: sixty of the largest messages."""
+FLOOD_BARS_FIRST_S, FLOOD_BARS_LONGEST_S = 5.0, 300.0
+"""So long a sandbox that has flooded NATS is not let in: briefly for one that has a large backlog and fast workers,
+and twice as long each time, so that an endless loop floods for a fraction of a percent of the time."""
+RESPONDER_MOST_AT_ONCE = 256
+"""Requests answered at a time by one process; more wait in the client's own queue."""
+RATION = 32
+"""Requests of one sandbox that a process takes at a time: more than the listeners that it may have."""
+RATION_EVERY_S = 1.0
+"""At the earliest after which it takes as many again; and how often the sandboxes that may ask are read, for those that
+no login has told of: workers of another process that has ended."""
+RATIONED_AT_ONCE = 8
+"""Such requests answered at a time, of all sandboxes together: each is three questions to JetStream."""
+
+SERVER_START_WITHIN_S = 120.0
+"""For an embedded server to answer. One that was killed reads its log first, gigabytes of it perhaps; one that fails
+ends, which is seen at once."""
+SERVER_STOP_WITHIN_S = 4.0
+"""For an embedded server that was asked to stop; then it is killed. A container gets ten seconds for everything."""
+GUARDIAN_STOP_WITHIN_S = 8.0
+"""More than twice the above, for the guardian stops all servers at the same time and then ends."""
+SERVER_RESTART_AFTER_S = 0.2
+"""Before a server that has ended is started again: soon enough for whoever waits on it."""
+SERVER_RESTART_AFTER_AT_MOST_S = 5.0
+"""The pause doubles up to this for one that ends again and again. One that lived longer than this starts anew."""
+SERVERS_GONE_WITHIN_S = 5.0
+"""For the servers of a guardian that is no more, which the kernel tells to end; then they are killed."""
+FOLDER_LOCK_WITHIN_S = 10.0
+"""For the servers of a bot that is no more: as long as they may take to stop, and some more."""
+PROGRAM_VERSION_WITHIN_S = 10.0
+"""For a program that was named in [embedded] to say its version: the first start from a cold disk."""
+EMBEDDED_ANSWER_WITHIN_S = 5
+"""For an embedded server's first answer, after which it is asked again."""
+EMBEDDED_POLL_S = 0.02
+"""Between looks at something that nothing announces, at start: a server that starts in 50 ms should cost no more."""
