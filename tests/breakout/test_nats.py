@@ -157,7 +157,7 @@ async def lead_answers(world, reply):
     await a.nats.flush()
     answers = await a.nats.subscribe(inbox := a.nats.new_inbox())
     await a.nats.publish(next_, b'{"batch":1,"no_wait":true}', reply=inbox)
-    await answers.next_msg(timeout=2)  # and so has all been answered that was asked before
+    await answers.next_msg(timeout=10)  # and so has all been answered that was asked before
     await jetstream.stream_info(a.sandbox.stream)  # still there
 
 
@@ -200,7 +200,7 @@ async def test_workers_of_one_sandbox_talk_to_each_other(world):
     reply = f"{a.sandbox.nats_prefix}work.reply"
     answers = await a.nats.subscribe(reply)
     await a.nats.publish(subject, b"?", reply=reply)
-    assert (await answers.next_msg(timeout=2)).data == b"42"
+    assert (await answers.next_msg(timeout=10)).data == b"42"
     assert not a.errors
     await served.unsubscribe()
     await second.close()
