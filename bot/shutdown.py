@@ -98,12 +98,13 @@ def run[ResultT](work: Coroutine[Any, Any, ResultT]) -> ResultT:
             runner.close()
 
 
-def leave(code: int) -> None:
-    """End the process at once, if something was left behind that would keep it; otherwise do nothing."""
+def leave(code: str | int | None) -> None:
+    """End the process at once, if something was left behind that would keep it; otherwise do nothing. `code` is a
+    `SystemExit`'s: None is 0, a text is 1."""
     if _left_behind:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 _left_behind: set[asyncio.Task[Any]] = set()

@@ -43,5 +43,5 @@ def main() -> None:
     try:
         cli(prog_name="sandbox-bot")
     except SystemExit as ending:
-        leave(ending.code if isinstance(ending.code, int) else 1)
+        leave(ending.code)
         raise

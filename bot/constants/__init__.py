@@ -6,8 +6,8 @@ What an operator should change stands in config.toml instead. Seconds end in `_S
 
 from __future__ import annotations
 
-from bot.constants.control_plane import *
-from bot.constants.data_plane import *
-from bot.constants.discord import *
-from bot.constants.processes import *
-from bot.constants.stores import *
+from bot.constants.discord_limits import *
+from bot.constants.process_limits import *
+from bot.constants.routing_limits import *
+from bot.constants.sandbox_limits import *
+from bot.constants.store_limits import *
