@@ -102,6 +102,11 @@ class Sandbox:
         return names.short_id(self.id)
 
     @property
+    def handle(self) -> str:
+        """What a program passes on to have it found: its name, or its short id where the name looks like an id."""
+        return self.short_id if names.looks_like_id(self.name) else self.name
+
+    @property
     def redis_prefix(self) -> str:
         """What its keys and channels begin with, colon included."""
         return names.redis_prefix(self.id)
