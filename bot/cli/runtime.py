@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -17,6 +20,7 @@ from bot.control_plane import open_control_plane
 from bot.errors import SandboxError, ServiceUnavailable
 from bot.sandboxes.health import InspectGuilds
 from bot.sandboxes.manager import SandboxManager
+from bot.sandboxes.model import OPERATOR, Actor
 from bot.settings import Settings, SettingsError, load_settings
 from bot.shutdown import run
 from bot.stores.embedded import EmbeddedError
@@ -28,11 +32,12 @@ OpenInspector = Callable[[Settings], AbstractAsyncContextManager[InspectGuilds |
 
 EX_FAILED = 1
 EX_USAGE = 2
+EX_SHOWN = 3
 EX_UNAVAILABLE = 69
 EX_CONFIG = 78
 EXIT_CODES = (
-    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 69 a service is not reachable, "
-    "78 the configuration is wrong."
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the credentials were shown before, "
+    "69 a service is not reachable, 78 the configuration is wrong."
 )
 
 Config = Annotated[
@@ -122,6 +127,14 @@ def run_on_stores[ResultT](
         return run_or_exit(run(), as_json=as_json)
 
 
+def operator() -> Actor:
+    """Whoever runs this, by the account of the system; behind sudo by their own."""
+    account = os.environ.get("SUDO_USER") if os.getuid() == 0 else None
+    with suppress(KeyError):  # in a container nobody may have that number
+        account = account or pwd.getpwuid(os.getuid()).pw_name
+    return replace(OPERATOR, account=plain(account or f"uid {os.getuid()}"))
+
+
 def confirm_or_exit(question: str, *, yes: bool, as_json: bool) -> None:
     """Returns if the answer is yes; ends the process with 1 if it is no, with 2 if nobody is there to answer."""
     if yes:
@@ -151,4 +164,10 @@ def exit_with_error(message: str, exit_code: int, code: str | None = None, *, as
     raise SystemExit(exit_code)
 
 
-_CODES = {EX_FAILED: "FAILED", EX_USAGE: "USAGE", EX_UNAVAILABLE: "UNAVAILABLE", EX_CONFIG: "CONFIGURATION"}
+_CODES = {
+    EX_FAILED: "FAILED",
+    EX_USAGE: "USAGE",
+    EX_SHOWN: "CREDENTIALS_SHOWN",
+    EX_UNAVAILABLE: "UNAVAILABLE",
+    EX_CONFIG: "CONFIGURATION",
+}

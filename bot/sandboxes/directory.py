@@ -114,7 +114,7 @@ class SandboxDirectory:
             raise SandboxNotFound(wanted)
         return sandbox
 
-    async def _find_by_id_or_name(self, wanted: str, destroyed: bool) -> list[Sandbox]:
+    async def _find_by_id_or_name(self, wanted: str, destroyed: bool) -> Sequence[Sandbox]:
         """By the id first: names that look like one were given before they were refused."""
         async with connected(self._pool) as connection:
             by_id = await self._find_by_id(connection, wanted)
