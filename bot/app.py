@@ -132,12 +132,7 @@ class App:
 
     async def login(self) -> None:
         """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
-        try:
-            await self.bot.login(self.settings.require_token())
-        except discord.LoginFailure:
-            raise SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.") from None
-        except (aiohttp.ClientError, OSError, discord.HTTPException) as error:
-            raise ServiceUnavailable("Discord", f"{self.settings.discord.api_base}: {error}") from error
+        await log_in(self.bot, self.settings)
 
     async def _serve_discord(self, part: Part) -> None:
         await self.login()
@@ -287,6 +282,16 @@ def _router(
 def _messenger(settings: Settings, bot: SandboxBot) -> Messenger:
     chosen = settings.sandboxes
     return Messenger(bot, channel_id=settings.discord.notice_channel, grace=chosen.grace, extend_by=chosen.default_ttl)
+
+
+async def log_in(client: discord.Client, settings: Settings) -> None:
+    """To Discord's HTTP API. `SettingsError`: the token is refused; `ServiceUnavailable`: no good answer."""
+    try:
+        await client.login(settings.require_token())
+    except discord.LoginFailure:
+        raise SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.") from None
+    except (aiohttp.ClientError, OSError, discord.HTTPException) as error:
+        raise ServiceUnavailable("Discord", f"{settings.discord.api_base}: {error}") from error
 
 
 def invite_link(bot: SandboxBot) -> str:

@@ -13,15 +13,16 @@ from typing import Annotated
 import typer
 
 from bot import log
+from bot.cli import check_command
 from bot.cli.runtime import Config, read_settings, run_or_exit
 from bot.keys import KeyRing
-from bot.sandboxes.access.isolation import Isolation, list_postgres_risks
 from bot.settings import Settings
 from bot.stores.opening import open_addresses
 from bot.stores.postgres import Pool, open_pool
 from bot.stores.postgres import migrate as apply_migrations
 
 cli = typer.Typer()
+cli.add_typer(check_command.cli)
 
 
 @cli.command()
@@ -74,39 +75,6 @@ def sync(config: Config = None) -> None:
 
     run_or_exit(send())
     typer.echo("commands synced")
-
-
-@cli.command()
-def check(config: Config = None) -> None:
-    """Ask the three stores and Discord whether they would serve the bot, and try the template of new sandboxes."""
-    from bot.app import open_app
-    from bot.control_plane import try_template
-    from bot.stores.redis import RedisStore
-
-    settings = read_settings(config, need_token=True)
-
-    async def probe() -> tuple[str, str, Isolation, list[str]]:
-        async with open_app(settings, share=True) as app, app.bot:
-            await app.login()
-            await try_template(app.manager)
-            store = RedisStore(app.stores.redis)
-            risks = [f"PostgreSQL: {risk}" for risk in await list_postgres_risks(app.stores.pool)]
-            server = await store.describe_server()
-            if await store.keeps_refusals():
-                risks.append(
-                    f"{server.partition(' ')[0]} keeps what workers are refused in memory, up to gigabytes. "
-                    "Set acllog-max-len to 0 in its configuration, or let the bot use CONFIG."
-                )
-            return str(app.bot.user), server, app.manager.access.isolation, risks
-
-    user, server, isolation, risks = run_or_exit(probe())
-    typer.echo(f"PostgreSQL, {server}, NATS (JetStream) and Discord (as {user}) answer.")
-    typer.echo("The template of new sandboxes applies.")
-    redis = server.partition(" ")[0]
-    for store, state in (("PostgreSQL", isolation.postgres), (redis, isolation.redis), ("NATS", isolation.nats)):
-        typer.echo(f"Isolation of sandboxes in {store}: {state}")
-    for risk in risks:
-        typer.echo(f"Warning: {risk}", err=True)
 
 
 @cli.command()

@@ -23,7 +23,7 @@ from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import OPERATOR, Actor
 from bot.settings import Settings, SettingsError, load_settings
 from bot.shutdown import run
-from bot.stores.embedded import EmbeddedError
+from bot.stores.embedded import EmbeddedError, FolderMissing
 from bot.stores.opening import Stores, open_stores
 from sandbox_worker.text import plain
 
@@ -81,6 +81,8 @@ def run_or_exit[ResultT](work: Coroutine[Any, Any, ResultT], *, as_json: bool = 
         exit_with_error(
             f"{error.service} is not reachable: {error.detail}", EX_UNAVAILABLE, error.code, as_json=as_json
         )
+    except FolderMissing as error:
+        exit_with_error(str(error), EX_CONFIG, as_json=as_json)
     except EmbeddedError as error:
         exit_with_error(str(error), EX_UNAVAILABLE, as_json=as_json)
     except SandboxError as error:

@@ -27,6 +27,10 @@ TEMPLATE_STATEMENT_TIMEOUT_S = 20
 """How long a template may take, and each statement while the one that fails is looked for: less than the 30 s after
 which the connection itself would be given up."""
 
+ORPHANS_CLAIMED_FOR_S = 300.0
+"""How long a look for orphans is one process's. A look over all keys of a large Redis takes minutes; if it fails, or the
+process dies, another one takes its turn after this time, and not only when the next is due."""
+
 MAX_CONCURRENT_EXPIRIES = 4
 MAX_CONCURRENT_TEARDOWNS = 4
 MAX_CONCURRENT_ACCESS_CHANGES = 4

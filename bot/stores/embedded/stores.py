@@ -25,7 +25,7 @@ from bot.stores.embedded.configuration import (
     configure,
 )
 from bot.stores.embedded.errors import EmbeddedError, FolderInUse
-from bot.stores.embedded.folder import choose_ports, load_passwords, make_folder, read_json
+from bot.stores.embedded.folder import choose_ports, load_passwords, make_folder, read_json, require_folder
 from bot.stores.embedded.lock import lock_folder
 from bot.stores.embedded.postgres import forget_earlier_postgres, init_postgres, last_line, postgres_url
 from bot.stores.embedded.processes import ServerProcesses, ServerState
@@ -41,7 +41,8 @@ class EmbeddedStores:
     """`async with` starts the servers; leaving it stops them. `EmbeddedError` says what to do about a failure.
 
     The addresses hold passwords. They stay the same over restarts, as long as their ports stay free. With `share`,
-    servers that another process keeps in the folder are used and left alone.
+    servers that another process keeps in the folder are used and left alone, and without a folder of a bot there is
+    nothing to share: `FolderMissing`.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class EmbeddedStores:
         self._processes: ServerProcesses | None = None
 
     async def __aenter__(self) -> Self:
+        if self._share:
+            require_folder(self._folder)
         try:
             make_folder(self._folder)
             make_folder(self._folder / "log")
