@@ -207,6 +207,8 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(watchdog.close)
         router = _router(settings, table, publisher, forwarded, watchdog)
+        activity = ActivityLog(stores.pool, router.activity)
+        await stack.enter_async_context(activity.serving(stores.nats, supervisor))
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
         yield App(
@@ -226,7 +228,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
                 forwarded,
                 rights_changed=binding_rights.note,
             ),
-            ActivityLog(stores.pool, router.activity),
+            activity,
             reaper,
             orphans,
             NoticeDispatcher(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),

@@ -14,6 +14,7 @@ from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.access.replay import ReplayService
+from bot.sandboxes.activity import ActivityRefresh
 from bot.sandboxes.health import InspectGuilds, ReadRoutes
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
@@ -69,6 +70,7 @@ async def open_control_plane(
             routes_changed=routes_changed,
             read_routes=read_routes,
             inspect_guilds=inspect_guilds,
+            refresh_activity=ActivityRefresh(stores.nats, stores.pool).refresh,
         )
 
 

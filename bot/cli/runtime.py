@@ -102,9 +102,12 @@ def run_with_manager[ResultT](
     """`run_or_exit` with a manager on open stores; `doing` is shown on a terminal meanwhile. `open_inspector`: for what
     asks Discord; everything else needs none."""
     settings = read_settings(config, quiet=True, as_json=as_json)
-    return run_on_stores(
-        settings, lambda _, manager: work(manager), doing, as_json=as_json, open_inspector=open_inspector
-    )
+
+    async def begin(_: Stores, manager: SandboxManager) -> ResultT:
+        await manager.refresh_activity()
+        return await work(manager)
+
+    return run_on_stores(settings, begin, doing, as_json=as_json, open_inspector=open_inspector)
 
 
 def run_on_stores[ResultT](
