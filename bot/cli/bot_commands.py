@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -25,6 +26,13 @@ cli = typer.Typer()
 cli.add_typer(check_command.cli)
 
 
+def _check_folder(path: Path | None) -> Path | None:
+    """Before the tour, and not at its end."""
+    if path is not None and not os.access(path.absolute().parent, os.W_OK):
+        raise typer.BadParameter(f"no file can be written in {path.absolute().parent}")
+    return path
+
+
 @cli.command()
 def run(config: Config = None) -> None:
     """Run the bot until it gets SIGINT or SIGTERM."""
@@ -44,7 +52,10 @@ def run(config: Config = None) -> None:
 @cli.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, to look around.")] = False,
-    svg: Annotated[Path | None, typer.Option("--svg", help="Write a picture of the tour to this file.")] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", help="Write a picture of the tour to this file.", dir_okay=False, callback=_check_folder),
+    ] = None,
 ) -> None:
     """Show the main job on a local Discord and embedded stores. Needs no account and leaves nothing behind."""
     from bot.demo.tour import run_tour

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,8 @@ from sandbox_worker.text import plain, printable_json
 
 def show_json(data: object) -> None:
     """One JSON value on standard output: on one line for a program, indented on a terminal."""
-    written = json.dumps(data, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False, default=str)
+    ascii_only = codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
+    written = json.dumps(data, indent=2 if sys.stdout.isatty() else None, ensure_ascii=ascii_only, default=str)
     typer.echo(printable_json(written))
 
 

@@ -284,13 +284,18 @@ async def _to_destroy(manager: SandboxManager, sandbox: str | None, owner: str |
 
 
 async def _destroy_each(manager: SandboxManager, chosen: list[Sandbox], as_json: bool) -> list[Sandbox]:
-    """Those that are destroyed; the others' errors are told."""
-    destroyed = []
+    """Those that are destroyed; the others' errors are told, in JSON as one."""
+    destroyed, failed = [], []
     for sandbox in chosen:
         try:
             destroyed.append(await manager.destroy(operator(), sandbox.id))
         except SandboxError as error:
-            print_error(str(error), error.code, as_json=as_json)
+            failed.append(error)
+    if failed and as_json:
+        print_error(" ".join(map(str, failed)), failed[0].code, as_json=True)
+    elif failed:
+        for failure in failed:
+            print_error(str(failure), failure.code, as_json=False)
     return destroyed
 
 

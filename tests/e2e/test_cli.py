@@ -180,6 +180,53 @@ async def test_the_audit_log_names_the_operator(data, cli):
     assert entries[0]["operator"] == ("ada" if os.getuid() == 0 else account)
 
 
+async def test_what_could_not_be_destroyed_is_one_json_object_for_all(data, cli, nats_client):
+    jetstream = nats_client.jetstream()
+    for name in ("blue", "red"):
+        made = await data("create", name, "--owner", ADA)
+        await jetstream.delete_stream(made["nats_stream"])
+        await jetstream.add_stream(name=made["nats_stream"], subjects=[f"{name}.>"])  # not ours to delete
+    ended = await cli("destroy", "--all", "--yes", "--json")
+    assert (ended.returncode, json.loads(ended.stdout)) == (1, [])
+    error = json.loads(ended.stderr)["error"]
+    assert error["code"] == "SANDBOX_006"
+    assert "“blue”" in error["message"]
+    assert "“red”" in error["message"]
+
+
+async def test_json_is_readable_where_the_terminal_knows_no_unicode(data, environment, tmp_path):
+    """A process of its own, which takes a second: one that is forked has its streams already."""
+    await data("create", "blue", "--owner", ADA, "--description", "grün 🟢")
+    process = await asyncio.create_subprocess_exec(
+        *(*BOT, "sandbox", "list", "--json"),
+        cwd=tmp_path,
+        env=environment | {"PYTHONIOENCODING": "ascii"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert json.loads(out.decode("ascii"))[0]["description"] == "grün 🟢"
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["rotate-keys"], ["sync"], ["check"], ["sandbox", "sweep"]])
+async def test_every_command_says_in_one_line_that_a_store_is_away(environment, tmp_path, command):
+    away = environment | {
+        "DATABASE_URL": "postgresql://u:hunter22@127.0.0.1:9/x",
+        "DISCORD_TOKEN": "t",
+        "BOT_LOG__LEVEL": "ERROR",
+    }
+    ended = await asyncio.to_thread(run_command, command, cwd=tmp_path, env=away)
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (69, "", 1)
+    assert ended.stderr.startswith("sandbox-bot: PostgreSQL is not reachable: ")
+    assert "hunter22" not in ended.stderr
+
+
+async def test_a_picture_that_cannot_be_written_is_wrong_usage_before_the_tour_begins(environment, tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere" / "tour.svg"):
+        ended = await asyncio.to_thread(run_command, ["demo", "--svg", str(path)], cwd=tmp_path, env=environment)
+        assert (ended.returncode, ended.stdout) == (2, "")
+
+
 async def test_without_json_an_error_is_one_line(cli):
     ended = await cli("status", "nobody")
     assert (ended.returncode, ended.stdout) == (1, "")
