@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import aiohttp
 import discord
 from loguru import logger
 
@@ -20,7 +19,7 @@ from bot.command_sync import sync_commands
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
 from bot.custom_ids import COMPONENT_PREFIX, CustomIds
 from bot.errors import ServiceUnavailable
-from bot.health_sources import GuildInspector, RoutesInForce
+from bot.health_sources import GuildInspector, RoutesInForce, log_in
 from bot.own_messages import OwnMessages
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway import install_tap, set_api_base
@@ -284,16 +283,6 @@ def _router(
 def _messenger(settings: Settings, bot: SandboxBot) -> Messenger:
     chosen = settings.sandboxes
     return Messenger(bot, channel_id=settings.discord.notice_channel, grace=chosen.grace, extend_by=chosen.default_ttl)
-
-
-async def log_in(client: discord.Client, settings: Settings) -> None:
-    """To Discord's HTTP API. `SettingsError`: the token is refused; `ServiceUnavailable`: no good answer."""
-    try:
-        await client.login(settings.require_token())
-    except discord.LoginFailure:
-        raise SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.") from None
-    except (aiohttp.ClientError, OSError, discord.HTTPException) as error:
-        raise ServiceUnavailable("Discord", f"{settings.discord.api_base}: {error}") from error
 
 
 def invite_link(bot: SandboxBot) -> str:

@@ -17,7 +17,7 @@ from bot.routing.gateway import set_api_base
 from bot.routing.table import RouteTable
 from bot.sandboxes.health import GuildPresence, InspectGuilds, Routes
 from bot.sandboxes.model import Sandbox
-from bot.settings import Settings
+from bot.settings import Settings, SettingsError
 from bot.supervisor import State, Supervisor
 
 _UNREACHABLE = (discord.HTTPException, aiohttp.ClientError, OSError)
@@ -111,6 +111,16 @@ async def open_inspector(settings: Settings) -> AsyncIterator[InspectGuilds | No
     finally:
         for client in clients:
             await client.close()
+
+
+async def log_in(client: discord.Client, settings: Settings) -> None:
+    """To Discord's HTTP API. `SettingsError`: the token is refused; `ServiceUnavailable`: no good answer."""
+    try:
+        await client.login(settings.require_token())
+    except discord.LoginFailure:
+        raise SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.") from None
+    except _UNREACHABLE as error:
+        raise ServiceUnavailable("Discord", f"{settings.discord.api_base}: {error}") from error
 
 
 async def _login(client: discord.Client, token: str) -> None:

@@ -67,7 +67,7 @@ async def _ask_discord(settings: Settings) -> str:
     """Whom the token belongs to."""
     import discord
 
-    from bot.app import log_in
+    from bot.health_sources import log_in
     from bot.routing.gateway import set_api_base
 
     set_api_base(settings.discord.api_base)

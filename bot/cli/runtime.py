@@ -6,7 +6,7 @@ import json
 import os
 import pwd
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -155,6 +155,15 @@ def print_error(message: str, code: str | None, *, as_json: bool) -> None:
         typer.echo(json.dumps({"error": {"code": code, "message": message}}), err=True)
     else:
         typer.echo(f"sandbox-bot: {plain(message)}" + (f" ({code})" if code else ""), err=True)
+
+
+def print_errors(errors: Sequence[SandboxError], *, as_json: bool) -> None:
+    """A line for each; in JSON one object, by the first one's code."""
+    if errors and as_json:
+        print_error(" ".join(map(str, errors)), errors[0].code, as_json=True)
+    elif not as_json:
+        for error in errors:
+            print_error(str(error), error.code, as_json=False)
 
 
 def print_warning(message: str, *, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from bot.cli.runtime import (
     confirm_or_exit,
     exit_with_error,
     operator,
-    print_error,
+    print_errors,
     run_with_manager,
 )
 from bot.durations import parse_duration
@@ -291,11 +291,7 @@ async def _destroy_each(manager: SandboxManager, chosen: list[Sandbox], as_json:
             destroyed.append(await manager.destroy(operator(), sandbox.id))
         except SandboxError as error:
             failed.append(error)
-    if failed and as_json:
-        print_error(" ".join(map(str, failed)), failed[0].code, as_json=True)
-    elif failed:
-        for failure in failed:
-            print_error(str(failure), failure.code, as_json=False)
+    print_errors(failed, as_json=as_json)
     return destroyed
 
 

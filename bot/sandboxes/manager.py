@@ -70,8 +70,7 @@ class SandboxManager(SandboxDirectory):
         refresh_activity: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`read_routes`: which routes are in force, where a router runs in this process; otherwise PostgreSQL is asked.
-        `inspect_guilds`: asks Discord; without it that is not known. `refresh_activity`: has the bots write down the
-        events that they have counted."""
+        `inspect_guilds`: asks Discord; without it that is not known. `refresh_activity`: has bots write down counts."""
         super().__init__(pool)
         self._limits = limits or Limits()
         self._template_name = template_name or (DEFAULT_TEMPLATE if template is None else UNNAMED_TEMPLATE)
@@ -193,8 +192,7 @@ class SandboxManager(SandboxDirectory):
             return await self._records.value(connection, "touch", sandbox_id) is not None
 
     async def refresh_activity(self) -> None:
-        """To be called before `event_count` and `last_activity_at` are read to be shown: events are counted in memory,
-        and written down every few seconds otherwise. Never fails; takes a second at most."""
+        """Have the bots write down events that they have counted, to be shown. Never fails; takes a second at most."""
         if self._refresh_activity is not None:
             await self._refresh_activity()
 
