@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 import discord
 from loguru import logger
@@ -112,6 +113,7 @@ class App:
         supervisor.start_periodic("reaper", self.reaper.sweep, chosen.sweep_every)
         supervisor.start_periodic("notices", self._dispatch_notices, chosen.sweep_every)
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
+        supervisor.start("activity on request", partial(self.activity.serve, self.stores.nats))
         supervisor.start_periodic("notify queue", NotifyQueueWatch(self.stores.pool).relieve, _QUEUE_CHECKED_EVERY)
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
         supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
@@ -206,8 +208,6 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(watchdog.close)
         router = _router(settings, table, publisher, forwarded, watchdog)
-        activity = ActivityLog(stores.pool, router.activity)
-        await stack.enter_async_context(activity.serving(stores.nats, supervisor))
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
         yield App(
@@ -227,7 +227,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
                 forwarded,
                 rights_changed=binding_rights.note,
             ),
-            activity,
+            ActivityLog(stores.pool, router.activity),
             reaper,
             orphans,
             NoticeDispatcher(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),

@@ -6,8 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import nats.errors
 from loguru import logger
@@ -16,9 +15,9 @@ from nats.aio.msg import Msg
 
 from bot import constants, names
 from bot.errors import ServiceUnavailable
-from bot.stores.nats_responder import Responder
+from bot.stores.nats_client import FAILURES, unavailable, watch_connection
 from bot.stores.postgres import Pool, connected, load_queries
-from bot.supervisor import Supervisor
+from bot.supervisor import Part
 
 
 class ActivityLog:
@@ -52,22 +51,24 @@ class ActivityLog:
             self._counted.update(counted)
             raise
 
-    @asynccontextmanager
-    async def serving(self, client: Client, supervisor: Supervisor) -> AsyncIterator[None]:
-        """Writes, as a part of the supervisor, whenever an `ActivityRefresh` asks for it."""
-        responder = Responder(client, await _subject(self._pool), self._answer, queue="")
-        async with responder.serving(supervisor, "activity on request"):
-            yield
+    async def serve(self, client: Client, part: Part) -> None:
+        """As a part: write whenever an `ActivityRefresh` asks for it, one request after the other.
 
-    async def _answer(self, _: Msg) -> bytes | None:
+        The subscription ends with the client, so that a stop need not wait for anything.
+        """
+        try:
+            await client.subscribe(await _subject(self._pool), cb=self._answer)
+        except FAILURES as error:
+            raise unavailable(error) from error
+        await watch_connection(client, part)
+
+    async def _answer(self, request: Msg) -> None:
         """Also that there was no need: where workers share the bot's account, one may ask without end."""
-        if time.monotonic() >= self._asked_at + constants.ACTIVITY_WRITTEN_AT_MOST_EVERY_S:
-            self._asked_at = time.monotonic()
-            try:
+        with suppress(ServiceUnavailable, nats.errors.Error, OSError):  # then whoever asks cannot read it either
+            if time.monotonic() >= self._asked_at + constants.ACTIVITY_WRITTEN_AT_MOST_EVERY_S:
+                self._asked_at = time.monotonic()
                 await self.write()
-            except ServiceUnavailable:  # whoever asks cannot read it either
-                return None
-        return b""
+            await request.respond(b"")
 
 
 class ActivityRefresh:
@@ -84,7 +85,7 @@ class ActivityRefresh:
         try:
             async with asyncio.timeout(constants.ACTIVITY_ANSWERED_WITHIN_S):
                 await self._ask_all(await _subject(self._pool))
-        except (nats.errors.Error, OSError, TimeoutError, ServiceUnavailable) as error:
+        except (*FAILURES, ServiceUnavailable) as error:
             logger.debug("the activity may be some seconds old", error=repr(error))
 
     async def _ask_all(self, subject: str) -> None:

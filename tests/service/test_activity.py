@@ -6,7 +6,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -14,9 +15,10 @@ from bot import names
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.activity import ActivityLog, ActivityRefresh
 from bot.stores.postgres import load_queries, open_pool
-from bot.supervisor import Supervisor
+from bot.supervisor import State, Supervisor
 from tests.conftest import address, create_database, drop_database, until_blocked
 from tests.service.conftest import ADA, new_guild
+from tests.service.servers import until
 
 
 def events_of(*sandboxes, number=1):
@@ -99,10 +101,11 @@ async def test_no_router_has_to_read_its_routes_again_for_it(manager, pool):
 @asynccontextmanager
 async def bots(client, pool, *counters):
     """As many processes that write what they have counted when somebody asks."""
-    async with AsyncExitStack() as stack:
-        for counted in counters:
-            supervisor = await stack.enter_async_context(Supervisor())
-            await stack.enter_async_context(ActivityLog(pool, counted).serving(client, supervisor))
+    async with Supervisor() as supervisor:
+        for number, counted in enumerate(counters):
+            supervisor.start(f"bot {number}", partial(ActivityLog(pool, counted).serve, client))
+        await until(lambda: all(part.state is State.RUNNING for part in supervisor.parts.values()))
+        await client.flush()
         yield
 
 
