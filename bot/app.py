@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
-import aiohttp
 import discord
 from loguru import logger
 
@@ -20,7 +20,7 @@ from bot.command_sync import sync_commands
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
 from bot.custom_ids import COMPONENT_PREFIX, CustomIds
 from bot.errors import ServiceUnavailable
-from bot.health_sources import GuildInspector, RoutesInForce
+from bot.health_sources import GuildInspector, RoutesInForce, log_in
 from bot.own_messages import OwnMessages
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway import install_tap, set_api_base
@@ -113,6 +113,7 @@ class App:
         supervisor.start_periodic("reaper", self.reaper.sweep, chosen.sweep_every)
         supervisor.start_periodic("notices", self._dispatch_notices, chosen.sweep_every)
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
+        supervisor.start("activity on request", partial(self.activity.serve, self.stores.nats))
         supervisor.start_periodic("notify queue", NotifyQueueWatch(self.stores.pool).relieve, _QUEUE_CHECKED_EVERY)
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
         supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
@@ -132,12 +133,7 @@ class App:
 
     async def login(self) -> None:
         """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
-        try:
-            await self.bot.login(self.settings.require_token())
-        except discord.LoginFailure:
-            raise SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.") from None
-        except (aiohttp.ClientError, OSError, discord.HTTPException) as error:
-            raise ServiceUnavailable("Discord", f"{self.settings.discord.api_base}: {error}") from error
+        await log_in(self.bot, self.settings)
 
     async def _serve_discord(self, part: Part) -> None:
         await self.login()

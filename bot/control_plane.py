@@ -12,13 +12,15 @@ from loguru import logger
 from bot import constants, names
 from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.access.replay import ReplayService
+from bot.sandboxes.activity import ActivityRefresh
 from bot.sandboxes.health import InspectGuilds, ReadRoutes
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import RoutesChanged, SandboxManager, no_listener
-from bot.sandboxes.schema import default_template
+from bot.sandboxes.schema import SchemaProvisioner, default_template
 from bot.sandboxes.template import DEFAULT_TEMPLATE, Statement, TemplateError, read_template
 from bot.settings import Settings, SettingsError
 from bot.stores.nats import StreamLimits, StreamStore
@@ -27,6 +29,7 @@ from bot.stores.nats_jwt import Issuer
 from bot.stores.nats_rations import RationedResponder
 from bot.stores.nats_responder import Responder
 from bot.stores.opening import Stores
+from bot.stores.postgres import Pool
 from bot.stores.redis import RedisStore
 from bot.supervisor import Supervisor
 
@@ -67,6 +70,7 @@ async def open_control_plane(
             routes_changed=routes_changed,
             read_routes=read_routes,
             inspect_guilds=inspect_guilds,
+            refresh_activity=ActivityRefresh(stores.nats, stores.pool).refresh,
         )
 
 
@@ -92,10 +96,25 @@ async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Sup
             await supervisor.end({"floods"})
 
 
-async def try_template(manager: SandboxManager) -> None:
-    """`SettingsError` names the file and line of the template that does not apply."""
+async def probe_isolation(settings: Settings, stores: Stores, *, trial: bool) -> Isolation:
+    """What each store enforces, found out by somebody who changes nothing and lets no worker in. Errors as above.
+
+    Without a `trial` Redis's answer is that of a server that has not been tried.
+    """
+    access = SandboxAccess(stores.pool, RedisStore(stores.redis, configures=False))
+    nats = _nats_access(stores, access, settings.isolation.max_connections, probes_only=True)
+    async with Supervisor() as supervisor, AsyncExitStack() as stack:
+        if nats is not None:
+            await stack.enter_async_context(nats.responder.serving(supervisor, "auth callout"))
+        await _probe(settings, stores, access, nats, trial=trial)
+    return access.isolation
+
+
+async def try_template(settings: Settings, pool: Pool, *, migrating: bool) -> None:
+    """`SettingsError` names the file and line of the template that does not apply. `migrating`: the database is still
+    to be migrated."""
     with _template_errors():
-        await manager.schemas.try_template()
+        await SchemaProvisioner(pool, _template(settings)).try_template(migrating=migrating)
 
 
 def make_reaper(settings: Settings, manager: SandboxManager) -> Reaper:
@@ -110,12 +129,19 @@ def make_orphan_collector(settings: Settings, stores: Stores, manager: SandboxMa
     return OrphanCollector(stores.pool, manager.schemas, redis, manager.streams, settings.sandboxes.grace)
 
 
-def _nats_access(stores: Stores, access: SandboxAccess, max_connections: int) -> NatsAccess | None:
+def _nats_access(
+    stores: Stores, access: SandboxAccess, max_connections: int, *, probes_only: bool = False
+) -> NatsAccess | None:
     if stores.callout is None:
         return None
     clients = stores.callout
     return NatsAccess(
-        clients.auth, clients.system, Issuer(clients.account_seed), access.look_up_all, max_connections=max_connections
+        clients.auth,
+        clients.system,
+        Issuer(clients.account_seed),
+        access.look_up_all,
+        max_connections=max_connections,
+        probes_only=probes_only,
     )
 
 
@@ -127,8 +153,10 @@ def _template_errors() -> Iterator[None]:
         raise SettingsError(f"sandboxes.template: {error}.") from error
 
 
-async def _probe(settings: Settings, stores: Stores, access: SandboxAccess, nats: NatsAccess | None) -> None:
-    isolation = await access.probe(nats, stores.addresses.public["nats"], _WITHOUT_CALLOUT)
+async def _probe(
+    settings: Settings, stores: Stores, access: SandboxAccess, nats: NatsAccess | None, *, trial: bool = True
+) -> None:
+    isolation = await access.probe(nats, stores.addresses.public["nats"], _WITHOUT_CALLOUT, trial=trial)
     unenforced = isolation.unenforced()
     if unenforced and settings.isolation.require:
         raise SettingsError(f"isolation.require: {'; '.join(unenforced)}.")

@@ -17,7 +17,7 @@ from bot.routing.gateway import set_api_base
 from bot.routing.table import RouteTable
 from bot.sandboxes.health import GuildPresence, InspectGuilds, Routes
 from bot.sandboxes.model import Sandbox
-from bot.settings import Settings
+from bot.settings import Settings, SettingsError
 from bot.supervisor import State, Supervisor
 
 _UNREACHABLE = (discord.HTTPException, aiohttp.ClientError, OSError)
@@ -65,9 +65,34 @@ class GuildInspector:
         return found
 
 
+class RememberedGuilds:
+    """Asks about the same guilds only every so often; meanwhile what was told last holds, be it a failure."""
+
+    def __init__(self, inspect: InspectGuilds, every_s: float) -> None:
+        self._inspect, self._every_s = inspect, every_s
+        self._ask_at = 0.0  # of time.monotonic()
+        self._asked: frozenset[int] = frozenset()
+        self._told: Mapping[int, GuildPresence] = {}
+        self._failure: str | None = None
+
+    async def inspect(self, guild_ids: Collection[int]) -> Mapping[int, GuildPresence]:
+        """An `InspectGuilds`."""
+        if time.monotonic() >= self._ask_at or not self._asked.issuperset(guild_ids):
+            self._ask_at, self._asked = time.monotonic() + self._every_s, frozenset(guild_ids)
+            self._told, self._failure = {}, None
+            try:
+                self._told = await self._inspect(guild_ids)
+            except ServiceUnavailable as error:
+                self._failure = error.detail
+        if self._failure is not None:
+            raise ServiceUnavailable("Discord", self._failure)
+        return {guild_id: self._told[guild_id] for guild_id in guild_ids if guild_id in self._told}
+
+
 @asynccontextmanager
 async def open_inspector(settings: Settings) -> AsyncIterator[InspectGuilds | None]:
-    """With a client of its own, which logs in when it is first needed; None if no token is configured."""
+    """With a client of its own, which logs in when it is first needed, and bounded for whoever asks again and again;
+    None if no token is configured."""
     token = settings.discord.token.get_secret_value().strip()
     if not token:
         yield None
@@ -82,10 +107,20 @@ async def open_inspector(settings: Settings) -> AsyncIterator[InspectGuilds | No
         return clients[-1]
 
     try:
-        yield GuildInspector(get_client).inspect
+        yield RememberedGuilds(GuildInspector(get_client).inspect, constants.GUILDS_INSPECTED_EVERY_S).inspect
     finally:
         for client in clients:
             await client.close()
+
+
+async def log_in(client: discord.Client, settings: Settings) -> None:
+    """To Discord's HTTP API. `SettingsError`: the token is refused; `ServiceUnavailable`: no good answer."""
+    try:
+        await client.login(settings.require_token())
+    except discord.LoginFailure:
+        raise SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.") from None
+    except _UNREACHABLE as error:
+        raise ServiceUnavailable("Discord", f"{settings.discord.api_base}: {error}") from error
 
 
 async def _login(client: discord.Client, token: str) -> None:

@@ -23,6 +23,7 @@ NAME_PATTERN = re.compile(rf"[a-z0-9-]{{{SHORTEST_NAME},{LONGEST_NAME}}}")
 SNOWFLAKE_PATTERN = re.compile(r"[0-9]{17,20}")
 _RANDOM = 6
 _MAX_SNOWFLAKE = 2**64 - 1
+_WRITTEN_SHORT_ID, _UUID_DIGITS = re.compile(r"[0-9a-f]{8}"), re.compile(r"[0-9a-f]{32}")
 _WRITTEN_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 WORKER_CONSUMER = protocol.WORKER_CONSUMER
@@ -38,6 +39,11 @@ inbox_prefix = protocol.inbox_prefix
 def short_id(sandbox_id: UUID) -> str:
     """The first eight hexadecimal digits: what people are shown, and what schema and stream are named by."""
     return sandbox_id.hex[:8]
+
+
+def looks_like_id(name: str) -> bool:
+    """Whether it may be taken for a sandbox's short id, or for its whole one, with dashes anywhere or none."""
+    return bool(_WRITTEN_SHORT_ID.fullmatch(name) or _UUID_DIGITS.fullmatch(name.replace("-", "")))
 
 
 def schema_name(sandbox_id: UUID) -> str:
@@ -121,15 +127,20 @@ def default_name(owner: str, least: int = SHORTEST_NAME, most: int = LONGEST_NAM
     """`<owner>-<6 random>`, whatever the owner's name is made of, with more that is random if that is too short."""
     stem = re.sub(r"[^a-z0-9]+", "-", owner.lower()).strip("-") or "sandbox"
     stem = stem[: most - _RANDOM - 1]
-    return f"{stem}-{random_suffix(max(_RANDOM, least - len(stem) - 1))}"
+    name = f"{stem}-{random_suffix(max(_RANDOM, least - len(stem) - 1))}"
+    return default_name("sandbox", least, most) if looks_like_id(name) else name
 
 
 def check_name(name: str, least: int = SHORTEST_NAME, most: int = LONGEST_NAME) -> str:
-    """The name as it is stored; `InvalidInput` if it is none, or not of such a length."""
+    """The name as it is stored; `InvalidInput` if it is none, not of such a length, or looks like an id."""
     name = name.strip().lower()
     if not NAME_PATTERN.fullmatch(name) or not least <= len(name) <= most:
         raise InvalidInput(
             "A name has {least} to {most} characters: a to z, 0 to 9 and dashes.", least=least, most=most
+        )
+    if looks_like_id(name):
+        raise InvalidInput(
+            "“{name}” could be the id of another sandbox. Choose a name with a letter from g to z.", name=name
         )
     return name
 

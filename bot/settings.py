@@ -16,9 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
-from pydantic import (
-    ValidationError,
-)
+from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -191,9 +189,24 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}.") from None
     for section, keys in values.items():
-        if section in Settings.model_fields and not isinstance(keys, dict):
-            raise SettingsError(f"{section}: it is a section; write [{section}], and its keys below.")
+        if section in Settings.model_fields:
+            if not isinstance(keys, dict):
+                raise SettingsError(f"{section}: it is a section; write [{section}], and its keys below.")
+            _refuse_secrets(path, section, keys)
     return values
+
+
+def _refuse_secrets(path: Path, section: str, keys: Mapping[str, object]) -> None:
+    """They come from the environment alone: a file of settings is shown, copied and committed."""
+    known = type(Settings.model_fields[section].default).model_fields
+    for key, value in keys.items():
+        if key in known and known[key].annotation is SecretStr and value not in ("", EMBEDDED):
+            ours = f"BOT_{section}__{key}".upper()
+            variable = next((theirs for theirs, name in COMMON_NAMES.items() if name == ours), ours)
+            raise SettingsError(
+                f"{section}.{key}: a secret, which does not belong into {path}; take it out, and set {variable} in the "
+                "environment or in .env."
+            )
 
 
 def _read_dotenv(path: Path) -> dict[str, str | None]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import platform
+import sys
 from importlib.metadata import version
-from typing import Annotated
+from itertools import pairwise, takewhile
+from typing import Annotated, cast
 
 import typer
 
 from bot.cli import bot_commands, sandbox_commands
-from bot.cli.runtime import EXIT_CODES
+from bot.cli.runtime import EX_FAILED, EX_USAGE, EXIT_CODES, exit_with_error
 from bot.shutdown import leave
 
 cli = typer.Typer(
@@ -20,6 +22,10 @@ cli = typer.Typer(
 )
 cli.add_typer(bot_commands.cli)
 cli.add_typer(sandbox_commands.cli, name="sandbox")
+
+
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+"""What every complaint about the command line is; Typer has no name of its own for it."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -41,7 +47,23 @@ def options(
 def main() -> None:
     """The entry point of `sandbox-bot` and of `python -m bot`."""
     try:
-        cli(prog_name="sandbox-bot")
+        _run_for_program() if _wants_json(sys.argv[1:]) else cli(prog_name="sandbox-bot")
     except SystemExit as ending:
         leave(ending.code)
         raise
+
+
+def _run_for_program() -> None:
+    """Typer would draw a box around wrong usage."""
+    try:
+        sys.exit(cli(prog_name="sandbox-bot", standalone_mode=False))
+    except UsageError as error:
+        exit_with_error(error.format_message(), EX_USAGE, as_json=True)
+    except typer.Abort:
+        exit_with_error("nothing was done", EX_FAILED, as_json=True)
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """As the command line says, whether or not it can be understood."""
+    words = list(takewhile(lambda word: word != "--", arguments))
+    return not {"--json", "--format=json"}.isdisjoint(words) or ("--format", "json") in pairwise(words)

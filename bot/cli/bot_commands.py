@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -13,15 +14,23 @@ from typing import Annotated
 import typer
 
 from bot import log
+from bot.cli import check_command
 from bot.cli.runtime import Config, read_settings, run_or_exit
 from bot.keys import KeyRing
-from bot.sandboxes.access.isolation import Isolation, list_postgres_risks
 from bot.settings import Settings
 from bot.stores.opening import open_addresses
 from bot.stores.postgres import Pool, open_pool
 from bot.stores.postgres import migrate as apply_migrations
 
 cli = typer.Typer()
+cli.add_typer(check_command.cli)
+
+
+def _check_folder(path: Path | None) -> Path | None:
+    """Before the tour, and not at its end."""
+    if path is not None and not os.access(path.absolute().parent, os.W_OK):
+        raise typer.BadParameter(f"no file can be written in {path.absolute().parent}")
+    return path
 
 
 @cli.command()
@@ -43,7 +52,10 @@ def run(config: Config = None) -> None:
 @cli.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, to look around.")] = False,
-    svg: Annotated[Path | None, typer.Option("--svg", help="Write a picture of the tour to this file.")] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", help="Write a picture of the tour to this file.", dir_okay=False, callback=_check_folder),
+    ] = None,
 ) -> None:
     """Show the main job on a local Discord and embedded stores. Needs no account and leaves nothing behind."""
     from bot.demo.tour import run_tour
@@ -74,39 +86,6 @@ def sync(config: Config = None) -> None:
 
     run_or_exit(send())
     typer.echo("commands synced")
-
-
-@cli.command()
-def check(config: Config = None) -> None:
-    """Ask the three stores and Discord whether they would serve the bot, and try the template of new sandboxes."""
-    from bot.app import open_app
-    from bot.control_plane import try_template
-    from bot.stores.redis import RedisStore
-
-    settings = read_settings(config, need_token=True)
-
-    async def probe() -> tuple[str, str, Isolation, list[str]]:
-        async with open_app(settings, share=True) as app, app.bot:
-            await app.login()
-            await try_template(app.manager)
-            store = RedisStore(app.stores.redis)
-            risks = [f"PostgreSQL: {risk}" for risk in await list_postgres_risks(app.stores.pool)]
-            server = await store.describe_server()
-            if await store.keeps_refusals():
-                risks.append(
-                    f"{server.partition(' ')[0]} keeps what workers are refused in memory, up to gigabytes. "
-                    "Set acllog-max-len to 0 in its configuration, or let the bot use CONFIG."
-                )
-            return str(app.bot.user), server, app.manager.access.isolation, risks
-
-    user, server, isolation, risks = run_or_exit(probe())
-    typer.echo(f"PostgreSQL, {server}, NATS (JetStream) and Discord (as {user}) answer.")
-    typer.echo("The template of new sandboxes applies.")
-    redis = server.partition(" ")[0]
-    for store, state in (("PostgreSQL", isolation.postgres), (redis, isolation.redis), ("NATS", isolation.nats)):
-        typer.echo(f"Isolation of sandboxes in {store}: {state}")
-    for risk in risks:
-        typer.echo(f"Warning: {risk}", err=True)
 
 
 @cli.command()

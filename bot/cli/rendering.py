@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,13 +19,14 @@ from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.health import GuildRouting, Health, RoutingHealth
 from bot.sandboxes.lifecycle.orphans import Orphan, Proof
 from bot.sandboxes.metadata import write_tags
-from bot.sandboxes.model import AuditEntry, Sandbox
+from bot.sandboxes.model import OPERATOR, OPERATOR_DETAIL, AuditEntry, Extension, Sandbox
 from sandbox_worker.text import plain, printable_json
 
 
 def show_json(data: object) -> None:
     """One JSON value on standard output: on one line for a program, indented on a terminal."""
-    written = json.dumps(data, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False, default=str)
+    ascii_only = codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
+    written = json.dumps(data, indent=2 if sys.stdout.isatty() else None, ensure_ascii=ascii_only, default=str)
     typer.echo(printable_json(written))
 
 
@@ -61,6 +63,11 @@ def sandbox_data(sandbox: Sandbox) -> dict[str, Any]:
         "event_count": sandbox.event_count,
         "metadata": sandbox.metadata,
     }
+
+
+def extension_data(extension: Extension) -> dict[str, Any]:
+    """`sandbox_data`, and whether the longest life cut the extension short."""
+    return {**sandbox_data(extension.sandbox), "capped": extension.capped}
 
 
 def health_data(health: Health, isolation: Isolation) -> dict[str, Any]:
@@ -102,12 +109,14 @@ def _guild_data(guild: GuildRouting) -> dict[str, Any]:
 
 
 def audit_data(entry: AuditEntry) -> dict[str, Any]:
-    """`actor_id` is null for what the bot did by itself, and "0" for the operator on the command line."""
+    """`actor_id` is null for what the bot did by itself, and "0" for the operator on the command line, whose account of
+    the system is `operator`: null for everybody else, and where it was not noted."""
     return {
         "id": entry.id,
         "sandbox_id": str(entry.sandbox_id),
         "event": entry.event_type,
         "actor_id": str(entry.actor_id) if entry.actor_id is not None else None,
+        "operator": entry.operator,
         "details": entry.details,
         "created_at": entry.created_at.isoformat(),
     }
@@ -153,6 +162,13 @@ def show_sandbox(sandbox: Sandbox) -> None:
     )
 
 
+def show_extension(extension: Extension) -> None:
+    """The sandbox, and that it got less than was asked for, if so."""
+    show_sandbox(extension.sandbox)
+    if extension.capped:
+        typer.echo("Capped: it gets no more, for it has reached the longest life of a sandbox then.")
+
+
 def _origin(sandbox: Sandbox) -> list[str]:
     """From what it was made, as far as its metadata says so."""
     told = (("from", "created_from"), ("template", "template"))
@@ -194,12 +210,18 @@ def show_audit(entries: Sequence[AuditEntry]) -> None:
         (
             f"{entry.created_at:%Y-%m-%d %H:%M:%S}",
             entry.event_type,
-            str(entry.actor_id) if entry.actor_id is not None else "the bot",
-            json.dumps(entry.details),
+            _who(entry),
+            json.dumps({key: value for key, value in entry.details.items() if key != OPERATOR_DETAIL}),
         )
         for entry in entries
     ]
     _table(("when (UTC)", "event", "who", "details"), rows)
+
+
+def _who(entry: AuditEntry) -> str:
+    if entry.actor_id == OPERATOR.id:
+        return f"operator {entry.operator}" if entry.operator else "operator"
+    return str(entry.actor_id) if entry.actor_id is not None else "the bot"
 
 
 _PROOFS = {

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -17,9 +20,10 @@ from bot.control_plane import open_control_plane
 from bot.errors import SandboxError, ServiceUnavailable
 from bot.sandboxes.health import InspectGuilds
 from bot.sandboxes.manager import SandboxManager
+from bot.sandboxes.model import OPERATOR, Actor
 from bot.settings import Settings, SettingsError, load_settings
 from bot.shutdown import run
-from bot.stores.embedded import EmbeddedError
+from bot.stores.embedded import EmbeddedError, FolderMissing
 from bot.stores.opening import Stores, open_stores
 from sandbox_worker.text import plain
 
@@ -28,11 +32,12 @@ OpenInspector = Callable[[Settings], AbstractAsyncContextManager[InspectGuilds |
 
 EX_FAILED = 1
 EX_USAGE = 2
+EX_SHOWN = 3
 EX_UNAVAILABLE = 69
 EX_CONFIG = 78
 EXIT_CODES = (
-    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 69 a service is not reachable, "
-    "78 the configuration is wrong."
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the credentials were shown before, "
+    "69 a service is not reachable, 78 the configuration is wrong."
 )
 
 Config = Annotated[
@@ -76,6 +81,8 @@ def run_or_exit[ResultT](work: Coroutine[Any, Any, ResultT], *, as_json: bool = 
         exit_with_error(
             f"{error.service} is not reachable: {error.detail}", EX_UNAVAILABLE, error.code, as_json=as_json
         )
+    except FolderMissing as error:
+        exit_with_error(str(error), EX_CONFIG, as_json=as_json)
     except EmbeddedError as error:
         exit_with_error(str(error), EX_UNAVAILABLE, as_json=as_json)
     except SandboxError as error:
@@ -95,9 +102,12 @@ def run_with_manager[ResultT](
     """`run_or_exit` with a manager on open stores; `doing` is shown on a terminal meanwhile. `open_inspector`: for what
     asks Discord; everything else needs none."""
     settings = read_settings(config, quiet=True, as_json=as_json)
-    return run_on_stores(
-        settings, lambda _, manager: work(manager), doing, as_json=as_json, open_inspector=open_inspector
-    )
+
+    async def begin(_: Stores, manager: SandboxManager) -> ResultT:
+        await manager.refresh_activity()
+        return await work(manager)
+
+    return run_on_stores(settings, begin, doing, as_json=as_json, open_inspector=open_inspector)
 
 
 def run_on_stores[ResultT](
@@ -122,6 +132,14 @@ def run_on_stores[ResultT](
         return run_or_exit(run(), as_json=as_json)
 
 
+def operator() -> Actor:
+    """Whoever runs this, by the account of the system; behind sudo by their own."""
+    account = os.environ.get("SUDO_USER") if os.getuid() == 0 else None
+    with suppress(KeyError):  # in a container nobody may have that number
+        account = account or pwd.getpwuid(os.getuid()).pw_name
+    return replace(OPERATOR, account=plain(account or f"uid {os.getuid()}"))
+
+
 def confirm_or_exit(question: str, *, yes: bool, as_json: bool) -> None:
     """Returns if the answer is yes; ends the process with 1 if it is no, with 2 if nobody is there to answer."""
     if yes:
@@ -139,6 +157,15 @@ def print_error(message: str, code: str | None, *, as_json: bool) -> None:
         typer.echo(f"sandbox-bot: {plain(message)}" + (f" ({code})" if code else ""), err=True)
 
 
+def print_errors(errors: Sequence[SandboxError], *, as_json: bool) -> None:
+    """A line for each; in JSON one object, by the first one's code."""
+    if errors and as_json:
+        print_error(" ".join(map(str, errors)), errors[0].code, as_json=True)
+    elif not as_json:
+        for error in errors:
+            print_error(str(error), error.code, as_json=False)
+
+
 def print_warning(message: str, *, as_json: bool) -> None:
     """One line, or one JSON object `{"warning": {"message"}}`, on standard error."""
     told = json.dumps({"warning": {"message": message}}) if as_json else f"sandbox-bot: {plain(message)}"
@@ -151,4 +178,10 @@ def exit_with_error(message: str, exit_code: int, code: str | None = None, *, as
     raise SystemExit(exit_code)
 
 
-_CODES = {EX_FAILED: "FAILED", EX_USAGE: "USAGE", EX_UNAVAILABLE: "UNAVAILABLE", EX_CONFIG: "CONFIGURATION"}
+_CODES = {
+    EX_FAILED: "FAILED",
+    EX_USAGE: "USAGE",
+    EX_SHOWN: "CREDENTIALS_SHOWN",
+    EX_UNAVAILABLE: "UNAVAILABLE",
+    EX_CONFIG: "CONFIGURATION",
+}

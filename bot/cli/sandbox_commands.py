@@ -11,6 +11,7 @@ from bot import constants, names
 from bot.cli import maintenance, rendering, status_command
 from bot.cli.runtime import (
     EX_FAILED,
+    EX_SHOWN,
     EX_USAGE,
     EXIT_CODES,
     Config,
@@ -19,7 +20,8 @@ from bot.cli.runtime import (
     Yes,
     confirm_or_exit,
     exit_with_error,
-    print_error,
+    operator,
+    print_errors,
     run_with_manager,
 )
 from bot.durations import parse_duration
@@ -28,7 +30,7 @@ from bot.sandboxes.access.connection import ConnectionDetails
 from bot.sandboxes.directory import LIVING
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.metadata import CreatedFrom, read_tags
-from bot.sandboxes.model import OPERATOR, AuditEntry, Sandbox, SandboxStatus
+from bot.sandboxes.model import AuditEntry, Extension, Sandbox, SandboxStatus
 
 cli = typer.Typer(
     help="Create, inspect, change and destroy sandboxes without Discord; also while the bot runs.",
@@ -71,7 +73,7 @@ def create(
 
     async def work(manager: SandboxManager) -> Sandbox:
         return await manager.create(
-            OPERATOR,
+            operator(),
             owner_id=_user_id(owner),
             name=name,
             ttl=parse_duration(ttl) if ttl is not None else None,
@@ -120,11 +122,15 @@ def extend(
 ) -> None:
     """Let a sandbox live longer; within the grace time, bring it back."""
 
-    async def work(manager: SandboxManager) -> Sandbox:
-        found = await manager.find(OPERATOR, sandbox)
-        return (await manager.extend_ttl(OPERATOR, found.id, parse_duration(by))).sandbox
+    async def work(manager: SandboxManager) -> Extension:
+        found = await manager.find(operator(), sandbox)
+        return await manager.extend_ttl(operator(), found.id, parse_duration(by))
 
-    _show(run_with_manager(work, config, "extending", as_json=as_json), as_json)
+    extension = run_with_manager(work, config, "extending", as_json=as_json)
+    if as_json:
+        rendering.show_json(rendering.extension_data(extension))
+    else:
+        rendering.show_extension(extension)
 
 
 @cli.command("bind-guild")
@@ -133,7 +139,7 @@ def bind_guild(sandbox: Wanted, guild: Guild, as_json: Json = False, config: Con
 
     async def work(manager: SandboxManager) -> Sandbox:
         guild_id = names.check_snowflake(guild, "server id")
-        return await manager.register_guild(OPERATOR, (await manager.find(OPERATOR, sandbox)).id, guild_id)
+        return await manager.register_guild(operator(), (await manager.find(operator(), sandbox)).id, guild_id)
 
     _show(run_with_manager(work, config, "binding", as_json=as_json), as_json)
 
@@ -143,7 +149,7 @@ def unbind_guild(guild: Guild, as_json: Json = False, config: Config = None) -> 
     """Send a Discord server's events to no sandbox any more."""
 
     async def work(manager: SandboxManager) -> Sandbox:
-        return await manager.unregister_guild(OPERATOR, names.check_snowflake(guild, "server id"))
+        return await manager.unregister_guild(operator(), names.check_snowflake(guild, "server id"))
 
     _show(run_with_manager(work, config, "unbinding", as_json=as_json), as_json)
 
@@ -153,24 +159,31 @@ def env(
     sandbox: Wanted,
     form: Annotated[EnvironmentFormat, typer.Option("--format", help="How it is written.")] = EnvironmentFormat.EXPORT,
     rotate: Annotated[bool, typer.Option("--rotate", help="Issue new credentials, which ends the old ones.")] = False,
+    bare: Annotated[bool, typer.Option("--without-credentials", help="Issue none: only the rest.")] = False,
     yes: Yes = False,
     config: Config = None,
 ) -> None:
     """Print the environment of a sandbox's workers: eval "$(sandbox-bot sandbox env NAME)".
 
-    The credentials are in it the first time; they are kept nowhere, so later on only --rotate gives new ones.
+    The credentials are in it the first time; they are kept nowhere. Later on it prints nothing and ends with 3, unless
+    --rotate issues new ones, or --without-credentials wants none.
     """
     as_json = form is EnvironmentFormat.JSON
+    if rotate and bare:
+        exit_with_error("--rotate issues credentials, --without-credentials none", EX_USAGE, as_json=as_json)
     if rotate:
         confirm_or_exit("End the old credentials, with all connections that use them?", yes=yes, as_json=as_json)
 
     async def work(manager: SandboxManager) -> ConnectionDetails:
-        found = await manager.find(OPERATOR, sandbox)
-        return await manager.issue_credentials(OPERATOR, found.id, rotate=rotate)
+        found = await manager.find(operator(), sandbox)
+        if bare:
+            return await manager.get_connection_details(operator(), found.id)
+        details = await manager.issue_credentials(operator(), found.id, rotate=rotate)
+        if not details.has_token and manager.access.isolation.confines:
+            exit_with_error(_shown_before(found), EX_SHOWN, as_json=as_json)
+        return details
 
     details = run_with_manager(work, config, "issuing", as_json=as_json)
-    if not details.has_token:
-        typer.echo("sandbox-bot: the credentials were shown before; --rotate issues new ones", err=True)
     if as_json:
         rendering.show_json(dict(details.environment))
     else:
@@ -182,10 +195,10 @@ def reset(sandbox: Wanted, yes: Yes = False, as_json: Json = False, config: Conf
     """Put a sandbox back to its template, without keys and events; it keeps its id, servers, credentials and expiry."""
 
     async def work(manager: SandboxManager) -> Sandbox:
-        found = await manager.find(OPERATOR, sandbox)
+        found = await manager.find(operator(), sandbox)
         confirm_or_exit(f"Delete all that is in {found.name}?", yes=yes, as_json=as_json)
         with rendering.progress("resetting", quiet=as_json):
-            return await manager.reset(OPERATOR, found.id)
+            return await manager.reset(operator(), found.id)
 
     _show(run_with_manager(work, config, as_json=as_json), as_json)
 
@@ -230,14 +243,22 @@ def audit(
     """Show what was done with a sandbox, newest first; of a destroyed one by its id."""
 
     async def work(manager: SandboxManager) -> list[AuditEntry]:
-        found = await manager.find(OPERATOR, sandbox, destroyed=True)
-        return list(await manager.get_audit(OPERATOR, found.id, limit=limit))
+        found = await manager.find(operator(), sandbox, destroyed=True)
+        return list(await manager.get_audit(operator(), found.id, limit=limit))
 
     entries = run_with_manager(work, config, "reading", as_json=as_json)
     if as_json:
         rendering.show_json([rendering.audit_data(entry) for entry in entries])
     else:
         rendering.show_audit(entries)
+
+
+def _shown_before(sandbox: Sandbox) -> str:
+    return (
+        f"the credentials of {sandbox.name} were shown before, and are kept nowhere. "
+        f"`sandbox-bot sandbox env {sandbox.handle} --rotate` issues new ones and ends those; "
+        "--without-credentials prints the rest."
+    )
 
 
 def _show(sandbox: Sandbox, as_json: bool) -> None:
@@ -257,19 +278,20 @@ def _show_destroyed(destroyed: list[Sandbox], dry_run: bool, as_json: bool) -> N
 
 async def _to_destroy(manager: SandboxManager, sandbox: str | None, owner: str | None) -> list[Sandbox]:
     if sandbox is not None:
-        return [await manager.find(OPERATOR, sandbox)]
+        return [await manager.find(operator(), sandbox)]
     statuses = [status for status in LIVING if status is not SandboxStatus.DESTROYING]
     return list(await manager.list(owner_id=_user_id(owner), statuses=statuses, limit=constants.COMMAND_LINE_ROWS))
 
 
 async def _destroy_each(manager: SandboxManager, chosen: list[Sandbox], as_json: bool) -> list[Sandbox]:
-    """Those that are destroyed; the others' errors are told."""
-    destroyed = []
+    """Those that are destroyed; the others' errors are told, in JSON as one."""
+    destroyed, failed = [], []
     for sandbox in chosen:
         try:
-            destroyed.append(await manager.destroy(OPERATOR, sandbox.id))
+            destroyed.append(await manager.destroy(operator(), sandbox.id))
         except SandboxError as error:
-            print_error(str(error), error.code, as_json=as_json)
+            failed.append(error)
+    print_errors(failed, as_json=as_json)
     return destroyed
 
 

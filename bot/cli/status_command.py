@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from bot.cli import rendering
-from bot.cli.runtime import EX_FAILED, Config, Json, exit_with_error, print_warning, run_with_manager
+from bot.cli.runtime import EX_FAILED, Config, Json, exit_with_error, operator, print_warning, run_with_manager
 from bot.durations import parse_duration
 from bot.sandboxes.health import Health, HealthLevel
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.model import OPERATOR, SandboxStatus
+from bot.sandboxes.model import SandboxStatus
 
 cli = typer.Typer()
 
@@ -34,7 +34,7 @@ def status(
 
     async def show(manager: SandboxManager) -> Health:
         every = parse_duration(interval).total_seconds()
-        found = await manager.find(OPERATOR, sandbox)
+        found = await manager.find(operator(), sandbox)
         while True:
             health = await manager.get_health(found.id)
             _show(health, manager, as_json)

@@ -27,6 +27,9 @@ COMMAND_LINE_ROWS = 100_000
 ERROR_DETAIL_CHARS = 300
 """Of a driver's message in one of our errors: one line of a log, whatever a server answers."""
 
+GUILDS_INSPECTED_EVERY_S = 15.0
+"""At most so often `sandbox status --watch` asks Discord about the same servers: stores may be asked every second, but
+Discord allows 50 requests a second for all that the application does, and each look takes three for each server."""
 MANAGED_GUILD_CANDIDATES = 40
 """Servers whose permissions are asked for while a name is typed. More do not answer in time; typing on narrows them."""
 MANAGED_GUILD_CONCURRENCY = 8

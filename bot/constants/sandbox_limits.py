@@ -27,6 +27,19 @@ TEMPLATE_STATEMENT_TIMEOUT_S = 20
 """How long a template may take, and each statement while the one that fails is looked for: less than the 30 s after
 which the connection itself would be given up."""
 
+ACTIVITY_ANSWERED_WITHIN_S = 1.0
+"""How long `list` and `status` wait for a bot to write down what it has counted. It takes milliseconds; what is read
+after that is as old as `sandboxes.activity_every` at most."""
+ACTIVITY_OTHERS_WITHIN_S = 0.05
+"""How long, after the first answer, for those of other processes: nobody knows how many there are, and all do the same
+at the same time."""
+ACTIVITY_WRITTEN_AT_MOST_EVERY_S = 0.25
+"""On request. Nobody reads faster, and a request costs nothing."""
+
+ORPHANS_CLAIMED_FOR_S = 300.0
+"""How long a look for orphans is one process's. A look over all keys of a large Redis takes minutes; if it fails, or
+the process dies, another one takes its turn after this time, and not only when the next is due."""
+
 MAX_CONCURRENT_EXPIRIES = 4
 MAX_CONCURRENT_TEARDOWNS = 4
 MAX_CONCURRENT_ACCESS_CHANGES = 4

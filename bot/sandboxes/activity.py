@@ -1,11 +1,23 @@
-"""When something last happened in each sandbox, and how many events it was sent: counted here, written in batches."""
+"""When something last happened in each sandbox, and how many events it was sent: counted by the router, written in
+batches, and before somebody reads it."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
+from contextlib import suppress
 
-from bot import names
+import nats.errors
+from loguru import logger
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from bot import constants, names
+from bot.errors import ServiceUnavailable
+from bot.stores.nats_client import FAILURES, unavailable, watch_connection
 from bot.stores.postgres import Pool, connected, load_queries
+from bot.supervisor import Part
 
 
 class ActivityLog:
@@ -14,16 +26,23 @@ class ActivityLog:
     def __init__(self, pool: Pool, counted: Counter[str]) -> None:
         self._pool, self._counted = pool, counted
         self._sql = load_queries("sandboxes")
+        self._turn = asyncio.Lock()
+        self._asked_at = float("-inf")  # of time.monotonic()
 
     async def write(self) -> int:
         """Write what was counted since the last time, one statement for all; returns for how many sandboxes.
 
-        Nothing happened: nothing is written. What could not be written stays counted.
+        Nothing happened: nothing is written. What could not be written stays counted. Whoever calls it while it is
+        being written waits for that.
         """
-        counted = dict(self._counted)
-        self._counted.clear()
-        if not counted:
-            return 0
+        async with self._turn:
+            counted = dict(self._counted)
+            self._counted.clear()
+            if counted:
+                await self._write(counted)
+            return len(counted)
+
+    async def _write(self, counted: dict[str, int]) -> None:
         sandbox_ids = [names.sandbox_of_subject(prefix) for prefix in counted]
         try:
             async with connected(self._pool) as connection:
@@ -31,4 +50,62 @@ class ActivityLog:
         except BaseException:
             self._counted.update(counted)
             raise
-        return len(counted)
+
+    async def serve(self, client: Client, part: Part) -> None:
+        """As a part: write whenever an `ActivityRefresh` asks for it, one request after the other.
+
+        The subscription ends with the client, so that a stop need not wait for anything.
+        """
+        try:
+            await client.subscribe(await _subject(self._pool), cb=self._answer)
+        except FAILURES as error:
+            raise unavailable(error) from error
+        await watch_connection(client, part)
+
+    async def _answer(self, request: Msg) -> None:
+        """Also that there was no need: where workers share the bot's account, one may ask without end."""
+        with suppress(ServiceUnavailable, nats.errors.Error, OSError):  # then whoever asks cannot read it either
+            if time.monotonic() >= self._asked_at + constants.ACTIVITY_WRITTEN_AT_MOST_EVERY_S:
+                self._asked_at = time.monotonic()
+                await self.write()
+            await request.respond(b"")
+
+
+class ActivityRefresh:
+    """Has every bot of this database write down what it has counted, so that all who read next read the same."""
+
+    def __init__(self, client: Client, pool: Pool) -> None:
+        self._client, self._pool = client, pool
+
+    async def refresh(self) -> None:
+        """Return when they have; at once where none runs. A bot that is slow, or behind a NATS that is away, is not
+        waited for: its count is some seconds old then."""
+        if not self._client.is_connected:
+            return
+        try:
+            async with asyncio.timeout(constants.ACTIVITY_ANSWERED_WITHIN_S):
+                await self._ask_all(await _subject(self._pool))
+        except (*FAILURES, ServiceUnavailable) as error:
+            logger.debug("the activity may be some seconds old", error=repr(error))
+
+    async def _ask_all(self, subject: str) -> None:
+        inbox = self._client.new_inbox()
+        answers = await self._client.subscribe(inbox)
+        try:
+            await self._client.publish(subject, reply=inbox)
+            first = await answers.next_msg(timeout=None)
+            if (first.headers or {}).get("Status") == "503":
+                return  # nobody listens
+            with suppress(TimeoutError):
+                async with asyncio.timeout(constants.ACTIVITY_OTHERS_WITHIN_S):
+                    while True:
+                        await answers.next_msg(timeout=None)
+        finally:
+            await answers.unsubscribe()
+
+
+async def _subject(pool: Pool) -> str:
+    """Of this database's bots: others may share the NATS."""
+    async with connected(pool) as connection:
+        oid = await connection.fetchval("SELECT oid::text FROM pg_database WHERE datname = current_database()")
+    return f"sandbox-bot.activity.{oid}"

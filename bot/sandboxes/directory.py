@@ -10,7 +10,7 @@ from bot.errors import GuildNotBound, SandboxHidden, SandboxNotFound
 from bot.sandboxes.metadata import UNSTORABLE, check_tags
 from bot.sandboxes.model import OPERATOR, Actor, AuditEntry, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
-from bot.stores.postgres import Pool, connected
+from bot.stores.postgres import Connection, Pool, connected
 
 LIVING = tuple(status for status in SandboxStatus if status is not SandboxStatus.DESTROYED)
 
@@ -46,18 +46,14 @@ class SandboxDirectory:
     async def find(self, actor: Actor, wanted: str, *, destroyed: bool = False) -> Sandbox:
         """The living sandbox that the actor means by its name, its id or the first eight digits of that.
 
-        With `destroyed`, an id also means one that is destroyed.
+        Where both are somebody's, the id counts, as far as the actor may see that sandbox. With `destroyed`, an id also
+        means one that is destroyed.
         """
         wanted = wanted.strip().lower()
-        if UNSTORABLE.search(wanted):
+        found = [] if UNSTORABLE.search(wanted) else await self._find_by_id_or_name(wanted, destroyed)
+        if not found:
             raise SandboxNotFound(wanted)
-        try:
-            sandbox = await self.get_by_name(wanted)
-        except SandboxNotFound:
-            sandbox = await self._find_by_id(wanted)
-            if sandbox.status is SandboxStatus.DESTROYED and not destroyed:
-                raise
-        return require_access(sandbox, actor, wanted)
+        return require_access(next((each for each in found if each.belongs_to(actor)), found[0]), actor, wanted)
 
     async def list(
         self,
@@ -118,14 +114,23 @@ class SandboxDirectory:
             raise SandboxNotFound(wanted)
         return sandbox
 
-    async def _find_by_id(self, wanted: str) -> Sandbox:
+    async def _find_by_id_or_name(self, wanted: str, destroyed: bool) -> Sequence[Sandbox]:
+        """By the id first: names that look like one were given before they were refused."""
+        async with connected(self._pool) as connection:
+            by_id = await self._find_by_id(connection, wanted)
+            by_name = await self._records.one(connection, "get_sandbox_by_name", wanted)
+        if by_id is not None and by_id.status is SandboxStatus.DESTROYED and not destroyed:
+            by_id = None
+        return [sandbox for sandbox in (by_id, by_name) if sandbox is not None]
+
+    async def _find_by_id(self, connection: Connection, wanted: str) -> Sandbox | None:
+        """One that is destroyed by its whole id alone."""
         if len(wanted) == 8:
-            return await self._get("get_sandbox_by_schema_name", names.SCHEMA_PREFIX + wanted, wanted)
+            return await self._records.one(connection, "get_sandbox_by_schema_name", names.SCHEMA_PREFIX + wanted)
         try:
-            sandbox_id = UUID(wanted)
+            return await self._records.one(connection, "get_sandbox", UUID(wanted))
         except ValueError:
-            raise SandboxNotFound(wanted) from None
-        return await self.get_by_id(sandbox_id)
+            return None
 
 
 def require_access(sandbox: Sandbox, actor: Actor, wanted: str | None = None) -> Sandbox:

@@ -67,13 +67,15 @@ class SandboxManager(SandboxDirectory):
         routes_changed: RoutesChanged = no_listener,
         read_routes: ReadRoutes | None = None,
         inspect_guilds: InspectGuilds | None = None,
+        refresh_activity: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`read_routes`: which routes are in force, where a router runs in this process; otherwise PostgreSQL is asked.
-        `inspect_guilds`: asks Discord; without it that is not known."""
+        `inspect_guilds`: asks Discord; without it that is not known. `refresh_activity`: has bots write down counts."""
         super().__init__(pool)
         self._limits = limits or Limits()
         self._template_name = template_name or (DEFAULT_TEMPLATE if template is None else UNNAMED_TEMPLATE)
         self._routes_changed, self._hints = routes_changed, RouteHints(pool)
+        self._refresh_activity = refresh_activity
         self.outbox = NoticeOutbox(pool)
         self.bindings = GuildBindings(pool, self._records, self.outbox, self._limits, self._announce)
         self.schemas, self.streams = SchemaProvisioner(pool, template), streams
@@ -189,11 +191,17 @@ class SandboxManager(SandboxDirectory):
         async with connected(self._pool) as connection:
             return await self._records.value(connection, "touch", sandbox_id) is not None
 
+    async def refresh_activity(self) -> None:
+        """Have the bots write down events that they have counted, to be shown. Never fails; takes a second at most."""
+        if self._refresh_activity is not None:
+            await self._refresh_activity()
+
     async def get_health(self, sandbox_id: UUID) -> Health:
         """What each store says of its share and how events get to it, with the level that it comes to.
 
         Who doesn't answer is named, and nothing is raised for it. `SandboxNotFound` if there never was such a sandbox.
         """
+        await self.refresh_activity()
         return await self._probe.probe(await self.get_by_id(sandbox_id))
 
     async def get_connection_details(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:

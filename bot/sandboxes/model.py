@@ -56,15 +56,22 @@ def may_become(current: SandboxStatus, wanted: SandboxStatus) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks for a change. Admins may change every sandbox, others their own."""
+    """Who asks for a change. Admins may change every sandbox, others their own.
+
+    `account`: where `OPERATOR` stands for several people, whose account of the system it is, for the audit log.
+    """
 
     id: int
     name: str
     is_admin: bool = False
+    account: str | None = None
 
 
 OPERATOR = Actor(0, "operator", is_admin=True)
 """Who uses the command line: whoever may run it there may do everything, and Discord does not know them."""
+
+OPERATOR_DETAIL = "operator"
+"""The key of an audit row's details that holds the operator's account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,11 @@ class Sandbox:
     def short_id(self) -> str:
         """The first eight hexadecimal digits of the id, unique among sandboxes that are not destroyed."""
         return names.short_id(self.id)
+
+    @property
+    def handle(self) -> str:
+        """What a program passes on to have it found: its name, or its short id where the name looks like an id."""
+        return self.short_id if names.looks_like_id(self.name) else self.name
 
     @property
     def redis_prefix(self) -> str:
@@ -139,3 +151,9 @@ class AuditEntry:
     actor_id: int | None
     details: dict[str, object]
     created_at: datetime
+
+    @property
+    def operator(self) -> str | None:
+        """The account of the operator who did it; None if it was somebody else, or the bot that noted it is older."""
+        account = self.details.get(OPERATOR_DETAIL)
+        return str(account) if self.actor_id == OPERATOR.id and account is not None else None

@@ -22,7 +22,7 @@ from uuid import UUID
 import asyncpg
 
 from bot.errors import GuildNotBound, GuildTaken, SandboxNotFound
-from bot.sandboxes.model import Actor, AuditEntry, AuditEvent, Sandbox, SandboxStatus, may_become
+from bot.sandboxes.model import OPERATOR_DETAIL, Actor, AuditEntry, AuditEvent, Sandbox, SandboxStatus, may_become
 from bot.stores.postgres import Connection, load_queries
 
 
@@ -81,8 +81,8 @@ class SandboxRecords:
         if not may_become(expected, wanted):
             raise ValueError(f"{expected} does not become {wanted}")
         told = {"from": expected, "to": wanted} if details is None else details
-        actor_id = actor.id if actor else None
-        changed = await self.value(connection, "change_status", sandbox_id, expected, wanted, event, actor_id, told)
+        who = (actor.id if actor else None, _signed(told, actor))
+        changed = await self.value(connection, "change_status", sandbox_id, expected, wanted, event, *who)
         return changed is not None
 
     async def count_living(self, connection: Connection, owner_id: int) -> int:
@@ -156,7 +156,7 @@ class SandboxRecords:
     ) -> None:
         """One row, in the transaction of the change that it tells of."""
         actor_id = actor.id if actor else None
-        await connection.execute(self._sql["write_audit"], sandbox_id, event, actor_id, details)
+        await connection.execute(self._sql["write_audit"], sandbox_id, event, actor_id, _signed(details, actor))
 
     async def history(self, connection: Connection, sandbox_id: UUID, limit: int) -> list[AuditEntry]:
         """Newest first."""
@@ -164,6 +164,11 @@ class SandboxRecords:
 
     async def set_expiry(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
         await connection.execute(self._sql["set_expiry"], sandbox_id, expires_at)
+
+
+def _signed(details: Mapping[str, object], actor: Actor | None) -> Mapping[str, object]:
+    """With the operator's account: their id alone does not say who it was."""
+    return {**details, OPERATOR_DETAIL: actor.account} if actor and actor.account else details
 
 
 def _sandbox(row: asyncpg.Record) -> Sandbox:

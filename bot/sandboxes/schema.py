@@ -15,7 +15,7 @@ from loguru import logger
 from bot import constants, names
 from bot.errors import CleanupRefused
 from bot.sandboxes.template import Statement, TemplateError, read_template
-from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, sql_folder, transaction
+from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, sql_folder, transaction, trial
 
 _SCHEMA_NAME = re.compile(names.SCHEMA_PREFIX + r"([0-9a-f]{8})")
 
@@ -66,15 +66,11 @@ class SchemaProvisioner:
             await self._apply_template(sandbox_id, connection)
         return names.schema_name(sandbox_id)
 
-    async def try_template(self) -> None:
-        """Make a schema by the template and take it back; `TemplateError` if it does not apply."""
-        async with transaction(self._pool) as connection:
-            trial = connection.transaction()
-            await trial.start()
-            try:
-                await self.create_schema(uuid4(), connection)
-            finally:
-                await trial.rollback()
+    async def try_template(self, *, migrating: bool = False) -> None:
+        """Make a schema by the template and take it back; `TemplateError` if it does not apply. `migrating`: in a
+        database that is still to be migrated."""
+        async with trial(self._pool, migrating=migrating) as connection:
+            await self.create_schema(uuid4(), connection)
 
     async def drop_schema(self, sandbox_id: UUID, connection: Connection | None = None) -> bool:
         """True if there was one. A schema of that name that is not ours is an error.

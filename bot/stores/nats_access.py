@@ -25,7 +25,7 @@ from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_floods import FloodWatch
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
 from bot.stores.nats_logins import BatchedLookUp, LoginLimits, LookUp, RecentLogins
-from bot.stores.nats_responder import Responder
+from bot.stores.nats_responder import QUEUE, Responder
 from bot.stores.urls import with_login
 from sandbox_worker import protocol
 
@@ -56,17 +56,28 @@ BeforeLogin = Callable[[UUID], Awaitable[None]]
 class NatsAccess:
     """Several bot processes answer as one queue group."""
 
-    def __init__(self, auth: Client, system: Client, issuer: Issuer, look_up: LookUp, *, max_connections: int) -> None:
+    def __init__(
+        self,
+        auth: Client,
+        system: Client,
+        issuer: Issuer,
+        look_up: LookUp,
+        *,
+        max_connections: int,
+        probes_only: bool = False,
+    ) -> None:
+        """`probes_only`: it answers what it asks itself, beside the bots, and leaves every worker to them."""
         self._auth, self.connections, self._issuer = auth, NatsConnections(system, ACCOUNT), issuer
         self._look_up, self._max_connections = BatchedLookUp(look_up), max_connections
         self._recent_logins, self._limits = RecentLogins(), LoginLimits()
         self.before_login: BeforeLogin | None = None
         self.floods = FloodWatch(self.connections, self._limits.bar)
-        self.responder = Responder(auth, _REQUESTS, self._answer)
+        self._probes_only, self._stranger = probes_only, str(uuid4())
+        self.responder = Responder(auth, _REQUESTS, self._answer, queue="" if probes_only else QUEUE)
 
     async def probe(self, url: str) -> str | None:
         """Why the server does not ask the bots, this or another process; None if it does. `url` has no credentials."""
-        for login in ({}, {"user": str(uuid4()), "password": str(uuid4())}):
+        for login in ({}, {"user": self._stranger, "password": self._stranger}):
             async with _try_login(url, **login) as client:
                 if client.is_connected:
                     return "anybody may connect to the server"
@@ -140,6 +151,10 @@ class NatsAccess:
         sandbox_id = sandbox_of(user)
         if sandbox_id is None:
             raise _RefusedError("the user is the sandbox's id")
+        if user == self._stranger:
+            raise _RefusedError("no sandbox of that id runs")
+        if self._probes_only:
+            raise _IgnoredError
         if not self._limits.admit(sandbox_id):
             raise _IgnoredError
         await self._check_token(sandbox_id, offered)  # before the count: a stranger takes nobody's place

@@ -29,8 +29,9 @@ class Responder:
     Several bot processes share the requests as one queue group.
     """
 
-    def __init__(self, client: Client, subject: str, answer: Answer) -> None:
-        self._client, self._subject, self._answer = client, subject, answer
+    def __init__(self, client: Client, subject: str, answer: Answer, *, queue: str = QUEUE) -> None:
+        """With an empty `queue` it gets every request, and takes none from the others."""
+        self._client, self._subject, self._answer, self._queue = client, subject, answer, queue
         self._subscription: Subscription | None = None
         self._slots = asyncio.Semaphore(constants.RESPONDER_MOST_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -58,7 +59,7 @@ class Responder:
 
     async def _subscribe(self) -> None:
         try:
-            self._subscription = await self._client.subscribe(self._subject, queue=QUEUE, cb=self._on_request)
+            self._subscription = await self._client.subscribe(self._subject, queue=self._queue, cb=self._on_request)
             await self._client.flush()
         except (nats.errors.Error, OSError) as error:
             raise ServiceUnavailable("NATS", str(error) or type(error).__name__) from error

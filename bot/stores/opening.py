@@ -96,9 +96,9 @@ def _embedded(chosen: Embedded, stores: frozenset[str], *, share: bool) -> Embed
 
 @asynccontextmanager
 async def open_stores(
-    settings: Settings, *, share: bool = False, deadline: Deadline | None = None
+    settings: Settings, *, share: bool = False, deadline: Deadline | None = None, migrating: bool = True
 ) -> AsyncIterator[Stores]:
-    """All three, reached and migrated. `ServiceUnavailable` or `EmbeddedError` says which one is not.
+    """All three, reached and, if `migrating`, migrated. `ServiceUnavailable` or `EmbeddedError` says which one is not.
 
     They are closed within the deadline, which has to be the whole process's if that has one.
     """
@@ -107,7 +107,8 @@ async def open_stores(
         addresses = await stack.enter_async_context(open_addresses(settings, share=share))
         pool = await open_pool(addresses.postgres, max_size=settings.postgres.pool_size, whole=not share)
         stack.push_async_callback(deadline.close, "PostgreSQL", pool.close, pool.terminate)
-        await migrate(pool)
+        if migrating:
+            await migrate(pool)
         client = await open_redis(addresses.redis)
         stack.push_async_callback(deadline.close, "Redis", client.aclose, client.connection_pool.reset)
         nats = await _open_nats(stack, deadline, addresses.nats)

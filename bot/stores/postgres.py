@@ -145,15 +145,41 @@ async def migrate(pool: Pool) -> list[str]:
     It is a table's lock because, unlike an advisory one, no other role of the database can hold it.
     `ServiceUnavailable` if the role of the pool may not do it.
     """
+    async with connected(pool) as connection:
+        return await _migrate(connection)
+
+
+async def list_missing_migrations(pool: Pool) -> tuple[list[str], bool]:
+    """What `migrate` would apply, in order, and whether nobody has ever migrated."""
+    async with connected(pool) as connection:
+        has_ledger = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
+        rows = await connection.fetch("SELECT name FROM schema_migrations") if has_ledger else []
+    applied = {row["name"] for row in rows}
+    return [name for name, _ in _migrations() if name not in applied], not has_ledger
+
+
+@asynccontextmanager
+async def trial(pool: Pool, *, migrating: bool = False) -> AsyncIterator[Connection]:
+    """A transaction that is rolled back in any case. `migrating`: as if `migrate` had been there; its locks would hold
+    up whoever uses the database."""
+    async with connected(pool) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            if migrating:
+                await _migrate(connection)
+            yield connection
+        finally:
+            await transaction.rollback()
+
+
+async def _migrate(connection: Connection) -> list[str]:
     try:
-        async with pool.acquire() as connection:
-            await _ensure_ledger(connection)
-            return await _apply_missing(connection)
+        await _ensure_ledger(connection)
+        return await _apply_missing(connection)
     except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
         detail = f"{error}; the role of DATABASE_URL has to own the database"
         raise ServiceUnavailable("PostgreSQL", detail) from error
-    except (*UNREACHABLE, asyncpg.InterfaceError) as error:
-        raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error
 
 
 async def _apply_missing(connection: Connection) -> list[str]:

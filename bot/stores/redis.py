@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from itertools import batched
@@ -20,6 +22,7 @@ from bot.stores.redis_flaws import SETTINGS, Server
 _ANY_KEY = "sandbox:*"
 _PREFIX_LENGTH = len(names.redis_prefix(UUID(int=0)))
 _PROBE = "sandbox-probe"
+_ANY_PROBE = re.compile(_PROBE + r"(-[0-9a-f]{16})?")
 _REFUSALS_KEPT = "acllog-max-len"
 
 _ALLOWED = """
@@ -34,8 +37,9 @@ with every release: SCAN and KEYS would name others' keys, a script could block 
 class RedisStore:
     """What the control plane asks of Redis; `ServiceUnavailable` from any method that gets no answer."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        self._client = client
+    def __init__(self, client: redis.asyncio.Redis, *, configures: bool = True) -> None:
+        """Unless it `configures`, the server's settings are left as they are."""
+        self._client, self._configures = client, configures
         self._server: Server | None = None
         self._run_id = ""
 
@@ -46,18 +50,42 @@ class RedisStore:
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
-    async def probe(self) -> str | None:
-        """Why a sandbox's user would not be confined here; None if it would be, by a server that has no `weakness`."""
+    async def probe(self, *, trial: bool = True) -> str | None:
+        """Why a sandbox's user would not be confined here; None if it would be, by a server that has no `weakness`.
+
+        The `trial` makes such a user, who may not log in, and deletes them; without it nothing is written.
+        """
         try:
             if "nopass" in str(await self._client.acl_getuser("default")):
                 return "anybody may connect: the user “default” has no password"
-            await self._acl_setuser(_PROBE, "reset", *_ALLOWED, *(await self._inspect()).withdrawn)
-            await self._client.acl_deluser(_PROBE)
+            if trial:
+                await self._try_user((await self._inspect()).withdrawn)
         except ResponseError as error:
             return f"no rights to manage users: {error}"
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
         return None
+
+    async def _try_user(self, withdrawn: Iterable[str]) -> None:
+        """Under a name that nobody has, and off: it never is a login."""
+        try:
+            await self._acl_setuser(f"{_PROBE}-{secrets.token_hex(8)}", "reset", *_ALLOWED, *withdrawn)
+        finally:
+            # With those of processes that were killed; one that another process has made just now has been tried.
+            users = map(_text, await self._client.acl_users())
+            if left := [user for user in users if _ANY_PROBE.fullmatch(user)]:
+                await self._client.acl_deluser(*left)
+
+    async def may_configure(self) -> bool:
+        """Whether CONFIG is allowed, tried by a setting that stays as it is."""
+        try:
+            told = await self._read_settings(_REFUSALS_KEPT)
+            await self._client.config_set(_REFUSALS_KEPT, told.get(_REFUSALS_KEPT, "unknown"))
+        except ResponseError:
+            return False
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+        return True
 
     async def weakness(self) -> str | None:
         """What a confined user can break out by; None if nothing is known."""
@@ -96,8 +124,9 @@ class RedisStore:
             product = "Valkey" if "valkey_version" in told else "Redis"
             version = str(told["valkey_version" if product == "Valkey" else "redis_version"])
             self._server = Server(product, version, await self._read_settings(*SETTINGS))
-            with suppress(ResponseError):  # `check` tells of it
-                await self._client.config_set(_REFUSALS_KEPT, 0)
+            if self._configures:
+                with suppress(ResponseError):  # `check` tells of it
+                    await self._client.config_set(_REFUSALS_KEPT, 0)
             self._run_id = str(told["run_id"])
         return self._server
 

@@ -33,7 +33,7 @@ class SandboxTransformer(Transformer[SandboxBot]):
         """The asker's own first."""
         bot = interaction.client
         found = await bot.manager.suggest(bot.actor(interaction.user), str(value), limit=constants.CHOICES)
-        return [Choice(name=f"{sandbox.name} · {gettext(sandbox.status)}", value=sandbox.name) for sandbox in found]
+        return [Choice(name=f"{sandbox.name} · {gettext(sandbox.status)}", value=sandbox.handle) for sandbox in found]
 
     async def _find(self, interaction: Interaction, wanted: str, *, destroyed: bool = False) -> Sandbox:
         """Remembered with the interaction: a command that succeeds is activity of its sandbox."""

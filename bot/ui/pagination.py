@@ -63,6 +63,7 @@ async def read_page(
     """
     if listing.owner_id != actor.id and not actor.is_admin:
         raise NotAllowed("Only an admin sees the sandboxes of others.")
+    await bot.manager.refresh_activity()
     statuses = LIVING if listing.status is None else (listing.status,)
     total = await bot.manager.count(owner_id=listing.owner_id, statuses=statuses, tags=listing.tags)
     pages = max(1, -(-total // constants.PAGE_SIZE))

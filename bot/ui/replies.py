@@ -41,8 +41,8 @@ def unanswered(sandbox: Sandbox, *, is_deserted: bool) -> discord.Embed:
     )
     if is_deserted:
         text = gettext(
-            "No worker is connected to sandbox “{name}”, so nobody answers. Start one with `sandbox-worker tail`, "
-            "or your own, with the environment from `/sandbox connect`.",
+            "No worker is connected to sandbox “{name}”, so nobody answers. Start yours with the environment "
+            "from `/sandbox connect`. `sandbox-worker tail` only shows events.",
             name=sandbox.name,
         )
     return discord.Embed(description=text, colour=discord.Colour.orange())

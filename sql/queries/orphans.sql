@@ -16,5 +16,11 @@ SELECT id, status <> 'destroyed' AS lives, coalesce(destroyed_at <= now() - $2::
   FROM sandboxes WHERE id = ANY ($1::uuid[]);
 
 -- claim_turn --
--- True for one process at a time. $1 how often
-UPDATE sandbox_orphan_sweeps SET swept_at = now() WHERE swept_at <= now() - $1::interval RETURNING true;
+-- True for one process at a time: for a while, after which another one may if this one has not finished. $1 how often,
+-- $2 for how long
+UPDATE sandbox_orphan_sweeps SET swept_at = now() - $1::interval + least($1::interval, $2::interval)
+ WHERE swept_at <= now() - $1::interval RETURNING true;
+
+-- finish_turn --
+-- The next one is due as long after it as it says.
+UPDATE sandbox_orphan_sweeps SET swept_at = now();

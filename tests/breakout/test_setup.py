@@ -156,6 +156,35 @@ async def test_redis_that_keeps_refusals_is_told_of(servers):
     await default.aclose()
 
 
+async def test_a_trial_of_redis_leaves_no_user_nor_those_of_processes_that_were_killed(servers, monkeypatch):
+    client = redis.asyncio.from_url(servers.redis_url, decode_responses=True)
+    for user in ("sandbox-probe", "sandbox-probe-0123456789abcdef", "sandbox-prober", "sandbox-probe-team"):
+        await client.execute_command("ACL", "SETUSER", user, "on", ">pw", "+@all", "~*")
+    made = await watch_acl(client, RedisStore(client).probe())
+    assert re.search(r"sandbox-probe-[0-9a-f]{16} off ", made)
+    assert {"sandbox-prober", "sandbox-probe-team"} == set(await client.acl_users()) - {"default"}
+    monkeypatch.setattr("bot.stores.redis._ALLOWED", ["+nonsense"])
+    await client.execute_command("ACL", "SETUSER", "sandbox-probe-0123456789abcdef")
+    assert "nonsense" in (await RedisStore(client).probe() or "")
+    await client.acl_deluser("sandbox-prober", "sandbox-probe-team")
+    assert await client.acl_users() == ["default"]
+    await client.aclose()
+
+
+async def watch_acl(client, probing):
+    """All users that there were at any time while it was probed: each SETUSER is followed by a look at the list."""
+    seen, ask = [], client.acl_users
+
+    async def look():
+        seen.extend(await client.acl_list())
+        return await ask()
+
+    client.acl_users = look
+    assert await probing is None
+    client.acl_users = ask
+    return "\n".join(line.replace("user ", "") for line in seen)
+
+
 async def test_nats_without_the_callouts_secrets(open_bot, servers):
     async with open_bot(nats=Nats(url=SecretStr(servers.nats_url))) as (manager, stores):
         assert str(manager.access.isolation.nats).startswith("by convention: NATS_AUTH_URL")

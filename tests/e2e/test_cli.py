@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pwd
 import subprocess
 import sys
 from importlib.metadata import version
@@ -124,6 +125,108 @@ async def test_what_is_refused_is_one_json_object_on_standard_error(cli, argumen
     assert error["message"].strip()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["list", "--colour"], "--colour"),
+        (["list", "--limit", "many"], "--limit"),
+        (["list", "--status", "asleep"], "--status"),
+        (["status"], "SANDBOX"),
+        (["extend", "blue"], "by"),
+        (["status", "blue", "red"], "red"),
+        (["create", "blue"], "--owner"),
+        (["wake", "blue"], "wake"),
+        ([], "--json"),
+        (["env", "blue"], "--json"),
+        (["env", "blue", "--format", "json", "--rotate", "--without-credentials"], "--rotate"),
+    ],
+)
+async def test_wrong_usage_is_one_json_object_too(cli, arguments, named):
+    ended = await cli(*arguments, *([] if "--format" in arguments else ["--json"]))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    error = json.loads(ended.stderr)["error"]
+    assert error["code"] == "USAGE"
+    assert named in error["message"]
+
+
+async def test_help_and_what_only_looks_like_json_are_for_people(cli):
+    helped, behind = await asyncio.gather(cli("list", "--json", "--help"), cli("status", "--", "--json", "x"))
+    assert (helped.returncode, "Usage" in helped.stdout) == (0, True)
+    assert (behind.returncode, "Usage" in behind.stderr) == (2, True)
+
+
+async def test_an_extension_says_whether_it_was_capped(data, cli):
+    made = await data("create", "blue", "--owner", ADA, "--ttl", "2h")
+    extended = await data("extend", "blue", "1h")
+    assert extended["capped"] is False
+    assert extended["expires_at"] > made["expires_at"]
+    assert (await data("extend", "blue", "400d"))["capped"] is True
+    await data("create", "red", "--owner", ADA)
+    assert "Capped" not in (await cli("extend", "red", "1h")).stdout
+    assert "Capped" in (await cli("extend", "red", "400d")).stdout
+
+
+async def test_the_audit_log_names_the_operator(data, cli):
+    account = pwd.getpwuid(os.getuid()).pw_name
+    await data("create", "blue", "--owner", ADA, "--guild", GUILD)
+    await data("extend", "blue", "1h")
+    told = {(entry["actor_id"], entry["operator"]) for entry in await data("audit", "blue")}
+    assert told == {("0", account), (None, None)}
+    shown = await cli("audit", "blue")
+    assert f"operator {account}" in shown.stdout
+    assert f'"operator": "{account}"' not in shown.stdout
+    ended = json.loads((await cli("destroy", "blue", "--yes", "--json", SUDO_USER="ada")).stdout)
+    entries = await data("audit", ended[0]["id"])
+    assert entries[0]["operator"] == ("ada" if os.getuid() == 0 else account)
+
+
+async def test_what_could_not_be_destroyed_is_one_json_object_for_all(data, cli, nats_client):
+    jetstream = nats_client.jetstream()
+    for name in ("blue", "red"):
+        made = await data("create", name, "--owner", ADA)
+        await jetstream.delete_stream(made["nats_stream"])
+        await jetstream.add_stream(name=made["nats_stream"], subjects=[f"{name}.>"])  # not ours to delete
+    ended = await cli("destroy", "--all", "--yes", "--json")
+    assert (ended.returncode, json.loads(ended.stdout)) == (1, [])
+    error = json.loads(ended.stderr)["error"]
+    assert error["code"] == "SANDBOX_006"
+    assert "“blue”" in error["message"]
+    assert "“red”" in error["message"]
+
+
+async def test_json_is_readable_where_the_terminal_knows_no_unicode(data, environment, tmp_path):
+    """A process of its own, which takes a second: one that is forked has its streams already."""
+    await data("create", "blue", "--owner", ADA, "--description", "grün 🟢")
+    process = await asyncio.create_subprocess_exec(
+        *(*BOT, "sandbox", "list", "--json"),
+        cwd=tmp_path,
+        env=environment | {"PYTHONIOENCODING": "ascii"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert json.loads(out.decode("ascii"))[0]["description"] == "grün 🟢"
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["rotate-keys"], ["sync"], ["check"], ["sandbox", "sweep"]])
+async def test_every_command_says_in_one_line_that_a_store_is_away(environment, tmp_path, command):
+    away = environment | {
+        "DATABASE_URL": "postgresql://u:hunter22@127.0.0.1:9/x",
+        "DISCORD_TOKEN": "t",
+        "BOT_LOG__LEVEL": "ERROR",
+    }
+    ended = await asyncio.to_thread(run_command, command, cwd=tmp_path, env=away)
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (69, "", 1)
+    assert ended.stderr.startswith("sandbox-bot: PostgreSQL is not reachable: ")
+    assert "hunter22" not in ended.stderr
+
+
+async def test_a_picture_that_cannot_be_written_is_wrong_usage_before_the_tour_begins(environment, tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere" / "tour.svg"):
+        ended = await asyncio.to_thread(run_command, ["demo", "--svg", str(path)], cwd=tmp_path, env=environment)
+        assert (ended.returncode, ended.stdout) == (2, "")
+
+
 async def test_without_json_an_error_is_one_line(cli):
     ended = await cli("status", "nobody")
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -163,9 +266,13 @@ async def test_the_environment_logs_in_and_executes_nothing_in_a_shell(cli, data
 async def test_credentials_are_printed_once_and_rotated_only_when_told(cli, data):
     await data("create", "blue", "--owner", ADA)
     first = json.loads((await cli("env", "blue", "--format", "json")).stdout)
-    again = await cli("env", "blue", "--format", "dotenv")
-    assert "--rotate" in again.stderr
-    assert "SANDBOX_DATABASE_URL" not in again.stdout
+    for form in ("dotenv", "export", "json"):
+        again = await cli("env", "blue", "--format", form)
+        assert (again.returncode, again.stdout, "env blue --rotate" in again.stderr) == (3, "", True)
+    assert json.loads(again.stderr)["error"]["code"] == "CREDENTIALS_SHOWN"
+    bare = await cli("env", "blue", "--without-credentials")
+    assert (bare.returncode, bare.stderr, "_URL" in bare.stdout) == (0, "", False)
+    assert f"SANDBOX_ID={first['SANDBOX_ID']}" in bare.stdout
     assert (await cli("env", "blue", "--rotate")).returncode == 2
     rotated = await cli("env", "blue", "--rotate", "--yes")
     assert "export SANDBOX_DATABASE_URL=" in rotated.stdout
@@ -231,6 +338,9 @@ async def test_it_works_beside_a_running_bot_on_its_embedded_stores(discord, tmp
         )
         assert (made.returncode, made.stderr) == (0, "")
         assert json.loads(made.stdout)["status"] == "running"
+        checked = await asyncio.to_thread(run_command, ["check"], cwd=tmp_path, env=environment)
+        assert checked.returncode == 0
+        assert f"A bot runs on {tmp_path / 'data'}; a second one would be refused there." in checked.stdout
         assert bot.returncode is None
     finally:
         bot.terminate()

@@ -296,6 +296,20 @@ async def test_a_bug_becomes_a_reference_that_stands_in_the_log(scene, monkeypat
     assert any(reference in line and "ZeroDivisionError" in line for line in lines)
 
 
+async def test_a_suggestion_is_found_as_the_sandbox_that_it_names_though_its_name_looks_like_anothers_id(scene, pool):
+    ada, here = scene.ada, scene.lab.general
+    for name in ("blue", "red"):
+        await ada.command("sandbox create", channel=here, name=name)
+    blue, red = await scene.sandbox("blue"), await scene.sandbox("red")
+    await pool.execute("UPDATE sandboxes SET name = $2 WHERE id = $1", red.id, blue.short_id)
+    (found,) = await ada.autocomplete("sandbox status", channel=here, focused="sandbox", sandbox=blue.short_id)
+    assert found["name"] == f"{blue.short_id} · running"
+    reply = await ada.command("sandbox status", channel=here, sandbox=found["value"])
+    assert f"`{red.short_id}`" in text(reply)
+    reply = await ada.command("sandbox status", channel=here, sandbox=blue.short_id)
+    assert title(reply.message) == "Sandbox “blue” is running"
+
+
 async def test_sandboxes_durations_and_servers_are_suggested(scene):
     ada, here = scene.ada, scene.lab.general
     for name in ("login-page", "leaderboard"):

@@ -11,7 +11,8 @@ import pytest
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.sandboxes.health import HealthLevel
+from bot.health_sources import RememberedGuilds
+from bot.sandboxes.health import GuildPresence, HealthLevel
 from bot.sandboxes.model import OPERATOR
 from tests.e2e.conftest import text
 from tests.e2e.test_cli import cli, environment  # noqa: F401  # fixtures
@@ -214,6 +215,47 @@ async def test_a_watch_goes_on_while_it_lives_and_ends_as_unhealthy_with_it(boun
     assert (last["status"], last["level"]) == ("destroyed", "unhealthy")
     assert last["reasons"][0] == "It is destroyed: no events come, no worker connects."
     assert json.loads(error)["error"]["code"] == "UNHEALTHY"
+
+
+async def test_a_watch_asks_discord_far_less_often_than_the_stores(bound, environment, tmp_path):  # noqa: F811
+    asks_discord = {"DISCORD_TOKEN": bound.discord.token, "BOT_DISCORD__API_BASE": bound.discord.api_base}
+    watching = await asyncio.create_subprocess_exec(
+        *(*BOT, "sandbox", "status", "blue", "--watch", "-i", "1s", "--json"),
+        cwd=tmp_path,
+        env=environment | asks_discord,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+    def asked():
+        return sum(path.endswith(f"/guilds/{bound.lab.id}") for _, path, _ in bound.discord.requests)
+
+    before = asked()
+    turns = [json.loads(await watching.stdout.readline()) for _ in range(3)]  # it takes two seconds to take three
+    watching.send_signal(signal.SIGINT)
+    assert await watching.wait() == 130
+    assert asked() == before + 1
+    assert [turn["routing"]["guilds"][0]["name"] for turn in turns] == ["Ada's Lab"] * 3
+
+
+async def test_what_discord_has_told_holds_for_a_while_and_new_servers_are_asked_about_at_once():
+    asked = []
+
+    async def inspect(guild_ids):
+        asked.append(set(guild_ids))
+        if 3 in guild_ids:
+            raise ServiceUnavailable("Discord", "away")
+        return {guild_id: GuildPresence(True) for guild_id in guild_ids}
+
+    patient, hasty = RememberedGuilds(inspect, 3600), RememberedGuilds(inspect, 0)
+    assert set(await patient.inspect([1, 2])) == {1, 2}
+    assert set(await patient.inspect([2])) == {2}
+    for _ in range(2):
+        with pytest.raises(ServiceUnavailable, match="Discord is not reachable"):
+            await patient.inspect([2, 3])
+    assert asked == [{1, 2}, {2, 3}]
+    for _ in range(2):
+        await hasty.inspect([1])
+    assert asked == [{1, 2}, {2, 3}, {1}, {1}]
 
 
 async def test_a_german_reads_the_level_in_german(scene):

@@ -1,13 +1,16 @@
 """Lists, audit and status as people page through and read them."""
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
 
+from bot import constants
 from bot.sandboxes.model import SandboxStatus
 from local_discord.errors import UsageError
 from tests.e2e.conftest import TICK, running, text, title
+from tests.e2e.test_cli import cli, environment  # noqa: F401  # fixtures
 
 
 @pytest.fixture
@@ -165,6 +168,34 @@ async def test_what_was_counted_is_written_when_the_bot_stops(open_scene, pool):
         await scene.until(routed)
         assert (await scene.sandbox("blue")).event_count == 0
     assert await pool.fetchval("SELECT event_count FROM sandboxes") == 1
+
+
+async def test_discord_and_the_command_line_tell_of_an_event_that_nobody_has_written_down_yet(open_scene, cli):  # noqa: F811
+    async with open_scene(sandboxes={"activity_every": timedelta(hours=1)}) as scene:
+        ada, here = scene.ada, scene.lab.general
+        await ada.command("sandbox create", channel=here, name="blue", bind_here=True)
+        for number, ask in enumerate((shown_by(ada, "status", sandbox="blue"), shown_by(ada, "list")), start=1):
+            await ada.send(here, f"message {number}")
+            await scene.until(lambda number=number: routed(scene, number))
+            assert f"{number} event" in await ask()
+        await ada.send(here, "message 3")
+        await scene.until(lambda: routed(scene, 3))
+        listed = json.loads((await cli("list", "--json")).stdout)
+        assert (listed[0]["event_count"], listed[0]["last_activity_at"] > listed[0]["created_at"]) == (3, True)
+        health = json.loads((await cli("status", "blue", "--json")).stdout)
+        assert (health["event_count"], health["stores"]["nats"]["messages"]) == (3, 3)
+
+
+def shown_by(person, command, **options):
+    async def ask():
+        await asyncio.sleep(constants.ACTIVITY_WRITTEN_AT_MOST_EVERY_S)  # as slow as a person is at least
+        return text(await person.command(f"sandbox {command}", channel=None, **options))
+
+    return ask
+
+
+async def routed(scene, number):
+    return scene.app.router.counts["routed"] >= number
 
 
 async def test_admins_list_everybodys_sandboxes_and_those_of_one_person(crowded):

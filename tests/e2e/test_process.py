@@ -1,6 +1,7 @@
 """`sandbox-bot` as a process of its own, as an operator runs it."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.conftest import create_database, drop_database
 from tests.e2e.conftest import title
 from tests.forks import run_command
 
@@ -239,6 +241,31 @@ def test_a_start_that_cannot_work_ends_with_one_line_and_its_exit_code(tmp_path,
     assert "hunter22" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sandbox", "list", "--json"],
+        ["sandbox", "create", "blue", "--owner", "100000000000000001", "--json"],
+        ["sandbox", "orphans"],
+        ["check"],
+        ["migrate"],
+        ["rotate-keys"],
+        ["sync"],
+    ],
+)
+@pytest.mark.parametrize("folder", [None, "data"])
+def test_a_command_where_no_bot_has_run_says_so_and_makes_no_data_folder(tmp_path, command, folder):
+    if folder:
+        (tmp_path / folder).mkdir()  # somebody else's
+    ended = refuse(tmp_path, *command, DISCORD_TOKEN="t", BOT_LOG__LEVEL="ERROR")
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (78, "", 1)
+    assert str(tmp_path / "data") in ended.stderr
+    assert "BOT_EMBEDDED__FOLDER" in ended.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ([folder] if folder else [])
+    if "--json" in command:
+        assert json.loads(ended.stderr)["error"]["code"] == "CONFIGURATION"
+
+
 @pytest.mark.parametrize("missing", ["REDIS_URL", "NATS_URL"])
 def test_an_unreachable_store_is_named(tmp_path, dsn, stores, missing):
     addresses = {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
@@ -313,6 +340,74 @@ async def test_a_template_is_read_at_the_start_and_tried_by_check(tmp_path, disc
         ended = await asyncio.to_thread(refuse, tmp_path, command, BOT_SANDBOXES__TEMPLATE=folder, **environment)
         assert (ended.returncode, ended.stdout) == (78, "")
         assert said in ended.stderr.splitlines()[-1]
+
+
+async def state_of(dsn, redis_client, nats_client, stores):
+    """What a bot could have left: in PostgreSQL, Redis and NATS."""
+    connection = await asyncpg.connect(dsn)
+    queries = (
+        "SELECT relname, relkind, relnamespace::text FROM pg_class WHERE relname !~ '^pg_toast' ORDER BY 1, 2, 3",
+        "SELECT proname, md5(prosrc) FROM pg_proc WHERE pronamespace > 11 ORDER BY 1, 2",
+        "SELECT nspname, nspacl::text FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp' ORDER BY 1",
+        "SELECT rolname, rolcanlogin FROM pg_roles ORDER BY 1",
+    )
+    tables = [[tuple(row) for row in await connection.fetch(query)] for query in queries]
+    for name in ("schema_migrations", "sandbox_keys", "sandbox_template", "sandboxes"):
+        if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", name):
+            rows = await connection.fetch(f"SELECT * FROM {name} ORDER BY 1")
+            tables.append(list(map(tuple, rows)))
+    await connection.close()
+    config = await redis_client.config_get("*")
+    streams = await nats_client.jetstream().streams_info()
+    return tables, await redis_client.acl_list(), await redis_client.keys("*"), config, streams
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_check_leaves_nothing_in_a_new_database_or_an_old_one(
+    tmp_path, discord, dsn, stores, redis_client, nats_client, is_new
+):
+    if is_new:
+        dsn = await recreate(stores, dsn)
+    await redis_client.config_set("acllog-max-len", 77)
+    callout = stores.nats_callout
+    environment = {
+        "DISCORD_TOKEN": discord.token,
+        "BOT_DISCORD__API_BASE": discord.api_base,
+        "DATABASE_URL": dsn,
+        "REDIS_URL": stores.redis_url,
+        "NATS_URL": stores.nats_url,
+        "NATS_AUTH_URL": callout.auth_url,
+        "NATS_SYSTEM_URL": callout.system_url,
+        "NATS_ACCOUNT_SEED": callout.account_seed,
+    }
+    before = await state_of(dsn, redis_client, nats_client, stores)
+    await redis_client.config_resetstat()
+    checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
+    assert checked.returncode == 0
+    assert "The template of new sandboxes applies." in checked.stdout
+    assert checked.stdout.count(": enforced\n") == 3
+    assert ("migrations are missing" in checked.stdout) is is_new
+    assert await state_of(dsn, redis_client, nats_client, stores) == before
+    assert "cmdstat_acl|setuser" in await redis_client.info("commandstats")
+
+    await redis_client.config_resetstat()
+    looked = await asyncio.to_thread(refuse, tmp_path, "check", "--no-trials", **environment)
+    assert (looked.returncode, "was not tried" in looked.stdout) == (0, True)
+    assert await state_of(dsn, redis_client, nats_client, stores) == before
+    written = {name for name in await redis_client.info("commandstats") if "set" in name and "reset" not in name}
+    assert written - {"cmdstat_client|setinfo"} == set()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def recreate(stores, dsn):
+    """The database anew, as a DBA hands it over."""
+    name = dsn.rpartition("/")[2]
+    await drop_database(stores, name)
+    await create_database(stores, name, "template1")
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    await connection.close()
+    return dsn
 
 
 async def test_migrate_works_from_two_processes_at_once_and_twice(tmp_path, stores):

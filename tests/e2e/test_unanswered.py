@@ -82,6 +82,7 @@ async def test_without_a_worker_the_user_is_told_so_within_a_second(bound):
     reply = await bound.ada.use_foreign_command("play", channel=bound.lab.general)
     await answered(reply, 2)
     assert "No worker is connected to sandbox “blue”" in text(reply)
+    assert "Start yours with the environment from `/sandbox connect`" in text(reply)
     assert reply.message.ephemeral
     blue = await bound.sandbox("blue")
     assert [subject.rpartition(".")[2] for subject, *_ in await bound.stored(blue)] == ["INTERACTION_CREATE"]

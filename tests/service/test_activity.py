@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
+from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
 from bot import names
 from bot.errors import ServiceUnavailable
-from bot.sandboxes.activity import ActivityLog
+from bot.sandboxes.activity import ActivityLog, ActivityRefresh
 from bot.stores.postgres import load_queries, open_pool
-from tests.conftest import until_blocked
+from bot.supervisor import State, Supervisor
+from tests.conftest import address, create_database, drop_database, until_blocked
 from tests.service.conftest import ADA, new_guild
+from tests.service.servers import until
 
 
 def events_of(*sandboxes, number=1):
@@ -91,3 +96,75 @@ async def test_no_router_has_to_read_its_routes_again_for_it(manager, pool):
     assert await pool.fetchval(revision) == before
     await manager.destroy(ADA, blue.id)
     assert await pool.fetchval(revision) > before
+
+
+@asynccontextmanager
+async def bots(client, pool, *counters):
+    """As many processes that write what they have counted when somebody asks."""
+    async with Supervisor() as supervisor:
+        for number, counted in enumerate(counters):
+            supervisor.start(f"bot {number}", partial(ActivityLog(pool, counted).serve, client))
+        await until(lambda: all(part.state is State.RUNNING for part in supervisor.parts.values()))
+        await client.flush()
+        yield
+
+
+async def test_whoever_reads_may_have_all_bots_of_the_database_write_first(manager, pool, nats_client):
+    blue = await manager.create(ADA, name="blue")
+    counters = [events_of(blue, number=number) for number in (1, 10, 100)]
+    async with bots(nats_client, pool, *counters):
+        await ActivityRefresh(nats_client, pool).refresh()
+        after = await manager.get_by_id(blue.id)
+        assert (after.event_count, after.last_activity_at is not None) == (111, True)
+    assert not any(counters)
+
+
+async def test_bots_of_another_database_write_nothing_on_request(manager, pool, nats_client, stores):
+    blue, name = await manager.create(ADA, name="blue"), "elsewhere"
+    counted = events_of(blue)
+    await create_database(stores, name, "migrated")
+    elsewhere = await open_pool(address(stores, name))
+    async with bots(nats_client, elsewhere, counted):
+        await ActivityRefresh(nats_client, pool).refresh()
+        assert counted == events_of(blue)
+    await elsewhere.close()
+    await drop_database(stores, name)
+
+
+async def test_nobody_waits_for_bots_that_are_not_there_or_cannot_write(manager, pool, nats_client, monkeypatch):
+    blue = await manager.create(ADA, name="blue")
+    refresh = ActivityRefresh(nats_client, pool).refresh
+    began = time.monotonic()
+    await refresh()
+    assert time.monotonic() - began < 0.5
+    monkeypatch.setattr("bot.constants.ACTIVITY_ANSWERED_WITHIN_S", 0.2)
+    async with bots(nats_client, pool, events_of(blue)), pool.acquire() as rival, rival.transaction():
+        await rival.execute("SELECT FROM sandboxes WHERE id = $1 FOR UPDATE", blue.id)
+        began = time.monotonic()
+        await refresh()
+        assert 0.2 <= time.monotonic() - began < 1
+
+
+async def test_requests_without_end_cost_few_writes(manager, pool, nats_client, monkeypatch):
+    monkeypatch.setattr("bot.constants.ACTIVITY_OTHERS_WITHIN_S", 0.0)
+    blue = await manager.create(ADA, name="blue")
+    counted = events_of(blue)
+    async with bots(nats_client, pool, counted):
+        await ActivityRefresh(nats_client, pool).refresh()
+        counted.update(events_of(blue))
+        await ActivityRefresh(nats_client, pool).refresh()
+        assert counted == events_of(blue)
+
+
+async def test_who_writes_while_another_write_is_under_way_waits_for_it(manager, pool):
+    blue = await manager.create(ADA, name="blue")
+    log = ActivityLog(pool, events_of(blue))
+    async with pool.acquire() as rival, rival.transaction():
+        await rival.execute("SELECT FROM sandboxes WHERE id = $1 FOR UPDATE", blue.id)
+        first = asyncio.create_task(log.write())
+        await until_blocked(pool)
+        second = asyncio.create_task(log.write())
+        done, _ = await asyncio.wait({second}, timeout=0.05)
+        assert not done
+    await asyncio.gather(first, second)
+    assert (await manager.get_by_id(blue.id)).event_count == 1

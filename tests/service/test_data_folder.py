@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import redis.asyncio
 
-from bot.stores.embedded import EmbeddedError, EmbeddedStores, Programs
+from bot.stores.embedded import EmbeddedError, EmbeddedStores, FolderMissing, Programs
 from bot.stores.embedded.programs import Version, postgres_program, valkey_program
 from bot.stores.embedded.record import check_readable
 from tests.service.servers import INSTALLED_REDIS, REDIS, needs_redis
@@ -50,6 +50,21 @@ async def check_data_of_v010(url):
         assert await client.hgetall("hash") == {b"field": b"value"}
         assert await client.xrange("stream") == [(b"1-1", {b"field": b"value"})]
         assert (await client.xpending("stream", "readers"))["pending"] == 1
+
+
+async def test_who_only_shares_a_folder_takes_no_data_over_and_starts_servers_that_have_written_it(tmp_path):
+    redis_of_v010(tmp_path, AS_COMMANDS.encode())
+    with pytest.raises(FolderMissing, match="no data folder of a bot"):
+        await EmbeddedStores(tmp_path, stores=REDIS, share=True).__aenter__()
+    (tmp_path / "lock").touch()
+    with pytest.raises(EmbeddedError, match="Only `sandbox-bot run` takes it over"):
+        await EmbeddedStores(tmp_path, stores=REDIS, share=True).__aenter__()
+    assert [path.name for path in (tmp_path / "redis").iterdir()] == ["appendonly.aof"]
+    assert not (tmp_path / "servers.json").exists()
+    async with EmbeddedStores(tmp_path, stores=REDIS):
+        pass
+    async with EmbeddedStores(tmp_path, stores=REDIS, share=True) as stores:
+        await check_data_of_v010(stores.redis_url)
 
 
 @pytest.mark.parametrize("aof", [AS_COMMANDS.encode(), REWRITTEN.read_bytes()], ids=["commands", "rewritten"])

@@ -176,6 +176,29 @@ async def test_a_sandbox_is_found_by_name_id_and_short_id(manager):
         await manager.destroy(ADA, uuid4())
 
 
+async def test_an_id_finds_its_sandbox_whatever_another_one_has_been_named_before_such_names_were_refused(
+    manager, pool
+):
+    blue, red = await manager.create(ADA, name="blue"), await manager.create(ADA, name="red")
+    for wanted in (blue.short_id, str(blue.id), f" {blue.short_id.upper()}", blue.id.hex):
+        await pool.execute("UPDATE sandboxes SET name = $2 WHERE id = $1", red.id, wanted.strip().lower())
+        assert (await manager.find(ADA, wanted)).id == blue.id
+        (suggested,) = [each for each in await manager.suggest(ADA, wanted) if each.id == red.id]
+        assert (await manager.find(ADA, suggested.handle)).id == red.id
+        with pytest.raises(InvalidInput):
+            await manager.create(ADA, name=wanted)
+    await manager.destroy(ADA, blue.id)
+    assert (await manager.find(ADA, blue.id.hex)).id == red.id
+    assert (await manager.find(ADA, blue.id.hex, destroyed=True)).id == blue.id
+
+
+async def test_somebody_elses_id_keeps_nobody_from_the_own_sandbox_that_is_named_so(manager, pool):
+    blue, red = await manager.create(BOB, name="blue"), await manager.create(ADA, name="red")
+    await pool.execute("UPDATE sandboxes SET name = $2 WHERE id = $1", red.id, blue.short_id)
+    assert (await manager.find(ADA, blue.short_id)).id == red.id
+    assert (await manager.find(BOB, blue.short_id)).id == (await manager.find(ADMIN, blue.short_id)).id == blue.id
+
+
 async def test_suggestions_are_the_askers_own_first_and_everybodys_for_an_admin(manager):
     for name in ("alpha-login", "beta-login", "gamma"):
         await manager.create(ADA, name=name)

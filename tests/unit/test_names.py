@@ -43,6 +43,22 @@ def test_a_bad_name_is_refused(name):
         names.check_name(name)
 
 
+@pytest.mark.parametrize("name", ["1a2b3c4d", " 1A2B3C4D", "deadbeef", "0" * 32, str(ID), "0" * 30 + "-0-0"])
+def test_a_name_that_looks_like_an_id_is_refused(name):
+    with pytest.raises(InvalidInput):
+        names.check_name(name)
+
+
+@pytest.mark.parametrize("name", ["1a2b3c4", "1a2b3c4d5", "1a2b-c4d", "deadbeeg", "sandbox-1a2b3c4d", "0" * 31])
+def test_a_name_that_could_be_no_id_is_taken_though_it_has_its_digits(name):
+    assert names.check_name(name) == name
+
+
+def test_an_owner_who_is_called_like_an_id_gets_no_default_name_that_looks_like_one(monkeypatch):
+    monkeypatch.setattr(names, "random_suffix", lambda length: "abcdef"[:length])
+    assert names.default_name("0123456789abcdef0123456789").startswith("sandbox-")
+
+
 def test_a_name_is_stored_in_lower_case():
     assert names.check_name(" Blue-42 ") == "blue-42"
 

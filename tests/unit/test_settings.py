@@ -205,3 +205,26 @@ def test_secrets_are_known_as_they_are_used(monkeypatch):
     monkeypatch.setenv("DISCORD_TOKEN", " token\n")
     monkeypatch.setenv("REDIS_URL", "redis://:p%40ss@h")
     assert {"token", "p%40ss", "p@ss"} <= set(load_settings().secrets())
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "variable"),
+    [
+        ('[discord]\ntoken = "hunter22"', "discord.token", "DISCORD_TOKEN"),
+        ('[postgres]\ndsn = "postgresql://u:hunter22@h/d"', "postgres.dsn", "DATABASE_URL"),
+        ('[redis]\nurl = "redis://u:hunter22@h"', "redis.url", "REDIS_URL"),
+        ('[nats]\nurl = "nats://u:hunter22@h"', "nats.url", "NATS_URL"),
+        ('[nats]\nauth_url = "nats://u:hunter22@h"', "nats.auth_url", "NATS_AUTH_URL"),
+        ('[nats]\naccount_seed = "hunter22"', "nats.account_seed", "NATS_ACCOUNT_SEED"),
+        ("[discord]\ntoken = 22", "discord.token", "DISCORD_TOKEN"),
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_its_variable_named(text, key, variable, monkeypatch):
+    monkeypatch.setenv(variable, "t")  # that it is not even used is no reason to let it lie there
+    with pytest.raises(SettingsError, match=rf"^{key}: .*config.toml.* {variable} ") as caught:
+        load_settings(write(text))
+    assert "22" not in str(caught.value)
+
+
+def test_a_file_may_say_that_a_store_is_embedded():
+    assert load_settings(write('[postgres]\ndsn = "embedded"\n[discord]\ntoken = ""')) == Settings()

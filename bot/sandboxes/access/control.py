@@ -41,19 +41,22 @@ class SandboxAccess:
         self._users_checked_at = 0.0  # of time.monotonic()
         self.isolation = Isolation()
 
-    async def probe(self, nats: NatsAccess | None, nats_address: str, without_nats: str) -> Isolation:
-        """Find out what each store enforces. `without_nats` is the reason if there is no `nats` to ask."""
+    async def probe(
+        self, nats: NatsAccess | None, nats_address: str, without_nats: str, *, trial: bool = True
+    ) -> Isolation:
+        """Find out what each store enforces. `without_nats` is the reason if there is no `nats` to ask. The `trial` of
+        Redis makes a user and deletes them."""
         self._nats = nats
         refused = await nats.probe(nats_address) if nats else without_nats
         self.isolation = Isolation(
             Enforcement(await probe_postgres(self._pool)),
-            await self._probe_redis(),
+            await self._probe_redis(trial),
             Enforcement(refused),
         )
         return self.isolation
 
-    async def _probe_redis(self) -> Enforcement:
-        if refused := await self._redis.probe():
+    async def _probe_redis(self, trial: bool) -> Enforcement:
+        if refused := await self._redis.probe(trial=trial):
             return Enforcement(refused)
         return Enforcement(await self._redis.weakness(), has_logins=True)
 

@@ -42,6 +42,11 @@ class Isolation:
         """What an operator would have to mend, a line for each store."""
         return [f"{name} {state}" for name, state in self._stores().items() if not state.enforced]
 
+    @property
+    def confines(self) -> bool:
+        """Whether at least one store has logins of the sandboxes' own, so that there are credentials."""
+        return any(state.confines for state in self._stores().values())
+
     def without_logins(self) -> list[str]:
         """The stores among those whose address workers have from elsewhere."""
         return [f"{name} {state}" for name, state in self._stores().items() if not state.confines]

@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 from loguru import logger
 
-from bot import names
+from bot import constants, names
 from bot.errors import CleanupRefused, SandboxError
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
@@ -84,11 +84,18 @@ class OrphanCollector:
         """One turn of what the bot does by itself: drop what destroyed sandboxes have left, and tell of the rest.
 
         Of several processes one does it, once in that time; the others return an empty list. `ServiceUnavailable` if a
-        store is away.
+        store is away: then the turn is not over, and is taken again in some minutes.
         """
+        claimed_for = timedelta(seconds=constants.ORPHANS_CLAIMED_FOR_S)
         async with connected(self._pool) as connection:
-            if not await connection.fetchval(self._sql["claim_turn"], every):
+            if not await connection.fetchval(self._sql["claim_turn"], every, claimed_for):
                 return []
+        collected = await self._collect()
+        async with connected(self._pool) as connection:
+            await connection.execute(self._sql["finish_turn"])
+        return collected
+
+    async def _collect(self) -> list[Orphan]:
         found = await self._find_except_keys()
         dropped = await self._drop([orphan for orphan in found if orphan.proof is Proof.DESTROYED])
         keys = await self._scan_keys(unlink=True)

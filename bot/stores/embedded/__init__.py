@@ -1,8 +1,16 @@
 """PostgreSQL, Valkey and NATS from their wheels, in one data folder, for as long as the bot runs."""
 
-from bot.stores.embedded.errors import EmbeddedError, FolderInUse, GuardianEnded
+from bot.stores.embedded.errors import EmbeddedError, FolderInUse, FolderMissing, GuardianEnded
 from bot.stores.embedded.processes import ServerState
 from bot.stores.embedded.programs import Programs
 from bot.stores.embedded.stores import EmbeddedStores
 
-__all__ = ["EmbeddedError", "EmbeddedStores", "FolderInUse", "GuardianEnded", "Programs", "ServerState"]
+__all__ = [
+    "EmbeddedError",
+    "EmbeddedStores",
+    "FolderInUse",
+    "FolderMissing",
+    "GuardianEnded",
+    "Programs",
+    "ServerState",
+]

@@ -11,5 +11,9 @@ class FolderInUse(EmbeddedError):
     """A bot that is alive has the data folder."""
 
 
+class FolderMissing(EmbeddedError):
+    """There is no data folder, and whoever asks only looks at what a bot has made."""
+
+
 class GuardianEnded(EmbeddedError):
     """The process that supervises the servers has ended although nobody stopped it, and they with it."""

@@ -11,14 +11,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bot.stores.embedded.errors import EmbeddedError
+from bot.stores.embedded.errors import EmbeddedError, FolderMissing
 from bot.stores.nats_jwt import new_account_seed
+
+LOCK = "lock"
+"""The file that whoever runs the servers has locked; the first one to be made in the folder."""
 
 
 def make_folder(path: Path) -> Path:
     """For nobody else to look into."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def require_folder(path: Path) -> None:
+    """`FolderMissing` unless a bot has made it: another folder may be called `data`, too."""
+    if not (path / LOCK).is_file():
+        raise FolderMissing(
+            f"There is no data folder of a bot at {path}, where the embedded stores would be. Run this where the bot "
+            "runs, or name its folder ([embedded] folder, BOT_EMBEDDED__FOLDER) or its servers (DATABASE_URL, "
+            "REDIS_URL, NATS_URL). `sandbox-bot run` makes a new one."
+        )
 
 
 def write_private(path: Path, text: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bot import constants
 from bot.stores.embedded.errors import FolderInUse
+from bot.stores.embedded.folder import LOCK
 from bot.stores.embedded.identity import identify, is_alive
 
 
@@ -18,7 +19,7 @@ async def lock_folder(folder: Path) -> int:
     The servers inherit it, so that it is held until the last of them is gone; those of a bot that is no more are
     waited for.
     """
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = asyncio.get_running_loop().time() + constants.FOLDER_LOCK_WITHIN_S
     while not _try_lock(descriptor):
         holder = os.pread(descriptor, 100, 0).decode()

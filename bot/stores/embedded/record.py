@@ -36,6 +36,19 @@ def check_readable(folder: Path, versions: Mapping[str, Version]) -> None:
             )
 
 
+def require_same_versions(folder: Path, versions: Mapping[str, Version]) -> None:
+    """`EmbeddedError` if the servers did not write the folder last: what they read they rewrite, perhaps for good."""
+    known = read_json(folder, "servers")
+    if others := [store for store, server in versions.items() if known.get(store) != str(server)]:
+        writers = ", ".join(
+            f"{store}: {known.get(store, 'not known')} before, now {versions[store]}" for store in others
+        )
+        raise EmbeddedError(
+            f"The data folder {folder} was last used with other servers ({writers}). "
+            "Only `sandbox-bot run` takes it over."
+        )
+
+
 def record_versions(folder: Path, versions: Mapping[str, Version]) -> None:
     """For the next start. Only once the servers run: a server that could not read the data has written none."""
     update_json(folder, "servers", {store: str(version) for store, version in versions.items()})

@@ -25,13 +25,13 @@ from bot.stores.embedded.configuration import (
     configure,
 )
 from bot.stores.embedded.errors import EmbeddedError, FolderInUse
-from bot.stores.embedded.folder import choose_ports, load_passwords, make_folder, read_json
+from bot.stores.embedded.folder import choose_ports, load_passwords, make_folder, read_json, require_folder
 from bot.stores.embedded.lock import lock_folder
 from bot.stores.embedded.postgres import forget_earlier_postgres, init_postgres, last_line, postgres_url
 from bot.stores.embedded.processes import ServerProcesses, ServerState
 from bot.stores.embedded.programs import Programs, Version
 from bot.stores.embedded.readiness import IS_READY
-from bot.stores.embedded.record import check_readable, record_versions
+from bot.stores.embedded.record import check_readable, record_versions, require_same_versions
 from bot.stores.nats_access import Callout
 
 NAMES = frozenset({"postgres", "redis", "nats"})
@@ -41,7 +41,8 @@ class EmbeddedStores:
     """`async with` starts the servers; leaving it stops them. `EmbeddedError` says what to do about a failure.
 
     The addresses hold passwords. They stay the same over restarts, as long as their ports stay free. With `share`,
-    servers that another process keeps in the folder are used and left alone.
+    servers that another process keeps in the folder are used and left alone. Where no process keeps them they are
+    started, unless they would take over data of other servers; and without a folder of a bot that is `FolderMissing`.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class EmbeddedStores:
         self._processes: ServerProcesses | None = None
 
     async def __aenter__(self) -> Self:
+        if self._share:
+            require_folder(self._folder)
         try:
             make_folder(self._folder)
             make_folder(self._folder / "log")
@@ -152,6 +155,8 @@ class EmbeddedStores:
 
     async def _start(self, lock_fd: int) -> None:
         versions = await self._find_versions()
+        if self._share:
+            require_same_versions(self._folder, versions)
         check_readable(self._folder, versions)
         passwords, ports = load_passwords(self._folder, PASSWORDS), choose_ports(self._folder, self._stores)
         self._layout = Layout(self._folder, ports, passwords, self._durable, self._programs)

@@ -1,0 +1,116 @@
+"""`sandbox-bot check`: whether the bot could run here, found out by changing nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import typer
+
+from bot.cli.runtime import Config, print_warning, read_settings, run_or_exit
+from bot.control_plane import probe_isolation, try_template
+from bot.sandboxes.access.isolation import list_postgres_risks
+from bot.settings import Settings
+from bot.stores.opening import Stores, open_stores
+from bot.stores.postgres import list_missing_migrations
+from bot.stores.redis import RedisStore
+from sandbox_worker.text import plain
+
+cli = typer.Typer()
+
+
+@dataclass(slots=True)
+class Report:
+    """What is said at the end: a line for each fact, and for each thing that an operator should mend."""
+
+    facts: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@cli.command()
+def check(
+    no_trials: Annotated[
+        bool,
+        typer.Option(
+            "--no-trials",
+            help="Write nothing at all: do not try the template in a transaction that is rolled back, nor Redis's ACL "
+            "by a user that is off and deleted again.",
+        ),
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Ask the three stores and Discord whether they would serve the bot. It leaves nothing: no migration, no key, no
+    stream, no folder."""
+    settings = read_settings(config, need_token=True)
+    report = run_or_exit(_check(settings, not no_trials))
+    for fact in report.facts:
+        typer.echo(plain(fact))
+    for warning in report.warnings:
+        print_warning(f"Warning: {warning}", as_json=False)
+
+
+async def _check(settings: Settings, trials: bool) -> Report:
+    report = Report()
+    async with open_stores(settings, share=True, migrating=False) as stores:
+        user = await _ask_discord(settings)
+        server = await RedisStore(stores.redis, configures=False).describe_server()
+        report.facts.append(f"PostgreSQL, {server}, NATS (JetStream) and Discord (as {user}) answer.")
+        _tell_of_other_bot(settings, stores, report)
+        await _check_database(settings, stores, trials, report)
+        await _check_isolation(settings, stores, trials, server.partition(" ")[0], report)
+        report.warnings += [f"PostgreSQL: {risk}" for risk in await list_postgres_risks(stores.pool)]
+        await _check_refusals(stores, trials, server.partition(" ")[0], report)
+    return report
+
+
+async def _ask_discord(settings: Settings) -> str:
+    """Whom the token belongs to."""
+    import discord
+
+    from bot.health_sources import log_in
+    from bot.routing.gateway import set_api_base
+
+    set_api_base(settings.discord.api_base)
+    async with discord.Client(intents=discord.Intents.none()) as client:
+        await log_in(client, settings)
+        return str(client.user)
+
+
+def _tell_of_other_bot(settings: Settings, stores: Stores, report: Report) -> None:
+    if settings.embedded_stores and stores.addresses.embedded is None:
+        report.facts.append(
+            f"A bot runs on {settings.embedded.folder.absolute()}; a second one would be refused there. For a standby "
+            "give both servers of their own (DATABASE_URL, REDIS_URL, NATS_URL)."
+        )
+
+
+async def _check_database(settings: Settings, stores: Stores, trials: bool, report: Report) -> None:
+    """A database that others use is not migrated even for a trial: it would hold them up."""
+    missing, is_new = await list_missing_migrations(stores.pool)
+    if missing:
+        report.facts.append(f"{len(missing)} migrations are missing; `sandbox-bot run` or `migrate` applies them.")
+    if trials and (is_new or not missing):
+        await try_template(settings, stores.pool, migrating=is_new)
+        report.facts.append("The template of new sandboxes applies.")
+    else:
+        report.facts.append("The template of new sandboxes was not tried.")
+
+
+async def _check_isolation(settings: Settings, stores: Stores, trials: bool, redis: str, report: Report) -> None:
+    isolation = await probe_isolation(settings, stores, trial=trials)
+    untried = "" if trials else ", as far as that is known without a trial"
+    report.facts += [
+        f"Isolation of sandboxes in PostgreSQL: {isolation.postgres}",
+        f"Isolation of sandboxes in {redis}: {isolation.redis}{untried}",
+        f"Isolation of sandboxes in NATS: {isolation.nats}",
+    ]
+
+
+async def _check_refusals(stores: Stores, trials: bool, redis: str, report: Report) -> None:
+    """The bot turns that off itself where it may."""
+    store = RedisStore(stores.redis, configures=False)
+    if trials and await store.keeps_refusals() and not await store.may_configure():
+        report.warnings.append(
+            f"{redis} keeps what workers are refused in memory, up to gigabytes. Set acllog-max-len to 0 in its "
+            "configuration, or let the bot use CONFIG."
+        )
