@@ -1,0 +1,111 @@
+"""The relay as a whole: wired, listening, and its parts supervised."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import redis.asyncio
+from aiohttp import web
+from nats.aio.client import Client
+
+from bot import constants
+from bot.relay.gateway import intents
+from bot.relay.gateway.client import Gateway
+from bot.relay.gateway.feed import Streams
+from bot.relay.gateway.sessions import Sessions
+from bot.relay.gateway.stream_reader import StreamReader
+from bot.relay.http.api import Api
+from bot.relay.http.interactions import TokenRoutes
+from bot.relay.identity import IdentitySource
+from bot.relay.members import MemberRequests
+from bot.relay.ownership import GuildsOf, InteractionTokens
+from bot.relay.snapshots import Snapshots
+from bot.relay.tenants import Tenants
+from bot.relay.upstream import Upstream
+from bot.stores.postgres import Pool
+from bot.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStores:
+    """What the relay reads and writes. `nats` is a connection of its own: its parser is replaced."""
+
+    pool: Pool
+    redis: redis.asyncio.Redis
+    nats: Client
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """One that serves. `address` is where clients reach it, without a path."""
+
+    address: str
+    gateway: Gateway
+    api: Api
+
+
+@asynccontextmanager
+async def serve_relay(
+    stores: RelayStores,
+    supervisor: Supervisor,
+    *,
+    api_base: str,
+    token: str,
+    listening: socket.socket,
+    public_address: str = "",
+    privileged_intents: tuple[str, ...] = (),
+    catch_up_s: float = 60.0,
+    most_clients: int = 20,
+) -> AsyncIterator[Relay]:
+    """Until the context is left, when its clients are told to resume elsewhere. `public_address`: where clients reach
+    it, if not where it listens."""
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(Upstream(api_base, token))
+        tenants, sessions = Tenants(stores.pool), Sessions(stores.redis)
+        identity = IdentitySource(upstream)
+        channels, webhooks = GuildsOf(upstream, "/channels"), GuildsOf(upstream, "/webhooks")
+        interactions = InteractionTokens(stores.redis)
+        host, port = listening.getsockname()[:2]
+        address = public_address.rstrip("/") or f"http://{host}:{port}"
+
+        def gateway_address(request: web.Request) -> str:
+            return address.replace("http", "ws", 1)
+
+        api = Api(tenants, upstream, identity, channels, webhooks, interactions, gateway_address)
+        tokens = TokenRoutes(api, identity, webhooks, interactions)
+        gateway = Gateway(
+            tenants,
+            Streams(StreamReader(stores.nats)),
+            sessions,
+            identity,
+            Snapshots(upstream, identity),
+            MemberRequests(upstream),
+            tokens.deliver,
+            sum(intents.PRIVILEGED[name] for name in privileged_intents),
+            catch_up_s,
+            gateway_address,
+            most_clients,
+        )
+        supervisor.start("relay access", tenants.run)
+        supervisor.start("relay sessions", sessions.run)
+        stack.push_async_callback(supervisor.end, {"relay access", "relay sessions"})
+        runner = web.AppRunner(_application(gateway, api), access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.SockSite(runner, listening, shutdown_timeout=constants.CLOSE_WITHIN_S).start()
+        stack.push_async_callback(gateway.stop)
+        yield Relay(address, gateway, api)
+
+
+def _application(gateway: Gateway, api: Api) -> web.Application:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await gateway.accept(request)
+        return await api.handle(request)
+
+    application = web.Application(client_max_size=constants.RELAY_BODY_BYTES)
+    application.router.add_route("*", "/{path:.*}", handle)
+    return application
