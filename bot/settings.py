@@ -28,6 +28,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from bot import constants
 from bot.setting_sections import (
     Discord,
     Embedded,
@@ -36,6 +37,7 @@ from bot.setting_sections import (
     Nats,
     Postgres,
     Redis,
+    Relay,
     Routing,
     Sandboxes,
     Workers,
@@ -52,6 +54,7 @@ __all__ = [
     "Nats",
     "Postgres",
     "Redis",
+    "Relay",
     "Routing",
     "Sandboxes",
     "Settings",
@@ -119,6 +122,7 @@ class Settings(BaseSettings):
     redis: Redis = Redis()
     nats: Nats = Nats()
     workers: Workers = Workers()
+    relay: Relay = Relay()
     isolation: Isolation = Isolation()
     embedded: Embedded = Embedded()
     routing: Routing = Routing()
@@ -141,6 +145,11 @@ class Settings(BaseSettings):
         """Which of `postgres`, `redis` and `nats` the bot itself has to run."""
         addresses = {"postgres": self.postgres.dsn, "redis": self.redis.url, "nats": self.nats.url}
         return frozenset(name for name, url in addresses.items() if url.get_secret_value() == EMBEDDED)
+
+    @property
+    def relay_listen(self) -> str:
+        """Where the relay listens, or `off`."""
+        return self.relay.listen or (constants.RELAY_LISTEN if self.embedded_stores else "off")
 
     def secrets(self) -> list[str]:
         """What must never be read in a log: the token, and the passwords inside the addresses."""

@@ -9,7 +9,7 @@ RELAY_IDENTIFY_WITHIN_S = 30.0
 """A connection that has said by then who it is stays; any other costs a file descriptor for nothing."""
 
 RELAY_FRAME_BYTES = 64 * 1024
-"""The largest frame of a client. Discord takes 4 KB; some libraries send a presence or a request for members above it."""
+"""The largest frame of a client. Discord takes 4 KB; a presence or a request for members may be larger."""
 
 RELAY_FRAMES_A_MINUTE = 120
 """As Discord has it; who sends more is closed with 4008."""
@@ -30,7 +30,8 @@ RELAY_PULL_EXPIRES_S = 30.0
 """How long a pull waits for events at the server."""
 
 RELAY_PULL_HEARTBEAT_S = 5.0
-"""NATS's sign of life while there is nothing to deliver; after two and a half without any the consumer is made again."""
+"""NATS's sign of life while there is nothing to deliver; without it for two and a half of these the consumer is made
+again."""
 
 RELAY_CONSUMER_KEPT_S = 60.0
 """A client's consumer is forgotten by NATS if nobody has pulled for so long."""
@@ -81,3 +82,21 @@ application requests, and invalid ones at that."""
 
 SNOWFLAKE_DIGITS = 20
 """The most that an id of 64 bits has."""
+
+RELAY_REQUESTS_A_SECOND = 40
+"""Of Discord's 50 for the whole application; ten stay the bot's own."""
+
+RELAY_REQUESTS_BURST = 40
+"""After a pause: as many as a second has."""
+
+RELAY_REQUESTS_WAITING = 500
+"""Requests of one sandbox that wait for their turn, some twelve seconds; the next one is answered with 429."""
+
+RELAY_INVALID_REQUESTS = 100
+"""Refusals of Discord's that one sandbox may cause in the time below. Discord bans the address at 10,000."""
+
+RELAY_INVALID_COUNTED_FOR_S = 600.0
+"""Discord's own ten minutes."""
+
+RELAY_LISTEN = "127.0.0.1:8791"
+"""Beside embedded stores, if nothing is said."""

@@ -28,14 +28,14 @@ class GuildsOf:
             del self._known[next(iter(self._known))]  # a dict keeps its order: learned longest ago
         self._known[snowflake] = guild_id
 
-    async def find(self, snowflake: int) -> int | None:
-        """None if it is in no guild, or not there for the bot. `DiscordAway` as it says."""
+    async def find(self, snowflake: int, sandbox_id: UUID) -> int | None:
+        """None if it is in no guild, or not there for the bot. Asked in that sandbox's turn, and refused as that is."""
         if snowflake in self._known:
             return self._known[snowflake]
         if time.monotonic() < self._unknown_until.get(snowflake, 0.0):
             return None
         try:
-            shown = await self._upstream.get(f"{self._path}/{snowflake}")
+            shown = await self._upstream.get(f"{self._path}/{snowflake}", sandbox_id=sandbox_id)
         except Refused:
             if len(self._unknown_until) >= constants.RELAY_REMEMBERED_CHANNELS:
                 self._unknown_until.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -55,21 +56,20 @@ async def serve_relay(
     api_base: str,
     token: str,
     listening: socket.socket,
-    public_address: str = "",
+    address: str,
+    tls: ssl.SSLContext | None = None,
     privileged_intents: tuple[str, ...] = (),
     catch_up_s: float = 60.0,
     most_clients: int = 20,
 ) -> AsyncIterator[Relay]:
-    """Until the context is left, when its clients are told to resume elsewhere. `public_address`: where clients reach
-    it, if not where it listens."""
+    """Until the context is left, when its clients are told to resume elsewhere. `address`: where clients reach it,
+    without a path."""
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(Upstream(api_base, token))
         tenants, sessions = Tenants(stores.pool), Sessions(stores.redis)
         identity = IdentitySource(upstream)
         channels, webhooks = GuildsOf(upstream, "/channels"), GuildsOf(upstream, "/webhooks")
         interactions = InteractionTokens(stores.redis)
-        host, port = listening.getsockname()[:2]
-        address = public_address.rstrip("/") or f"http://{host}:{port}"
 
         def gateway_address(request: web.Request) -> str:
             return address.replace("http", "ws", 1)
@@ -92,11 +92,13 @@ async def serve_relay(
         supervisor.start("relay access", tenants.run)
         supervisor.start("relay sessions", sessions.run)
         stack.push_async_callback(supervisor.end, {"relay access", "relay sessions"})
-        runner = web.AppRunner(_application(gateway, api), access_log=None)
+        runner = web.AppRunner(_application(gateway, api), access_log=None, shutdown_timeout=constants.CLOSE_WITHIN_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.SockSite(runner, listening, shutdown_timeout=constants.CLOSE_WITHIN_S).start()
+        site = web.SockSite(runner, listening, ssl_context=tls)
+        await site.start()
         stack.push_async_callback(gateway.stop)
+        stack.push_async_callback(site.stop)  # first, or else who is sent away comes back here
         yield Relay(address, gateway, api)
 
 

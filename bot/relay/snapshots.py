@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,9 @@ _LARGE = 250
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A GUILD_CREATE's data, None if the bot isn't in that guild, and the stream's last sequence before it was read."""
+    """A GUILD_CREATE's data as for a guild that is new, without `unavailable`; None if the bot isn't in that guild.
+
+    `mark` is the stream's last sequence before it was read."""
 
     guild_id: int
     mark: int
@@ -41,7 +44,7 @@ class Snapshots:
         self._forget_old()
         key = sandbox_id, guild_id
         if key not in self._taken:
-            taking = asyncio.create_task(self._take(guild_id, last_sequence))
+            taking = asyncio.create_task(self._take(sandbox_id, guild_id, last_sequence))
             self._taken[key] = time.monotonic(), taking
         taking = self._taken[key][1]
         try:
@@ -55,18 +58,18 @@ class Snapshots:
         """What is asked for from now on is read anew."""
         self._taken.pop((sandbox_id, guild_id), None)
 
-    async def _take(self, guild_id: int, last_sequence: Callable[[], Awaitable[int]]) -> Snapshot:
+    async def _take(self, sandbox_id: UUID, guild_id: int, last_sequence: Callable[[], Awaitable[int]]) -> Snapshot:
         mark = await last_sequence()
         try:
-            return Snapshot(guild_id, mark, await self._read(guild_id))
+            return Snapshot(guild_id, mark, await self._read(sandbox_id, guild_id))
         except Refused as refused:
             if refused.answer.status in (403, 404):
                 return Snapshot(guild_id, mark, None)
             raise
 
-    async def _read(self, guild_id: int) -> dict[str, Any]:
+    async def _read(self, sandbox_id: UUID, guild_id: int) -> dict[str, Any]:
         me = (await self._identity.get()).user_id
-        get, path = self._upstream.get, f"/guilds/{guild_id}"
+        get, path = partial(self._upstream.get, sandbox_id=sandbox_id), f"/guilds/{guild_id}"
         guild, channels, threads, events, sounds, member = await asyncio.gather(
             get(path, "with_counts=true"),
             get(f"{path}/channels"),
@@ -79,7 +82,6 @@ class Snapshots:
         return {
             **guild,
             **_NOT_READABLE,
-            "unavailable": False,
             "joined_at": member.get("joined_at"),
             "member_count": count,
             "large": count > _LARGE,

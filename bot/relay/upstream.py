@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
+from uuid import UUID
 
 import aiohttp
 import orjson
 from yarl import URL
 
 from bot import constants
+from bot.relay.fairness import FairQueue, InvalidRequests
 
 _USER_AGENT = "DiscordBot (discord-sandboxes, 0.2)"
 
@@ -41,13 +43,14 @@ class Refused(Exception):
 
 
 class Upstream:
-    """`async with` it. One session for all sandboxes."""
+    """`async with` it. One session for all sandboxes, who take turns."""
 
     def __init__(self, api_base: str, token: str) -> None:
         self._base, self._token = api_base.rstrip("/"), token
+        self.queue, self._invalid = FairQueue(), InvalidRequests()
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> Upstream:
+    async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=constants.RELAY_DISCORD_WITHIN_S)
         self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=True)
         return self
@@ -65,11 +68,29 @@ class Upstream:
         headers: Mapping[str, str] | None = None,
         body: bytes | aiohttp.FormData | None = None,
         authorized: bool = True,
+        sandbox_id: UUID | None = None,
     ) -> Answer:
         """`path` begins with a slash. `authorized`: with the application's token; what has a token of its own in its
-        path goes without. `DiscordAway` if nothing comes back."""
+        path goes without. For a sandbox it waits for its turn: `TooManyRequests` if that has asked too much.
+        `DiscordAway` if nothing comes back."""
+        if sandbox_id is not None:
+            self._invalid.require_few(sandbox_id)
+            await self.queue.turn(sandbox_id)
+        answer = await self._send(method, path, query, headers or {}, body, authorized)
+        self._heed(answer, path, sandbox_id)
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes | aiohttp.FormData | None,
+        authorized: bool,
+    ) -> Answer:
         assert self._session is not None
-        sent = {"User-Agent": _USER_AGENT, **(headers or {})}
+        sent = {"User-Agent": _USER_AGENT, **headers}
         if authorized:
             sent["Authorization"] = f"Bot {self._token}"
         url = f"{self._base}{path}?{query}" if query else self._base + path
@@ -82,11 +103,26 @@ class Upstream:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise DiscordAway(repr(error)) from error
 
-    async def get(self, path: str, query: str = "") -> Any:
-        """JSON. `Refused` for what is no success."""
-        answer = await self.request("GET", path, query=query)
+    def _heed(self, answer: Answer, path: str, sandbox_id: UUID | None) -> None:
+        is_global = answer.status == 429 and answer.headers.get("X-RateLimit-Global", "").lower() == "true"
+        if is_global:
+            self.queue.pause(_seconds(answer.headers.get("Retry-After")))
+        gone = answer.status == 404 and path.startswith("/webhooks/")
+        if sandbox_id is not None and (is_global or gone or answer.status in (401, 403)):
+            self._invalid.count(sandbox_id)
+
+    async def get(self, path: str, query: str = "", *, sandbox_id: UUID | None = None) -> Any:
+        """JSON. `Refused` for what is no success, and as for `request`."""
+        answer = await self.request("GET", path, query=query, sandbox_id=sandbox_id)
         if answer.status >= 500 or answer.status == 429:
             raise DiscordAway(f"Discord answers {answer.status}")
         if answer.status >= 300:
             raise Refused(answer)
         return answer.json()
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        return float(text or 1)
+    except ValueError:
+        return 1.0

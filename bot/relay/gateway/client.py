@@ -16,6 +16,7 @@ from loguru import logger
 from bot import constants
 from bot.concurrency import gather_bounded
 from bot.errors import ServiceUnavailable
+from bot.relay.fairness import TooManyRequests
 from bot.relay.gateway import intents
 from bot.relay.gateway.connection import Connection, HangUp
 from bot.relay.gateway.delivery import Delivery, SessionInvalid
@@ -118,7 +119,7 @@ class Client:
             self._connection.hang_up(4003, "Not authenticated.")
         except NotAuthenticated:
             self._connection.hang_up(4004, "Authentication failed.")
-        except (ServiceUnavailable, DiscordAway, Refused) as error:
+        except (ServiceUnavailable, DiscordAway, Refused, TooManyRequests) as error:
             logger.warning("the relay cannot serve a client", error=str(error))
             self._connection.hang_up(4000, _OUTAGE)
 
@@ -282,7 +283,7 @@ class Client:
         }
         messages = [dispatch("READY", READY_SEQUENCE, ready)]
         messages += [
-            dispatch("GUILD_CREATE", READY_SEQUENCE + number, snapshot.data)
+            dispatch("GUILD_CREATE", READY_SEQUENCE + number, {**(snapshot.data or {}), "unavailable": False})
             for number, snapshot in enumerate(known, start=1)
         ]
         self._connection.send(messages)

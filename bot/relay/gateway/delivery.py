@@ -13,6 +13,7 @@ from loguru import logger
 
 from bot import constants
 from bot.errors import ServiceUnavailable
+from bot.relay.fairness import TooManyRequests
 from bot.relay.gateway import intents
 from bot.relay.gateway.connection import Connection
 from bot.relay.gateway.intents import INTENT_OF
@@ -272,7 +273,7 @@ async def _until_answered[T](ask: Callable[[], Awaitable[T]]) -> T:
     for pause in backoff(constants.RELAY_ASKS_AGAIN_AFTER_S, constants.RELAY_ASKS_AGAIN_AFTER_S * 8):
         try:
             return await ask()
-        except (ServiceUnavailable, DiscordAway) as error:
+        except (ServiceUnavailable, DiscordAway, TooManyRequests) as error:
             logger.debug("a client of the relay waits", error=repr(error))
         await asyncio.sleep(pause)
     raise AssertionError  # the pauses never end

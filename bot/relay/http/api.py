@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -12,13 +13,14 @@ from loguru import logger
 
 from bot import constants
 from bot.errors import ServiceUnavailable
+from bot.relay.fairness import TooManyRequests
 from bot.relay.http import operations
 from bot.relay.http.bodies import BadBody, Body, read_body
 from bot.relay.http.operations import Match, Rule
 from bot.relay.identity import IdentitySource
 from bot.relay.ownership import GuildsOf, InteractionTokens
 from bot.relay.tenants import NotAuthenticated, Tenant, Tenants
-from bot.relay.upstream import Answer, DiscordAway, Upstream
+from bot.relay.upstream import Answer, DiscordAway, Refused, Upstream
 
 _BASES = ("/api/v10", "/api/v9", "/api")
 _PASSED_BACK = ("Retry-After", "Via", "X-RateLimit-")
@@ -63,6 +65,14 @@ Handler = Callable[[Call], Awaitable[web.Response]]
 def answered(data: Any, status: int = 200) -> web.Response:
     """JSON, with the content type to the letter as Discord gives it: clients compare it."""
     return web.Response(body=orjson.dumps(data), status=status, content_type="application/json")
+
+
+def too_many_requests(retry_after_s: float) -> web.Response:
+    """With what libraries read: discord.py takes one without `Via` for a ban, and gives up."""
+    wait = round(max(retry_after_s, 0.1), 3)
+    response = answered({"message": "You are being rate limited.", "retry_after": wait, "global": False}, 429)
+    response.headers.update({"Retry-After": str(wait), "Via": "1.1 relay", "X-RateLimit-Scope": "shared"})
+    return response
 
 
 class Api:
@@ -110,7 +120,11 @@ class Api:
             return Denied(401, 0, "401: Unauthorized").response()
         except BadBody as error:
             return Denied(400, 50109, str(error)).response()
-        except (ServiceUnavailable, DiscordAway) as error:
+        except TooManyRequests as error:
+            return too_many_requests(error.retry_after_s)
+        except web.HTTPRequestEntityTooLarge:
+            return Denied(413, 40005, "Request entity too large").response()
+        except (ServiceUnavailable, DiscordAway, Refused, ConnectionResetError) as error:
             logger.warning("the relay cannot answer", path=request.path, error=str(error))
             return Denied(503, 0, "503: Service Unavailable").response()
 
@@ -149,9 +163,8 @@ class Api:
         return answered(identity.application)
 
     async def _guilds(self, call: Call) -> web.Response:
-        shown = [
-            await self._upstream.get(f"/guilds/{each}", "with_counts=true") for each in sorted(call.tenant.guild_ids)
-        ]
+        get = partial(self._upstream.get, sandbox_id=call.tenant.sandbox_id)
+        shown = [await get(f"/guilds/{each}", "with_counts=true") for each in sorted(call.tenant.guild_ids)]
         keys = ("id", "name", "icon", "features", "approximate_member_count", "approximate_presence_count")
         return answered(
             [{"owner": False, "permissions": "0", **{key: each.get(key) for key in keys}} for each in shown]
@@ -185,7 +198,7 @@ class Api:
         return await self._pass_on(call)
 
     async def _webhook(self, call: Call) -> web.Response:
-        guild_id = await self._webhooks.find(call.snowflake("webhook"))
+        guild_id = await self._webhooks.find(call.snowflake("webhook"), call.tenant.sandbox_id)
         if guild_id is None or guild_id not in call.tenant.guild_ids:
             raise missing_access("this webhook is not in a server of the sandbox")
         if call.body.get("channel_id") is not None:
@@ -197,7 +210,7 @@ class Api:
 
     async def require_channel(self, tenant: Tenant, channel_id: int) -> None:
         """`Denied` unless it is in a guild of the sandbox's."""
-        guild_id = await self._channels.find(channel_id)
+        guild_id = await self._channels.find(channel_id, tenant.sandbox_id)
         if guild_id is None or guild_id not in tenant.guild_ids:
             raise missing_access("this channel is not in a server of the sandbox")
 
@@ -214,6 +227,7 @@ class Api:
             headers={**call.headers, **kind},
             body=data,
             authorized=authorized,
+            sandbox_id=call.tenant.sandbox_id,
         )
         return passed_back(answer)
 

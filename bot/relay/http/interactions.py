@@ -36,7 +36,7 @@ class TokenRoutes:
         if webhook == (await self._identity.get()).application_id:
             await self._require_interaction(call)
         else:
-            guild_id = await self._webhooks.find(int(webhook))
+            guild_id = await self._webhooks.find(int(webhook), call.tenant.sandbox_id)
             if guild_id is None or guild_id not in call.tenant.guild_ids:
                 raise missing_access("this webhook is not in a server of the sandbox")
         return await self._api.pass_on(call, authorized=False)
