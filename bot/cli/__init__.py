@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import bot_commands, sandbox_commands
+from bot.cli import bot_commands, relay_commands, sandbox_commands
 from bot.cli.runtime import EXIT_CODES
 from bot.shutdown import leave
 
@@ -19,6 +19,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli.add_typer(bot_commands.cli)
+cli.add_typer(relay_commands.cli)
 cli.add_typer(sandbox_commands.cli, name="sandbox")
 
 
