@@ -13,6 +13,7 @@ from bot import constants, names
 from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.replay import ReplayService
+from bot.sandboxes.access.tokens import bot_id_of
 from bot.sandboxes.health import InspectGuilds, ReadRoutes
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
@@ -171,4 +172,5 @@ def _worker_addresses(settings: Settings, stores: Stores) -> WorkerAddresses:
     """What the operator says of each store, or else where the bot itself reaches it."""
     public = stores.addresses.public.items()
     chosen = {store: getattr(settings.workers, store) or address for store, address in public}
-    return WorkerAddresses(**chosen, discord=settings.discord.api_base)
+    bot_id = bot_id_of(settings.discord.token.get_secret_value()) or constants.UNKNOWN_BOT_ID
+    return WorkerAddresses(**chosen, discord=settings.discord.api_base, relay=settings.relay_address, bot_id=bot_id)

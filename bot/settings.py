@@ -151,6 +151,14 @@ class Settings(BaseSettings):
         """Where the relay listens, or `off`."""
         return self.relay.listen or (constants.RELAY_LISTEN if self.embedded_stores else "off")
 
+    @property
+    def relay_address(self) -> str:
+        """Where developers reach the relay, without a path; empty if that is not known."""
+        chosen, (host, _, port) = self.relay, self.relay_listen.rpartition(":")
+        if chosen.address or self.relay_listen == "off" or host in ("", "fd"):
+            return chosen.address
+        return f"{'http' if chosen.certificate is None else 'https'}://{host}:{port}"
+
     def secrets(self) -> list[str]:
         """What must never be read in a log: the token, and the passwords inside the addresses."""
         nats = self.nats

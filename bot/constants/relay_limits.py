@@ -100,3 +100,6 @@ RELAY_INVALID_COUNTED_FOR_S = 600.0
 
 RELAY_LISTEN = "127.0.0.1:8791"
 """Beside embedded stores, if nothing is said."""
+
+UNKNOWN_BOT_ID = 10**17
+"""Stands for the id of the bot's user in tokens if Discord's own token doesn't say it: libraries want some number."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 
 from bot.relay.listening import open_socket, server_tls
 from bot.relay.server import Relay, RelayStores, serve_relay
@@ -22,13 +24,6 @@ class RelayPart:
         self._listening = open_socket(settings.relay_listen, settings.relay)
         self.relay: Relay | None = None
 
-    @property
-    def address(self) -> str:
-        """Where developers reach it, without a path."""
-        host, port = self._listening.getsockname()[:2]
-        scheme = "http" if self._tls is None else "https"
-        return self._settings.relay.address or f"{scheme}://{host}:{port}"
-
     async def run(self, part: Part) -> None:
         """Serve until cancelled."""
         chosen, discord = self._settings.relay, self._settings.discord
@@ -40,7 +35,7 @@ class RelayPart:
                 api_base=discord.api_base,
                 token=self._settings.require_token(),
                 listening=self._listening.dup(),
-                address=self.address,
+                address=self._settings.relay_address or _address_of(self._listening, self._tls),
                 tls=self._tls,
                 privileged_intents=discord.privileged_intents,
                 catch_up_s=chosen.catch_up_s,
@@ -59,3 +54,9 @@ class RelayPart:
     def close(self) -> None:
         """Listen no more."""
         self._listening.close()
+
+
+def _address_of(listening: socket.socket, tls: ssl.SSLContext | None) -> str:
+    """Of a socket that was handed over, with nothing said of where it is."""
+    host, port = listening.getsockname()[:2]
+    return f"{'http' if tls is None else 'https'}://{host}:{port}"

@@ -14,8 +14,7 @@ from loguru import logger
 
 from bot import constants, names
 from bot.errors import ServiceUnavailable
-from bot.relay.tokens import read_bot_token
-from bot.sandboxes.access.tokens import hash_token
+from bot.sandboxes.access.tokens import hash_token, read_bot_token
 from bot.stores.postgres import Pool, connected, load_queries
 from bot.supervisor import Part
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot.relay.server import Relay, RelayStores, serve_relay
-from bot.relay.tokens import make_bot_token
+from bot.sandboxes.access.tokens import make_bot_token
 from bot.sandboxes.model import Actor
 from bot.stores.nats_client import close_nats, open_nats
 from bot.supervisor import Supervisor
