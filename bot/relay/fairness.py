@@ -14,7 +14,7 @@ class TooManyRequests(Exception):
     """Not asked at all: the sandbox's queue is full, or it has been refused too often. To be tried again then."""
 
     def __init__(self, retry_after_s: float) -> None:
-        super().__init__("too many requests")
+        super().__init__(retry_after_s)
         self.retry_after_s = retry_after_s
 
 

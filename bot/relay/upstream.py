@@ -39,7 +39,7 @@ class Refused(Exception):
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
-        super().__init__("Discord answers", answer.status)
+        super().__init__(answer.status)
 
 
 class Upstream:
