@@ -103,3 +103,12 @@ RELAY_LISTEN = "127.0.0.1:8791"
 
 UNKNOWN_BOT_ID = 10**17
 """Stands for the id of the bot's user in tokens if Discord's own token doesn't say it: libraries want some number."""
+
+RELAY_COMMANDS_EVERY_S = 2.0
+"""How soon the commands of a sandbox's bot are in a server that is bound, and gone from one that is unbound."""
+
+RELAY_COMMANDS_CLAIMED_S = 60.0
+"""How long one process has a guild's commands to itself: a hundred take that long with Discord's limits."""
+
+RELAY_COMMANDS_SPARED_S = 60.0
+"""A guild in which Discord has refused commands is left alone for so long; the limit is two hundred a day."""

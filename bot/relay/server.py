@@ -7,18 +7,21 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import redis.asyncio
 from aiohttp import web
 from nats.aio.client import Client
 
 from bot import constants
+from bot.relay.commands import CommandStore, GuildCommands
 from bot.relay.gateway import intents
 from bot.relay.gateway.client import Gateway
 from bot.relay.gateway.feed import Streams
 from bot.relay.gateway.sessions import Sessions
 from bot.relay.gateway.stream_reader import StreamReader
 from bot.relay.http.api import Api
+from bot.relay.http.commands import CommandRoutes
 from bot.relay.http.interactions import TokenRoutes
 from bot.relay.identity import IdentitySource
 from bot.relay.members import MemberRequests
@@ -28,6 +31,8 @@ from bot.relay.tenants import Tenants
 from bot.relay.upstream import Upstream
 from bot.stores.postgres import Pool
 from bot.supervisor import Supervisor
+
+_COMMANDS_EVERY = timedelta(seconds=constants.RELAY_COMMANDS_EVERY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,9 @@ async def serve_relay(
             return address.replace("http", "ws", 1)
 
         api = Api(tenants, upstream, identity, channels, webhooks, interactions, gateway_address)
-        tokens = TokenRoutes(api, identity, webhooks, interactions)
+        commands = GuildCommands(stores.pool, upstream, identity)
+        tokens = TokenRoutes(api, identity, webhooks, interactions, commands)
+        CommandRoutes(api, identity, CommandStore(stores.pool), commands)
         gateway = Gateway(
             tenants,
             Streams(StreamReader(stores.nats)),
@@ -91,7 +98,8 @@ async def serve_relay(
         )
         supervisor.start("relay access", tenants.run)
         supervisor.start("relay sessions", sessions.run)
-        stack.push_async_callback(supervisor.end, {"relay access", "relay sessions"})
+        supervisor.start_periodic("relay commands", commands.reconcile, _COMMANDS_EVERY)
+        stack.push_async_callback(supervisor.end, {"relay access", "relay sessions", "relay commands"})
         runner = web.AppRunner(_application(gateway, api), access_log=None, shutdown_timeout=constants.CLOSE_WITHIN_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

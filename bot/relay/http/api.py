@@ -105,7 +105,6 @@ class Api:
             Rule.FOLLOW: self._follow,
             Rule.STAGE: self._stage,
             Rule.WEBHOOK: self._webhook,
-            Rule.PERMISSIONS: self._guild,
             Rule.REFUSED: self._refuse,
         }
         """By rule; the other parts of the relay add theirs."""
@@ -217,12 +216,12 @@ class Api:
     async def _pass_on(self, call: Call) -> web.Response:
         return await self.pass_on(call, authorized=True)
 
-    async def pass_on(self, call: Call, *, authorized: bool) -> web.Response:
-        """Discord's own answer."""
+    async def pass_on(self, call: Call, *, authorized: bool, path: str | None = None) -> web.Response:
+        """Discord's own answer, of another `path` if that is given."""
         data, kind = call.body.written()
         answer = await self._upstream.request(
             call.match.operation.method,
-            call.match.path,
+            path or call.match.path,
             query=call.query,
             headers={**call.headers, **kind},
             body=data,

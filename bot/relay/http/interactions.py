@@ -6,18 +6,29 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.relay.commands import GuildCommands
 from bot.relay.http.api import Api, Call, missing_access
 from bot.relay.http.operations import Rule
 from bot.relay.identity import IdentitySource
 from bot.relay.ownership import GuildsOf, InteractionTokens
 from bot.relay.tenants import Tenant
 
+_OF_COMMANDS = (2, 4)
+"""Types of interactions that name a command: its use, and a suggestion for one of its options."""
+
 
 class TokenRoutes:
     """Adds itself to the API."""
 
-    def __init__(self, api: Api, identity: IdentitySource, webhooks: GuildsOf, interactions: InteractionTokens) -> None:
-        self._api, self._identity = api, identity
+    def __init__(
+        self,
+        api: Api,
+        identity: IdentitySource,
+        webhooks: GuildsOf,
+        interactions: InteractionTokens,
+        commands: GuildCommands,
+    ) -> None:
+        self._api, self._identity, self._commands = api, identity, commands
         self._webhooks, self._interactions = webhooks, interactions
         api.handlers[Rule.CALLBACK] = self._callback
         api.handlers[Rule.TOKEN] = self._by_token
@@ -25,7 +36,16 @@ class TokenRoutes:
     async def deliver(self, tenant: Tenant, data: dict[str, Any]) -> dict[str, Any] | None:
         """An interaction on its way to the sandbox's bot, which may answer it from now on."""
         await self._interactions.record(str(data.get("token")), tenant.sandbox_id)
-        return data
+        command, guild_id = data.get("data"), data.get("guild_id")
+        if data.get("type") not in _OF_COMMANDS or not isinstance(command, dict) or guild_id is None:
+            return data
+        told = await self._commands.told_as(int(guild_id), int(command["id"]))
+        if told is None:
+            return data
+        command_id, is_global = told
+        hidden = {"guild_id"} if is_global else frozenset()
+        as_told = {key: value for key, value in command.items() if key not in hidden}
+        return data | {"data": as_told | {"id": str(command_id)}}
 
     async def _callback(self, call: Call) -> web.Response:
         await self._require_interaction(call)
