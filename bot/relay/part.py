@@ -6,40 +6,41 @@ import asyncio
 import socket
 import ssl
 
+from bot.errors import ServiceUnavailable
 from bot.relay.listening import open_socket, server_tls
 from bot.relay.server import Relay, RelayStores, serve_relay
-from bot.settings import Settings
+from bot.settings import Settings, SettingsError
 from bot.stores.nats_client import abort_nats, close_nats, open_nats
 from bot.stores.opening import Stores
 from bot.supervisor import Part, Supervisor
 
 
 class RelayPart:
-    """`run` is for the supervisor. `relay` is what serves just now; None while nothing does."""
+    """`run` is for the supervisor. `relay` is what serves just now; None while nothing does.
+
+    The socket is opened once and outlives the part's restarts.
+    """
 
     def __init__(self, settings: Settings, stores: Stores, supervisor: Supervisor) -> None:
-        """`SettingsError` if it can't listen: it holds the socket from now on, through its own restarts."""
+        """`SettingsError` if it can't listen where the settings say. Where they say nothing, that is no reason not to
+        start: somebody else's bot may have the usual port."""
         self._settings, self._stores, self._supervisor = settings, stores, supervisor
         self._tls = server_tls(settings.relay)
-        self._listening = open_socket(settings.relay_listen, settings.relay)
+        self._listening = open_socket(settings.relay.listen, settings.relay) if settings.relay.listen else None
         self.relay: Relay | None = None
 
     async def run(self, part: Part) -> None:
-        """Serve until cancelled."""
-        chosen, discord = self._settings.relay, self._settings.discord
+        """Serve until cancelled; `ServiceUnavailable` without NATS, or if the usual port is taken."""
+        listening = self._listening = self._listening or self._open_usual_port()
         nats = await open_nats(self._stores.addresses.nats, name="sandbox-relay")
         try:
             async with serve_relay(
                 RelayStores(self._stores.pool, self._stores.redis, nats),
                 self._supervisor,
-                api_base=discord.api_base,
-                token=self._settings.require_token(),
-                listening=self._listening.dup(),
-                address=self._settings.relay_address or _address_of(self._listening, self._tls),
+                self._settings,
+                listening=listening.dup(),
+                address=self._settings.relay_address or _address_of(listening, self._tls),
                 tls=self._tls,
-                privileged_intents=discord.privileged_intents,
-                catch_up_s=chosen.catch_up_s,
-                most_clients=chosen.max_clients,
             ) as self.relay:
                 part.running()
                 await asyncio.Future()
@@ -53,7 +54,14 @@ class RelayPart:
 
     def close(self) -> None:
         """Listen no more."""
-        self._listening.close()
+        if self._listening is not None:
+            self._listening.close()
+
+    def _open_usual_port(self) -> socket.socket:
+        try:
+            return open_socket(self._settings.relay_listen, self._settings.relay)
+        except SettingsError as error:
+            raise ServiceUnavailable("relay", str(error)) from error
 
 
 def _address_of(listening: socket.socket, tls: ssl.SSLContext | None) -> str:

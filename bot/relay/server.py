@@ -29,6 +29,7 @@ from bot.relay.ownership import GuildsOf, InteractionTokens
 from bot.relay.snapshots import Snapshots
 from bot.relay.tenants import Tenants
 from bot.relay.upstream import Upstream
+from bot.settings import Settings
 from bot.stores.postgres import Pool
 from bot.supervisor import Supervisor
 
@@ -57,20 +58,17 @@ class Relay:
 async def serve_relay(
     stores: RelayStores,
     supervisor: Supervisor,
+    settings: Settings,
     *,
-    api_base: str,
-    token: str,
     listening: socket.socket,
     address: str,
     tls: ssl.SSLContext | None = None,
-    privileged_intents: tuple[str, ...] = (),
-    catch_up_s: float = 60.0,
-    most_clients: int = 20,
 ) -> AsyncIterator[Relay]:
     """Until the context is left, when its clients are told to resume elsewhere. `address`: where clients reach it,
     without a path."""
+    chosen, discord = settings.relay, settings.discord
     async with AsyncExitStack() as stack:
-        upstream = await stack.enter_async_context(Upstream(api_base, token))
+        upstream = await stack.enter_async_context(Upstream(discord.api_base, settings.require_token()))
         tenants, sessions = Tenants(stores.pool), Sessions(stores.redis)
         identity = IdentitySource(upstream)
         channels, webhooks = GuildsOf(upstream, "/channels"), GuildsOf(upstream, "/webhooks")
@@ -91,10 +89,10 @@ async def serve_relay(
             Snapshots(upstream, identity),
             MemberRequests(upstream),
             tokens.deliver,
-            sum(intents.PRIVILEGED[name] for name in privileged_intents),
-            catch_up_s,
+            sum(intents.PRIVILEGED[name] for name in discord.privileged_intents),
+            chosen.catch_up_s,
             gateway_address,
-            most_clients,
+            chosen.max_clients,
         )
         supervisor.start("relay access", tenants.run)
         supervisor.start("relay sessions", sessions.run)

@@ -100,11 +100,9 @@ def serve(scene):
                 serve_relay(
                     RelayStores(stores.pool, stores.redis, nats),
                     supervisor,
-                    api_base=scene.discord.api_base,
-                    token=scene.discord.token,
+                    scene.app.settings,
                     listening=listening,
                     address="http://{}:{}".format(*listening.getsockname()),
-                    privileged_intents=("members", "message_content"),
                 ) as relay,
             ):
                 yield RelayScene(scene, relay, listening)
