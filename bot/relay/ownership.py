@@ -28,7 +28,7 @@ class GuildsOf:
             del self._known[next(iter(self._known))]  # a dict keeps its order: learned longest ago
         self._known[snowflake] = guild_id
 
-    async def find(self, snowflake: int, sandbox_id: UUID) -> int | None:
+    async def find(self, snowflake: int, sandbox_id: UUID | None = None) -> int | None:
         """None if it is in no guild, or not there for the bot. Asked in that sandbox's turn, and refused as that is."""
         if snowflake in self._known:
             return self._known[snowflake]

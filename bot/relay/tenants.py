@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -83,6 +83,14 @@ class Tenants:
                 raise
             return known
 
+    async def of_sandbox(self, sandbox_id: UUID) -> Tenant:
+        """For what goes by a token of its own. `NotAuthenticated` if the sandbox's bot may not log in now."""
+        return self._known(await self._fetch("load_tenants", [sandbox_id]))
+
+    async def of_guild(self, guild_id: int) -> Tenant:
+        """The same, of the sandbox that has the guild."""
+        return self._known(await self._fetch("find_tenant_of_guild", guild_id))
+
     async def refresh(self, tenant: Tenant) -> None:
         """Read it now: it may have a guild that is not known here yet. `ServiceUnavailable` as it says."""
         await self._read([tenant])
@@ -108,6 +116,13 @@ class Tenants:
             if tenant := self._by_token.pop(digest, None):
                 tenant.end()
             raise NotAuthenticated
+        return self._known(rows)
+
+    def _known(self, rows: Sequence[asyncpg.Record]) -> Tenant:
+        """The one tenant that others have too, with what has just been read."""
+        if not rows:
+            raise NotAuthenticated
+        digest = rows[0]["token_sha256"]
         known = self._by_token.get(digest)
         if known is not None and not known.is_over:
             self._update(known, rows[0])

@@ -14,3 +14,7 @@ SELECT sandbox.id, sandbox.name, sandbox.owner_id, credentials.token_sha256,
 -- load_tenants --
 -- Those that are connected. $1 sandbox ids
 {tenants} AND sandbox.id = ANY ($1::uuid[]);
+
+-- find_tenant_of_guild --
+-- $1 guild id
+{tenants} AND sandbox.id = (SELECT sandbox_id FROM sandbox_guild_mapping WHERE guild_id = $1);

@@ -150,7 +150,19 @@ class Api:
         return answered({"url": url, "shards": 1, "session_start_limit": limit})
 
     async def _tenant(self, request: web.Request, found: Match) -> Tenant:
-        return await self._tenants.authenticate(request.headers.get(hdrs.AUTHORIZATION, ""))
+        """By its token; or, where libraries send none, by the one in the path."""
+        authorization = request.headers.get(hdrs.AUTHORIZATION)
+        if authorization is not None or found.operation.rule not in (Rule.CALLBACK, Rule.TOKEN):
+            return await self._tenants.authenticate(authorization or "")
+        owner = await self._interactions.owner(found.values["token"])
+        if owner is not None:
+            return await self._tenants.of_sandbox(owner)
+        if "webhook" not in found.values or found.values["webhook"] == (await self._identity.get()).application_id:
+            raise NotAuthenticated
+        guild_id = await self._webhooks.find(int(found.values["webhook"]))
+        if guild_id is None:
+            raise NotAuthenticated
+        return await self._tenants.of_guild(guild_id)
 
     async def _user(self, call: Call) -> web.Response:
         return answered((await self._identity.get()).user)
