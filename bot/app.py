@@ -22,6 +22,7 @@ from bot.custom_ids import COMPONENT_PREFIX, CustomIds
 from bot.errors import ServiceUnavailable
 from bot.health_sources import GuildInspector, RoutesInForce, log_in
 from bot.own_messages import OwnMessages
+from bot.relay.part import RelayPart
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway import install_tap, set_api_base
 from bot.routing.publisher import Publisher
@@ -73,6 +74,7 @@ class App:
     bot: SandboxBot
     guild_removals: GuildRemovals
     binding_rights: BindingRights
+    relay: RelayPart | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -105,6 +107,8 @@ class App:
             supervisor.start("embedded servers", self._watch_embedded, _GUARDIAN_RESTARTS)
         supervisor.start("discord", self._serve_discord, NEVER)
         supervisor.start("publisher", self._watch_publisher, NEVER)
+        if self.relay is not None:
+            supervisor.start("relay", self.relay.run)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
         supervisor.start("lock guard", LockGuard(self.stores.addresses.postgres).run, _ROUTES_RESTARTS)
         supervisor.start("sessions", self.gateway.run)
@@ -234,6 +238,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             bot,
             guild_removals,
             binding_rights,
+            _relay(stack, settings, stores, supervisor) if not share else None,
         )
 
 
@@ -242,6 +247,14 @@ async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Sto
     await publisher.start()
     stack.push_async_callback(lambda: deadline.finish("publisher", publisher.close(), constants.CLOSE_WITHIN_S))
     return publisher
+
+
+def _relay(stack: AsyncExitStack, settings: Settings, stores: Stores, supervisor: Supervisor) -> RelayPart | None:
+    if settings.relay_listen == "off":
+        return None
+    relay = RelayPart(settings, stores, supervisor)
+    stack.callback(relay.close)
+    return relay
 
 
 def _bot(

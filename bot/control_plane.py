@@ -14,6 +14,7 @@ from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.access.replay import ReplayService
+from bot.sandboxes.access.tokens import bot_id_of
 from bot.sandboxes.activity import ActivityRefresh
 from bot.sandboxes.health import InspectGuilds, ReadRoutes
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
@@ -199,4 +200,5 @@ def _worker_addresses(settings: Settings, stores: Stores) -> WorkerAddresses:
     """What the operator says of each store, or else where the bot itself reaches it."""
     public = stores.addresses.public.items()
     chosen = {store: getattr(settings.workers, store) or address for store, address in public}
-    return WorkerAddresses(**chosen, discord=settings.discord.api_base)
+    bot_id = bot_id_of(settings.discord.token.get_secret_value()) or constants.UNKNOWN_BOT_ID
+    return WorkerAddresses(**chosen, discord=settings.discord.api_base, relay=settings.relay_address, bot_id=bot_id)

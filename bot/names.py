@@ -113,6 +113,21 @@ def own_message_key(message_id: int) -> str:
     return f"sandbox-bot:own-message:{message_id}"
 
 
+def relay_session_key(session_id: str) -> str:
+    """Where Redis keeps what a session of the relay needs to be resumed."""
+    return f"sandbox-bot:relay-session:{session_id}"
+
+
+def relay_interaction_key(digest: str) -> str:
+    """Where Redis keeps which sandbox was sent the interaction with a token of that hash."""
+    return f"sandbox-bot:relay-interaction:{digest}"
+
+
+def relay_position_key(sandbox_id: UUID, shard_count: int, shard: int) -> str:
+    """Where Redis keeps how far a sandbox's bot on the relay has come."""
+    return f"sandbox-bot:relay-position:{sandbox_id}:{shard_count}:{shard}"
+
+
 def stream_name(sandbox_id: UUID) -> str:
     """The JetStream stream of its events."""
     return f"SANDBOX_{short_id(sandbox_id)}"

@@ -139,6 +139,11 @@ LIBRARIES = {
                 Part(f"{_PARSER}.state", "the reader sees by it that no message is half read", set_in="reset"),
                 Part(f"{_PARSER}.buf", "the reader leaves half an acknowledgement there", set_in="reset"),
                 Part("nats.protocol.parser:AWAITING_CONTROL_LINE", "the reader sees by it that a message may begin"),
+                Part(
+                    "nats.aio.subscription:Subscription._id",
+                    "the relay knows by it whose a message is before it is parsed",
+                    set_in="__init__",
+                ),
                 Part(f"{_CLIENT}._pending", "events are written there, and dropped at a disconnect", set_in="__init__"),
                 Part(f"{_CLIENT}._pending_data_size", "the flusher writes nothing while it is 0", set_in="__init__"),
                 Part(f"{_CLIENT}._flush_pending", "the publisher wakes the flusher with it"),

@@ -16,6 +16,7 @@ from bot.setting_types import (
     EMBEDDED,
     Duration,
     Intents,
+    Listen,
     NatsAddress,
     Numbers,
     PostgresAddress,
@@ -143,6 +144,46 @@ class Workers(Section):
         if value and (not parts.scheme or not parts.hostname or "@" in parts.netloc):
             raise ValueError("write an address like nats://nats.example.com:4222, without user and password")
         return value
+
+
+class Relay(Section):
+    """Discord's gateway and HTTP API for the sandboxes' own bots.
+
+    `listen` is an address, `fd:N`, `systemd` or `off`; None is on loopback beside embedded stores, and off otherwise.
+    """
+
+    listen: Listen = None
+    address: str = ""
+    plaintext: bool = False
+    certificate: Path | None = None
+    key: Path | None = None
+    catch_up: Duration | Literal["off"] = timedelta(seconds=60)
+    max_clients: int = Field(default=20, ge=1, le=1000)
+    direct_messages: Literal["owner", "members", "nobody"] = "owner"
+    webhooks: bool = True
+
+    @field_validator("certificate", "key", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if value and (not is_address(value, ("http", "https")) or urlsplit(value).path.strip("/")):
+            raise ValueError("write an address like https://relay.example.com, without a path")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _has_both_files(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; name both files, or neither")
+        return self
+
+    @property
+    def catch_up_s(self) -> float:
+        """0 for off."""
+        return 0.0 if self.catch_up == "off" else self.catch_up.total_seconds()
 
 
 class Isolation(Section):

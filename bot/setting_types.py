@@ -72,9 +72,21 @@ def _address(variable: str, example: str, *schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _listen(value: object) -> object:
+    if value in (None, "", "auto"):
+        return None
+    text = str(value)
+    host, _, port = text.rpartition(":")
+    is_number = port.isascii() and port.isdecimal() and int(port) < 65_536
+    if text not in ("off", "systemd") and not (host and is_number):
+        raise ValueError("write an address like 127.0.0.1:8791, fd:3, systemd, or off")
+    return text
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Snowflakes = Annotated[frozenset[int], BeforeValidator(_snowflakes), NoDecode]
 Intents = Annotated[tuple[Literal["members", "message_content", "presences"], ...], BeforeValidator(_words), NoDecode]
+Listen = Annotated[str | None, BeforeValidator(_listen)]
 Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_words), NoDecode]
 Token = Annotated[SecretStr, AfterValidator(_token)]
 PostgresAddress = Annotated[

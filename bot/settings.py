@@ -26,6 +26,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from bot import constants
 from bot.setting_sections import (
     Discord,
     Embedded,
@@ -34,6 +35,7 @@ from bot.setting_sections import (
     Nats,
     Postgres,
     Redis,
+    Relay,
     Routing,
     Sandboxes,
     Workers,
@@ -50,6 +52,7 @@ __all__ = [
     "Nats",
     "Postgres",
     "Redis",
+    "Relay",
     "Routing",
     "Sandboxes",
     "Settings",
@@ -117,6 +120,7 @@ class Settings(BaseSettings):
     redis: Redis = Redis()
     nats: Nats = Nats()
     workers: Workers = Workers()
+    relay: Relay = Relay()
     isolation: Isolation = Isolation()
     embedded: Embedded = Embedded()
     routing: Routing = Routing()
@@ -139,6 +143,19 @@ class Settings(BaseSettings):
         """Which of `postgres`, `redis` and `nats` the bot itself has to run."""
         addresses = {"postgres": self.postgres.dsn, "redis": self.redis.url, "nats": self.nats.url}
         return frozenset(name for name, url in addresses.items() if url.get_secret_value() == EMBEDDED)
+
+    @property
+    def relay_listen(self) -> str:
+        """Where the relay listens, or `off`."""
+        return self.relay.listen or (constants.RELAY_LISTEN if self.embedded_stores else "off")
+
+    @property
+    def relay_address(self) -> str:
+        """Where developers reach the relay, without a path; empty if that is not known."""
+        chosen, (host, _, port) = self.relay, self.relay_listen.rpartition(":")
+        if chosen.address or self.relay_listen == "off" or host in ("", "fd"):
+            return chosen.address
+        return f"{'http' if chosen.certificate is None else 'https'}://{host}:{port}"
 
     def secrets(self) -> list[str]:
         """What must never be read in a log: the token, and the passwords inside the addresses."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bot.constants.discord_limits import *
 from bot.constants.process_limits import *
+from bot.constants.relay_limits import *
 from bot.constants.routing_limits import *
 from bot.constants.sandbox_limits import *
 from bot.constants.store_limits import *

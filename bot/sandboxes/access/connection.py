@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bot import names
 from bot.sandboxes.access.isolation import Isolation
+from bot.sandboxes.access.tokens import make_bot_token
 from bot.sandboxes.model import Sandbox
 from bot.stores.urls import with_login
 from sandbox_worker import variables
@@ -15,12 +16,15 @@ from sandbox_worker import variables
 
 @dataclass(frozen=True, slots=True)
 class WorkerAddresses:
-    """Where workers reach the stores: URLs without credentials; and Discord's HTTP API."""
+    """Where workers reach the stores: URLs without credentials; Discord's HTTP API; and the relay, without a path and
+    empty if none serves, with the id of the bot's user."""
 
     postgres: str = ""
     redis: str = ""
     nats: str = ""
     discord: str = ""
+    relay: str = ""
+    bot_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class ConnectionDetails:
         lines that hold the token are left out."""
         heading = f"Sandbox {self.sandbox.name}, expires {self.sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC"
         remarks = [f"# {' '.join(line.split())}" for line in (heading, *self.remarks)]
-        shown = {name: value for name, value in self.environment.items() if secret or not name.endswith("_URL")}
+        shown = {name: value for name, value in self.environment.items() if secret or name not in variables.SECRETS}
         return "".join(f"{line}\n" for line in (*remarks, *_assignments(shown)))
 
     def as_exports(self) -> str:
@@ -68,7 +72,7 @@ def connection_details(
         variables.SANDBOX_DISCORD_API: addresses.discord,
     }
     if token is not None:
-        environment |= _urls(sandbox, isolation, addresses, token)
+        environment |= _urls(sandbox, isolation, addresses, token) | _bot(sandbox, addresses, token)
     remarks = tuple(f"{line}; use your team's own address" for line in isolation.without_logins())
     return ConnectionDetails(sandbox, environment, remarks, has_token=token is not None)
 
@@ -83,4 +87,14 @@ def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, to
         variable: with_login(address, user, token)
         for variable, store, address, user in logins
         if store.confines and address
+    }
+
+
+def _bot(sandbox: Sandbox, addresses: WorkerAddresses, token: str) -> dict[str, str]:
+    if not addresses.relay:
+        return {}
+    return {
+        variables.SANDBOX_BOT_TOKEN: make_bot_token(addresses.bot_id, names.short_id(sandbox.id), token),
+        variables.SANDBOX_BOT_API: f"{addresses.relay}/api/v10",
+        variables.SANDBOX_BOT_GATEWAY: addresses.relay.replace("http", "ws", 1),
     }

@@ -1,15 +1,21 @@
-"""A sandbox's one token, which opens all three stores, and what it is checked by. Pure."""
+"""A sandbox's one token, which opens all three stores and the relay, and what it is checked by. Pure."""
 
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _ITERATIONS = 4096
 """Fewer would do for a random token, but RFC 7677 advises against it, and some clients refuse them."""
+
+
+_BOT_TOKEN = re.compile(r"[A-Za-z0-9_-]{8,40}\.(?P<sandbox>[A-Za-z0-9_-]{6})\.(?P<secret>[A-Za-z0-9_-]{20,})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,13 @@ class Credentials:
     token_sha256: str = field(repr=False)
 
 
+class BotToken(NamedTuple):
+    """Which sandbox it names, by its short id, and the secret that has to be that sandbox's."""
+
+    short_id: str
+    secret: str
+
+
 def new_credentials() -> Credentials:
     """With 256 random bits. Takes milliseconds of CPU, which is why it belongs in a thread."""
     token = secrets.token_urlsafe(32)
@@ -30,6 +43,25 @@ def new_credentials() -> Credentials:
 def hash_token(token: str) -> str:
     """SHA-256 in hexadecimal digits: the token is random, so it needs no salt."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def make_bot_token(bot_id: int, short_id: str, secret: str) -> str:
+    """In the form of Discord's own: libraries read the bot's id in the first part, and measure the others."""
+    bot = base64.b64encode(str(bot_id).encode()).decode().rstrip("=")
+    sandbox = base64.urlsafe_b64encode(bytes.fromhex(short_id)).decode().rstrip("=")
+    return f"{bot}.{sandbox}.{secret}"
+
+
+def read_bot_token(text: str) -> BotToken | None:
+    """With or without Discord's `Bot `; None for what is no token of a sandbox."""
+    found = _BOT_TOKEN.fullmatch(text.strip().removeprefix("Bot ").strip())
+    if found is None:
+        return None
+    try:
+        short_id = base64.urlsafe_b64decode(found["sandbox"] + "==").hex()
+    except binascii.Error:
+        return None
+    return BotToken(short_id, found["secret"])
 
 
 def scram_verifier(password: str, salt: bytes) -> str:
@@ -46,3 +78,11 @@ def _hmac(key: bytes, message: bytes) -> bytes:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def bot_id_of(discord_token: str) -> int | None:
+    """Whose token of Discord's it is, as its first part says; None if that says nothing."""
+    try:
+        return int(base64.b64decode(discord_token.partition(".")[0] + "==", validate=True))
+    except ValueError:
+        return None

@@ -20,10 +20,19 @@ SANDBOX_REDIS_URL = "SANDBOX_REDIS_URL"
 SANDBOX_NATS_URL = "SANDBOX_NATS_URL"
 """Addresses with the sandbox's own login, of the stores that keep sandboxes apart."""
 
+SANDBOX_BOT_TOKEN = "SANDBOX_BOT_TOKEN"  # noqa: S105
+SANDBOX_BOT_API = "SANDBOX_BOT_API"
+SANDBOX_BOT_GATEWAY = "SANDBOX_BOT_GATEWAY"
+"""What the sandbox's own bot logs in with in place of Discord's token, and the relay's addresses in place of Discord's.
+Not there if no relay serves."""
+
 DATABASE_URL = "DATABASE_URL"
 REDIS_URL = "REDIS_URL"
 NATS_URL = "NATS_URL"
 """The team's addresses, used where there is none of the sandbox's own."""
+
+SECRETS = frozenset({SANDBOX_DATABASE_URL, SANDBOX_REDIS_URL, SANDBOX_NATS_URL, SANDBOX_BOT_TOKEN})
+"""Whoever reads one of these has the sandbox; everything else may be shown."""
 
 REQUIRED = (
     SANDBOX_ID,

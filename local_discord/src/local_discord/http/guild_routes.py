@@ -23,6 +23,9 @@ class GuildRoutes:
             web.get(guild, self._show),
             web.get(guild + "/channels", self._channels),
             web.get(guild + "/roles", self._roles),
+            web.get(guild + "/threads/active", self._threads),
+            web.get(guild + "/scheduled-events", self._events),
+            web.get(guild + "/soundboard-sounds", self._sounds),
             web.get(guild + "/members", self._members),
             web.get(guild + r"/members/{user:\d+}", self._member),
             web.get(r"/channels/{channel:\d+}", self._channel),
@@ -40,6 +43,18 @@ class GuildRoutes:
 
     async def _roles(self, request: web.Request) -> web.Response:
         return answer([role.payload() for role in self._guild(request).roles.values()])
+
+    async def _threads(self, request: web.Request) -> web.Response:
+        self._guild(request)
+        return answer({"threads": [], "members": []})
+
+    async def _events(self, request: web.Request) -> web.Response:
+        self._guild(request)
+        return answer([])
+
+    async def _sounds(self, request: web.Request) -> web.Response:
+        self._guild(request)
+        return answer({"items": []})
 
     async def _members(self, request: web.Request) -> web.Response:
         limit, after = query_number(request, "limit", 1), query_number(request, "after", 0)

@@ -1,0 +1,179 @@
+"""The installation's own authority and the certificates of its servers: the relay and the stores."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+SERVERS = ("relay", "postgres", "redis", "nats")
+"""Each has a certificate of its own, so that one stolen key is not all of them."""
+
+AUTHORITY_LIVES, SERVER_LIVES = timedelta(days=3650), timedelta(days=397)
+RENEWED_BEFORE = timedelta(days=30)
+
+_DISCORDS_NAMES = ("discord.com", "discord.gg", "discordapp.com", "discord.media", "discordapp.net")
+_CLOCKS_DIFFER_BY = timedelta(hours=1)
+
+
+class CertificateError(Exception):
+    """The certificates can't be made. `str(error)` is one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Authority:
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+
+def write_certificates(folder: Path, hosts: Sequence[str]) -> list[Path]:
+    """An authority (`ca.pem`, `ca.key`), kept if it is there, and for each server `NAME.pem` and `NAME.key`, for the
+    hosts: names or addresses. What was written; keys can be read by this user alone.
+
+    `CertificateError` for a host that is none, or is Discord's: this authority is trusted by developers' machines.
+    """
+    names = [_general_name(host) for host in hosts]
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    written: list[Path] = []
+    authority = _read_authority(folder)
+    if authority is None:
+        authority = _new_authority()
+        written += _write(folder, "ca", authority.certificate, authority.key)
+    for server in SERVERS:
+        key = ec.generate_private_key(ec.SECP256R1())
+        written += _write(folder, server, _sign_server(authority, server, names, key), key)
+    return written
+
+
+def expires_at(certificate: Path) -> datetime:
+    """When it ends; `CertificateError` if it is none."""
+    return _load(certificate).not_valid_after_utc
+
+
+def _new_authority() -> _Authority:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name("discord-sandboxes authority")
+    unlike_discord = [x509.DNSName(host) for host in _DISCORDS_NAMES]
+    certificate = (
+        _builder(name, name, key.public_key(), AUTHORITY_LIVES)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.NameConstraints(None, unlike_discord), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return _Authority(certificate, key)
+
+
+def _sign_server(
+    authority: _Authority, server: str, names: Sequence[x509.GeneralName], key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    issuer = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return (
+        _builder(_name(f"discord-sandboxes {server}"), authority.certificate.subject, key.public_key(), SERVER_LIVES)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False)
+        .sign(authority.key, hashes.SHA256())
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, lives: timedelta
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _CLOCKS_DIFFER_BY)
+        .not_valid_after(now + lives)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        pass
+    name = host.strip().lower().rstrip(".")
+    if any(name == known or name.endswith(f".{known}") for known in _DISCORDS_NAMES):
+        raise CertificateError(f"{host} is Discord's: this authority never vouches for it. Name your own host.")
+    labels = name.removeprefix("*.").split(".")
+    if not all(label.isascii() and label.replace("-", "").isalnum() for label in labels) or not name:
+        raise CertificateError(f"“{host}” is no host: name it like relay.example.com or 10.0.0.3.")
+    return x509.DNSName(name)
+
+
+def _read_authority(folder: Path) -> _Authority | None:
+    certificate, key = folder / "ca.pem", folder / "ca.key"
+    if not certificate.exists() and not key.exists():
+        return None
+    try:
+        loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise CertificateError(
+            f"{key}: not readable as a key ({error}). Put it back, or choose another folder."
+        ) from None
+    if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+        raise CertificateError(f"{key}: not made by this command. Choose another folder.")
+    return _Authority(_load(certificate), loaded)
+
+
+def _load(certificate: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CertificateError(f"{certificate}: not readable as a certificate ({error}).") from None
+
+
+def _write(folder: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> list[Path]:
+    pem, secret = folder / f"{name}.pem", folder / f"{name}.key"
+    _replace(
+        secret,
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        0o600,
+    )
+    _replace(pem, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    return [pem, secret]
+
+
+def _replace(path: Path, data: bytes, mode: int) -> None:
+    """Whole or not at all, and never readable by others for a moment."""
+    beside = path.with_suffix(path.suffix + ".new")
+    beside.unlink(missing_ok=True)
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

@@ -1,0 +1,1 @@
+"""The relay: per sandbox a Discord-compatible gateway and HTTP API, for any bot in any library, unmodified."""

@@ -1,0 +1,105 @@
+"""Discord's limits are the whole application's: sandboxes take turns, and one that is refused too often has to wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from uuid import UUID
+
+from bot import constants
+
+
+class TooManyRequests(Exception):
+    """Not asked at all: the sandbox's queue is full, or it has been refused too often. To be tried again then."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(retry_after_s)
+        self.retry_after_s = retry_after_s
+
+
+class FairQueue:
+    """Lets so many requests a second through, by turns of the sandboxes that wait. `pause` holds all."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[UUID, deque[asyncio.Future[None]]] = OrderedDict()
+        self._tokens = float(constants.RELAY_REQUESTS_BURST)
+        self._counted_at = time.monotonic()
+        self._paused_until = 0.0
+        self._serving: asyncio.Task[None] | None = None
+
+    async def turn(self, sandbox_id: UUID) -> None:
+        """Returns when it is this request's turn; `TooManyRequests` if too many of the sandbox's wait already."""
+        if not self._waiting and self._take():
+            return
+        queue = self._waiting.setdefault(sandbox_id, deque())
+        if len(queue) >= constants.RELAY_REQUESTS_WAITING:
+            raise TooManyRequests(len(queue) / constants.RELAY_REQUESTS_A_SECOND)
+        queue.append(turn := asyncio.get_running_loop().create_future())
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._serve())
+        await turn
+
+    def pause(self, seconds: float) -> None:
+        """Discord's global limit is reached: nobody asks for so long."""
+        self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+
+    def waiting(self) -> int:
+        """Requests that wait for their turn."""
+        return sum(len(queue) for queue in self._waiting.values())
+
+    def _take(self) -> bool:
+        now = time.monotonic()
+        if now < self._paused_until:
+            return False
+        rate = constants.RELAY_REQUESTS_A_SECOND
+        self._tokens = min(constants.RELAY_REQUESTS_BURST, self._tokens + (now - self._counted_at) * rate)
+        self._counted_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    async def _serve(self) -> None:
+        """Until nobody waits."""
+        try:
+            while self._waiting:
+                if self._take():
+                    self._let_one_through()
+                else:
+                    pause = max(1 / constants.RELAY_REQUESTS_A_SECOND, self._paused_until - time.monotonic())
+                    await asyncio.sleep(pause)
+        finally:
+            self._serving = None
+
+    def _let_one_through(self) -> None:
+        """Of the sandbox whose last turn is longest ago."""
+        sandbox_id, queue = self._waiting.popitem(last=False)
+        turn = queue.popleft()
+        if queue:
+            self._waiting[sandbox_id] = queue
+        if turn.done():  # whoever waited has given up: the turn is the next one's
+            self._tokens += 1
+        else:
+            turn.set_result(None)
+
+
+class InvalidRequests:
+    """Discord bans the address after 10,000 refusals in ten minutes, and with it the team's own bot."""
+
+    def __init__(self) -> None:
+        self._refused_at: dict[UUID, deque[float]] = {}
+
+    def count(self, sandbox_id: UUID) -> None:
+        """Discord has answered 401, 403, 404 of a webhook, or 429 of the global limit."""
+        refused = self._refused_at.setdefault(sandbox_id, deque(maxlen=constants.RELAY_INVALID_REQUESTS))
+        refused.append(time.monotonic())
+
+    def require_few(self, sandbox_id: UUID) -> None:
+        """`TooManyRequests` if the sandbox has had as many as it may."""
+        refused = self._refused_at.get(sandbox_id)
+        if refused is None or len(refused) < constants.RELAY_INVALID_REQUESTS:
+            return
+        left = refused[0] + constants.RELAY_INVALID_COUNTED_FOR_S - time.monotonic()
+        if left > 0:
+            raise TooManyRequests(left)

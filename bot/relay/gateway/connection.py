@@ -1,0 +1,126 @@
+"""One client's WebSocket: whole frames out, as many as there are in one write, and its messages in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from bot import constants
+from bot.relay.gateway.frames import Encode, encoder
+from bot.relay.gateway.numbering import operation
+
+_CLOSES_WITHIN_S = 1.0
+_decode = msgspec.json.Decoder().decode
+
+
+class HangUp(Exception):
+    """The connection is to be closed with that code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Connection:
+    """Open inside `async with`. What is sent is in the transport's buffer, from which backpressure is seen."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._socket = web.WebSocketResponse(
+            timeout=_CLOSES_WITHIN_S, max_msg_size=constants.RELAY_FRAME_BYTES, compress=False
+        )
+        self._encode: Encode | None = None
+        self._received_at: deque[float] = deque(maxlen=constants.RELAY_FRAMES_A_MINUTE)
+        self._goodbye: asyncio.Task[None] | None = None
+        self._close_received: int | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._socket.prepare(self._request)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._goodbye is not None:
+            await self._goodbye
+
+    @property
+    def response(self) -> web.WebSocketResponse:
+        """What the request's handler returns at the end."""
+        return self._socket
+
+    @property
+    def ended_for_good(self) -> bool:
+        """The client itself has closed it in a way that gives up the session too."""
+        return self._close_received in (1000, 1001)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the client has not read yet."""
+        transport = self._request.transport
+        return transport.get_write_buffer_size() if transport is not None else 0
+
+    def open(self) -> None:
+        """Settle how messages are written, as the client's address says; `HangUp` if that can't be."""
+        query = self._request.query
+        if query.get("encoding", "json") != "json":
+            raise HangUp(4012, "The relay speaks JSON: switch etf off (eris and discord.js use it where erlpack is).")
+        if query.get("v", "10") not in ("9", "10"):
+            raise HangUp(4012, "Invalid API version")
+        self._encode = encoder(query.get("compress"))
+        if self._encode is None:
+            raise HangUp(4012, "Unknown compression: zlib-stream or zstd-stream")
+
+    def send(self, messages: Iterable[bytes]) -> None:
+        """Each is one frame. Lost if the connection is."""
+        transport = self._request.transport
+        if transport is None or transport.is_closing() or self._socket.closed or self._goodbye is not None:
+            return
+        assert self._encode is not None
+        transport.write(self._encode(messages))
+
+    def send_operation(self, op: int, data: object = None) -> None:
+        """A message that is no event."""
+        self.send([operation(op, data)])
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The client's next message; None when the connection is closed. `HangUp` for what Discord doesn't take."""
+        message = await self._socket.receive()
+        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            if message.type is WSMsgType.CLOSE and self._goodbye is None:
+                self._close_received = message.data
+            return None
+        self._count()
+        try:
+            decoded = _decode(message.data)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            decoded = None
+        if not isinstance(decoded, dict) or type(decoded.get("op")) is not int:
+            raise HangUp(4002, "Error while decoding payload.")
+        return decoded
+
+    def hang_up(self, code: int, reason: str = "") -> None:
+        """From a task of its own: what calls it is often ended by it, and the client would be told nothing."""
+        if self._goodbye is None:
+            self._goodbye = asyncio.create_task(self._close(code, reason))
+
+    async def _close(self, code: int, reason: str) -> None:
+        with suppress(ConnectionError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(2 * _CLOSES_WITHIN_S):
+                await self._socket.close(code=code, message=reason.encode()[:120])
+        if self._request.transport is not None and not self._socket.closed:
+            self._request.transport.abort()
+
+    def _count(self) -> None:
+        now = time.monotonic()
+        if len(self._received_at) == self._received_at.maxlen and now - self._received_at[0] < 60:
+            raise HangUp(4008, "Rate limited.")
+        self._received_at.append(now)

@@ -1,0 +1,182 @@
+"""One client's events out of its sandbox's stream: pulled in order, no more at a time than the client takes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
+
+from bot import constants, names
+from bot.errors import ServiceUnavailable
+from bot.relay.gateway.stream_reader import StoredEvent, StreamReader
+from bot.stores.nats_client import FAILURES, unavailable
+
+_IDLE = 100
+
+
+class StreamLost(Exception):
+    """The stream is another one, or no longer holds what comes next: the session cannot go on."""
+
+
+class StreamState(NamedTuple):
+    """What a stream holds, by sequence; `last` is 0 in one that never held anything."""
+
+    created_at: datetime
+    first: int
+    last: int
+
+    def holds_all_after(self, sequence: int) -> bool:
+        """Whether nothing after it is missing."""
+        return self.first <= sequence + 1 <= self.last + 1
+
+
+class Streams:
+    """What the relay asks JetStream, over the connection that the events come by."""
+
+    def __init__(self, reader: StreamReader) -> None:
+        self.reader = reader
+        self._jetstream = reader.client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S)
+
+    async def state(self, sandbox_id: UUID) -> StreamState:
+        """`StreamLost` if there is none, `ServiceUnavailable` if NATS doesn't answer."""
+        try:
+            info = await self._jetstream.stream_info(names.stream_name(sandbox_id))
+        except NotFoundError:
+            raise StreamLost from None
+        except FAILURES as error:
+            raise unavailable(error) from error
+        assert info.created is not None
+        return StreamState(info.created, info.state.first_seq, info.state.last_seq)
+
+    async def add_consumer(self, sandbox_id: UUID, after: int) -> str:
+        """The name of one of its own that begins behind `after`; as for `state`."""
+        config = ConsumerConfig(
+            name=f"relay-{secrets.token_hex(8)}",
+            ack_policy=AckPolicy.NONE,
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=after + 1,
+            inactive_threshold=constants.RELAY_CONSUMER_KEPT_S,
+            mem_storage=True,
+            num_replicas=1,
+        )
+        try:
+            return (await self._jetstream.add_consumer(names.stream_name(sandbox_id), config)).name
+        except NotFoundError:
+            raise StreamLost from None
+        except FAILURES as error:
+            raise unavailable(error) from error
+
+    async def delete_consumer(self, sandbox_id: UUID, name: str) -> None:
+        """Best effort: what stays is forgotten by itself."""
+        with suppress(*FAILURES):
+            await self._jetstream.delete_consumer(names.stream_name(sandbox_id), name)
+
+
+class Feed:
+    """Calls `on_events` with what follows `after`, for as long as `run` runs, while `has_room` says so.
+
+    A consumer that NATS loses is made again behind the last event, as long as the stream is the same and holds it.
+    """
+
+    def __init__(
+        self,
+        streams: Streams,
+        sandbox_id: UUID,
+        after: int,
+        created_at: datetime,
+        on_events: Callable[[list[StoredEvent]], None],
+        has_room: Callable[[], bool],
+    ) -> None:
+        self._streams, self._sandbox_id, self._created_at = streams, sandbox_id, created_at
+        self._deliver, self._has_room = on_events, has_room
+        self.last = after
+        """The stream sequence that was received last."""
+        self._awaited = 0
+        self._skipped = self._consumer_lost = False
+        """The stream has thrown away what was not delivered; NATS has thrown away the consumer."""
+        self._signal = asyncio.Event()
+
+    async def run(self) -> None:
+        """Ends in `StreamLost` only; while NATS is away it waits."""
+        while True:
+            try:
+                await self._run_consumer()
+            except ServiceUnavailable:
+                await asyncio.sleep(constants.NATS_RECONNECT_AFTER_S)
+
+    def wake(self) -> None:
+        """There is room again."""
+        self._signal.set()
+
+    def on_events(self, events: list[StoredEvent]) -> None:
+        """What a pull has brought."""
+        self._awaited -= len(events)
+        self._skipped |= events[-1].sequence != self.last + len(events)
+        self.last = events[-1].sequence
+        if not self._skipped:
+            self._deliver(events)
+        if self._skipped or self._awaited <= constants.RELAY_PULL_EVENTS // 2:
+            self._signal.set()
+
+    def on_status(self, status: int, left_over: int) -> None:
+        """A pull has ended without all that was asked for, or NATS is alive."""
+        if left_over:
+            self._awaited -= left_over
+        elif status != _IDLE:
+            self._consumer_lost = True
+        self._signal.set()
+
+    async def _run_consumer(self) -> None:
+        state = await self._streams.state(self._sandbox_id)
+        if state.created_at != self._created_at or not state.holds_all_after(self.last):
+            raise StreamLost
+        self._awaited, self._consumer_lost = 0, False
+        inbox = self._streams.reader.client.new_inbox()
+        subscription = await self._streams.reader.open(inbox, self)
+        try:
+            consumer = await self._streams.add_consumer(self._sandbox_id, self.last)
+            try:
+                await self._pull(f"$JS.API.CONSUMER.MSG.NEXT.{names.stream_name(self._sandbox_id)}.{consumer}", inbox)
+            finally:
+                await self._streams.delete_consumer(self._sandbox_id, consumer)
+        finally:
+            await self._streams.reader.close(subscription)
+
+    async def _pull(self, subject: str, inbox: str) -> None:
+        """Until nothing is heard of the consumer any more, or NATS has lost it."""
+        client = self._streams.reader.client
+        while not self._consumer_lost:
+            self._signal.clear()  # before the look: what comes meanwhile has to be looked at too
+            if self._skipped:
+                raise StreamLost
+            if self._awaited <= constants.RELAY_PULL_EVENTS // 2 and self._has_room():
+                await self._ask(subject, inbox)
+            try:
+                async with asyncio.timeout(2.5 * constants.RELAY_PULL_HEARTBEAT_S):
+                    await self._signal.wait()
+            except TimeoutError:
+                if self._has_room() or not client.is_connected:
+                    return
+
+    async def _ask(self, subject: str, inbox: str) -> None:
+        wanted = constants.RELAY_PULL_EVENTS
+        expires, heartbeat = constants.RELAY_PULL_EXPIRES_S, constants.RELAY_PULL_HEARTBEAT_S
+        request = {
+            "batch": wanted,
+            "max_bytes": constants.RELAY_PULL_BYTES,
+            "expires": int(expires * 1e9),
+            "idle_heartbeat": int(heartbeat * 1e9),
+        }
+        try:
+            await self._streams.reader.client.publish(subject, json.dumps(request).encode(), reply=inbox)
+        except FAILURES as error:
+            raise unavailable(error) from error
+        self._awaited += wanted

@@ -1,0 +1,1 @@
+"""The relay's HTTP API: every operation of Discord's list allowed or refused on purpose."""

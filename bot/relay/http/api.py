@@ -1,0 +1,263 @@
+"""Answers each request of a sandbox's bot: by itself, by Discord, or with what it may not do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+from loguru import logger
+
+from bot import constants
+from bot.errors import ServiceUnavailable
+from bot.relay.fairness import TooManyRequests
+from bot.relay.http import operations
+from bot.relay.http.bodies import BadBody, Body, read_body
+from bot.relay.http.operations import Match, Rule
+from bot.relay.identity import IdentitySource
+from bot.relay.ownership import GuildsOf, InteractionTokens
+from bot.relay.tenants import NotAuthenticated, Tenant, Tenants
+from bot.relay.upstream import Answer, DiscordAway, Refused, Upstream
+
+_BASES = ("/api/v10", "/api/v9", "/api")
+_PASSED_BACK = ("Retry-After", "Via", "X-RateLimit-")
+_PASSED_ON = (hdrs.ACCEPT_LANGUAGE, "X-Audit-Log-Reason")
+
+
+class Denied(Exception):
+    """An answer in Discord's form: HTTP status, Discord's code, and a sentence."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+    def response(self) -> web.Response:
+        """As libraries read it."""
+        return answered({"message": str(self), "code": self.code}, self.status)
+
+
+def missing_access(why: str) -> Denied:
+    """Discord's own code for what a bot may not see."""
+    return Denied(403, 50001, f"Missing Access ({why})")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of a tenant's, matched and read."""
+
+    tenant: Tenant
+    match: Match
+    query: str
+    headers: Mapping[str, str]
+    body: Body
+
+    def snowflake(self, place: str) -> int:
+        """What stands in that place of the path."""
+        return int(self.match.values[place])
+
+
+Handler = Callable[[Call], Awaitable[web.Response]]
+
+
+def answered(data: Any, status: int = 200) -> web.Response:
+    """JSON, with the content type to the letter as Discord gives it: clients compare it."""
+    return web.Response(body=orjson.dumps(data), status=status, content_type="application/json")
+
+
+def too_many_requests(retry_after_s: float) -> web.Response:
+    """With what libraries read: discord.py takes one without `Via` for a ban, and gives up."""
+    wait = round(max(retry_after_s, 0.1), 3)
+    response = answered({"message": "You are being rate limited.", "retry_after": wait, "global": False}, 429)
+    response.headers.update({"Retry-After": str(wait), "Via": "1.1 relay", "X-RateLimit-Scope": "shared"})
+    return response
+
+
+class Api:
+    """`handle` is the one handler for all paths under `/api`."""
+
+    def __init__(
+        self,
+        tenants: Tenants,
+        upstream: Upstream,
+        identity: IdentitySource,
+        channels: GuildsOf,
+        webhooks: GuildsOf,
+        interactions: InteractionTokens,
+        gateway_address: Callable[[web.Request], str],
+    ) -> None:
+        self._tenants, self._upstream, self._identity = tenants, upstream, identity
+        self._channels, self._webhooks, self._interactions = channels, webhooks, interactions
+        self._gateway_address = gateway_address
+        self.handlers: dict[Rule, Handler] = {
+            Rule.USER: self._user,
+            Rule.APPLICATION: self._application,
+            Rule.OPEN: self._pass_on,
+            Rule.GUILDS: self._guilds,
+            Rule.GUILD: self._guild,
+            Rule.MEMBER: self._member,
+            Rule.GUILD_CHANNEL: self._guild_channel,
+            Rule.CHANNEL: self._guild_channel,
+            Rule.CHANGE_MESSAGE: self._guild_channel,
+            Rule.POST_MESSAGE: self._post_message,
+            Rule.FOLLOW: self._follow,
+            Rule.STAGE: self._stage,
+            Rule.WEBHOOK: self._webhook,
+            Rule.REFUSED: self._refuse,
+        }
+        """By rule; the other parts of the relay add theirs."""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Never raises: whatever fails has an answer that libraries read."""
+        try:
+            return await self._handle(request)
+        except Denied as denied:
+            return denied.response()
+        except NotAuthenticated:
+            return Denied(401, 0, "401: Unauthorized").response()
+        except BadBody as error:
+            return Denied(400, 50109, str(error)).response()
+        except TooManyRequests as error:
+            return too_many_requests(error.retry_after_s)
+        except web.HTTPRequestEntityTooLarge:
+            return Denied(413, 40005, "Request entity too large").response()
+        except (ServiceUnavailable, DiscordAway, Refused, ConnectionResetError) as error:
+            logger.warning("the relay cannot answer", path=request.path, error=str(error))
+            return Denied(503, 0, "503: Service Unavailable").response()
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        raw_path, _, query = request.raw_path.partition("?")
+        base = next((base for base in _BASES if raw_path.startswith(base + "/")), None)
+        found = operations.match(request.method, raw_path.removeprefix(base)) if base is not None else None
+        if found is None:
+            await self._tenants.authenticate(request.headers.get(hdrs.AUTHORIZATION, ""))
+            raise missing_access("the relay does not know this route")
+        rule = found.operation.rule
+        if rule is Rule.GATEWAY:
+            return await self._gateway(request, found)
+        tenant = await self._tenant(request, found)
+        headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+        return await self.handlers[rule](Call(tenant, found, query, headers, await read_body(request)))
+
+    async def _gateway(self, request: web.Request, found: Match) -> web.Response:
+        url = self._gateway_address(request)
+        if found.operation.template == "/gateway":
+            return answered({"url": url})
+        await self._tenants.authenticate(request.headers.get(hdrs.AUTHORIZATION, ""))
+        limit = {"total": 1000, "remaining": 1000, "reset_after": 86_400_000, "max_concurrency": 1}
+        return answered({"url": url, "shards": 1, "session_start_limit": limit})
+
+    async def _tenant(self, request: web.Request, found: Match) -> Tenant:
+        """By its token; or, where libraries send none, by the one in the path."""
+        authorization = request.headers.get(hdrs.AUTHORIZATION)
+        if authorization is not None or found.operation.rule not in (Rule.CALLBACK, Rule.TOKEN):
+            return await self._tenants.authenticate(authorization or "")
+        owner = await self._interactions.owner(found.values["token"])
+        if owner is not None:
+            return await self._tenants.of_sandbox(owner)
+        if "webhook" not in found.values or found.values["webhook"] == (await self._identity.get()).application_id:
+            raise NotAuthenticated
+        guild_id = await self._webhooks.find(int(found.values["webhook"]))
+        if guild_id is None:
+            raise NotAuthenticated
+        return await self._tenants.of_guild(guild_id)
+
+    async def _user(self, call: Call) -> web.Response:
+        return answered((await self._identity.get()).user)
+
+    async def _application(self, call: Call) -> web.Response:
+        identity = await self._identity.get()
+        if call.match.values.get("application", identity.application_id) != identity.application_id:
+            raise missing_access("another application")
+        return answered(identity.application)
+
+    async def _guilds(self, call: Call) -> web.Response:
+        get = partial(self._upstream.get, sandbox_id=call.tenant.sandbox_id)
+        shown = [await get(f"/guilds/{each}", "with_counts=true") for each in sorted(call.tenant.guild_ids)]
+        keys = ("id", "name", "icon", "features", "approximate_member_count", "approximate_presence_count")
+        return answered(
+            [{"owner": False, "permissions": "0", **{key: each.get(key) for key in keys}} for each in shown]
+        )
+
+    async def _guild(self, call: Call) -> web.Response:
+        require_guild(call.tenant, call.snowflake("guild"))
+        return await self._pass_on(call)
+
+    async def _member(self, call: Call) -> web.Response:
+        if call.match.values["user"] == (await self._identity.get()).user_id:
+            raise missing_access("the bot's membership is everybody's")
+        return await self._guild(call)
+
+    async def _guild_channel(self, call: Call) -> web.Response:
+        await self.require_channel(call.tenant, call.snowflake("channel"))
+        return await self._pass_on(call)
+
+    async def _post_message(self, call: Call) -> web.Response:
+        reference = call.body.get("message_reference")
+        if isinstance(reference, dict) and reference.get("channel_id") is not None:
+            await self.require_channel(call.tenant, _snowflake(reference["channel_id"]))
+        return await self._guild_channel(call)
+
+    async def _follow(self, call: Call) -> web.Response:
+        await self.require_channel(call.tenant, _snowflake(call.body.get("webhook_channel_id")))
+        return await self._guild_channel(call)
+
+    async def _stage(self, call: Call) -> web.Response:
+        await self.require_channel(call.tenant, _snowflake(call.body.get("channel_id")))
+        return await self._pass_on(call)
+
+    async def _webhook(self, call: Call) -> web.Response:
+        guild_id = await self._webhooks.find(call.snowflake("webhook"), call.tenant.sandbox_id)
+        if guild_id is None or guild_id not in call.tenant.guild_ids:
+            raise missing_access("this webhook is not in a server of the sandbox")
+        if call.body.get("channel_id") is not None:
+            await self.require_channel(call.tenant, _snowflake(call.body.get("channel_id")))
+        return await self._pass_on(call)
+
+    async def _refuse(self, call: Call) -> web.Response:
+        raise missing_access("it is the whole application's, or needs another login")
+
+    async def require_channel(self, tenant: Tenant, channel_id: int) -> None:
+        """`Denied` unless it is in a guild of the sandbox's."""
+        guild_id = await self._channels.find(channel_id, tenant.sandbox_id)
+        if guild_id is None or guild_id not in tenant.guild_ids:
+            raise missing_access("this channel is not in a server of the sandbox")
+
+    async def _pass_on(self, call: Call) -> web.Response:
+        return await self.pass_on(call, authorized=True)
+
+    async def pass_on(self, call: Call, *, authorized: bool, path: str | None = None) -> web.Response:
+        """Discord's own answer, of another `path` if that is given."""
+        data, kind = call.body.written()
+        answer = await self._upstream.request(
+            call.match.operation.method,
+            path or call.match.path,
+            query=call.query,
+            headers={**call.headers, **kind},
+            body=data,
+            authorized=authorized,
+            sandbox_id=call.tenant.sandbox_id,
+        )
+        return passed_back(answer)
+
+
+def passed_back(answer: Answer) -> web.Response:
+    """What Discord has said, with the headers that libraries pace themselves by."""
+    headers = {name: value for name, value in answer.headers.items() if name.startswith(_PASSED_BACK)}
+    kind = answer.headers.get(hdrs.CONTENT_TYPE, "application/json")
+    return web.Response(status=answer.status, body=answer.body, headers={**headers, hdrs.CONTENT_TYPE: kind})
+
+
+def require_guild(tenant: Tenant, guild_id: int) -> None:
+    """`Denied` unless it is the sandbox's."""
+    if guild_id not in tenant.guild_ids:
+        raise missing_access("this server is not bound to the sandbox")
+
+
+def _snowflake(value: Any) -> int:
+    text = str(value)
+    if not text.isascii() or not text.isdecimal() or len(text) > constants.SNOWFLAKE_DIGITS:
+        raise Denied(400, 50035, "Invalid Form Body: that is no snowflake")
+    return int(text)

@@ -1,0 +1,67 @@
+"""What goes by a token of its own: answers to interactions, and webhooks. Never with the application's token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from bot.relay.commands import GuildCommands
+from bot.relay.http.api import Api, Call, missing_access
+from bot.relay.http.operations import Rule
+from bot.relay.identity import IdentitySource
+from bot.relay.ownership import GuildsOf, InteractionTokens
+from bot.relay.tenants import Tenant
+
+_OF_COMMANDS = (2, 4)
+"""Types of interactions that name a command: its use, and a suggestion for one of its options."""
+
+
+class TokenRoutes:
+    """Adds itself to the API."""
+
+    def __init__(
+        self,
+        api: Api,
+        identity: IdentitySource,
+        webhooks: GuildsOf,
+        interactions: InteractionTokens,
+        commands: GuildCommands,
+    ) -> None:
+        self._api, self._identity, self._commands = api, identity, commands
+        self._webhooks, self._interactions = webhooks, interactions
+        api.handlers[Rule.CALLBACK] = self._callback
+        api.handlers[Rule.TOKEN] = self._by_token
+
+    async def deliver(self, tenant: Tenant, data: dict[str, Any]) -> dict[str, Any] | None:
+        """An interaction on its way to the sandbox's bot, which may answer it from now on."""
+        await self._interactions.record(str(data.get("token")), tenant.sandbox_id)
+        command, guild_id = data.get("data"), data.get("guild_id")
+        if data.get("type") not in _OF_COMMANDS or not isinstance(command, dict) or guild_id is None:
+            return data
+        told = await self._commands.told_as(int(guild_id), int(command["id"]))
+        if told is None:
+            return data
+        command_id, is_global = told
+        hidden = {"guild_id"} if is_global else frozenset()
+        as_told = {key: value for key, value in command.items() if key not in hidden}
+        return data | {"data": as_told | {"id": str(command_id)}}
+
+    async def _callback(self, call: Call) -> web.Response:
+        await self._require_interaction(call)
+        return await self._api.pass_on(call, authorized=False)
+
+    async def _by_token(self, call: Call) -> web.Response:
+        webhook = call.match.values["webhook"]
+        if webhook == (await self._identity.get()).application_id:
+            await self._require_interaction(call)
+        else:
+            guild_id = await self._webhooks.find(int(webhook), call.tenant.sandbox_id)
+            if guild_id is None or guild_id not in call.tenant.guild_ids:
+                raise missing_access("this webhook is not in a server of the sandbox")
+        return await self._api.pass_on(call, authorized=False)
+
+    async def _require_interaction(self, call: Call) -> None:
+        owner = await self._interactions.owner(call.match.values["token"])
+        if owner != call.tenant.sandbox_id:
+            raise missing_access("this interaction was not sent to the sandbox")

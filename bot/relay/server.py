@@ -1,0 +1,119 @@
+"""The relay as a whole: wired, listening, and its parts supervised."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import redis.asyncio
+from aiohttp import web
+from nats.aio.client import Client
+
+from bot import constants
+from bot.relay.commands import CommandStore, GuildCommands
+from bot.relay.gateway import intents
+from bot.relay.gateway.client import Gateway
+from bot.relay.gateway.feed import Streams
+from bot.relay.gateway.sessions import Sessions
+from bot.relay.gateway.stream_reader import StreamReader
+from bot.relay.http.api import Api
+from bot.relay.http.commands import CommandRoutes
+from bot.relay.http.interactions import TokenRoutes
+from bot.relay.identity import IdentitySource
+from bot.relay.members import MemberRequests
+from bot.relay.ownership import GuildsOf, InteractionTokens
+from bot.relay.snapshots import Snapshots
+from bot.relay.tenants import Tenants
+from bot.relay.upstream import Upstream
+from bot.settings import Settings
+from bot.stores.postgres import Pool
+from bot.supervisor import Supervisor
+
+_COMMANDS_EVERY = timedelta(seconds=constants.RELAY_COMMANDS_EVERY_S)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStores:
+    """What the relay reads and writes. `nats` is a connection of its own: its parser is replaced."""
+
+    pool: Pool
+    redis: redis.asyncio.Redis
+    nats: Client
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """One that serves. `address` is where clients reach it, without a path."""
+
+    address: str
+    gateway: Gateway
+    api: Api
+
+
+@asynccontextmanager
+async def serve_relay(
+    stores: RelayStores,
+    supervisor: Supervisor,
+    settings: Settings,
+    *,
+    listening: socket.socket,
+    address: str,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[Relay]:
+    """Until the context is left, when its clients are told to resume elsewhere. `address`: where clients reach it,
+    without a path."""
+    chosen, discord = settings.relay, settings.discord
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(Upstream(discord.api_base, settings.require_token()))
+        tenants, sessions = Tenants(stores.pool), Sessions(stores.redis)
+        identity = IdentitySource(upstream)
+        channels, webhooks = GuildsOf(upstream, "/channels"), GuildsOf(upstream, "/webhooks")
+        interactions = InteractionTokens(stores.redis)
+
+        def gateway_address(request: web.Request) -> str:
+            return address.replace("http", "ws", 1)
+
+        api = Api(tenants, upstream, identity, channels, webhooks, interactions, gateway_address)
+        commands = GuildCommands(stores.pool, upstream, identity)
+        tokens = TokenRoutes(api, identity, webhooks, interactions, commands)
+        CommandRoutes(api, identity, CommandStore(stores.pool), commands)
+        gateway = Gateway(
+            tenants,
+            Streams(StreamReader(stores.nats)),
+            sessions,
+            identity,
+            Snapshots(upstream, identity),
+            MemberRequests(upstream),
+            tokens.deliver,
+            sum(intents.PRIVILEGED[name] for name in discord.privileged_intents),
+            chosen.catch_up_s,
+            gateway_address,
+            chosen.max_clients,
+        )
+        supervisor.start("relay access", tenants.run)
+        supervisor.start("relay sessions", sessions.run)
+        supervisor.start_periodic("relay commands", commands.reconcile, _COMMANDS_EVERY)
+        stack.push_async_callback(supervisor.end, {"relay access", "relay sessions", "relay commands"})
+        runner = web.AppRunner(_application(gateway, api), access_log=None, shutdown_timeout=constants.CLOSE_WITHIN_S)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.SockSite(runner, listening, ssl_context=tls)
+        await site.start()
+        stack.push_async_callback(gateway.stop)
+        stack.push_async_callback(site.stop)  # first, or else who is sent away comes back here
+        yield Relay(address, gateway, api)
+
+
+def _application(gateway: Gateway, api: Api) -> web.Application:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await gateway.accept(request)
+        return await api.handle(request)
+
+    application = web.Application(client_max_size=constants.RELAY_BODY_BYTES)
+    application.router.add_route("*", "/{path:.*}", handle)
+    return application
