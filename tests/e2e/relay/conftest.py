@@ -9,6 +9,7 @@ import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ class Bot:
 class RelayScene:
     """The relay beside a running bot, with a sandbox of Ada's and its token."""
 
-    scene: object
+    scene: Any
     relay: Relay
     listening: socket.socket
 

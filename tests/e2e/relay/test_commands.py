@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import aiohttp
 import pytest
 
-from bot.sandboxes.model import Actor
+from bot.sandboxes.model import Actor, Sandbox
 
 PING = {"name": "ping", "description": "Answers pong", "type": 1}
+
+
+@dataclass
+class Caller:
+    """Asks the relay as a sandbox's bot."""
+
+    session: aiohttp.ClientSession
+    base: str
+    sandbox: Sandbox
+
+    async def __call__(self, method, path, json=None, status=200):
+        async with self.session.request(method, self.base + path, json=json) as response:
+            body = await response.json() if response.content_type == "application/json" else await response.read()
+            assert response.status == status, body
+            return body
 
 
 @pytest.fixture
@@ -16,24 +33,11 @@ async def call(scene, relayed):
     sandbox = await scene.app.manager.create(Actor(scene.ada.id, "ada"), name="adas", guild_ids=[scene.lab.id])
     token = await relayed.token(sandbox)
     async with aiohttp.ClientSession(headers={"Authorization": f"Bot {token}"}) as session:
-
-        async def ask(method, path, json=None, status=200):
-            url = f"{relayed.relay.address}/api/v10{path}"
-            async with session.request(method, url, json=json) as response:
-                body = await response.json() if response.content_type == "application/json" else await response.read()
-                assert response.status == status, body
-                return body
-
-        ask.sandbox = sandbox
-        yield ask
+        yield Caller(session, f"{relayed.relay.address}/api/v10", sandbox)
 
 
 def names_in(scene, guild):
     return sorted(command["name"] for command in scene.discord.guild_commands.get(guild.id, []))
-
-
-async def commands(scene):
-    return f"/applications/{scene.discord.application_id}/commands"
 
 
 async def test_a_global_command_of_a_sandbox_is_a_command_of_its_servers_alone(scene, call):
