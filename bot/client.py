@@ -43,6 +43,7 @@ class SandboxBot(commands.AutoShardedBot):
         admins: Iterable[int] = (),
         shard_count: int = 0,
         shard_ids: Sequence[int] = (),
+        http_trace: aiohttp.TraceConfig | None = None,
     ) -> None:
         """Without a count it has as many shards as Discord recommends, without ids it runs all of them."""
         super().__init__(
@@ -55,6 +56,7 @@ class SandboxBot(commands.AutoShardedBot):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
+            http_trace=http_trace,  # type: ignore[arg-type]  # and so here
             allowed_mentions=discord.AllowedMentions.none(),
         )
         self.manager, self.reaper, self.orphans = manager, reaper, orphans

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from bot import constants
+from bot.clock import elapsed
 from bot.routing.dispatch import OF_MESSAGES, Dispatch
 from bot.routing.table import RouteTable
 from sandbox_worker import protocol
@@ -66,7 +66,7 @@ class EventRouter:
         component_prefix: str,
         unbound_subject: str = "",
         responses: ResponseTracker | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = elapsed,
     ) -> None:
         """`own_commands` by name, and components by what their custom ids begin with, are the bot's own."""
         self._table, self._sink, self._clock = table, sink, clock
