@@ -1,6 +1,7 @@
 """SIGTERM ends the bot in time, whatever is away, frozen or half-way there; a second signal ends it at once."""
 
 import asyncio
+import json
 import signal
 from contextlib import asynccontextmanager
 
@@ -87,6 +88,44 @@ async def test_what_is_frozen_delays_no_stop(tmp_path, discord, lines, names):
         for name in names:
             wires[name].freeze()
         await stop(bot)
+
+
+@pytest.mark.parametrize("names", FROZEN.values(), ids=FROZEN)
+async def test_nor_does_what_is_half_open(tmp_path, discord, lines, names):
+    async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
+        await until(lambda: is_connected(discord), bot)
+        for name in names:
+            wires[name].halve()
+        await stop(bot)
+
+
+async def test_nor_does_a_nats_that_takes_nothing_and_the_next_start_gets_what_waits_at_discord(
+    tmp_path, discord, lines, nats_client
+):
+    """Two starts of a process: two seconds or more."""
+    ada = discord.add_person("ada")
+    lab = discord.add_guild("Ada's Lab", owner=ada)
+    async with (
+        lines() as (environment, wires),
+        bot_process(tmp_path, environment | {"BOT_ROUTING__WINDOW": "5"}) as bot,
+    ):
+        await until(lambda: is_connected(discord), bot)
+        await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
+        for name in FROZEN["NATS"]:
+            wires[name].freeze()
+        for number in range(20):
+            await ada.send(lab.general, str(number))
+        await until(lambda: any("NATS takes no events" in line for line in bot.lines), bot)
+        await stop(bot)
+    async with lines() as (environment, _), bot_process(tmp_path, environment) as bot:
+        (stream,) = await nats_client.jetstream().streams_info()
+        subscription = await nats_client.jetstream().subscribe(
+            stream.config.subjects[0].replace(">", "MESSAGE_CREATE"), ordered_consumer=True
+        )
+        stored = [json.loads((await subscription.next_msg(20)).data)["d"]["content"] for _ in range(20)]
+        assert stored == [str(number) for number in range(20)]
+        await stop(bot)
+    assert discord.identifies == 1
 
 
 async def test_a_login_that_is_not_answered_delays_no_stop(tmp_path, lines):
