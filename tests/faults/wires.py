@@ -85,6 +85,8 @@ class Wire:
 
     def come_back(self) -> None:
         self._away = False
+        self._flows.set()
+        self._answers.set()
 
     @property
     def connections(self) -> int:
