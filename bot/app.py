@@ -14,7 +14,6 @@ from loguru import logger
 
 from bot import constants
 from bot.client import SandboxBot, chosen_intents
-from bot.clock import DiscordClock
 from bot.cogs.binding_rights import BindingRights
 from bot.cogs.guild_removals import GuildRemovals
 from bot.command_sync import sync_commands
@@ -209,8 +208,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         publisher = await _open_publisher(stack, settings, stores, supervisor.deadline)
         await stack.enter_async_context(serve_workers(stores, manager, supervisor))
         reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
-        discord_clock = DiscordClock()
-        bot = _bot(settings, stores, manager, reaper, orphans, discord_clock)
+        bot = _bot(settings, stores, manager, reaper, orphans)
         watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(watchdog.close)
         router = _router(settings, table, publisher, forwarded, watchdog)
@@ -232,7 +230,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
                 SessionStore(stores.redis, publisher),
                 forwarded,
                 rights_changed=binding_rights.note,
-                discord_clock=discord_clock,
+                discord_clock=bot.discord_clock,
             ),
             ActivityLog(stores.pool, router.activity),
             reaper,
@@ -252,12 +250,7 @@ async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Sto
 
 
 def _bot(
-    settings: Settings,
-    stores: Stores,
-    manager: SandboxManager,
-    reaper: Reaper,
-    orphans: OrphanCollector,
-    discord_clock: DiscordClock,
+    settings: Settings, stores: Stores, manager: SandboxManager, reaper: Reaper, orphans: OrphanCollector
 ) -> SandboxBot:
     chosen = settings.discord
     set_api_base(chosen.api_base)
@@ -271,7 +264,6 @@ def _bot(
         admins=chosen.admins,
         shard_count=chosen.shard_count,
         shard_ids=chosen.shard_ids,
-        http_trace=discord_clock.trace(),
     )
 
 

@@ -8,6 +8,7 @@ It relies on private parts of discord.py and aiohttp. `bot/private_api.py` lists
 from __future__ import annotations
 
 import asyncio
+import math
 import zlib
 from collections.abc import Coroutine
 from typing import Any, Self
@@ -56,8 +57,8 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
     _tap: Tap | None = None
     _named: yarl.URL = discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY
     """The gateway that the API has named."""
-    _resumed_at = 0.0
-    """When the session was taken up by this connection (`clock.elapsed`); 0 if it began here."""
+    _resumed_at = -math.inf
+    """When the session was taken up by this connection (`clock.elapsed`); before all time if it began here."""
     _standstill: asyncio.Task[None] | None = None
     """Closes the connection when NATS takes events again; until then none is routed. None: they are."""
 

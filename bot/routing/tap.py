@@ -168,7 +168,8 @@ class Tap:
             await self._forwarded.record(interaction_id, prefix)
 
     def is_for_client(self, dispatch: Dispatch, resumed_at: float) -> bool:
-        """Whether discord.py has to see the event too. `resumed_at`: `clock.elapsed`, 0 for a session that is new."""
+        """Whether discord.py has to see the event too. `resumed_at`: `clock.elapsed`, -inf for a session that is
+        new."""
         name = dispatch.name
         if name in CLIENT_EVENTS:
             return True
