@@ -12,6 +12,7 @@ from bench import processes
 from bench.meter import resident
 from bench.processes import Json
 from bot import log, names
+from bot.clock import elapsed
 from bot.routing.table import Route, RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.stores.postgres import migrate, open_pool
@@ -25,7 +26,7 @@ _LOOK_EVERY_S = 0.0005
 async def follow(guild: int, routed: bool) -> Json:
     """When the table has become so (monotonic)."""
     async with asyncio.timeout(10):
-        while (_table.lookup(guild, time.time()) is not None) is not routed:
+        while (_table.lookup(guild, elapsed()) is not None) is not routed:
             await asyncio.sleep(_LOOK_EVERY_S)
     return {"at": time.monotonic()}
 
@@ -36,10 +37,10 @@ async def fill(routes: int) -> Json:
     table = RouteTable()
     table.replace(
         table.next_version(),
-        {_FIRST + n: Route(names.event_subject_prefix(uuid4()), time.time() + 3600) for n in range(routes)},
+        {_FIRST + n: Route(names.event_subject_prefix(uuid4()), elapsed() + 3600) for n in range(routes)},
     )
     size = resident() - before
-    now, guild = time.time(), _FIRST + routes // 2
+    now, guild = elapsed(), _FIRST + routes // 2
     took = min(timeit.repeat(lambda: table.lookup(guild, now), number=_LOOKUPS, repeat=3))
     return {"bytes": size, "lookup_s": took / _LOOKUPS}
 

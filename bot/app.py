@@ -230,6 +230,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
                 SessionStore(stores.redis, publisher),
                 forwarded,
                 rights_changed=binding_rights.note,
+                discord_clock=bot.discord_clock,
             ),
             ActivityLog(stores.pool, router.activity),
             reaper,

@@ -13,6 +13,7 @@ from discord.ext import commands
 from loguru import logger
 
 from bot import constants, names
+from bot.clock import DiscordClock
 from bot.custom_ids import CustomIds
 from bot.errors import SandboxError
 from bot.i18n import COMMAND_NAME, activate_locale, gettext, translations
@@ -45,6 +46,7 @@ class SandboxBot(commands.AutoShardedBot):
         shard_ids: Sequence[int] = (),
     ) -> None:
         """Without a count it has as many shards as Discord recommends, without ids it runs all of them."""
+        self.discord_clock = DiscordClock()
         super().__init__(
             shard_count=shard_count or None,
             shard_ids=list(shard_ids) or None,  # type: ignore[arg-type]  # None is its default
@@ -55,6 +57,7 @@ class SandboxBot(commands.AutoShardedBot):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
+            http_trace=self.discord_clock.trace(),
             allowed_mentions=discord.AllowedMentions.none(),
         )
         self.manager, self.reaper, self.orphans = manager, reaper, orphans

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 
@@ -11,6 +10,7 @@ import aiohttp
 import discord
 
 from bot import constants, names
+from bot.clock import elapsed
 from bot.concurrency import failures, gather_bounded
 from bot.errors import ServiceUnavailable
 from bot.routing.gateway import set_api_base
@@ -32,7 +32,7 @@ class RoutesInForce:
 
     async def read(self, sandbox: Sandbox) -> Routes:
         """A `ReadRoutes`. They may be stale while the part that follows PostgreSQL fails."""
-        prefix, now = names.event_subject_prefix(sandbox.id), time.time()
+        prefix, now = names.event_subject_prefix(sandbox.id), elapsed()
         routes = {guild_id: self._table.lookup(guild_id, now) for guild_id in sandbox.guild_ids}
         part = self._supervisor.parts.get("routes")
         stale = part.last_error if part is not None and part.state is State.FAILING else None

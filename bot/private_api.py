@@ -92,6 +92,11 @@ LIBRARIES = {
                 ),
                 Part(f"{_WEBSOCKET}.poll_event", "the tap also takes the messages that have come with the first one"),
                 Part(f"{_WEBSOCKET}.close", "the tap closes so that Discord keeps the session", parameters=("code",)),
+                Part(
+                    f"{_WEBSOCKET}.send_heartbeat",
+                    "the tap names the last event that was routed in it",
+                    parameters=("data",),
+                ),
                 Part(f"{_WEBSOCKET}.socket", "the tap reads more messages from it", set_in="__init__"),
                 Part(f"{_WEBSOCKET}.session_id", "the tap saves the session by it", set_in="__init__"),
                 Part(f"{_WEBSOCKET}.sequence", "the tap counts on for the events it keeps", set_in="__init__"),

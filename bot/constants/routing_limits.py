@@ -17,6 +17,22 @@ INTERACTION_ANSWERABLE_S = 3.0
 """How long Discord takes the first answer to an interaction. One of the bot's own that a resumed session plays again
 later than that is not run again: its user has long been told that it failed."""
 
+CLOCK_OFFSET_HOLDS_S = 600.0
+"""How long Discord's time is worked out from what it said then, at most twice as long: two clocks that nobody sets
+drift apart by up to a second in three hours."""
+
+READ_ON_AFTER_S = 0.5
+"""How long a shard is not read while NATS takes nothing more. A NATS that is only slower than Discord is waited for;
+what is longer is an outage, and a command behind its events could not be answered within three seconds."""
+
+DISCORD_SURELY_KEEPS_S = 60.0
+"""For so long nobody needs to be told that events wait at Discord. It keeps them for some minutes, and says not for how
+many."""
+
+REMEMBERED_AHEAD = 100_000
+"""Events for the bot itself that were handled while the rest waited at Discord, so that they are not handled again: 10
+MB."""
+
 REMEMBERED_INTERACTIONS = 1000
 """Of the bot's own interactions, the last ones whose answers are told apart from those that nobody knows anything of.
 Both are kept from the sandboxes."""

@@ -97,7 +97,8 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
     @property
     def channel_id(self) -> int | None:
         """Where the event happened, as far as that is a channel."""
-        return _number(self._body.channel_id)
+        data = self._data
+        return _number(data.channel_id) if type(data) is _Body else None
 
     @property
     def id(self) -> int | None:
@@ -123,6 +124,14 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
             return True
         flags = data.flags
         return bool(flags) and type(flags) is int and flags & _EPHEMERAL != 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Of a message: whether it is in a server, for everybody, and answers nothing, as nearly all are."""
+        data = self._data
+        if type(data) is not _Body or data.guild_id is None or data.interaction_metadata is not _ABSENT:
+            return False
+        return not data.flags or not self.is_private
 
     @property
     def interaction_target(self) -> str:

@@ -8,8 +8,9 @@ It relies on private parts of discord.py and aiohttp. `bot/private_api.py` lists
 from __future__ import annotations
 
 import asyncio
-import time
+import math
 import zlib
+from collections.abc import Coroutine
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -25,15 +26,16 @@ import zstandard
 from aiohttp import WSMsgType
 from loguru import logger
 
-from bot import constants, private_api
-from bot.routing import dispatch
-from bot.routing.dispatch import DISPATCH, Dispatch
+from bot import clock, constants, private_api
+from bot.clock import DiscordClock
+from bot.routing import dispatch, standstill
+from bot.routing.dispatch import DISPATCH, OF_MESSAGES, Dispatch
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway_address import is_trusted
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
-from bot.routing.tap import RightsChanged, Tap
+from bot.routing.tap import ATTENDED, RightsChanged, Tap
 
 private_api.verify("discord.py", "aiohttp")
 
@@ -55,8 +57,10 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
     _tap: Tap | None = None
     _named: yarl.URL = discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY
     """The gateway that the API has named."""
-    _resumed_at = 0.0
-    """When the session was taken up by this connection (Unix time); 0 if it began here."""
+    _resumed_at = -math.inf
+    """When the session was taken up by this connection (`clock.elapsed`); before all time if it began here."""
+    _standstill: asyncio.Task[None] | None = None
+    """Closes the connection when NATS takes events again; until then none is routed. None: they are."""
 
     @classmethod
     async def from_client(cls, client: discord.Client, **options: Any) -> Any:
@@ -98,7 +102,7 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
                 connection = await super().from_client(client, **at_its_address)
         except (aiohttp.ClientError, OSError):  # that address may be gone, the session is not
             connection = await super().from_client(client, **options | resumed)
-        connection._resumed_at = time.time()
+        connection._resumed_at = clock.elapsed()
         return connection
 
     @property
@@ -108,16 +112,19 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
 
     @property
     def session(self) -> Session | None:
-        """Where its session may go on; None before READY, and when Discord has ended it."""
+        """Where its session may go on: after the last event that was routed. None before READY, and when Discord has
+        ended it."""
         if self.session_id is None or self.sequence is None:
             return None
-        return Session(self.session_id, str(self.gateway), self.sequence)
+        seen_at = self._tap.discord_clock.now() if self._tap is not None else None
+        return Session(self.session_id, str(self.gateway), self.sequence, *(() if seen_at is None else (seen_at,)))
 
     async def close(self, code: int = _KEEPS_SESSION) -> None:
         """Keeps the session, if there is one: a bot that is stopped will go on with it.
 
         discord.py closes with 1000 when it is stopped, which would end the session at Discord.
         """
+        self._forget_standstill()
         await super().close(code if self._tap is None or self.session is None else _KEEPS_SESSION)
 
     async def poll_event(self) -> None:
@@ -128,6 +135,7 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         try:
             await super().poll_event()
         except discord.gateway.ReconnectWebSocket:
+            self._forget_standstill()
             self._drop_session_of_invalid_sequence()
             raise
         if self._tap is None:
@@ -165,22 +173,65 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             tap.record_session(self)
             await self._pass_on(message, text, tap)
             return
-        if tap.publisher.is_full:
-            # Back-pressure: the socket is not read on, Discord's side fills, and memory does not.
-            await tap.publisher.wait_for_capacity()
-        if tap.needs_preparation(message):
-            await tap.prepare(message)
-        tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
-        tap.watch_rights(message, text)
-        if tap.is_for_client(message, self._resumed_at):
-            await self._pass_on(message, text, tap)
+        if self._standstill is not None or (tap.publisher.is_full and await self._must_read_on(tap)):
+            await self._read_on(message, text, tap)
             return
+        name = message.name
+        if name in ATTENDED and (name not in OF_MESSAGES or message.is_private):
+            await self._route_attended(message, text, tap)
+            return
+        tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
         # What discord.py does itself with every message that it gets. Only after routing: a saved session must never
         # be ahead of what the publisher has been given.
         if message.sequence is not None:
             self.sequence = message.sequence
         if self._keep_alive:
             self._keep_alive.tick()
+
+    async def _route_attended(self, message: Dispatch, text: str, tap: Tap) -> None:
+        """As any event, with what only few of them need before and after."""
+        await tap.prepare(message)
+        tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
+        tap.watch_rights(message, text)
+        was_handled = tap.handled_ahead(self).take(message.sequence)
+        if not was_handled and tap.is_for_client(message, self._resumed_at):
+            await self._pass_on(message, text, tap)
+            return
+        if message.sequence is not None:
+            self.sequence = message.sequence
+        if self._keep_alive:
+            self._keep_alive.tick()
+
+    async def _must_read_on(self, tap: Tap) -> bool:
+        """Back-pressure, as long as that is short: the socket isn't read, Discord's side fills, and memory does not."""
+        if await tap.publisher.has_capacity_within(constants.READ_ON_AFTER_S):
+            return False
+        self._standstill = asyncio.create_task(self._resume_after(standstill.wait_out(tap.publisher, self.shard.id)))
+        return True
+
+    async def _resume_after(self, outage: Coroutine[Any, Any, None]) -> None:
+        await outage
+        await super().close(_KEEPS_SESSION)  # poll_event sees that, and discord.py resumes
+
+    def _forget_standstill(self) -> None:
+        """The next connection will see for itself."""
+        if self._standstill is not None:
+            self._standstill.cancel()
+
+    async def _read_on(self, message: Dispatch, text: str, tap: Tap) -> None:
+        """While nothing is routed the bot gets what it needs, and the sequence stays where routing has stopped."""
+        if self._keep_alive:
+            self._keep_alive.tick()
+        if not tap.is_for_client(message, self._resumed_at) or not tap.handled_ahead(self).add(message.sequence or 0):
+            return
+        routed = self.sequence
+        await self._pass_on(message, text, tap)  # waits for nothing, so nobody sees the sequence that discord.py sets
+        if message.name != "READY":
+            self.sequence = routed
+
+    async def send_heartbeat(self, data: Any) -> None:
+        """With the sequence of now: discord.py's thread may have read it while one that was not routed stood there."""
+        await super().send_heartbeat(data | {"d": self.sequence})
 
     async def _decompressed(self, data: bytes, tap: Tap) -> str | None:
         try:
@@ -220,6 +271,7 @@ def install_tap(
     forwarded: ForwardedInteractions,
     *,
     rights_changed: RightsChanged,
+    discord_clock: DiscordClock | None = None,
 ) -> Tap:
     """From now on the client's dispatches go to the router, at the pace at which the publisher takes them.
 
@@ -228,7 +280,7 @@ def install_tap(
     private_api.require_version("discord.py")
     # Both modules have imported the class by name and call from_client on it; there is no parameter for it.
     discord.shard.DiscordWebSocket = discord.client.DiscordWebSocket = TappedWebSocket  # type: ignore[misc]
-    _taps[client] = tap = Tap(router, publisher, sessions, forwarded, rights_changed)
+    _taps[client] = tap = Tap(router, publisher, sessions, forwarded, rights_changed, discord_clock or DiscordClock())
     return tap
 
 

@@ -131,6 +131,23 @@ class Publisher:
             self._progress.clear()
             await self._progress.wait()
 
+    async def has_capacity_within(self, seconds: float) -> bool:
+        """Whether it is not full, or will not be any more after so many seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.wait_for_capacity()
+        return not self.is_full
+
+    async def acknowledged_within(self, number: int, seconds: float | None) -> bool:
+        """Waits until every message up to this one is acknowledged or refused; False if that takes longer than so many
+        seconds. None: without end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.low_water_mark < number:
+                    self._progress.clear()
+                    await self._progress.wait()
+        return self.low_water_mark >= number
+
     async def drain(self, timeout: float) -> int:
         """Waits until all is acknowledged, at most `timeout` seconds; returns how many are not."""
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Protocol
 
 from bot import constants
+from bot.clock import elapsed
 from bot.routing.dispatch import OF_MESSAGES, Dispatch
 from bot.routing.table import RouteTable
 from sandbox_worker import protocol
@@ -66,7 +67,7 @@ class EventRouter:
         component_prefix: str,
         unbound_subject: str = "",
         responses: ResponseTracker | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = elapsed,
     ) -> None:
         """`own_commands` by name, and components by what their custom ids begin with, are the bot's own."""
         self._table, self._sink, self._clock = table, sink, clock
@@ -93,10 +94,8 @@ class EventRouter:
         elif name == "INTERACTION_CREATE" and self.is_own_interaction(dispatch):
             self._own_interactions.append(dispatch.id)
             self.counts["own interactions"] += 1
-        elif name in OF_MESSAGES and self._is_own_reply(dispatch):
-            self.counts["own replies"] += 1
-        elif name in OF_MESSAGES and dispatch.is_private and not self._may_see(dispatch, guild_id):
-            self.counts["withheld"] += 1
+        elif name in OF_MESSAGES and not dispatch.is_plain and (why := self._why_kept(dispatch, guild_id)):
+            self.counts[why] += 1
         elif (route := self._table.lookup(guild_id, self._clock())) is not None:
             self._learn_channel(dispatch, guild_id)
             self._publish(route.prefix, dispatch, text, f"{session_id}:{shard_id}:{dispatch.sequence}")
@@ -138,6 +137,12 @@ class EventRouter:
         guild_id = dispatch.guild_id or self._guild_of_message(dispatch)
         route = self._table.lookup(guild_id, self._clock()) if guild_id is not None else None
         return route.prefix if route is not None else None
+
+    def _why_kept(self, dispatch: Dispatch, guild_id: int) -> str:
+        """Why a message that answers or is private goes to no sandbox, as a phrase for the counts; empty if it does."""
+        if self._is_own_reply(dispatch):
+            return "own replies"
+        return "withheld" if dispatch.is_private and not self._may_see(dispatch, guild_id) else ""
 
     def _may_see(self, dispatch: Dispatch, guild_id: int) -> bool:
         """Whether a private message answers an interaction that went to the sandbox that would get it. Nobody else's
@@ -205,6 +210,7 @@ def _stub(dispatch: Dispatch, size: int) -> bytes:
     return json.dumps(stub).encode()
 
 
+@lru_cache(maxsize=256)  # there are fewer events, and each is asked about every time
 def _is_token(name: str) -> bool:
     """Whether it may stand in a NATS subject."""
     return name.isascii() and name.replace("_", "").isalnum()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a guild's events go: subjects begin with `prefix`, and from `expires_at` (Unix time) on nothing goes."""
+    """Where a guild's events go: subjects begin with `prefix`, and from `expires_at` (`clock.elapsed`) on nothing
+    goes."""
 
     prefix: str
     expires_at: float
@@ -33,7 +34,7 @@ class RouteTable:
         return len(self._routes)
 
     def lookup(self, guild_id: int, now: float) -> Route | None:
-        """The guild's route; None if it has none, or had one until `now` (Unix time) at the latest."""
+        """The guild's route; None if it has none, or had one until `now` (`clock.elapsed`) at the latest."""
         route = self._routes.get(guild_id)
         return route if route is not None and now < route.expires_at else None
 

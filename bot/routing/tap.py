@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,12 +12,14 @@ from typing import Protocol
 
 from loguru import logger
 
-from bot import constants
+from bot import clock, constants
+from bot.clock import DiscordClock
 from bot.routing.dispatch import OF_MESSAGES, Dispatch, user_in
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
+from bot.routing.standstill import HandledAhead
 from bot.supervisor import Part
 
 CLIENT_EVENTS = frozenset(
@@ -36,6 +39,9 @@ CLIENT_EVENTS = frozenset(
 _OF_MEMBERS = frozenset({"GUILD_MEMBER_UPDATE", "GUILD_MEMBER_REMOVE", "GUILD_BAN_ADD"})
 _RIGHTS_EVENTS = _OF_MEMBERS | {"GUILD_UPDATE", "GUILD_ROLE_UPDATE", "GUILD_ROLE_DELETE"}
 """After which somebody may have lost a right in a guild: that member, or anybody."""
+
+ATTENDED = CLIENT_EVENTS | _RIGHTS_EVENTS | OF_MESSAGES | {"INTERACTION_CREATE"}
+"""The events that may need more than routing; a message does if it is a private one."""
 
 RightsChanged = Callable[[int, int | None], None]
 """Told the guild and the member; None: anybody. Must not wait, for events wait meanwhile."""
@@ -65,8 +71,11 @@ class Tap:
         sessions: SessionStore,
         forwarded: ForwardedInteractions,
         rights_changed: RightsChanged,
+        discord_clock: DiscordClock,
     ) -> None:
         self.router, self.publisher, self._sessions = router, publisher, sessions
+        self.discord_clock = discord_clock
+        self._handled_ahead: defaultdict[int, HandledAhead] = defaultdict(HandledAhead)
         self._forwarded, self._rights_changed = forwarded, rights_changed
         self._connections: dict[int, GatewayConnection] = {}
         self._last_sessions: dict[int, Session] = {}
@@ -99,6 +108,10 @@ class Tap:
         """It takes the place of the shard's last one."""
         self._connections[connection.shard.id] = connection
 
+    def handled_ahead(self, connection: GatewayConnection) -> HandledAhead:
+        """Of the shard's session, which may have begun on another connection."""
+        return self._handled_ahead[connection.shard.id]
+
     async def session_to_resume(self, shard: Shard) -> Session | None:
         """The session to go on with: the last one of this process, or else of the one before; None if it has ended."""
         connection = self._connections.get(shard.id)
@@ -112,32 +125,25 @@ class Tap:
     def on_new_session(self, connection: GatewayConnection) -> None:
         """A session begins anew: what came between the one before and its READY nobody will ever send."""
         self._session_began.set()
+        self._handled_ahead.pop(connection.shard.id, None)
         shard, before = connection.shard, self._last_sessions.pop(connection.shard.id, None)
         facts = {
             "shard": [shard.id, shard.total],
             "session_id": before.id if before else None,
             "last_sequence": before.sequence if before else None,
             "since": datetime.fromtimestamp(before.seen_at, UTC).isoformat() if before else None,
-            "until": datetime.now(UTC).isoformat(),
+            "until": datetime.fromtimestamp(self.discord_clock.now() or time.time(), UTC).isoformat(),
         }
         sandboxes = self.router.publish_gap(facts, shard.id, shard.total, connection.session_id or "")
         if sandboxes:
             logger.warning("events may be missing, Discord began a new session", sandboxes=sandboxes, **facts)
 
     def watch_rights(self, dispatch: Dispatch, text: str) -> None:
-        """Tells of what may have taken a right from somebody in a bound guild; any other event costs a look-up."""
+        """Tells of what may have taken a right from somebody in a bound guild."""
         name = dispatch.name
-        if name not in _RIGHTS_EVENTS:
-            return
-        guild_id = dispatch.guild_id
+        guild_id = dispatch.guild_id if name in _RIGHTS_EVENTS else None
         if guild_id is not None and self.router.is_bound(guild_id):
             self._rights_changed(guild_id, user_in(text) if name in _OF_MEMBERS else None)
-
-    @staticmethod
-    def needs_preparation(dispatch: Dispatch) -> bool:
-        """Whether `prepare` may have to ask Redis; hardly any event does."""
-        name = dispatch.name
-        return name == "INTERACTION_CREATE" or (name in OF_MESSAGES and dispatch.is_private)
 
     async def prepare(self, dispatch: Dispatch) -> None:
         """Before it is routed: an interaction is written down, what may answer one of another process is looked up.
@@ -146,6 +152,7 @@ class Tap:
         """
         if dispatch.name == "INTERACTION_CREATE":
             await self._record(dispatch)
+        if dispatch.name not in OF_MESSAGES:
             return
         answered = dispatch.answered_interaction
         is_known = self._forwarded.prefix_of(answered) is not None
@@ -161,17 +168,20 @@ class Tap:
             await self._forwarded.record(interaction_id, prefix)
 
     def is_for_client(self, dispatch: Dispatch, resumed_at: float) -> bool:
-        """Whether discord.py has to see the event too. `resumed_at`: Unix time, 0 for a session that is new."""
+        """Whether discord.py has to see the event too. `resumed_at`: `clock.elapsed`, -inf for a session that is
+        new."""
         name = dispatch.name
         if name in CLIENT_EVENTS:
             return True
         if name == "INTERACTION_CREATE":
+            self.discord_clock.observe(dispatch.created_at)
             return self.router.is_own_interaction(dispatch) and not self._is_stale(dispatch, resumed_at)
         return name == "MESSAGE_CREATE" and dispatch.guild_id is None
 
     def _is_stale(self, dispatch: Dispatch, resumed_at: float) -> bool:
         """Whether it is played again and can be answered no more: a command must not be run twice."""
-        if dispatch.created_at >= min(resumed_at, time.time() - constants.INTERACTION_ANSWERABLE_S):
+        answerable_since = self.discord_clock.at(min(resumed_at, clock.elapsed() - constants.INTERACTION_ANSWERABLE_S))
+        if answerable_since is None or dispatch.created_at >= answerable_since:
             return False
         self.router.counts["stale interactions"] += 1
         return True

@@ -13,6 +13,7 @@ import asyncpg
 from loguru import logger
 
 from bot import constants, names
+from bot.clock import elapsed
 from bot.errors import ServiceUnavailable
 from bot.keys import HINT_CHANNEL, KeyRing
 from bot.routing.table import Route, RouteTable
@@ -46,8 +47,9 @@ class RouteWatcher:
         """Read some guilds' routes now. When it returns, the table holds what was committed before the call."""
         version = self._table.next_version()
         async with connected(self._pool) as connection:
+            asked_at = elapsed()
             rows = await connection.fetch(self._sql["load_routes_of"], list(guild_ids))
-        self._table.update(version, guild_ids, _routes(rows))
+        self._table.update(version, guild_ids, _routes(rows, asked_at))
 
     async def run(self, part: Part) -> None:
         """Follow the changes over one connection, for as long as it lives; `ServiceUnavailable` at its end."""
@@ -114,10 +116,10 @@ class RouteWatcher:
         self._wake.set()
 
     async def _read_changes(self, connection: Connection) -> None:
-        version = self._table.next_version()
+        version, asked_at = self._table.next_version(), elapsed()
         changes = await connection.fetch(self._sql["load_changes"], self._revision)
         if changes:
-            open_routes = _routes([row for row in changes if row["sandbox_id"] is not None])
+            open_routes = _routes([row for row in changes if row["sandbox_id"] is not None], asked_at)
             self._table.update(version, [row["guild_id"] for row in changes], open_routes)
             self._revision = max(row["revision"] for row in changes)
 
@@ -125,20 +127,22 @@ class RouteWatcher:
         version, self._hints = self._table.next_version(), 0
         async with connected(self._pool) as connection:
             revision = await connection.fetchval(self._sql["load_revision"])
+            asked_at = elapsed()
             rows = await connection.fetch(self._sql["load_routes"])
-        self._table.replace(version, _routes(rows))
+        self._table.replace(version, _routes(rows, asked_at))
         self._revision = revision
 
 
-def _routes(rows: Sequence[asyncpg.Record]) -> dict[int, Route]:
-    """Guilds of one sandbox share their route."""
+def _routes(rows: Sequence[asyncpg.Record], asked_at: float) -> dict[int, Route]:
+    """Guilds of one sandbox share their route, which ends after what remained of it when PostgreSQL was asked at the
+    earliest: it dates the end, and nobody else's date is compared with that."""
     of_sandbox: dict[UUID, Route] = {}
     routes: dict[int, Route] = {}
     for row in rows:
         sandbox_id = row["sandbox_id"]
         route = of_sandbox.get(sandbox_id)
         if route is None:
-            route = Route(names.event_subject_prefix(sandbox_id), row["expires_at"].timestamp())
+            route = Route(names.event_subject_prefix(sandbox_id), asked_at + row["remaining_s"])
             of_sandbox[sandbox_id] = route
         routes[row["guild_id"]] = route
     return routes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from datetime import UTC, datetime
 
 import asyncpg
 
@@ -146,8 +145,7 @@ class StoredRoutes:
         """A `ReadRoutes`."""
         async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["load_routes_of"], list(sandbox.guild_ids))
-        now = datetime.now(UTC)  # as a router's clock, which ends a route at its expiry
-        open_ = (row for row in rows if row["sandbox_id"] == sandbox.id and now < row["expires_at"])
+        open_ = (row for row in rows if row["sandbox_id"] == sandbox.id and row["remaining_s"] > 0)
         return Routes(frozenset(int(row["guild_id"]) for row in open_))
 
 

@@ -19,7 +19,7 @@ from nats.js.api import (
     StreamConfig,
     StreamInfo,
 )
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import APIError, BadRequestError, NotFoundError
 
 from bot import constants, names
 from bot.errors import InvalidInput, ServiceUnavailable
@@ -54,7 +54,8 @@ class FoundStream:
     """A stream that carries our mark. Another installation on the same server has the same mark."""
 
     sandbox_id: UUID
-    created_at: datetime
+    age: timedelta
+    """By the clock of NATS."""
     messages: int
 
     @property
@@ -110,12 +111,24 @@ class StreamStore:
         found: list[FoundStream] = []
         offset = 0
         try:
-            while page := await self._jetstream.streams_info(offset):
+            while page := await self._list_page(offset):
                 offset += len(page)
-                found += [stream for info in page if (stream := _marked(info))]
+                found += [
+                    stream for told in page if (stream := _marked(StreamInfo.from_response(told), told.get("ts")))
+                ]
         except FAILURES as error:
             raise unavailable(error) from error
         return found
+
+    async def _list_page(self, offset: int) -> list[dict[str, Any]]:
+        """As NATS tells it: nats-py's own leaves out at what time."""
+        request = orjson.dumps({"offset": offset})
+        answer = await self._client.request("$JS.API.STREAM.LIST", request, timeout=constants.NATS_ANSWER_WITHIN_S)
+        told: dict[str, Any] = orjson.loads(answer.data)
+        if "error" in told:
+            APIError.from_error(told["error"])
+        streams: list[dict[str, Any]] = told.get("streams") or []
+        return streams
 
     async def purge(self, sandbox_id: UUID) -> bool:
         """Delete every event, and with them what workers have not acknowledged; true if there is a stream."""
@@ -199,18 +212,22 @@ class StreamStore:
 
     async def _require_mark(self, sandbox_id: UUID) -> None:
         stream = names.stream_name(sandbox_id)
-        found = _marked(await self._jetstream.stream_info(stream))
+        found = _marked(await self._jetstream.stream_info(stream), None)
         if found is None or found.sandbox_id != sandbox_id:
             raise ServiceUnavailable("NATS", f"stream {stream} is not this sandbox's; remove it by hand")
 
 
-def _marked(info: StreamInfo) -> FoundStream | None:
-    """None if the stream is not one of a sandbox, by its description, name and subjects."""
+def _marked(info: StreamInfo, told_at: str | None) -> FoundStream | None:
+    """None if the stream is not one of a sandbox, by its description, name and subjects.
+
+    `told_at`: by the clock of NATS; where it does not say, the age is 0.
+    """
     config, subjects = info.config, info.config.subjects or []
     sandbox_id = names.sandbox_of_event_subjects(subjects[0]) if len(subjects) == 1 else None
     if config.description != MARK or sandbox_id is None or config.name != names.stream_name(sandbox_id):
         return None
-    return FoundStream(sandbox_id, info.created or datetime.now(UTC), info.state.messages)
+    age = datetime.fromisoformat(told_at) - info.created if told_at and info.created else timedelta()
+    return FoundStream(sandbox_id, age, info.state.messages)
 
 
 def _consumer_config(sandbox_id: UUID) -> ConsumerConfig:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -121,8 +120,8 @@ class NatsAccess:
             claims = verify(message.data)
             request, server_id = claims["nats"], claims["iss"]
             user_nkey, is_own = request["user_nkey"], request["server_id"]["id"] == server_id
-            connection = (server_id, request["client_info"]["id"])
-        except (InvalidJwt, KeyError, TypeError):
+            connection, asked_at = (server_id, request["client_info"]["id"]), int(claims["iat"])
+        except (InvalidJwt, KeyError, TypeError, ValueError):
             is_own = False
         if not is_own:  # at DEBUG, for a worker can have answers sent here
             logger.debug("an auth request is not of a NATS server")
@@ -130,8 +129,8 @@ class NatsAccess:
         answer: dict[str, Any] = {"type": "authorization_response", "version": 2}
         try:
             async with asyncio.timeout(constants.NATS_LOGIN_ANSWER_WITHIN_S):
-                claims = await self._claims(request.get("connect_opts", {}), connection)
-            answer["jwt"] = self._issuer.sign({"sub": user_nkey, "aud": ACCOUNT, **claims})
+                claims = await self._claims(request.get("connect_opts", {}), connection, asked_at)
+            answer["jwt"] = self._issuer.sign({"sub": user_nkey, "aud": ACCOUNT, "iat": asked_at, **claims})
         except _RefusedError as error:
             if not self._limits.may_refuse():
                 return None
@@ -141,13 +140,14 @@ class NatsAccess:
         except Exception as error:  # no answer: the client sees a timeout and tries again
             logger.warning("an auth request was not answered", error=repr(error))
             return None
-        return self._issuer.sign({"sub": user_nkey, "aud": server_id, "nats": answer}).encode()
+        signed = self._issuer.sign({"sub": user_nkey, "aud": server_id, "iat": asked_at, "nats": answer})
+        return signed.encode()
 
-    async def _claims(self, options: dict[str, Any], connection: tuple[str, int]) -> dict[str, Any]:
-        """What the user may do, or `_RefusedError`."""
+    async def _claims(self, options: dict[str, Any], connection: tuple[str, int], asked_at: int) -> dict[str, Any]:
+        """What the user may do, or `_RefusedError`. `asked_at`: by the server's clock, which judges what expires."""
         user, offered = str(options.get("user", "")), str(options.get("pass", ""))
         if user in _OWN_CLAIMS and hmac.compare_digest(offered.encode(), self._issuer.derive(user).encode()):
-            return _OWN_CLAIMS[user]()
+            return _OWN_CLAIMS[user](asked_at)
         sandbox_id = sandbox_of(user)
         if sandbox_id is None:
             raise _RefusedError("the user is the sandbox's id")
@@ -196,14 +196,12 @@ def _sandbox_claims(sandbox_id: UUID, expires_at: datetime) -> dict[str, Any]:
     return _user_claims(str(sandbox_id), expires_at.timestamp(), publish=publish, subscribe=subscribe)
 
 
-def _probe_claims() -> dict[str, Any]:
-    subscribe = [f"{_PROBE_INBOX}.>"]
-    return _user_claims(
-        _PROBE_USER, time.time() + constants.NATS_PROBE_WITHIN_S, publish=["$JS.API.INFO"], subscribe=subscribe
-    )
+def _probe_claims(asked_at: int) -> dict[str, Any]:
+    until = asked_at + constants.NATS_PROBE_WITHIN_S
+    return _user_claims(_PROBE_USER, until, publish=["$JS.API.INFO"], subscribe=[f"{_PROBE_INBOX}.>"])
 
 
-def _replays_claims() -> dict[str, Any]:
+def _replays_claims(_: int) -> dict[str, Any]:
     """They publish nothing but one answer to each request, and last as long as the connection."""
     claims = _user_claims(_REPLAYS_USER, None, publish=[], subscribe=[names.ANY_REPLAY_SUBJECT])
     claims["nats"]["resp"] = {"max": 1, "ttl": int(constants.REPLAY_ANSWERED_WITHIN_S * 1e9)}

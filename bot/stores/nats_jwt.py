@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
-import time
 from typing import Any
 
 import nkeys
@@ -29,8 +28,8 @@ class Issuer:
         self.account: str = self._pair.public_key.decode()
 
     def sign(self, claims: dict[str, Any]) -> str:
-        """The claims with issuer, time and a fresh id."""
-        complete = {"iss": self.account, "iat": int(time.time()), "jti": secrets.token_hex(16), **claims}
+        """The claims with issuer and a fresh id. Their times are the business of whoever's clock will judge them."""
+        complete = {"iss": self.account, "jti": secrets.token_hex(16), **claims}
         signed = _encode(orjson.dumps(_HEADER)) + b"." + _encode(orjson.dumps(complete))
         signature: bytes = self._pair.sign(signed)
         return (signed + b"." + _encode(signature)).decode()

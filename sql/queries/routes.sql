@@ -3,15 +3,18 @@
 SELECT revision FROM sandbox_route_revision;
 
 -- load_routes --
--- Every route that is open now: a running sandbox's guilds. The route itself carries the expiry.
-SELECT mapping.guild_id, sandbox.id AS sandbox_id, sandbox.expires_at
+-- Every route that is open now: a running sandbox's guilds. The route itself carries its end, as the seconds
+-- until then: the bot's own clock may be wrong.
+SELECT mapping.guild_id, sandbox.id AS sandbox_id,
+       extract(epoch FROM sandbox.expires_at - clock_timestamp())::float8 AS remaining_s
   FROM sandbox_guild_mapping AS mapping
   JOIN sandboxes AS sandbox ON sandbox.id = mapping.sandbox_id
  WHERE sandbox.status = 'running';
 
 -- load_routes_of --
 -- The same for some guilds; one that has no row has no route. $1 guild ids
-SELECT mapping.guild_id, sandbox.id AS sandbox_id, sandbox.expires_at
+SELECT mapping.guild_id, sandbox.id AS sandbox_id,
+       extract(epoch FROM sandbox.expires_at - clock_timestamp())::float8 AS remaining_s
   FROM sandbox_guild_mapping AS mapping
   JOIN sandboxes AS sandbox ON sandbox.id = mapping.sandbox_id
  WHERE sandbox.status = 'running' AND mapping.guild_id = ANY ($1::numeric[]);
@@ -19,7 +22,8 @@ SELECT mapping.guild_id, sandbox.id AS sandbox_id, sandbox.expires_at
 -- load_changes --
 -- The same for those that have changed after a revision, with the revision of that; sandbox_id is NULL for one that has no
 -- route any more. $1 revision
-SELECT change.guild_id, change.revision, sandbox.id AS sandbox_id, sandbox.expires_at
+SELECT change.guild_id, change.revision, sandbox.id AS sandbox_id,
+       extract(epoch FROM sandbox.expires_at - clock_timestamp())::float8 AS remaining_s
   FROM sandbox_route_changes AS change
   LEFT JOIN (sandbox_guild_mapping AS mapping
              JOIN sandboxes AS sandbox ON sandbox.id = mapping.sandbox_id AND sandbox.status = 'running')

@@ -242,7 +242,7 @@ async def test_the_bot_answers_no_auth_request_that_is_not_signed_by_its_server(
     forger = Issuer(new_account_seed())
     request = {"user_nkey": "U", "server_id": {"id": "N"}, "client_info": {"id": 1}}
     request["connect_opts"] = {"user": str(world.a.sandbox.id), "pass": world.a.token}
-    tokens = {"other-server": {"nats": request}, "own-claims": {"nats": None}}
+    tokens = {"other-server": {"iat": 1, "nats": request}, "own-claims": {"iat": 1, "nats": None}}
     data = forger.sign(tokens[forged]).encode() if forged in tokens else forged
     message = Msg(world.stores.nats, subject="$SYS.REQ.USER.AUTH", reply="x", data=data)
     assert await world.manager.access._nats._answer(message) is None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from bot.app import open_app
+from bot.clock import elapsed
 from bot.sandboxes.model import OPERATOR
 from tests.e2e.conftest import running, title
 
@@ -43,7 +42,7 @@ async def test_a_server_that_removes_the_bot_is_unbound_and_the_owner_told_once(
     assert "**Ada's Lab**" in message.embeds[0]["description"]
     assert message.components == []
     assert await unbindings(bound.app, blue) == [(None, str(bound.lab.id))]
-    assert bound.app.table.lookup(bound.lab.id, time.time()) is None
+    assert bound.app.table.lookup(bound.lab.id, elapsed()) is None
 
     await bound.app.bot.wait_until_ready()
     for _ in range(2):

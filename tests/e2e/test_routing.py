@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.clock import elapsed
 from tests.e2e.conftest import text
 
 HOUR = timedelta(hours=1)
@@ -85,7 +86,7 @@ async def test_a_command_takes_effect_before_it_is_answered_even_if_nobody_is_no
             await scene.app.stores.pool.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
 
         def is_routed():
-            return scene.app.table.lookup(scene.lab.id, time.time()) is not None
+            return scene.app.table.lookup(scene.lab.id, elapsed()) is not None
 
         async def says(command, **options):
             return await scene.ada.command(f"sandbox {command}", channel=scene.lab.general, **options)
@@ -203,7 +204,7 @@ async def test_the_bot_follows_what_another_process_binds(bound, pool_of_another
     )
 
     async def routed():
-        return bound.app.table.lookup(bound.lobby.id, time.time()) is not None
+        return bound.app.table.lookup(bound.lobby.id, elapsed()) is not None
 
     await bound.until(routed)
     await bound.ada.send(bound.lobby.general, "hello")

@@ -1,6 +1,7 @@
 """SIGTERM ends the bot in time, whatever is away, frozen or half-way there; a second signal ends it at once."""
 
 import asyncio
+import json
 import signal
 from contextlib import asynccontextmanager
 
@@ -87,6 +88,50 @@ async def test_what_is_frozen_delays_no_stop(tmp_path, discord, lines, names):
         for name in names:
             wires[name].freeze()
         await stop(bot)
+
+
+@pytest.mark.parametrize("names", FROZEN.values(), ids=FROZEN)
+async def test_nor_does_what_is_half_open(tmp_path, discord, lines, names):
+    async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
+        await until(lambda: is_connected(discord), bot)
+        for name in names:
+            wires[name].halve()
+        await stop(bot)
+
+
+async def test_nor_does_a_nats_that_takes_nothing_and_the_next_start_gets_what_waits_at_discord(
+    tmp_path, discord, lines, nats_client
+):
+    """Two starts of a process, and two seconds in which NATS might take the rest."""
+    ada = discord.add_person("ada")
+    lab = discord.add_guild("Ada's Lab", owner=ada)
+    said = [str(number) for number in range(20)]
+    async with lines() as (environment, wires):
+        small = environment | {"BOT_ROUTING__WINDOW": "5"}
+        async with bot_process(tmp_path, small) as bot:
+            await until(lambda: is_connected(discord), bot)
+            await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
+            for name in FROZEN["NATS"]:
+                wires[name].freeze()
+            for content in said:
+                await ada.send(lab.general, content)
+            await until(lambda: any("NATS takes no events" in line for line in bot.lines), bot)
+            await stop(bot)
+        for name in FROZEN["NATS"]:
+            wires[name].cut()
+            wires[name].come_back()
+        async with bot_process(tmp_path, small) as bot:
+            assert await stored_messages(nats_client, len(said)) == said
+            await stop(bot)
+    assert discord.identifies == 1
+
+
+async def stored_messages(nats_client, count):
+    """The texts of the first messages in the only stream there is."""
+    (stream,) = await nats_client.jetstream().streams_info()
+    subject = stream.config.subjects[0].replace(">", "MESSAGE_CREATE")
+    subscription = await nats_client.jetstream().subscribe(subject, ordered_consumer=True)
+    return [json.loads((await subscription.next_msg(20)).data)["d"]["content"] for _ in range(count)]
 
 
 async def test_a_login_that_is_not_answered_delays_no_stop(tmp_path, lines):

@@ -57,6 +57,8 @@ class Wire:
         self._connections = 0
         self._flows = asyncio.Event()
         self._flows.set()
+        self._answers = asyncio.Event()
+        self._answers.set()
 
     async def __aenter__(self) -> Wire:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -66,6 +68,7 @@ class Wire:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         self._flows.set()
+        self._answers.set()
         self.cut()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -82,6 +85,8 @@ class Wire:
 
     def come_back(self) -> None:
         self._away = False
+        self._flows.set()
+        self._answers.set()
 
     @property
     def connections(self) -> int:
@@ -91,6 +96,11 @@ class Wire:
     def freeze(self) -> None:
         """Carry nothing more and end nothing: to both sides the line looks as if the other one thought."""
         self._flows.clear()
+
+    def halve(self) -> None:
+        """Carry what is asked, and no answer, on new connections either: half-open, as where packets of one direction
+        are dropped."""
+        self._answers.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -132,6 +142,7 @@ class Wire:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
                 await self._flows.wait()
+                await self._answers.wait()
                 if struck.is_set():
                     struck.clear()
                     self._gate.strike()

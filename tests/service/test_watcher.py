@@ -1,7 +1,6 @@
 import asyncio
 import os
 import signal
-import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from bot.clock import elapsed
 from bot.errors import ServiceUnavailable
 from bot.keys import HINT_CHANNEL, KeyRing
 from bot.routing.table import RouteTable
@@ -39,7 +39,7 @@ async def watching(pool, dsn, *, reload_every=NEVER):
 
 
 def is_routed(table, guild):
-    return table.lookup(guild, time.time()) is not None
+    return table.lookup(guild, elapsed()) is not None
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def follow_everything(table, manager, age):
     sandbox = await manager.create(ADA, ttl=timedelta(hours=2))
     await manager.register_guild(ADA, sandbox.id, guild)
     await until(lambda: is_routed(table, guild), 3)
-    assert table.lookup(guild, time.time()).prefix == f"sandbox.{sandbox.id}.events."
+    assert table.lookup(guild, elapsed()).prefix == f"sandbox.{sandbox.id}.events."
     await manager.unregister_guild(ADA, guild)
     await until(lambda: not is_routed(table, guild), 3)
     await manager.register_guild(ADA, sandbox.id, guild)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -121,8 +121,7 @@ class OrphanCollector:
         return [Orphan(OrphanKind.ROLE, row["role_name"], _proof(row["is_ours"], row["was_destroyed"])) for row in rows]
 
     async def _find_streams(self) -> list[Orphan]:
-        latest = datetime.now(UTC) - self._grace
-        old = {found.sandbox_id: found for found in await self._streams.list_streams() if found.created_at <= latest}
+        old = {found.sandbox_id: found for found in await self._streams.list_streams() if found.age >= self._grace}
         proofs = await self._classify(old)
         return [
             Orphan(OrphanKind.STREAM, old[sandbox_id].name, proof, sandbox_id, old[sandbox_id].messages)

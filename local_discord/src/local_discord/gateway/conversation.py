@@ -84,7 +84,9 @@ class _Conversation:
             raise HangUp(4008, "Rate limited.")
         self._received_at.append(now)
 
-    def _heartbeat(self, _: object) -> None:
+    def _heartbeat(self, sequence: object) -> None:
+        if self.session is not None:
+            self.session.heartbeats.append(sequence)
         self._connection.send_op(11)
 
     def _identify(self, data: Any) -> None:

@@ -11,6 +11,8 @@ from local_discord import wire
 from local_discord.gateway.connection import Connection
 from local_discord.wire import Json
 
+_KEPT_HEARTBEATS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
@@ -40,6 +42,8 @@ class Session:
         self.is_ready = False
         """It has been sent its READY."""
         self.resumable = True
+        self.heartbeats: deque[object] = deque(maxlen=_KEPT_HEARTBEATS)
+        """The sequences that the client has named in its last ones."""
         self._log: deque[tuple[int, str]] = deque(maxlen=kept_events)
 
     def covers(self, guild_id: int | None) -> bool:
