@@ -28,6 +28,7 @@ from bot.routing.publisher import Publisher
 from bot.routing.response_watchdog import ResponseWatchdog
 from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
+from bot.routing.shards import serve
 from bot.routing.table import RouteTable
 from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
@@ -145,13 +146,7 @@ class App:
         if self.settings.discord.sync_commands:
             await sync_commands(self.bot, self.stores.pool)
         logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
-        try:
-            await self.bot.connect()
-        except discord.PrivilegedIntentsRequired:
-            raise SettingsError(
-                "discord.privileged_intents: Discord refuses them; switch them on under “Bot” in the developer "
-                "portal, or take them out of config.toml."
-            ) from None
+        await serve(self.bot)
 
     async def _watch_embedded(self, part: Part) -> None:
         """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again."""

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from sandbox_worker.gateway_events import LOCATIONS, Location
+from sandbox_worker.text import replace_lone_surrogates
 
 DISPATCH = 0
 """The op of a message that carries an event; every other one concerns the connection itself."""
@@ -159,6 +160,16 @@ def read(text: str) -> Dispatch | None:
         return _decode(text)
     except (msgspec.MsgspecError, RecursionError):
         return None
+
+
+def read_as_sent(text: str) -> tuple[Dispatch | None, str]:
+    """As `read`, and the text for other decoders: the same but where people have sent half an emoji, which none takes.
+    What is forwarded is the text as it came."""
+    try:
+        return _decode(text), text
+    except (msgspec.MsgspecError, RecursionError):
+        readable = replace_lone_surrogates(text)
+        return read(readable), readable
 
 
 def user_in(text: str) -> int | None:
