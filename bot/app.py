@@ -204,7 +204,13 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         await stack.enter_async_context(serve_workers(stores, manager, supervisor))
         reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
         bot = _bot(settings, stores, manager, reaper, orphans)
-        watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
+        watchdog = ResponseWatchdog(
+            stores.nats,
+            UnansweredReply(bot, manager.get_by_id).send,
+            is_connected=manager.access.has_connections,
+            round_trip=lambda: bot.latency,
+            unanswered_after=settings.routing.unanswered_after,
+        )
         stack.push_async_callback(watchdog.close)
         router = _router(settings, table, publisher, forwarded, watchdog)
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)

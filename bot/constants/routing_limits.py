@@ -42,9 +42,17 @@ DESERTED_AFTER_S = 0.5
 """When a forwarded interaction is looked after first: if no worker is connected by then, none will answer it, and the
 user need not wait. A worker that answers at once is not asked about at all."""
 
-UNANSWERED_AFTER_S = 2.0
-"""When the bot answers in the place of a worker that does not, counted from publishing: a second before Discord's
-deadline, for the way to Discord. The reply, its translations and README say “two seconds”."""
+DESERTED_LOOKS_APART_S = 0.3
+"""Between that look and a second one, which has to find the same: between two requests for events a worker waits for
+none, and one that connects again is gone for a moment."""
+
+UNANSWERED_AFTER_S = 2.8
+"""When the bot answers in the place of a worker that does not, at the latest, counted from the interaction by Discord's
+clock: `INTERACTION_ANSWERABLE_S` less the time that Discord itself needs."""
+
+DISCORD_CLOCK_WINDOW_S = 300.0
+"""How long the smallest offset between Discord's clock and ours counts, at least: clocks drift by some milliseconds in
+that time."""
 
 WATCHED_INTERACTIONS = 1000
 """How many interactions are watched at once: a flood of them costs no more tasks than that, and the rest is forwarded

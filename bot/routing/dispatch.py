@@ -108,7 +108,7 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
     @property
     def created_at(self) -> float:
         """When what the event is about was made, as its id says: Unix time by Discord's clock."""
-        return (((self.id or 0) >> 22) + _DISCORD_EPOCH_MS) / 1000
+        return made_at(self.id or 0)
 
     @property
     def expects_message(self) -> bool:
@@ -152,6 +152,11 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
 
 
 _decode = msgspec.json.Decoder(Dispatch).decode
+
+
+def made_at(snowflake: int) -> float:
+    """When what the id names was made: Unix time by Discord's clock."""
+    return ((snowflake >> 22) + _DISCORD_EPOCH_MS) / 1000
 
 
 def read(text: str) -> Dispatch | None:

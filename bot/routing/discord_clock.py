@@ -1,0 +1,30 @@
+"""Discord's time, told by the ids of what it has just made. It is its time that a deadline of its own is counted by."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from bot import constants
+
+
+class DiscordClock:
+    """Puts Discord's times on our monotonic clock, by the smallest offset of late: that of what came the fastest."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began_at = clock()
+        self._before = self._smallest = math.inf
+        """Of the window before and of this one, so that there always is a whole one to judge by."""
+
+    def observe(self, made_at: float) -> None:
+        """Something that Discord has made at that time (Unix, by its clock) has come just now, be it late."""
+        now = self._clock()
+        if now - self._began_at > constants.DISCORD_CLOCK_WINDOW_S:
+            self._began_at, self._before, self._smallest = now, self._smallest, math.inf
+        self._smallest = min(self._smallest, now - made_at)
+
+    def monotonic_at(self, made_at: float) -> float:
+        """When it was that time. Only after something was observed."""
+        return made_at + min(self._before, self._smallest)
