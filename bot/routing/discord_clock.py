@@ -10,7 +10,7 @@ from bot import constants
 
 
 class DiscordClock:
-    """Puts Discord's times on our monotonic clock, by the smallest offset of late: that of what came the fastest."""
+    """By the smallest offset between its clock and ours of late, that of what came the fastest: it is never ahead."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -18,13 +18,14 @@ class DiscordClock:
         self._before = self._smallest = math.inf
         """Of the window before and of this one, so that there always is a whole one to judge by."""
 
-    def observe(self, made_at: float) -> None:
-        """Something that Discord has made at that time (Unix, by its clock) has come just now, be it late."""
+    def observe(self, stamped_at: float) -> None:
+        """Something that Discord has stamped with that time (Unix) has come just now, be it late."""
         now = self._clock()
         if now - self._began_at > constants.DISCORD_CLOCK_WINDOW_S:
             self._began_at, self._before, self._smallest = now, self._smallest, math.inf
-        self._smallest = min(self._smallest, now - made_at)
+        self._smallest = min(self._smallest, now - stamped_at)
 
-    def monotonic_at(self, made_at: float) -> float:
-        """When it was that time. Only after something was observed."""
-        return made_at + min(self._before, self._smallest)
+    def now(self) -> float | None:
+        """What time (Unix) it is at Discord; None if nothing has come yet."""
+        offset = min(self._before, self._smallest)
+        return self._clock() - offset if math.isfinite(offset) else None

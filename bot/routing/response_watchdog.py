@@ -42,7 +42,7 @@ type IsConnected = Callable[[UUID], Awaitable[bool]]
 
 class ResponseWatchdog:
     """Waits for a response to each forwarded interaction, as long as Discord leaves the time to give one in the
-    worker's place: three seconds by its clock, less twice the round trip. Where no worker is connected, half a second.
+    worker's place: three seconds by its clock, less twice the round trip. Where no worker is connected, under one.
 
     A worker's response goes to Discord, not through the bot. A message that answers shows it, and ends the watch; where
     there is none, the bot's own attempt fails, which disturbs nobody.
@@ -70,8 +70,9 @@ class ResponseWatchdog:
         """The interaction, as `text` has it, has been published below the prefix just now."""
         made_at = dispatch.made_at(interaction_id)
         self._clock.observe(made_at)
-        answer_at = self._clock.monotonic_at(made_at) + self._longest_wait()
-        if len(self._watches) < constants.WATCHED_INTERACTIONS and time.monotonic() < answer_at:
+        left_s = self._longest_wait() - ((self._clock.now() or made_at) - made_at)
+        if len(self._watches) < constants.WATCHED_INTERACTIONS and left_s > 0:
+            answer_at = time.monotonic() + left_s
             task = asyncio.create_task(self._watch(interaction_id, names.sandbox_of_subject(prefix), text, answer_at))
             self._watches[interaction_id] = task
             task.add_done_callback(lambda _: self._watches.pop(interaction_id, None))
