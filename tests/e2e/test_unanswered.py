@@ -114,10 +114,11 @@ async def nobody_is_waited_for(scene):
 
 
 async def test_a_worker_that_is_too_slow_is_named_before_discords_deadline(bound, hire):
-    worker = await hire(after=2.9)
+    bound.discord.settings.callback_deadline_s = 5  # so that a busy machine may be late
+    worker = await hire(after=3.5)
     reply = await answered(await bound.ada.use_foreign_command("play", channel=bound.lab.general))
     assert "No worker of sandbox “blue” has answered in time" in text(reply)
-    assert 2.5 < reply.ack_ms / 1000 < 3
+    assert 2.7 < reply.ack_ms / 1000 < 3.4
 
     async def refused():
         return worker.statuses == [400]
