@@ -29,6 +29,7 @@ from bot.routing.publisher import Publisher
 from bot.routing.response_watchdog import ResponseWatchdog
 from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
+from bot.routing.shards import serve
 from bot.routing.table import RouteTable
 from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
@@ -39,7 +40,7 @@ from bot.sandboxes.lifecycle.notices import NoticeDispatcher
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
-from bot.settings import Settings, SettingsError
+from bot.settings import Settings
 from bot.shutdown import Deadline
 from bot.stores.embedded import EmbeddedError
 from bot.stores.nats_client import watch_connection
@@ -145,13 +146,7 @@ class App:
         if self.settings.discord.sync_commands:
             await sync_commands(self.bot, self.stores.pool)
         logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
-        try:
-            await self.bot.connect()
-        except discord.PrivilegedIntentsRequired:
-            raise SettingsError(
-                "discord.privileged_intents: Discord refuses them; switch them on under “Bot” in the developer "
-                "portal, or take them out of config.toml."
-            ) from None
+        await serve(self.bot)
 
     async def _watch_embedded(self, part: Part) -> None:
         """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again."""
@@ -209,7 +204,14 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         await stack.enter_async_context(serve_workers(stores, manager, supervisor))
         reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
         bot = _bot(settings, stores, manager, reaper, orphans)
-        watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
+        watchdog = ResponseWatchdog(
+            stores.nats,
+            UnansweredReply(bot, manager.get_by_id).send,
+            is_connected=manager.access.has_connections,
+            round_trip=lambda: bot.latency,
+            discord_clock=bot.discord_clock,
+            unanswered_after=settings.routing.unanswered_after,
+        )
         stack.push_async_callback(watchdog.close)
         router = _router(settings, table, publisher, forwarded, watchdog)
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)

@@ -70,15 +70,15 @@ class RememberedGuilds:
 
     def __init__(self, inspect: InspectGuilds, every_s: float) -> None:
         self._inspect, self._every_s = inspect, every_s
-        self._ask_at = 0.0  # of time.monotonic()
+        self._ask_at = 0.0  # of elapsed()
         self._asked: frozenset[int] = frozenset()
         self._told: Mapping[int, GuildPresence] = {}
         self._failure: str | None = None
 
     async def inspect(self, guild_ids: Collection[int]) -> Mapping[int, GuildPresence]:
         """An `InspectGuilds`."""
-        if time.monotonic() >= self._ask_at or not self._asked.issuperset(guild_ids):
-            self._ask_at, self._asked = time.monotonic() + self._every_s, frozenset(guild_ids)
+        if elapsed() >= self._ask_at or not self._asked.issuperset(guild_ids):
+            self._ask_at, self._asked = elapsed() + self._every_s, frozenset(guild_ids)
             self._told, self._failure = {}, None
             try:
                 self._told = await self._inspect(guild_ids)

@@ -67,6 +67,7 @@ class Library:
 
 
 _WEBSOCKET = "discord.gateway:DiscordWebSocket"
+_SHARD = "discord.shard:Shard"
 _CLIENT = "nats.aio.client:Client"
 _PARSER = "nats.protocol.parser:Parser"
 
@@ -82,7 +83,7 @@ LIBRARIES = {
                 Part(
                     f"{_WEBSOCKET}.from_client",
                     "the tap resumes a saved session in it instead of identifying",
-                    parameters=("client", "gateway", "shard_id", "session", "sequence", "resume"),
+                    parameters=("client", "initial", "gateway", "shard_id", "session", "sequence", "resume"),
                 ),
                 Part(f"{_WEBSOCKET}.DEFAULT_GATEWAY", "the tap sees by it that discord.py names no other gateway"),
                 Part(
@@ -121,6 +122,17 @@ LIBRARIES = {
                     "the tap raises it when a stream is broken",
                     parameters=("shard_id",),
                 ),
+                Part(f"{_SHARD}.reidentify", "a shard connects again without the others waiting", parameters=("exc",)),
+                Part(f"{_SHARD}.reconnect", "a shard connects again without the others waiting"),
+                Part(f"{_SHARD}.worker", "a shard reads on in the task in which it has connected again"),
+                Part(f"{_SHARD}._cancel_task", "a shard reads on one connection at a time"),
+                Part(f"{_SHARD}._task", "a shard is stopped with the task that it is given", set_in="__init__"),
+                Part(f"{_SHARD}._client", "a shard knows by it whether its events are routed", set_in="__init__"),
+                Part(f"{_SHARD}._dispatch", "a shard tells of its disconnect with it", set_in="__init__"),
+                Part(f"{_SHARD}._queue_put", "a shard ends its client with it", set_in="__init__"),
+                Part("discord.shard:EventItem.__init__", "a shard ends its client with it"),
+                Part("discord.shard:EventType.terminate", "a shard ends its client with it"),
+                Part(_SHARD, "a client makes its shards of the class that stands here"),
                 Part("discord.http:Route.BASE", "`discord.api_base` is put there"),
                 Part("discord.http:HTTPClient.get_bot_gateway", "that API is asked there for its gateway"),
                 Part(

@@ -209,12 +209,16 @@ class Embedded(Section):
 
 
 class Routing(Section):
-    """The way of an event: `window` counts events, an empty `unbound_subject` drops those of unbound servers."""
+    """The way of an event: `window` counts events, an empty `unbound_subject` drops those of unbound servers.
+
+    `unanswered_after` is in seconds, 0 for never.
+    """
 
     unbound_subject: str = ""
     window: int = Field(default=4096, ge=1, le=65_536)
     ack_timeout: Duration = timedelta(seconds=5)
     reload_every: Duration = timedelta(seconds=30)
+    unanswered_after: float = Field(default=constants.UNANSWERED_AFTER_S, ge=0, le=constants.UNANSWERED_AFTER_S)
 
     @field_validator("unbound_subject")
     @classmethod

@@ -58,9 +58,13 @@ DESERTED_AFTER_S = 0.5
 """When a forwarded interaction is looked after first: if no worker is connected by then, none will answer it, and the
 user need not wait. A worker that answers at once is not asked about at all."""
 
-UNANSWERED_AFTER_S = 2.0
-"""When the bot answers in the place of a worker that does not, counted from publishing: a second before Discord's
-deadline, for the way to Discord. The reply, its translations and README say “two seconds”."""
+DESERTED_LOOKS_APART_S = 0.3
+"""Between that look and a second one, which has to find the same: between two requests for events a worker waits for
+none, and one that connects again is gone for a moment."""
+
+UNANSWERED_AFTER_S = 2.8
+"""When the bot answers in the place of a worker that does not, at the latest, counted from the interaction by Discord's
+clock: `INTERACTION_ANSWERABLE_S` less the time that Discord itself needs."""
 
 WATCHED_INTERACTIONS = 1000
 """How many interactions are watched at once: a flood of them costs no more tasks than that, and the rest is forwarded
@@ -99,3 +103,33 @@ ROUTES_READ_EVERY_S = 1.0
 ROUTE_HINTS_HEARD = 5000
 """Between two reads of all routes. More are a flood by somebody who knows the channel, and then nothing is heard until
 the next such read: parsing them would take the time of the events."""
+
+GATEWAY_CONNECT_TIMEOUT_S = 30.0
+"""How long a connection to the gateway may take until Discord has greeted; then it is tried anew."""
+
+RESUME_PAUSE_S = 1.0
+"""The longest second attempt's pause: the first one is made at once, for events wait. It doubles up to the longest."""
+
+RESUME_PAUSE_LONGEST_S = 30.0
+"""Discord keeps a session for minutes only, and each pause is waited for by every server of the shard."""
+
+RESUME_LIVED_S = 30.0
+"""How long a connection has to live until the next one may follow at once: Discord cuts healthy ones hours apart."""
+
+IDENTIFY_PAUSE_S = 5.0
+"""As `RESUME_PAUSE_S`, where a session begins anew: Discord takes one in five seconds."""
+
+IDENTIFY_PAUSE_LONGEST_S = 600.0
+"""Half of it on average: some 300 a day at worst, of a thousand."""
+
+IDENTIFY_LIVED_S = 600.0
+"""How long ago the last new session has to be until the next one may follow at once."""
+
+IDENTIFY_EVERY_S = 5.0
+"""Discord begins `max_concurrency` sessions in so many seconds, and refuses others with op 9."""
+
+IDENTIFY_LIMIT_READ_EVERY_S = 300.0
+"""How often the limit is read again while nothing is left of it: a machine that was suspended must not wait on."""
+
+IDENTIFY_LIMIT_READ_SOONEST_S = 1.0
+"""And at the soonest, whatever Discord says when it is reset."""

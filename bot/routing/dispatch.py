@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from sandbox_worker.gateway_events import LOCATIONS, Location
+from sandbox_worker.text import replace_lone_surrogates
 
 DISPATCH = 0
 """The op of a message that carries an event; every other one concerns the connection itself."""
@@ -108,7 +109,7 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
     @property
     def created_at(self) -> float:
         """When what the event is about was made, as its id says: Unix time by Discord's clock."""
-        return (((self.id or 0) >> 22) + _DISCORD_EPOCH_MS) / 1000
+        return made_at(self.id or 0)
 
     @property
     def expects_message(self) -> bool:
@@ -162,12 +163,27 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
 _decode = msgspec.json.Decoder(Dispatch).decode
 
 
+def made_at(snowflake: int) -> float:
+    """When what the id names was made: Unix time by Discord's clock."""
+    return ((snowflake >> 22) + _DISCORD_EPOCH_MS) / 1000
+
+
 def read(text: str) -> Dispatch | None:
     """None for what is no gateway message."""
     try:
         return _decode(text)
     except (msgspec.MsgspecError, RecursionError):
         return None
+
+
+def read_as_sent(text: str) -> tuple[Dispatch | None, str]:
+    """As `read`, and the text for other decoders: the same but where people have sent half an emoji, which none takes.
+    What is forwarded is the text as it came."""
+    try:
+        return _decode(text), text
+    except (msgspec.MsgspecError, RecursionError):
+        readable = replace_lone_surrogates(text)
+        return read(readable), readable
 
 
 def user_in(text: str) -> int | None:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 import zlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Self
-from weakref import WeakKeyDictionary
 
 import aiohttp
 import discord
@@ -20,7 +19,6 @@ import discord.client
 import discord.gateway
 import discord.http
 import discord.shard
-import msgspec
 import yarl
 import zstandard
 from aiohttp import WSMsgType
@@ -28,13 +26,14 @@ from loguru import logger
 
 from bot import clock, constants, private_api
 from bot.clock import DiscordClock
-from bot.routing import dispatch, standstill
+from bot.routing import close_codes, dispatch, standstill
 from bot.routing.dispatch import DISPATCH, OF_MESSAGES, Dispatch
 from bot.routing.forwarded import ForwardedInteractions
-from bot.routing.gateway_address import is_trusted
+from bot.routing.gateway_address import is_trusted, named_gateway, named_gateways, with_own_gateway
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
+from bot.routing.shards import SupervisedShard, taps
 from bot.routing.tap import ATTENDED, RightsChanged, Tap
 
 private_api.verify("discord.py", "aiohttp")
@@ -42,13 +41,8 @@ private_api.verify("discord.py", "aiohttp")
 _PAYLOADS = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
 _KEEPS_SESSION = 4000
 """Discord ends a session that is closed with 1000 or 1001, and keeps it for minutes after any other code."""
-_INVALID_SEQUENCE = 4007
-"""To resume again would be refused again, for ever; after any other code Discord decides when it is asked."""
-_DISCORD_API = discord.http.Route.BASE
-
-_taps: WeakKeyDictionary[discord.Client, Tap] = WeakKeyDictionary()
-_named_gateways: WeakKeyDictionary[discord.Client, yarl.URL] = WeakKeyDictionary()
-"""What the API has named to each client; where its first connection went, before any READY named another one."""
+_ENDINGS = {7: "Discord asks for a new connection", 9: "Discord says that the session is invalid"}
+"""By the op of the message after which a connection ends."""
 
 
 class TappedWebSocket(discord.gateway.DiscordWebSocket):
@@ -61,6 +55,8 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
     """When the session was taken up by this connection (`clock.elapsed`); before all time if it began here."""
     _standstill: asyncio.Task[None] | None = None
     """Closes the connection when NATS takes events again; until then none is routed. None: they are."""
+    _ended = ""
+    """Why the connection ends, if Discord has said so beforehand."""
 
     @classmethod
     async def from_client(cls, client: discord.Client, **options: Any) -> Any:
@@ -68,42 +64,75 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
 
         discord.py would resume only a session of this process, and would identify after each start: what came
         meanwhile would be lost, and a thousand starts a day are all that Discord allows.
+        With a tap it comes back with a connection, after as many attempts as it takes.
         """
-        if options.get("gateway") in (None, cls.DEFAULT_GATEWAY) and discord.http.Route.BASE != _DISCORD_API:
-            # DEFAULT_GATEWAY is Discord's own, whatever API the client was pointed at: that API names its gateway.
-            _, url, _ = await client.http.get_bot_gateway()
-            options["gateway"] = _named_gateways[client] = yarl.URL(url)
-        named = _named_gateways.setdefault(client, options.get("gateway") or cls.DEFAULT_GATEWAY)
-        tap = _taps.get(client)
+        tap = taps.get(client)
         if tap is None:
+            options["gateway"] = await named_gateway(client, options.get("gateway"))
             return await super().from_client(client, **options)
         shard = Shard(client.application_id or 0, client.shard_count or 1, options.get("shard_id") or 0)
-        connection = await cls._resume_or_identify(client, await tap.session_to_resume(shard), options)
+        connection: TappedWebSocket | None = None
+        while connection is None:
+            connection = await cls._attempt(client, tap, shard, options.get("gateway"))
         # Only now: until from_client has returned, HELLO and what answers it are discord.py's own affair, and what
         # fails there must not take the place of the connection that the tap knows.
-        connection._tap, connection._named = tap, named
+        connection._tap, connection._named = tap, named_gateways[client]
         tap.add_connection(connection)
         return connection
 
     @classmethod
-    async def _resume_or_identify(
-        cls, client: discord.Client, session: Session | None, options: dict[str, Any]
-    ) -> Self:
-        options |= {"resume": False, "session": None, "sequence": None}
-        if session is None:
-            return await super().from_client(client, **options)
-        resumed = {"resume": True, "session": session.id, "sequence": session.sequence}
-        if not is_trusted(session.resume_url, _named_gateways[client], discord.http.Route.BASE):
+    async def _attempt(cls, client: discord.Client, tap: Tap, shard: Shard, named: yarl.URL | None) -> Self | None:
+        """None if it was in vain. Never returns once Discord refuses for good: then `shards.serve` ends."""
+        pace = tap.reconnects.of(shard.id)
+        session = await tap.session_to_resume(shard)
+        await tap.reconnects.pause(shard.id, resumes=session is not None)
+        try:
+            if session is not None:
+                await named_gateway(client, named)
+                connection = await cls._resume(client, shard, session)
+                pace.resumes.connected()
+            else:
+                connection = await cls._identify(client, tap, shard)
+                pace.identifies.connected()
+        except (discord.ConnectionClosed, *close_codes.PASSING) as error:
+            if (code := close_codes.final_code(error)) is not None:
+                tap.refuse(code)
+                await asyncio.Event().wait()  # raised, discord.py would log a traceback and try again
+            pace.ended = close_codes.describe(error)
+            return None
+        return connection
+
+    @classmethod
+    async def _identify(cls, client: discord.Client, tap: Tap, shard: Shard) -> Self:
+        async def read_limit() -> Mapping[str, int]:
+            _, url, limit = await client.http.get_bot_gateway()
+            named_gateways[client] = yarl.URL(url)
+            return limit  # type: ignore[return-value]  # its values are whole numbers
+
+        async with tap.reconnects.budget.turn(shard.id, read_limit):
+            return await cls._open(client, shard, named_gateways[client])
+
+    @classmethod
+    async def _resume(cls, client: discord.Client, shard: Shard, session: Session) -> Self:
+        named, address = named_gateways[client], session.resume_url
+        if not is_trusted(address, named, discord.http.Route.BASE):
             logger.warning("a saved gateway session has an address that is not Discord's, the general one is taken")
-            session = msgspec.structs.replace(session, resume_url=str(_named_gateways[client]))
+            address = str(named)
+        resumed = {"resume": True, "session": session.id, "sequence": session.sequence}
         try:
             async with asyncio.timeout(constants.RESUME_ADDRESS_TIMEOUT_S):
-                at_its_address = options | resumed | {"gateway": yarl.URL(session.resume_url)}
-                connection = await super().from_client(client, **at_its_address)
+                connection = await cls._open(client, shard, yarl.URL(address), **resumed)
         except (aiohttp.ClientError, OSError):  # that address may be gone, the session is not
-            connection = await super().from_client(client, **options | resumed)
+            connection = await cls._open(client, shard, named, **resumed)
         connection._resumed_at = clock.elapsed()
         return connection
+
+    @classmethod
+    async def _open(cls, client: discord.Client, shard: Shard, gateway: yarl.URL, **resumed: Any) -> Self:
+        # `initial`: with others discord.py waits five seconds before it identifies, which the budget has seen to.
+        options: dict[str, Any] = {"gateway": gateway, "shard_id": shard.id, "initial": True} | resumed
+        async with asyncio.timeout(constants.GATEWAY_CONNECT_TIMEOUT_S):
+            return await super().from_client(client, **options)
 
     @property
     def shard(self) -> Shard:
@@ -132,14 +161,18 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
 
         That costs no timer and no turn of the event loop for each, as discord.py's own would: 5 µs less a message.
         """
+        if self._tap is None:
+            await super().poll_event()
+            return
         try:
             await super().poll_event()
-        except discord.gateway.ReconnectWebSocket:
-            self._forget_standstill()
-            self._drop_session_of_invalid_sequence()
+        except (discord.gateway.ReconnectWebSocket, aiohttp.ClientError, OSError) as error:
+            self._on_lost(self._tap, error)
+            raise discord.gateway.ReconnectWebSocket(self.shard_id) from None
+        except discord.ConnectionClosed as error:
+            if error.code in close_codes.FINAL:
+                self._tap.refuse(error.code)
             raise
-        if self._tap is None:
-            return
         received = self.socket._reader._buffer
         while received and received[0][0].type in _PAYLOADS:
             # A payload that is there already: receive() returns it without a wait. Anything else, a close above all,
@@ -149,10 +182,14 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
                 break
             await self.received_message(message.data)
 
-    def _drop_session_of_invalid_sequence(self) -> None:
-        """discord.py resumes after 4007 with the same sequence, and Discord refuses it again, without end."""
-        if self._tap is not None and self.socket.close_code == _INVALID_SEQUENCE:
-            self._tap.record_session(self)
+    def _on_lost(self, tap: Tap, error: Exception) -> None:
+        """discord.py would resume after any code with the same sequence, and Discord would refuse it without end."""
+        self._forget_standstill()
+        is_closed = isinstance(error, discord.gateway.ReconnectWebSocket)
+        why = f"closed with {self.socket.close_code}" if is_closed else close_codes.describe(error)
+        tap.reconnects.of(self.shard.id).ended = self._ended or why
+        if self.socket.close_code in close_codes.SESSION_ENDED:
+            tap.record_session(self)
             self.session_id = self.sequence = None
 
     async def received_message(self, msg: Any, /) -> None:
@@ -164,21 +201,22 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         text = await self._decompressed(msg, tap) if type(msg) is bytes else msg
         if text is None:  # the rest of it is still to come
             return
-        message = dispatch.read(text)
+        message, readable = dispatch.read_as_sent(text)
         if message is None:
             tap.router.counts["malformed"] += 1
             return
         if message.op != DISPATCH:
             # Before discord.py handles it: an op 9 makes it forget the session that a gap marker has to name.
             tap.record_session(self)
-            await self._pass_on(message, text, tap)
+            self._ended = _ENDINGS.get(message.op, "")
+            await self._pass_on(message, readable, tap)
             return
         if self._standstill is not None or (tap.publisher.is_full and await self._must_read_on(tap)):
-            await self._read_on(message, text, tap)
+            await self._read_on(message, readable, tap)
             return
         name = message.name
         if name in ATTENDED and (name not in OF_MESSAGES or message.is_private):
-            await self._route_attended(message, text, tap)
+            await self._route_attended(message, text, readable, tap)
             return
         tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
         # What discord.py does itself with every message that it gets. Only after routing: a saved session must never
@@ -188,14 +226,14 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         if self._keep_alive:
             self._keep_alive.tick()
 
-    async def _route_attended(self, message: Dispatch, text: str, tap: Tap) -> None:
+    async def _route_attended(self, message: Dispatch, text: str, readable: str, tap: Tap) -> None:
         """As any event, with what only few of them need before and after."""
         await tap.prepare(message)
         tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
-        tap.watch_rights(message, text)
+        tap.watch_rights(message, readable)
         was_handled = tap.handled_ahead(self).take(message.sequence)
         if not was_handled and tap.is_for_client(message, self._resumed_at):
-            await self._pass_on(message, text, tap)
+            await self._pass_on(message, readable, tap)
             return
         if message.sequence is not None:
             self.sequence = message.sequence
@@ -243,6 +281,8 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
 
     async def _pass_on(self, message: Dispatch, text: str, tap: Tap) -> None:
         """One odd event would end discord.py's reading, and with it the bot; without its READY there is no bot."""
+        if message.name == "READY":
+            text = with_own_gateway(text, self._named)
         try:
             await super().received_message(text)
         except (discord.gateway.ReconnectWebSocket, discord.ConnectionClosed):
@@ -253,18 +293,11 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             tap.router.counts["malformed"] += 1
             logger.opt(exception=True).warning("discord.py cannot read an event", event=message.name)
         if message.name == "READY":
-            self._refuse_foreign_gateway()
             tap.on_new_session(self)
-
-    def _refuse_foreign_gateway(self) -> None:
-        """The next connection would send the token wherever READY says."""
-        if not is_trusted(str(self.gateway), self._named, discord.http.Route.BASE):
-            logger.warning("READY names a gateway that is not Discord's", shard=self.shard_id)
-            self.gateway = self._named
 
 
 def install_tap(
-    client: discord.Client,
+    client: discord.AutoShardedClient,
     router: EventRouter,
     publisher: Publisher,
     sessions: SessionStore,
@@ -278,9 +311,12 @@ def install_tap(
     `UnsupportedLibrary` if discord.py is another version than the one that the seam was made for.
     """
     private_api.require_version("discord.py")
-    # Both modules have imported the class by name and call from_client on it; there is no parameter for it.
+    # Both modules have imported the class by name and call from_client on it; there is no parameter for it, nor for
+    # the class of shards.
     discord.shard.DiscordWebSocket = discord.client.DiscordWebSocket = TappedWebSocket  # type: ignore[misc]
-    _taps[client] = tap = Tap(router, publisher, sessions, forwarded, rights_changed, discord_clock or DiscordClock())
+    discord.shard.Shard = SupervisedShard  # type: ignore[misc]
+    client.shard_connect_timeout = None  # it may be hours until Discord allows another session
+    taps[client] = tap = Tap(router, publisher, sessions, forwarded, rights_changed, discord_clock or DiscordClock())
     return tap
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,7 +16,11 @@ from loguru import logger
 from nats.aio.client import Client
 from nats.js.errors import Error as JetStreamError
 
-from bot import constants, names
+from bot import clock, constants, names
+from bot.clock import DiscordClock
+from bot.errors import ServiceUnavailable
+from bot.routing import dispatch
+from sandbox_worker.text import replace_lone_surrogates
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +34,46 @@ class Unanswered:
 
 type OnUnanswered = Callable[[Unanswered], Awaitable[None]]
 
+type IsConnected = Callable[[UUID], Awaitable[bool]]
+"""Whether somebody with a sandbox's credentials is connected to NATS; False too where that can't be known.
+`ServiceUnavailable` if NATS doesn't tell."""
+
 
 class ResponseWatchdog:
-    """Waits for a response to each forwarded interaction: two seconds, or half a second where no worker is connected.
+    """Waits for a response to each forwarded interaction, as long as Discord leaves the time to give one in the
+    worker's place: three seconds by its clock, less twice the round trip. Where no worker is connected, under one.
 
-    A worker's response goes to Discord, not through the bot. A message that answers shows it; where there is none,
-    the bot's own attempt fails, which disturbs nobody.
+    A worker's response goes to Discord, not through the bot. A message that answers shows it, and ends the watch; where
+    there is none, the bot's own attempt fails, which disturbs nobody.
     """
 
-    def __init__(self, client: Client, on_unanswered: OnUnanswered) -> None:
-        """`on_unanswered` runs once for each; what it raises is logged."""
+    def __init__(
+        self,
+        client: Client,
+        on_unanswered: OnUnanswered,
+        *,
+        is_connected: IsConnected,
+        round_trip: Callable[[], float],
+        discord_clock: DiscordClock,
+        unanswered_after: float = constants.UNANSWERED_AFTER_S,
+    ) -> None:
+        """`on_unanswered` runs once for each; what it raises is logged. `round_trip` to Discord in seconds, no finite
+        number before it is known. `unanswered_after`: the longest wait in seconds, 0 to watch nothing."""
         self._jetstream = client.jetstream(timeout=constants.RESPONSE_WATCH_NATS_TIMEOUT_S)
-        self._on_unanswered = on_unanswered
+        self._on_unanswered, self._is_connected = on_unanswered, is_connected
+        self._round_trip, self._unanswered_after = round_trip, unanswered_after
+        self._clock = discord_clock
         self._watches: dict[int, asyncio.Task[None]] = {}
         self._answered_here: deque[int] = deque(maxlen=constants.WATCHED_INTERACTIONS)
 
     def watch(self, interaction_id: int, prefix: str, text: str) -> None:
         """The interaction, as `text` has it, has been published below the prefix just now."""
-        if len(self._watches) < constants.WATCHED_INTERACTIONS:
-            task = asyncio.create_task(self._watch(interaction_id, names.sandbox_of_subject(prefix), text))
+        made_at = dispatch.made_at(interaction_id)
+        self._clock.observe(made_at)
+        left_s = self._longest_wait() - ((self._clock.now() or made_at) - made_at)
+        if len(self._watches) < constants.WATCHED_INTERACTIONS and left_s > 0:
+            answer_at = clock.elapsed() + left_s
+            task = asyncio.create_task(self._watch(interaction_id, names.sandbox_of_subject(prefix), text, answer_at))
             self._watches[interaction_id] = task
             task.add_done_callback(lambda _: self._watches.pop(interaction_id, None))
 
@@ -66,24 +92,37 @@ class ResponseWatchdog:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _watch(self, interaction_id: int, sandbox_id: UUID, text: str) -> None:
-        now = asyncio.get_running_loop().time
-        unanswered_at = now() + constants.UNANSWERED_AFTER_S
-        await asyncio.sleep(constants.DESERTED_AFTER_S)
-        is_deserted = await self._is_deserted(sandbox_id)
+    def _longest_wait(self) -> float:
+        round_trip = self._round_trip()
+        travels = 2 * round_trip if math.isfinite(round_trip) else 0.0
+        return min(self._unanswered_after, constants.INTERACTION_ANSWERABLE_S - travels)
+
+    async def _watch(self, interaction_id: int, sandbox_id: UUID, text: str, answer_at: float) -> None:
+        is_deserted = await self._stays_deserted(sandbox_id, answer_at)
         if not is_deserted:
-            await asyncio.sleep(unanswered_at - now())
+            await asyncio.sleep(answer_at - clock.elapsed())
         # Before it is sent: its message may come back on the gateway sooner than the request returns.
         self._answered_here.append(interaction_id)
         try:
-            await self._on_unanswered(Unanswered(msgspec.json.decode(text)["d"], sandbox_id, is_deserted))
+            data = msgspec.json.decode(replace_lone_surrogates(text))["d"]
+            await self._on_unanswered(Unanswered(data, sandbox_id, is_deserted))
         except Exception:
             logger.exception("a user could not be told that nobody answers", sandbox=str(sandbox_id))
 
+    async def _stays_deserted(self, sandbox_id: UUID, answer_at: float) -> bool:
+        """Whether two looks find nobody. One proves little, and there may be no time for a second."""
+        for pause in (constants.DESERTED_AFTER_S, constants.DESERTED_LOOKS_APART_S):
+            await asyncio.sleep(min(pause, answer_at - clock.elapsed()))
+            if not await self._is_deserted(sandbox_id):
+                return False
+        return True
+
     async def _is_deserted(self, sandbox_id: UUID) -> bool:
-        """Whether no worker waits for events, none is busy with one, and none has taken what there was."""
+        """Whether no worker waits for events, none is busy with one, none has taken what there was, and none is
+        connected: whoever settles an event before it is dealt with is seen by that alone."""
         try:
             consumer = await self._jetstream.consumer_info(names.stream_name(sandbox_id), names.WORKER_CONSUMER)
-        except (nats.errors.Error, JetStreamError, TimeoutError):
+            is_idle = not consumer.num_waiting and not consumer.num_ack_pending and bool(consumer.num_pending)
+            return is_idle and not await self._is_connected(sandbox_id)
+        except (nats.errors.Error, JetStreamError, TimeoutError, ServiceUnavailable):
             return False  # nobody knows
-        return not consumer.num_waiting and not consumer.num_ack_pending and bool(consumer.num_pending)

@@ -17,6 +17,7 @@ from bot.clock import DiscordClock
 from bot.routing.dispatch import OF_MESSAGES, Dispatch, user_in
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.publisher import Publisher
+from bot.routing.reconnects import Reconnects
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
 from bot.routing.standstill import HandledAhead
@@ -80,6 +81,9 @@ class Tap:
         self._connections: dict[int, GatewayConnection] = {}
         self._last_sessions: dict[int, Session] = {}
         self._session_began = asyncio.Event()
+        self.reconnects = Reconnects()
+        self.refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        """The code with which Discord has closed a connection for good; no other one is of use then."""
 
     async def run(self, part: Part) -> None:
         """Save the sessions for ever, a new one at once; `ServiceUnavailable` while Redis is away."""
@@ -111,6 +115,11 @@ class Tap:
     def handled_ahead(self, connection: GatewayConnection) -> HandledAhead:
         """Of the shard's session, which may have begun on another connection."""
         return self._handled_ahead[connection.shard.id]
+
+    def refuse(self, code: int) -> None:
+        """Discord has closed a connection for good, with that code."""
+        if not self.refused.done():
+            self.refused.set_result(code)
 
     async def session_to_resume(self, shard: Shard) -> Session | None:
         """The session to go on with: the last one of this process, or else of the one before; None if it has ended."""

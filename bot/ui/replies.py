@@ -36,9 +36,7 @@ def created(sandbox: Sandbox) -> discord.Embed:
 
 def unanswered(sandbox: Sandbox, *, is_deserted: bool) -> discord.Embed:
     """To whoever has used a command or a button of a sandbox's worker."""
-    text = gettext(
-        "No worker of sandbox “{name}” has answered within two seconds. Its log may say why.", name=sandbox.name
-    )
+    text = gettext("No worker of sandbox “{name}” has answered in time. Its log may say why.", name=sandbox.name)
     if is_deserted:
         text = gettext(
             "No worker is connected to sandbox “{name}”, so nobody answers. Start yours with the environment "

@@ -290,3 +290,20 @@ async def test_who_asks_for_zstd_where_it_is_not_installed_is_told_so(monkeypatc
             closed = await opened.receive()
             assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 4012)
             assert "zstandard" in closed.extra
+
+
+async def test_who_begins_more_sessions_than_are_left_has_a_token_no_longer():
+    async with LocalDiscord() as local:
+        local.settings.session_starts.exhaust(60)
+        async with aiohttp.ClientSession() as session:
+            headers = {"Authorization": f"Bot {local.token}"}
+            async with session.get(f"{local.api_base}/gateway/bot", headers=headers) as answer:
+                limit = (await answer.json())["session_start_limit"]
+        assert limit["remaining"] == 0
+        assert 59_000 < limit["reset_after"] <= 60_000
+        async with socket(local) as websocket:
+            await websocket.receive()
+            await websocket.send_json(identify(local))
+            await websocket.receive()
+            assert websocket.close_code == 4004
+        assert [attempt.step for attempt in local.attempts] == ["HELLO"]

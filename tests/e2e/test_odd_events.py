@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sandbox_worker.protocol import TOO_LARGE_HEADER
+from tests.e2e.conftest import text as text_of
 
 
 @pytest.fixture
@@ -69,6 +70,39 @@ async def test_an_event_that_nobody_knows_is_routed_like_the_others(bound):
     await goes_on(bound)
     stored = await bound.stored(await bound.sandbox("blue"))
     assert [payload.decode() for subject, payload, _ in stored if subject.endswith("TELEPORTED")] == [text]
+
+
+HALF = r"half \ud83d of it, and a whole one: \ud83d\ude00, and none: \\ud83d"
+
+
+async def test_half_an_emoji_is_forwarded_as_it_came(bound):
+    data = {"guild_id": str(bound.lab.id), "channel_id": str(bound.lab.general.id), "id": "5", "content": "CONTENT"}
+    (session,) = bound.discord.gateway.live()
+    text = json.dumps({"t": "MESSAGE_CREATE", "s": session.sequence + 1, "op": 0, "d": data}).replace("CONTENT", HALF)
+    session.sequence += 1
+    session.connection.send(text)
+    await goes_on(bound)
+    stored = await bound.stored(await bound.sandbox("blue"))
+    assert text in [payload.decode() for subject, payload, _ in stored if subject.endswith("MESSAGE_CREATE")]
+    assert bound.app.router.counts["malformed"] == 0
+
+
+async def test_nor_does_it_stop_a_command_be_it_a_workers_or_the_bots_own(bound, monkeypatch):
+    monkeypatch.setattr("bot.constants.DESERTED_AFTER_S", 0.05)
+    monkeypatch.setattr("bot.constants.DESERTED_LOOKS_APART_S", 0.05)
+    bound.ada.name = "ada\ud83d"
+    reply = await bound.ada.command("sandbox create", channel=bound.lab.general, name="gr\ud83dn")
+    assert "SANDBOX_008" in text_of(reply)
+    foreign = await bound.ada.use_foreign_command("play", channel=bound.lab.general)
+    await bound.until(lambda: is_answered(foreign))
+    assert "No worker is connected" in text_of(foreign)
+    bound.lab.rename("L\ud83db")
+    await goes_on(bound)
+    assert bound.app.router.counts["malformed"] == 0
+
+
+async def is_answered(reply):
+    return reply.message
 
 
 async def test_a_server_of_3_megabytes_is_announced_by_a_stub(bound):

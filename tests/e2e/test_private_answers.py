@@ -10,7 +10,6 @@ import pytest
 
 from bot import names
 from bot.app import open_app
-from bot.client import SandboxBot
 from tests.e2e.conftest import environment_in, running, text
 
 
@@ -38,10 +37,7 @@ class Stage:
 
 @pytest.fixture
 def stage(open_scene, settings_of, monkeypatch):
-    async def at_once(*_, **__):
-        """Instead of five seconds between two IDENTIFYs."""
-
-    monkeypatch.setattr(SandboxBot, "before_identify_hook", at_once)
+    monkeypatch.setattr("bot.constants.IDENTIFY_EVERY_S", 0)
     return Stage(open_scene, settings_of)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from local_discord import LocalDiscord
 from tests.conftest import create_database, drop_database
 from tests.e2e.conftest import title
 from tests.forks import run_command
@@ -290,6 +291,29 @@ async def test_a_token_that_discord_refuses_is_a_configuration_error(tmp_path, d
         BOT_LOG__LEVEL="ERROR",
     )
     assert (ended.returncode, "discord.token" in ended.stderr) == (78, True)
+
+
+@pytest.mark.parametrize("named", ["discord.shard_count", "discord.privileged_intents"])
+async def test_a_bot_whose_shards_discord_refuses_for_good_ends_with_one_line(
+    tmp_path, dsn, stores, redis_client, named
+):
+    """As a process of its own, for what it prints and its exit code; that takes two seconds."""
+    async with LocalDiscord(shards=2) as discord:
+        discord.turn_away("IDENTIFY", 4011 if "shard" in named else 4013)
+        ended = await asyncio.to_thread(
+            refuse,
+            tmp_path,
+            "run",
+            DISCORD_TOKEN=discord.token,
+            BOT_DISCORD__API_BASE=discord.api_base,
+            DATABASE_URL=dsn,
+            REDIS_URL=stores.redis_url,
+            NATS_URL=stores.nats_url,
+            BOT_LOG__LEVEL="WARNING",
+        )
+    assert ended.returncode == 78
+    assert [line for line in ended.stderr.splitlines() if named in line] == ended.stderr.splitlines()[-1:]
+    assert "Traceback" not in ended.stderr
 
 
 async def test_an_api_base_without_an_api_is_named(tmp_path, discord, dsn, stores):

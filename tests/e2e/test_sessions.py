@@ -10,19 +10,13 @@ from aiohttp import web
 
 from bot import names
 from bot.app import open_app
-from bot.client import SandboxBot
 from local_discord.gateway.gateway import Gateway
 from tests.e2e.conftest import running, text, title
 
 
 @pytest.fixture
-async def stage(open_scene, settings_of, discord, monkeypatch):
+async def stage(open_scene, settings_of, discord):
     """A scene whose bot may be stopped and started again; `blue` holds Ada's server and `red` Bob's."""
-
-    async def at_once(*_, **__):
-        """Instead of five seconds between two IDENTIFYs."""
-
-    monkeypatch.setattr(SandboxBot, "before_identify_hook", at_once)
 
     class Stage:
         def __init__(self, scene):

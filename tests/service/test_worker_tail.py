@@ -112,6 +112,19 @@ async def test_what_is_stored_is_printed_from_the_time_that_is_asked_for(place, 
     assert await running.end() == (0, "")
 
 
+async def test_half_an_emoji_is_readable_and_printed_as_what_is_missing(place, tail):
+    sent = json.dumps({"op": 0, "t": "MESSAGE_CREATE", "s": 1, "d": {"content": "half \ud83d of it"}}).encode()
+    await place.send(raw=sent)
+    async with place.worker() as sandbox:
+        event = await anext(sandbox.events())
+        assert (event.raw, event.data) == (sent, {"content": "half � of it"})
+        await event.ack()
+    (line,) = await (await tail(place.environment, "--since", "1h")).lines(1)
+    assert '{"content":"half � of it"}' in line
+    (record,) = await (await tail(place.environment, "--since", "1h", "--json")).records(1)
+    assert record["data"] == {"content": "half � of it"}
+
+
 async def test_an_outage_costs_no_event_and_doubles_none(place, tail):
     gate = Gate(place.environment["SANDBOX_NATS_URL"])
     await gate.open()

@@ -136,3 +136,13 @@ def test_an_interactions_target_is_its_command_or_its_custom_id(data, target):
 )
 def test_whom_an_event_about_a_member_is_about_is_read_only_when_asked_for(data, user):
     assert dispatch.user_in(gateway_text("GUILD_MEMBER_REMOVE", data)) == user
+
+
+def test_half_an_emoji_stops_no_reading_and_whatever_is_broken_besides_does():
+    text = '{"op":0,"t":"MESSAGE_CREATE","s":7,"d":{"guild_id":"5","content":"half \\ud83d of it"}}'
+    message, readable = dispatch.read_as_sent(text)
+    assert (message.guild_id, message.sequence) == (5, 7)
+    assert json.loads(readable)["d"]["content"] == "half � of it"
+    assert dispatch.read_as_sent(text[:-1])[0] is None
+    whole = gateway_text("MESSAGE_CREATE", {"content": "😀"})
+    assert dispatch.read_as_sent(whole)[1] is whole

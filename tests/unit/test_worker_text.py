@@ -7,7 +7,7 @@ import pytest
 
 from sandbox_worker.cli import _as_json, _as_line
 from sandbox_worker.events import StoredEvent
-from sandbox_worker.text import plain, printable_json
+from sandbox_worker.text import plain, printable_json, replace_lone_surrogates
 
 ASCII = ["\x1b[2J", "\x7f", "\x00", "\r", "\n"]
 WIDER = ["\x9b2J", "\x85", "\u202e", "\u2066", "\u200f", "\u2028", "\U000e0001"]
@@ -34,3 +34,20 @@ def test_a_message_on_discord_steers_no_terminal_of_tail(steering):
     assert _as_line(event).isprintable()
     assert _as_json(event).isprintable()
     assert json.loads(_as_json(event))["data"] == {"content": f"a{steering}b"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "readable"),
+    [
+        (r'"half \ud83d of it"', r'"half \ufffd of it"'),
+        (r'"\uD83D"', r'"\ufffd"'),
+        (r'"\ude00\ud83d"', r'"\ufffd\ufffd"'),
+        (r'"\ud83d\ud83d\ude00"', r'"\ufffd\ud83d\ude00"'),
+        (r'"\\\ud83d"', r'"\\\ufffd"'),
+        (r'"\\ud83d"', r'"\\ud83d"'),
+        (r'"\ud83d\ude00 \u00e9 \n"', r'"\ud83d\ude00 \u00e9 \n"'),
+        ("\x00{\\", "\x00{\\"),
+    ],
+)
+def test_only_half_of_a_surrogate_pair_is_replaced(sent, readable):
+    assert replace_lone_surrogates(sent) == readable

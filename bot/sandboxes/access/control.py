@@ -137,6 +137,13 @@ class SandboxAccess:
             steps.append(self._nats.disconnect_until_none_left(sandbox_id))
         raise_first(await asyncio.gather(*steps, return_exceptions=True))
 
+    async def has_connections(self, sandbox_id: UUID) -> bool:
+        """Whether NATS has a connection with the sandbox's credentials; False too where it asks no bot for them.
+
+        `ServiceUnavailable` if NATS doesn't tell.
+        """
+        return self.nats is not None and bool(await self.nats.connections.list_all(sandbox_id))
+
     async def grant(self, sandbox_id: UUID, login: Login | None) -> None:
         """Redis has the user that PostgreSQL knows of, none for None, also if that changes meanwhile.
 

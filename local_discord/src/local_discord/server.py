@@ -10,7 +10,7 @@ from aiohttp import web
 
 from local_discord.gateway.connection import ABNORMAL
 from local_discord.gateway.conversation import accept
-from local_discord.gateway.gateway import Gateway
+from local_discord.gateway.gateway import Attempt, Gateway, Step
 from local_discord.gateway.sessions import Dispatched
 from local_discord.http.forms import MOST_BYTES
 from local_discord.http.frame import Frame, number
@@ -136,6 +136,11 @@ class LocalDiscord:
         return self.gateway.resumes
 
     @property
+    def attempts(self) -> list[Attempt]:
+        """The latest steps of clients on their way to a session, with those that were turned away."""
+        return list(self.gateway.attempts)
+
+    @property
     def connections(self) -> int:
         """How many are open."""
         return len(self.gateway.connections)
@@ -171,6 +176,13 @@ class LocalDiscord:
         for session in self.gateway.live(shard):
             if session.connection is not None:
                 await session.connection.hang_up(code)
+
+    def turn_away(self, step: Step, how: int | bool | None) -> None:
+        """Until it is called with None, every client that comes so far is told a close code, where 1006 cuts the line,
+        or op 9 with that truth value."""
+        self.gateway.refusals.pop(step, None)
+        if how is not None:
+            self.gateway.refusals[step] = how
 
     async def request_reconnect(self, shard: int | None = None) -> None:
         """Ask a shard, or all, to connect anew and resume."""

@@ -14,9 +14,9 @@ def objects(value: Any) -> list[Json]:
 
 
 def encode(data: object) -> bytes:
-    """Compact UTF-8. Half of a surrogate pair, which JSON can escape and UTF-8 cannot hold, becomes a “?”."""
+    """Compact UTF-8. Half of a surrogate pair, which UTF-8 cannot hold, is escaped as JSON does it."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace")
+    return text.encode("utf-8", "backslashreplace")
 
 
 def decode(text: str | bytes) -> Any:

@@ -16,6 +16,7 @@ from sandbox_worker.discord_api import DEFERRED_MESSAGE, MESSAGE, DiscordApi, me
 from sandbox_worker.errors import NotAnInteraction
 from sandbox_worker.gateway_events import LOCATIONS, Location
 from sandbox_worker.nats_connection import NatsConnection
+from sandbox_worker.text import replace_lone_surrogates
 
 
 class _Envelope(msgspec.Struct):
@@ -30,6 +31,11 @@ _check = msgspec.json.Decoder(_Envelope).decode
 """That it is a dispatch, for a fifth of what decoding it costs, which only a worker that looks inside pays."""
 
 _decode = msgspec.json.Decoder(_Dispatch).decode
+
+
+def _readable(raw: bytes) -> bytes:
+    """For what a decoder has refused: the event may hold halves of surrogate pairs."""
+    return replace_lone_surrogates(raw.decode(errors="replace")).encode()
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,12 @@ class StoredEvent:
 
     @cached_property
     def data(self) -> Any:
-        """The event's own part (`d`), decoded."""
-        return _decode(self.raw).d
+        """The event's own part (`d`), decoded. Half of a surrogate pair, such as of an emoji that was cut, is U+FFFD
+        here: no store or terminal would take it."""
+        try:
+            return _decode(self.raw).d
+        except msgspec.MsgspecError:
+            return _decode(_readable(self.raw)).d
 
     @property
     def guild_id(self) -> int | None:
@@ -119,6 +129,16 @@ class Event(StoredEvent):
         return dict(self.data)
 
 
+def _check_dispatch(raw: bytes) -> None:
+    """`MsgspecError` if it is none."""
+    try:
+        _check(raw)
+    except msgspec.MsgspecError:
+        if b"\\u" not in raw:
+            raise
+        _check(_readable(raw))
+
+
 class EventParser:
     """Tells a sandbox's events from what else may be in its inbox: another sandbox can make the server send empty
     messages there."""
@@ -129,7 +149,7 @@ class EventParser:
     def fields(self, message: Msg) -> dict[str, Any] | None:
         """Of a `StoredEvent`, by name; None if it is none."""
         try:
-            _check(message.data)
+            _check_dispatch(message.data)
             metadata = message.metadata
         except (msgspec.MsgspecError, nats.errors.NotJSMessageError, ValueError):
             return None

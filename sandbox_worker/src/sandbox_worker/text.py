@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+
+_ESCAPE = re.compile(
+    r"""\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}  # a pair: one character
+    | (?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})
+    | \\.  # any other, an escaped backslash above all: what follows it is text""",
+    re.VERBOSE,
+)
 
 
 def plain(text: str) -> str:
@@ -13,6 +21,12 @@ def plain(text: str) -> str:
 def printable_json(text: str) -> str:
     """JSON that means the same, with what is not printed escaped; line breaks between values stay."""
     return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def replace_lone_surrogates(text: str) -> str:
+    """JSON with U+FFFD in the place of each escaped half of a pair: Discord sends such halves, as people's clients do,
+    and neither UTF-8 nor strict decoders know them."""
+    return _ESCAPE.sub(lambda escape: "\\ufffd" if escape["lone"] else escape[0], text)
 
 
 def _escaped(character: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 from aiohttp import web
 
 from local_discord import wire
-from local_discord.gateway.connection import Connection, HangUp
-from local_discord.gateway.gateway import Gateway
+from local_discord.gateway.connection import ABNORMAL, Connection, HangUp
+from local_discord.gateway.gateway import Attempt, Gateway, Step
 from local_discord.gateway.member_chunks import member_chunks
 from local_discord.gateway.sessions import Session
 from local_discord.rules import intents
@@ -61,6 +61,8 @@ class _Conversation:
         self._connection.require_version()
         if self._settings.compresses:
             self._connection.compress()
+        if self._is_turned_away("HELLO"):
+            return
         hello = {"heartbeat_interval": self._settings.heartbeat_interval_ms, "_trace": ["local-discord"]}
         self._connection.send_op(10, hello)
 
@@ -97,12 +99,18 @@ class _Conversation:
             raise HangUp(4013, "Invalid intent(s).")
         if wanted & intents.PRIVILEGED & ~self._settings.approved_intents:
             raise HangUp(4014, "Disallowed intent(s).")
+        if not self._settings.session_starts.take():
+            raise HangUp(4004, "Authentication failed.")  # the token has been reset
+        if self._is_turned_away("IDENTIFY"):
+            return
         self.session = Session(shard, count, wanted, self._settings.kept_events)
         self._gateway.start(self.session, self._connection)
 
     def _resume(self, data: Any) -> None:
         self._authenticate(data)
         self._gateway.forget_stale()
+        if self._is_turned_away("RESUME"):
+            return
         sequence = data.get("seq")
         session = self._gateway.sessions.get(str(data.get("session_id")))
         if session is not None and (type(sequence) is not int or not 0 <= sequence <= session.sequence):
@@ -113,6 +121,21 @@ class _Conversation:
             return
         self.session = session
         self._gateway.resume(session, self._connection, missed)
+
+    def _is_turned_away(self, step: Step) -> bool:
+        """Whether the client is told something else than what it came for."""
+        self._gateway.attempts.append(Attempt(step, time.monotonic()))
+        self._gateway.changed.notify()
+        match self._gateway.refusals.get(step):
+            case None:
+                return False
+            case bool(resumable):
+                self._connection.send_op(9, resumable)
+            case code if code == ABNORMAL:
+                self._connection.abort()
+            case code:
+                raise HangUp(code, f"turned away at {step}")
+        return True
 
     def _authenticate(self, data: Any) -> None:
         if self.session is not None:

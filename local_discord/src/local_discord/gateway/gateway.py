@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 from local_discord.gateway.connection import Connection
 from local_discord.gateway.sessions import Dispatched, Session
@@ -15,6 +16,16 @@ from local_discord.wire import Json
 from local_discord.world.world import World
 
 _KEPT_RECORDS = 20_000
+
+Step = Literal["HELLO", "IDENTIFY", "RESUME"]
+"""How far a client comes on its connection; it is told HELLO by itself, and asks for the others."""
+
+
+class Attempt(NamedTuple):
+    """A client came so far on a connection; `at` is monotonic."""
+
+    step: Step
+    at: float
 
 
 class Gateway:
@@ -28,6 +39,9 @@ class Gateway:
         self.dispatched: deque[Dispatched] = deque(maxlen=_KEPT_RECORDS)
         self.identifies = 0
         self.resumes = 0
+        self.attempts: deque[Attempt] = deque(maxlen=_KEPT_RECORDS)
+        self.refusals: dict[Step, int | bool] = {}
+        """How each client is turned away that comes so far: with a close code, or by op 9 with that value."""
         self.changed = Signal()
         """A session is ready or resumed, or a connection is gone."""
 
@@ -144,7 +158,7 @@ class Gateway:
             "guilds": [{"id": str(guild_id), "unavailable": True} for guild_id in guild_ids],
             "session_id": session.id,
             "session_type": "normal",
-            "resume_gateway_url": core.gateway_url,
+            **_resume_gateway(core.settings.resume_gateway, core.gateway_url),
             "shard": [session.shard, session.shard_count],
             "application": {"id": str(core.application_id), "flags": flags},
             "private_channels": [],
@@ -157,3 +171,9 @@ class Gateway:
     def _is_outdated(self, session: Session) -> bool:
         youngest = [one for one in self.sessions.values() if one.shard == session.shard]
         return youngest[-1] is not session
+
+
+def _resume_gateway(told: str, url: str) -> Json:
+    if told == "absent":
+        return {}
+    return {"resume_gateway_url": url if told == "named" else None}

@@ -13,8 +13,6 @@ from local_discord.world.application import Application
 from local_discord.world.guilds import Guild
 from local_discord.world.world import World
 
-_SESSION_STARTS = {"total": 1000, "remaining": 1000, "reset_after": 86_400_000, "max_concurrency": 16}
-
 
 class UserRoutes:
     """Each handler is one request."""
@@ -42,8 +40,9 @@ class UserRoutes:
         return answer({"url": self._core.gateway_url})
 
     async def _bot_gateway(self, _: web.Request) -> web.Response:
-        shards = self._core.settings.shards
-        return answer({"url": self._core.gateway_url, "shards": shards, "session_start_limit": _SESSION_STARTS})
+        settings = self._core.settings
+        limit = settings.session_starts.payload()
+        return answer({"url": self._core.gateway_url, "shards": settings.shards, "session_start_limit": limit})
 
     async def _me(self, _: web.Request) -> web.Response:
         return answer(self._core.bot.own_payload())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from local_discord.rules import intents
 from local_discord.snowflakes import Snowflakes
 from local_discord.wire import Json
+from local_discord.world.session_starts import SessionStarts
 from local_discord.world.users import User
 
 Listener = Callable[[str, Json, int | None], object]
@@ -32,6 +34,9 @@ class Settings:
     """How many of its latest events a session can replay."""
     sessions_kept_s: float = 300.0
     """How long a session without a connection can be resumed."""
+    session_starts: SessionStarts = field(default_factory=SessionStarts)
+    resume_gateway: Literal["named", "null", "absent"] = "named"
+    """What READY says of the address to resume at."""
 
 
 class Events:
