@@ -24,10 +24,12 @@ from bot.health_sources import GuildInspector, RoutesInForce
 from bot.own_messages import OwnMessages
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway import install_tap, set_api_base
+from bot.routing.leases import GatewayLeases
 from bot.routing.publisher import Publisher
 from bot.routing.response_watchdog import ResponseWatchdog
 from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
+from bot.routing.shard_launcher import ShardLauncher
 from bot.routing.table import RouteTable
 from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
@@ -50,6 +52,7 @@ from bot.ui.unanswered import UnansweredReply
 _ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGEST_S)
 _GUARDIAN_RESTARTS = Restarts(constants.GUARDIAN_RESTART_S, most=constants.GUARDIAN_RESTARTS)
 _QUEUE_CHECKED_EVERY = timedelta(seconds=constants.NOTIFY_QUEUE_CHECKED_EVERY_S)
+_LEASES = "gateway leases"
 _OWN_COMMANDS = frozenset({"sandbox", "sandbox-admin"})
 
 
@@ -73,6 +76,8 @@ class App:
     bot: SandboxBot
     guild_removals: GuildRemovals
     binding_rights: BindingRights
+    leases: GatewayLeases
+    launcher: ShardLauncher
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -104,6 +109,8 @@ class App:
         if self.stores.addresses.embedded is not None:
             supervisor.start("embedded servers", self._watch_embedded, _GUARDIAN_RESTARTS)
         supervisor.start("discord", self._serve_discord, NEVER)
+        supervisor.start(_LEASES, self._keep_leases)
+        supervisor.start("shards", self.launcher.run)
         supervisor.start("publisher", self._watch_publisher, NEVER)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
         supervisor.start("lock guard", LockGuard(self.stores.addresses.postgres).run, _ROUTES_RESTARTS)
@@ -123,11 +130,15 @@ class App:
         logger.info("stopping")
         deadline = self.supervisor.deadline
         deadline.start()
-        await self.supervisor.end(running)
+        await self.supervisor.end(running - {_LEASES})
+        # First of all nothing more is read: what comes now is for the next owner, whom Discord sends it again.
+        await deadline.finish("gateway", self.launcher.disconnect(), constants.CLOSE_WITHIN_S)
         await deadline.finish("answers", self.bot.finish(constants.ANSWERS_END_WITHIN_S))
         await deadline.close("Discord", self.bot.close, self.bot.abort, constants.CLOSE_WITHIN_S)
         await deadline.finish("events", self.publisher.drain(constants.DRAIN_WITHIN_S))
         await deadline.finish("gateway sessions", self.gateway.save(), constants.SAVE_WITHIN_S)
+        await self.supervisor.end({_LEASES})
+        await deadline.finish("gateway leases", self.leases.give_back(), constants.SAVE_WITHIN_S)
         await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
 
     async def login(self) -> None:
@@ -142,6 +153,7 @@ class App:
     async def _serve_discord(self, part: Part) -> None:
         await self.login()
         part.running()
+        await self.leases.wait_for_any()  # a standby is ready up to here, and leaves the commands to the owner
         if self.settings.discord.sync_commands:
             await sync_commands(self.bot, self.stores.pool)
         logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
@@ -152,6 +164,9 @@ class App:
                 "discord.privileged_intents: Discord refuses them; switch them on under “Bot” in the developer "
                 "portal, or take them out of config.toml."
             ) from None
+
+    async def _keep_leases(self, part: Part) -> None:
+        await self.leases.keep(await self.bot.find_shards(), part)
 
     async def _watch_embedded(self, part: Part) -> None:
         """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again."""
@@ -214,6 +229,16 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         router = _router(settings, table, publisher, forwarded, watchdog)
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
+        leases = GatewayLeases(stores.addresses.postgres, is_alone=_is_alone(settings, stores))
+        tap = install_tap(
+            bot,
+            router,
+            publisher,
+            SessionStore(stores.redis, publisher, epoch_of=leases.epoch_of),
+            forwarded,
+            rights_changed=binding_rights.note,
+            leases=leases,
+        )
         yield App(
             settings,
             supervisor,
@@ -223,14 +248,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             watcher,
             publisher,
             router,
-            install_tap(
-                bot,
-                router,
-                publisher,
-                SessionStore(stores.redis, publisher),
-                forwarded,
-                rights_changed=binding_rights.note,
-            ),
+            tap,
             ActivityLog(stores.pool, router.activity),
             reaper,
             orphans,
@@ -238,6 +256,8 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             bot,
             guild_removals,
             binding_rights,
+            leases,
+            ShardLauncher(bot, leases, tap.forget),
         )
 
 
@@ -246,6 +266,11 @@ async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Sto
     await publisher.start()
     stack.push_async_callback(lambda: deadline.finish("publisher", publisher.close(), constants.CLOSE_WITHIN_S))
     return publisher
+
+
+def _is_alone(settings: Settings, stores: Stores) -> bool:
+    """Whether no other bot can be on the same database: this process runs it, and has its folder."""
+    return stores.addresses.embedded is not None and "postgres" in settings.embedded_stores
 
 
 def _bot(

@@ -30,6 +30,7 @@ from bot.routing import dispatch
 from bot.routing.dispatch import DISPATCH, Dispatch
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway_address import is_trusted
+from bot.routing.leases import GatewayLeases, LeaseNotHeld
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
@@ -55,6 +56,8 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
     _tap: Tap | None = None
     _named: yarl.URL = discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY
     """The gateway that the API has named."""
+    _epoch = 0
+    """Of the lease under which it was opened."""
     _resumed_at = 0.0
     """When the session was taken up by this connection (Unix time); 0 if it began here."""
 
@@ -74,10 +77,11 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
         if tap is None:
             return await super().from_client(client, **options)
         shard = Shard(client.application_id or 0, client.shard_count or 1, options.get("shard_id") or 0)
+        cls._require_lease(client, shard.id)
         connection = await cls._resume_or_identify(client, await tap.session_to_resume(shard), options)
         # Only now: until from_client has returned, HELLO and what answers it are discord.py's own affair, and what
         # fails there must not take the place of the connection that the tap knows.
-        connection._tap, connection._named = tap, named
+        connection._tap, connection._named, connection._epoch = tap, named, tap.leases.epoch_of(shard.id)
         tap.add_connection(connection)
         return connection
 
@@ -100,6 +104,24 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             connection = await super().from_client(client, **options | resumed)
         connection._resumed_at = time.time()
         return connection
+
+    @staticmethod
+    def _require_lease(client: discord.Client, shard_id: int) -> None:
+        """`LeaseNotHeld` if another process may have the shard's session; it is opened when this one has the lease."""
+        tap = _taps.get(client)
+        if tap is not None and not tap.leases.is_valid(shard_id):
+            tap.leases.unopened.add(shard_id)
+            raise LeaseNotHeld
+
+    async def send_as_json(self, data: Any) -> None:
+        """Until HELLO came, the lease may have run out."""
+        if data["op"] in (self.IDENTIFY, self.RESUME):
+            try:
+                self._require_lease(self._connection._get_client(), self.shard_id or 0)
+            except LeaseNotHeld:
+                await self.close()
+                raise
+        await super().send_as_json(data)
 
     @property
     def shard(self) -> Shard:
@@ -165,9 +187,8 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             tap.record_session(self)
             await self._pass_on(message, text, tap)
             return
-        if tap.publisher.is_full:
-            # Back-pressure: the socket is not read on, Discord's side fills, and memory does not.
-            await tap.publisher.wait_for_capacity()
+        if tap.publisher.is_full or not tap.leases.may_act(self.shard_id or 0, self._epoch):
+            await self._wait_until_routable(tap)
         if tap.needs_preparation(message):
             await tap.prepare(message)
         tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
@@ -181,6 +202,17 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             self.sequence = message.sequence
         if self._keep_alive:
             self._keep_alive.tick()
+
+    async def _wait_until_routable(self, tap: Tap) -> None:
+        """Back-pressure: the socket is not read on, Discord's side fills, and memory does not.
+
+        And after the process stood still the session may be another one's, which gets the rest of it too. If it is,
+        this connection is closed, and the wait cancelled.
+        """
+        if tap.publisher.is_full:
+            await tap.publisher.wait_for_capacity()
+        while not tap.leases.may_act(self.shard_id or 0, self._epoch):
+            await tap.leases.next_turn()
 
     async def _decompressed(self, data: bytes, tap: Tap) -> str | None:
         try:
@@ -220,6 +252,7 @@ def install_tap(
     forwarded: ForwardedInteractions,
     *,
     rights_changed: RightsChanged,
+    leases: GatewayLeases,
 ) -> Tap:
     """From now on the client's dispatches go to the router, at the pace at which the publisher takes them.
 
@@ -228,7 +261,7 @@ def install_tap(
     private_api.require_version("discord.py")
     # Both modules have imported the class by name and call from_client on it; there is no parameter for it.
     discord.shard.DiscordWebSocket = discord.client.DiscordWebSocket = TappedWebSocket  # type: ignore[misc]
-    _taps[client] = tap = Tap(router, publisher, sessions, forwarded, rights_changed)
+    _taps[client] = tap = Tap(router, publisher, sessions, forwarded, rights_changed, leases)
     return tap
 
 

@@ -14,6 +14,7 @@ from loguru import logger
 from bot import constants
 from bot.routing.dispatch import OF_MESSAGES, Dispatch, user_in
 from bot.routing.forwarded import ForwardedInteractions
+from bot.routing.leases import GatewayLeases
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
@@ -65,8 +66,9 @@ class Tap:
         sessions: SessionStore,
         forwarded: ForwardedInteractions,
         rights_changed: RightsChanged,
+        leases: GatewayLeases,
     ) -> None:
-        self.router, self.publisher, self._sessions = router, publisher, sessions
+        self.router, self.publisher, self._sessions, self.leases = router, publisher, sessions, leases
         self._forwarded, self._rights_changed = forwarded, rights_changed
         self._connections: dict[int, GatewayConnection] = {}
         self._last_sessions: dict[int, Session] = {}
@@ -108,6 +110,12 @@ class Tap:
         if session is not None:
             self._last_sessions[shard.id] = session
         return session
+
+    def forget(self, shard: Shard) -> None:
+        """Its session is another process's now: what this one knew of it is out of date."""
+        self._connections.pop(shard.id, None)
+        self._last_sessions.pop(shard.id, None)
+        self._sessions.forget(shard)
 
     def on_new_session(self, connection: GatewayConnection) -> None:
         """A session begins anew: what came between the one before and its READY nobody will ever send."""
