@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ import typer
 from bot import log
 from bot.cli.runtime import Config, read_settings, run_or_exit
 from bot.keys import KeyRing
+from bot.routing.leases import GatewayProcess, list_processes
 from bot.sandboxes.access.isolation import Isolation, list_postgres_risks
 from bot.settings import Settings
 from bot.stores.opening import open_addresses
@@ -85,7 +86,7 @@ def check(config: Config = None) -> None:
 
     settings = read_settings(config, need_token=True)
 
-    async def probe() -> tuple[str, str, Isolation, list[str]]:
+    async def probe() -> tuple[str, str, Isolation, list[str], list[GatewayProcess]]:
         async with open_app(settings, share=True) as app, app.bot:
             await app.login()
             await try_template(app.manager)
@@ -97,14 +98,16 @@ def check(config: Config = None) -> None:
                     f"{server.partition(' ')[0]} keeps what workers are refused in memory, up to gigabytes. "
                     "Set acllog-max-len to 0 in its configuration, or let the bot use CONFIG."
                 )
-            return str(app.bot.user), server, app.manager.access.isolation, risks
+            processes = await list_processes(app.stores.pool, app.bot.application_id or 0)
+            return str(app.bot.user), server, app.manager.access.isolation, risks, processes
 
-    user, server, isolation, risks = run_or_exit(probe())
+    user, server, isolation, risks, processes = run_or_exit(probe())
     typer.echo(f"PostgreSQL, {server}, NATS (JetStream) and Discord (as {user}) answer.")
     typer.echo("The template of new sandboxes applies.")
     redis = server.partition(" ")[0]
     for store, state in (("PostgreSQL", isolation.postgres), (redis, isolation.redis), ("NATS", isolation.nats)):
         typer.echo(f"Isolation of sandboxes in {store}: {state}")
+    typer.echo("\n".join(map(_describe, processes)) or "Gateway: no bot is running.")
     for risk in risks:
         typer.echo(f"Warning: {risk}", err=True)
 
@@ -123,6 +126,18 @@ def rotate_keys(config: Config = None) -> None:
     """Make new keys for what the bots share one for. Those before are valid for a day, or until the next time."""
     rotated = run_or_exit(_rotate_keys(read_settings(config)))
     typer.echo("\n".join(f"rotated {purpose}" for purpose in rotated) or "there are no keys yet")
+
+
+def _describe(process: GatewayProcess) -> str:
+    """Which shards it runs, and for which it is the standby."""
+    total = process.shards.total
+    runs = f"runs {_list(process.held)} of {total}" if process.held else ""
+    waits = f"is the standby for {_list(process.awaited)} of {total}" if process.awaited else ""
+    return f"Gateway: {process.name} {' and '.join(filter(None, (runs, waits)))}."
+
+
+def _list(shard_ids: Sequence[int]) -> str:
+    return f"shard{'s' if len(shard_ids) > 1 else ''} {', '.join(map(str, shard_ids))}"
 
 
 async def _apply_migrations(settings: Settings) -> list[str]:

@@ -92,7 +92,7 @@ class GatewayLeases:
 
     def may_act(self, shard_id: int, epoch: int) -> bool:
         """Whether it may act on what comes in a session that was opened under that epoch. So it may without PostgreSQL,
-        when nobody takes a lease; but not after it stood still, until the next turn. Asked for every event."""
+        when nobody takes a lease; after it stood still, only when PostgreSQL has answered. Asked for every event."""
         return self._held.get(shard_id) == epoch and clock_gettime(_CLOCK) <= self._doubtful_from
 
     async def next_turn(self) -> None:
@@ -112,16 +112,15 @@ class GatewayLeases:
                 async with asyncio.timeout(constants.LEASE_ANSWER_WITHIN_S):
                     await self._renew(shards)
             except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                self._disconnect()
                 part.failing(ServiceUnavailable("PostgreSQL", repr(error)))
-            except BaseException:
-                self._disconnect()
-                raise
+                self._end_turn(is_certain=False)
+                pause_s = constants.LEASE_TRIED_EVERY_S
             else:
                 part.running()
-            self._end_turn()
-            has_all = len(self._held) == len(shards.ids)
-            await asyncio.sleep(constants.LEASE_RENEWED_EVERY_S if has_all else constants.LEASE_TRIED_EVERY_S)
+                self._end_turn(is_certain=True)
+                has_all = len(self._held) == len(shards.ids)
+                pause_s = constants.LEASE_RENEWED_EVERY_S if has_all else constants.LEASE_TRIED_EVERY_S
+            await asyncio.sleep(pause_s)
 
     async def give_back(self) -> None:
         """At once, instead of letting them run out; `OSError` or one of asyncpg's if PostgreSQL is away."""
@@ -138,6 +137,14 @@ class GatewayLeases:
             self._disconnect()
 
     async def _renew(self, shards: Shards) -> None:
+        """Cut short, it leaves no connection behind that is in the middle of something."""
+        try:
+            await self._take_turn(shards)
+        except BaseException:
+            self._disconnect()
+            raise
+
+    async def _take_turn(self, shards: Shards) -> None:
         asked_at = _now()  # the lease runs from later on, so this process never believes in it for too long
         connection = await self._connect()
         async with connection.transaction():
@@ -172,8 +179,10 @@ class GatewayLeases:
             self._connection = None
             self._may_take = False
 
-    def _end_turn(self) -> None:
-        self._doubtful_from = _now() + constants.LEASE_DOUBTED_AFTER_S
+    def _end_turn(self, *, is_certain: bool) -> None:
+        """Who stood still has to hear from PostgreSQL; an answer that was late may be its own fault."""
+        if is_certain or _now() <= self._doubtful_from:
+            self._doubtful_from = _now() + constants.LEASE_DOUBTED_AFTER_S
         self._turned.set()
         self._turned.clear()
 

@@ -92,6 +92,10 @@ class Wire:
         """Carry nothing more and end nothing: to both sides the line looks as if the other one thought."""
         self._flows.clear()
 
+    def thaw(self) -> None:
+        """Carry what has come meanwhile, and what comes from now on."""
+        self._flows.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
