@@ -10,8 +10,8 @@ SESSION_TTL_S = 86_400
 """Longer than Discord keeps a session: from one that it refuses it is known what is missing since when."""
 
 LEASE_S = 5.0
-"""How long a process may have a shard's gateway session without renewing that: so much after its death another one takes
-over. Longer than a restart of PostgreSQL on a quiet machine."""
+"""How long a process may have a shard's gateway session without renewing that: another one takes over so long after its
+death. Longer than a restart of PostgreSQL on a quiet machine."""
 
 LEASE_RENEWED_EVERY_S = 1.0
 """Four renewals may fail before the lease runs out."""
