@@ -25,7 +25,6 @@ from bot.errors import ServiceUnavailable
 from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, prepare_connection
 from bot.supervisor import Part
 
-_LEASE = timedelta(seconds=constants.LEASE_S)
 _GONE = timedelta(seconds=constants.GATEWAY_PROCESS_FORGOTTEN_AFTER_S)
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Goes on while the machine is suspended, as PostgreSQL's does."""
@@ -70,7 +69,7 @@ class GatewayLeases:
         self._held: dict[int, int] = {}
         self._valid_until = 0.0
         self._doubtful_from = float("inf")
-        self._may_take = True
+        self._may_take_from, self._is_listed = 0.0, False
         self._turned = asyncio.Event()
         self.unopened: set[int] = set()
         """Shards whose sessions wait for their leases to be opened; whoever opens one takes it out."""
@@ -127,7 +126,7 @@ class GatewayLeases:
         self._doubtful_from = float("inf")
         self._valid_until = 0.0
         try:
-            if self._held or self._connection is not None:
+            if self._is_listed:
                 connection = await self._connect()
                 async with connection.transaction():
                     await connection.execute(self._sql["give_back"], self._id)
@@ -145,15 +144,18 @@ class GatewayLeases:
             raise
 
     async def _take_turn(self, shards: Shards) -> None:
+        self._is_listed = True
         asked_at = _now()  # the lease runs from later on, so this process never believes in it for too long
         connection = await self._connect()
         async with connection.transaction():
             processes = await self._beat(connection, shards)
             strangers = [one for one in processes if one.held and one.shards.total != shards.total]
-            may_take = self._may_take and not strangers
-            rows = await connection.fetch(self._sql["keep"], self._id, *shards, _LEASE, may_take)
+            may_take = _now() >= self._may_take_from and not strangers
+            rows = await connection.fetch(
+                self._sql["keep"], self._id, *shards, timedelta(seconds=constants.LEASE_S), may_take
+            )
         self._held = {row["shard_id"]: row["epoch"] for row in rows}
-        self._valid_until, self._may_take = asked_at + constants.LEASE_S, True
+        self._valid_until = asked_at + constants.LEASE_S
         self._log.tell(self._held, shards, [one for one in processes if one.id != self._id], strangers)
 
     async def _beat(self, connection: Connection, shards: Shards) -> list[GatewayProcess]:
@@ -173,11 +175,11 @@ class GatewayLeases:
         return self._connection
 
     def _disconnect(self) -> None:
-        """At its return PostgreSQL may find all leases run out: who had one should have it again, and is let first."""
+        """At its return PostgreSQL may find all leases run out. Who had one should have it again, and gets a try first."""
         if self._connection is not None:
             self._connection.terminate()  # a dead line would not even take a goodbye
             self._connection = None
-            self._may_take = False
+        self._may_take_from = _now() + constants.LEASE_ANSWER_WITHIN_S + constants.LEASE_TRIED_EVERY_S
 
     def _end_turn(self, *, is_certain: bool) -> None:
         """Who stood still has to hear from PostgreSQL; an answer that was late may be its own fault."""
@@ -235,7 +237,8 @@ async def list_processes(pool: Pool, application_id: int) -> list[GatewayProcess
 
 
 async def _list_processes(connection: Connection, application_id: int) -> list[GatewayProcess]:
-    rows = await connection.fetch(load_queries("leases")["list_processes"], application_id, _LEASE)
+    lately = timedelta(seconds=constants.LEASE_S)
+    rows = await connection.fetch(load_queries("leases")["list_processes"], application_id, lately)
     return [
         GatewayProcess(
             row["id"],

@@ -16,8 +16,8 @@ EVENTS_PER_S = 300
 
 _SHORT = """
 from bot import constants
-constants.LEASE_S, constants.LEASE_RENEWED_EVERY_S, constants.LEASE_ANSWER_WITHIN_S = 1.5, 0.3, 0.5
-constants.LEASE_DOUBTED_AFTER_S = 0.9
+constants.LEASE_S, constants.LEASE_RENEWED_EVERY_S, constants.LEASE_ANSWER_WITHIN_S = 2.0, 0.3, 0.8
+constants.LEASE_DOUBTED_AFTER_S = 1.15
 from bot.__main__ import main
 main()
 """
