@@ -175,7 +175,7 @@ class GatewayLeases:
         return self._connection
 
     def _disconnect(self) -> None:
-        """At its return PostgreSQL may find all leases run out. Who had one should have it again, and gets a try first."""
+        """PostgreSQL may find all leases run out when it is back. Who had one should have it again, and is let first."""
         if self._connection is not None:
             self._connection.terminate()  # a dead line would not even take a goodbye
             self._connection = None

@@ -123,16 +123,19 @@ async def test_who_starts_together_agrees(dsn):
 
 
 async def test_when_postgresql_is_back_a_lease_that_has_run_out_meanwhile_is_its_owners_before_anybody_elses(dsn, pool):
-    async with wired({"dsn": dsn}, Gate()) as (detours, wires), Bot(detours["dsn"], ONE) as first:
-        async with Bot(detours["dsn"], ONE) as second:
-            before = first.leases.epoch_of(0)
-            wires["dsn"].go_away()
-            await first.until(lambda: first.part.state is second.part.state is State.FAILING)
-            await pool.execute("UPDATE gateway_leases SET expires_at = '-infinity'")
-            assert first.leases.may_act(0, before)
-            wires["dsn"].come_back()
-            await first.until(lambda: first.part.state is second.part.state is State.RUNNING)
-            assert (first.leases.epoch_of(0), first.leases.is_valid(0), second.held) == (before, True, [])
+    async with (
+        wired({"dsn": dsn}, Gate()) as (detours, wires),
+        Bot(detours["dsn"], ONE) as first,
+        Bot(detours["dsn"], ONE) as second,
+    ):
+        before = first.leases.epoch_of(0)
+        wires["dsn"].go_away()
+        await first.until(lambda: first.part.state is second.part.state is State.FAILING)
+        await pool.execute("UPDATE gateway_leases SET expires_at = '-infinity'")
+        assert first.leases.may_act(0, before)
+        wires["dsn"].come_back()
+        await first.until(lambda: first.part.state is second.part.state is State.RUNNING)
+        assert (first.leases.epoch_of(0), first.leases.is_valid(0), second.held) == (before, True, [])
 
 
 async def test_who_stood_still_acts_on_nothing_before_postgresql_has_answered(dsn, monkeypatch):
