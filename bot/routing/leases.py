@@ -175,7 +175,7 @@ class GatewayLeases:
         return self._connection
 
     def _disconnect(self) -> None:
-        """PostgreSQL may find all leases run out when it is back. Who had one should have it again, and is let first."""
+        """PostgreSQL may find all leases run out when it is back. Who had one should have it again, and goes first."""
         if self._connection is not None:
             self._connection.terminate()  # a dead line would not even take a goodbye
             self._connection = None
