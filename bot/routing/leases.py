@@ -128,9 +128,8 @@ class GatewayLeases:
         try:
             if self._is_listed:
                 connection = await self._connect()
-                async with connection.transaction():
-                    await connection.execute(self._sql["give_back"], self._id)
-                    await connection.execute(self._sql["leave"], self._id)
+                await connection.execute(self._sql["give_back"], self._id)
+                await connection.execute(self._sql["leave"], self._id)
         finally:
             self._held = {}
             self._disconnect()
@@ -147,13 +146,12 @@ class GatewayLeases:
         self._is_listed = True
         asked_at = _now()  # the lease runs from later on, so this process never believes in it for too long
         connection = await self._connect()
-        async with connection.transaction():
-            processes = await self._beat(connection, shards)
-            strangers = [one for one in processes if one.held and one.shards.total != shards.total]
-            may_take = _now() >= self._may_take_from and not strangers
-            rows = await connection.fetch(
-                self._sql["keep"], self._id, *shards, timedelta(seconds=constants.LEASE_S), may_take
-            )
+        # No transaction: one that is cut short would first be rolled back, by a server that may be frozen.
+        processes = await self._beat(connection, shards)
+        strangers = [one for one in processes if one.held and one.shards.total != shards.total]
+        may_take = _now() >= self._may_take_from and not strangers
+        lasts = timedelta(seconds=constants.LEASE_S)
+        rows = await connection.fetch(self._sql["keep"], self._id, *shards, lasts, may_take)
         self._held = {row["shard_id"]: row["epoch"] for row in rows}
         self._valid_until = asked_at + constants.LEASE_S
         self._log.tell(self._held, shards, [one for one in processes if one.id != self._id], strangers)
