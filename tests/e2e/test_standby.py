@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from tests.e2e.conftest import text
-from tests.e2e.two_bots import REAL_LEASES, SHORT_LEASES, Bots, Load, count_stored, expiry, says, stored_in
+from tests.e2e.test_process import BOT, BOT_WITH_SHORT_LEASES, refuse
+from tests.e2e.two_bots import Bots, Load, count_stored, expiry, says, stored_in
 from tests.faults.wires import Gate, wired
 
 MINUTE = timedelta(minutes=1)
@@ -19,7 +20,7 @@ COMMANDS_ARE_DONE_ONCE_WHOEVER_IS_KILLED = False
 async def make_bots(discord, tmp_path, stores, dsn, nats_client, redis_client):
     made = []
 
-    def make(argv=SHORT_LEASES):
+    def make(argv=BOT_WITH_SHORT_LEASES):
         made.append(Bots(discord, tmp_path, stores, dsn, argv))
         return made[-1]
 
@@ -43,7 +44,7 @@ async def open_sandbox(ada, lab):
 
 
 async def test_a_deploy_loses_no_event_and_no_command_and_resumes_once(make_bots, discord, ada, lab, dsn, nats_client):
-    bots = make_bots(REAL_LEASES)
+    bots = make_bots(BOT)
     old = await bots.start_owner()
     await open_sandbox(ada, lab)
     before = await expiry(dsn)
@@ -104,7 +105,7 @@ async def test_a_standby_takes_over_from_one_that_is_killed_and_loses_and_double
 @pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_for_a_minute_with_one_killed_every_ten_seconds(make_bots, discord, ada, lab, dsn, nats_client):
-    bots = make_bots(REAL_LEASES)
+    bots = make_bots(BOT)
     await bots.start_owner()
     await open_sandbox(ada, lab)
     before = await expiry(dsn)
@@ -175,6 +176,22 @@ async def test_without_postgresql_the_connection_stays_and_none_is_opened_before
         assert (discord.identifies, discord.resumes) == (1, 1)
         assert_no_traceback(bots)
         await bots.end()
+
+
+async def test_check_says_who_has_the_shards_and_who_is_the_standby(make_bots, tmp_path):
+    bots = make_bots()
+
+    async def check():
+        told = await asyncio.to_thread(refuse, tmp_path, "check", **bots.environment)
+        assert told.returncode == 0, told.stderr
+        return [line for line in told.stdout.splitlines() if line.startswith("Gateway")]
+
+    assert await check() == ["Gateway: no bot is running."]
+    first = await bots.start_owner()
+    second = await bots.start_standby()
+    runs, waits = await check()
+    assert runs.endswith(f"process {first.process.pid} runs shard 0 of 1.")
+    assert waits.endswith(f"process {second.process.pid} is the standby for shard 0 of 1.")
 
 
 def assert_no_traceback(bots):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import time
 from contextlib import suppress
 
@@ -13,17 +12,6 @@ import asyncpg
 from tests.e2e.test_process import Process, base_environment
 
 EVENTS_PER_S = 300
-
-_SHORT = """
-from bot import constants
-constants.LEASE_S, constants.LEASE_RENEWED_EVERY_S, constants.LEASE_ANSWER_WITHIN_S = 2.0, 0.3, 0.8
-constants.LEASE_DOUBTED_AFTER_S = 1.15
-from bot.__main__ import main
-main()
-"""
-"""A bot whose leases run out soon, so that a test need not wait for it."""
-SHORT_LEASES = [sys.executable, "-c", _SHORT, "run"]
-REAL_LEASES = [sys.executable, "-m", "bot", "run"]
 
 
 class Bots:
@@ -38,7 +26,7 @@ class Bots:
     async def start(self, **environment):
         """One more, whatever becomes of it."""
         process = await asyncio.create_subprocess_exec(
-            *self._argv, cwd=self._folder, env=self.environment | environment, stderr=asyncio.subprocess.PIPE
+            *self._argv, "run", cwd=self._folder, env=self.environment | environment, stderr=asyncio.subprocess.PIPE
         )
         self.all.append(Process(process))
         return self.all[-1]
