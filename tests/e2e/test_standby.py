@@ -11,6 +11,8 @@ from tests.e2e.test_process import BOT, BOT_WITH_SHORT_LEASES, refuse
 from tests.e2e.two_bots import Bots, Load, count_stored, expiry, says, stored_in
 from tests.faults.wires import Gate, wired
 
+pytestmark = pytest.mark.timeout(180)  # two bots and more are started, each of which takes seconds on a busy machine
+
 MINUTE = timedelta(minutes=1)
 COMMANDS_ARE_DONE_ONCE_WHOEVER_IS_KILLED = False
 """So far an interaction that is sent again, for its answer's sender was killed at once, is carried out again."""
@@ -103,7 +105,6 @@ async def test_a_standby_takes_over_from_one_that_is_killed_and_loses_and_double
 
 
 @pytest.mark.long
-@pytest.mark.timeout(180)
 async def test_for_a_minute_with_one_killed_every_ten_seconds(make_bots, discord, ada, lab, dsn, nats_client):
     bots = make_bots(BOT)
     await bots.start_owner()

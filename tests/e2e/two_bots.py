@@ -42,7 +42,7 @@ class Bots:
         await self.until(lambda: says(bot, "standby"), bot)
         return bot
 
-    async def until(self, condition, *bots, seconds=30):
+    async def until(self, condition, *bots, seconds=60):
         try:
             async with asyncio.timeout(seconds):
                 while not condition():
