@@ -42,10 +42,9 @@ from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings, SettingsError
 from bot.shutdown import Deadline
-from bot.stores.embedded import EmbeddedError
 from bot.stores.nats_client import watch_connection
-from bot.stores.opening import Stores, open_stores
-from bot.supervisor import NEVER, Part, Restarts, State, Supervisor
+from bot.stores.opening import Stores, open_stores, watch_embedded
+from bot.supervisor import NEVER, Part, Restarts, Supervisor
 from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
 
@@ -106,8 +105,8 @@ class App:
         """Everything that runs as long as the bot does, but what its stores need; the names of it."""
         supervisor, chosen = self.supervisor, self.settings.sandboxes
         before = set(supervisor.parts)
-        if self.stores.addresses.embedded is not None:
-            supervisor.start("embedded servers", self._watch_embedded, _GUARDIAN_RESTARTS)
+        if (embedded := self.stores.addresses.embedded) is not None:
+            supervisor.start("embedded servers", lambda part: watch_embedded(embedded, part), _GUARDIAN_RESTARTS)
         supervisor.start("discord", self._serve_discord, NEVER)
         supervisor.start(_LEASES, self._keep_leases)
         supervisor.start("shards", self.launcher.run)
@@ -168,18 +167,6 @@ class App:
     async def _keep_leases(self, part: Part) -> None:
         await self.leases.keep(await self.bot.find_shards(), part)
 
-    async def _watch_embedded(self, part: Part) -> None:
-        """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again."""
-        embedded = self.stores.addresses.embedded
-        assert embedded is not None
-        try:
-            if part.state is State.FAILING:
-                await embedded.restart()
-            part.running()
-            await embedded.watch()
-        except EmbeddedError as error:
-            raise ServiceUnavailable("embedded servers", str(error)) from error
-
     async def _watch_publisher(self, part: Part) -> None:
         await watch_connection(self.stores.nats, part)
 
@@ -229,15 +216,10 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         router = _router(settings, table, publisher, forwarded, watchdog)
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
-        leases = GatewayLeases(stores.addresses.postgres, is_alone=_is_alone(settings, stores))
+        leases = GatewayLeases(stores.addresses.postgres, is_alone=stores.is_alone)
+        sessions = SessionStore(stores.redis, publisher, epoch_of=leases.epoch_of)
         tap = install_tap(
-            bot,
-            router,
-            publisher,
-            SessionStore(stores.redis, publisher, epoch_of=leases.epoch_of),
-            forwarded,
-            rights_changed=binding_rights.note,
-            leases=leases,
+            bot, router, publisher, sessions, forwarded, rights_changed=binding_rights.note, leases=leases
         )
         yield App(
             settings,
@@ -266,11 +248,6 @@ async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Sto
     await publisher.start()
     stack.push_async_callback(lambda: deadline.finish("publisher", publisher.close(), constants.CLOSE_WITHIN_S))
     return publisher
-
-
-def _is_alone(settings: Settings, stores: Stores) -> bool:
-    """Whether no other bot can be on the same database: this process runs it, and has its folder."""
-    return stores.addresses.embedded is not None and "postgres" in settings.embedded_stores
 
 
 def _bot(
