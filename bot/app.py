@@ -25,10 +25,12 @@ from bot.own_messages import OwnMessages
 from bot.relay.part import RelayPart
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway import install_tap, set_api_base
+from bot.routing.leases import GatewayLeases
 from bot.routing.publisher import Publisher
 from bot.routing.response_watchdog import ResponseWatchdog
 from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
+from bot.routing.shard_launcher import ShardLauncher
 from bot.routing.shards import serve
 from bot.routing.table import RouteTable
 from bot.routing.tap import Tap
@@ -42,16 +44,16 @@ from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings
 from bot.shutdown import Deadline
-from bot.stores.embedded import EmbeddedError
 from bot.stores.nats_client import watch_connection
-from bot.stores.opening import Stores, open_stores
-from bot.supervisor import NEVER, Part, Restarts, State, Supervisor
+from bot.stores.opening import Stores, open_stores, watch_embedded
+from bot.supervisor import NEVER, Part, Restarts, Supervisor
 from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
 
 _ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGEST_S)
 _GUARDIAN_RESTARTS = Restarts(constants.GUARDIAN_RESTART_S, most=constants.GUARDIAN_RESTARTS)
 _QUEUE_CHECKED_EVERY = timedelta(seconds=constants.NOTIFY_QUEUE_CHECKED_EVERY_S)
+_LEASES = "gateway leases"
 _OWN_COMMANDS = frozenset({"sandbox", "sandbox-admin"})
 
 
@@ -75,6 +77,8 @@ class App:
     bot: SandboxBot
     guild_removals: GuildRemovals
     binding_rights: BindingRights
+    leases: GatewayLeases
+    launcher: ShardLauncher
     relay: RelayPart | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -104,9 +108,11 @@ class App:
         """Everything that runs as long as the bot does, but what its stores need; the names of it."""
         supervisor, chosen = self.supervisor, self.settings.sandboxes
         before = set(supervisor.parts)
-        if self.stores.addresses.embedded is not None:
-            supervisor.start("embedded servers", self._watch_embedded, _GUARDIAN_RESTARTS)
+        if (embedded := self.stores.addresses.embedded) is not None:
+            supervisor.start("embedded servers", lambda part: watch_embedded(embedded, part), _GUARDIAN_RESTARTS)
         supervisor.start("discord", self._serve_discord, NEVER)
+        supervisor.start(_LEASES, self._keep_leases)
+        supervisor.start("shards", self.launcher.run)
         supervisor.start("publisher", self._watch_publisher, NEVER)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
@@ -129,11 +135,15 @@ class App:
         logger.info("stopping")
         deadline = self.supervisor.deadline
         deadline.start()
-        await self.supervisor.end(running)
+        await self.supervisor.end(running - {_LEASES})
+        # First of all nothing more is read: what comes now is for the next owner, whom Discord sends it again.
+        await deadline.finish("gateway", self.launcher.disconnect(), constants.CLOSE_WITHIN_S)
         await deadline.finish("answers", self.bot.finish(constants.ANSWERS_END_WITHIN_S))
         await deadline.close("Discord", self.bot.close, self.bot.abort, constants.CLOSE_WITHIN_S)
         await deadline.finish("events", self.publisher.drain(constants.DRAIN_WITHIN_S))
         await deadline.finish("gateway sessions", self.gateway.save(), constants.SAVE_WITHIN_S)
+        await self.supervisor.end({_LEASES})
+        await deadline.finish("gateway leases", self.leases.give_back(), constants.SAVE_WITHIN_S)
         await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
 
     async def login(self) -> None:
@@ -143,22 +153,14 @@ class App:
     async def _serve_discord(self, part: Part) -> None:
         await self.login()
         part.running()
+        await self.leases.wait_for_any()  # a standby is ready up to here, and leaves the commands to the owner
         if self.settings.discord.sync_commands:
             await sync_commands(self.bot, self.stores.pool)
         logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
         await serve(self.bot)
 
-    async def _watch_embedded(self, part: Part) -> None:
-        """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again."""
-        embedded = self.stores.addresses.embedded
-        assert embedded is not None
-        try:
-            if part.state is State.FAILING:
-                await embedded.restart()
-            part.running()
-            await embedded.watch()
-        except EmbeddedError as error:
-            raise ServiceUnavailable("embedded servers", str(error)) from error
+    async def _keep_leases(self, part: Part) -> None:
+        await self.leases.keep(await self.bot.find_shards(), part)
 
     async def _watch_publisher(self, part: Part) -> None:
         await watch_connection(self.stores.nats, part)
@@ -216,6 +218,18 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         router = _router(settings, table, publisher, forwarded, watchdog)
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
+        leases = GatewayLeases(stores.addresses.postgres, is_alone=stores.is_alone)
+        sessions = SessionStore(stores.redis, publisher, epoch_of=leases.epoch_of)
+        tap = install_tap(
+            bot,
+            router,
+            publisher,
+            sessions,
+            forwarded,
+            rights_changed=binding_rights.note,
+            leases=leases,
+            discord_clock=bot.discord_clock,
+        )
         yield App(
             settings,
             supervisor,
@@ -225,15 +239,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             watcher,
             publisher,
             router,
-            install_tap(
-                bot,
-                router,
-                publisher,
-                SessionStore(stores.redis, publisher),
-                forwarded,
-                rights_changed=binding_rights.note,
-                discord_clock=bot.discord_clock,
-            ),
+            tap,
             ActivityLog(stores.pool, router.activity),
             reaper,
             orphans,
@@ -241,6 +247,8 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             bot,
             guild_removals,
             binding_rights,
+            leases,
+            ShardLauncher(bot, leases, tap.forget),
             _relay(stack, settings, stores, supervisor) if not share else None,
         )
 

@@ -15,9 +15,10 @@ from loguru import logger
 from bot import constants, names
 from bot.clock import DiscordClock
 from bot.custom_ids import CustomIds
-from bot.errors import SandboxError
+from bot.errors import SandboxError, ServiceUnavailable
 from bot.i18n import COMMAND_NAME, activate_locale, gettext, translations
 from bot.own_messages import OwnMessages
+from bot.routing.leases import Shards
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
@@ -64,6 +65,7 @@ class SandboxBot(commands.AutoShardedBot):
         self.custom_ids, self.own_messages = custom_ids, own_messages
         self.admins = frozenset(admins)
         self._answering: set[asyncio.Task[Any]] = set()
+        self._logged_in, self._launchable = asyncio.Event(), asyncio.Event()
 
     async def setup_hook(self) -> None:
         """Knows its admins and has its cogs before it connects; a broken cog stops the start."""
@@ -72,6 +74,42 @@ class SandboxBot(commands.AutoShardedBot):
         await self.tree.set_translator(CommandTranslator())
         for cog in COGS:
             await self.load_extension(cog)
+        self._logged_in.set()
+
+    async def find_shards(self) -> Shards:
+        """What this process is to run, once it is logged in; Discord is asked where the settings do not say how many
+        there are. `ServiceUnavailable` if it does not answer."""
+        await self._logged_in.wait()
+        if self.shard_count is None:
+            try:
+                self.shard_count, _, _ = await self.http.get_bot_gateway()
+            except (discord.GatewayNotFound, aiohttp.ClientError, OSError) as error:
+                raise ServiceUnavailable("Discord", f"it does not say how many shards to run: {error!r}") from error
+        return Shards(self.application_id or 0, self.shard_count, tuple(self.shard_ids or range(self.shard_count)))
+
+    async def launch_shards(self) -> None:
+        """In place of discord.py's own, which connects them all: the launcher does so as their leases are held."""
+        shards = await self.find_shards()
+        self._connection.shard_count, self._connection.shard_ids = shards.total, list(shards.ids)
+        self._launchable.set()
+
+    async def wait_launchable(self) -> None:
+        """Returns when `launch` may be called."""
+        await self._launchable.wait()
+
+    async def launch(self, shard_id: int) -> None:
+        """Connect a shard, however often that takes; discord.py keeps it connected from then on."""
+        await self.launch_shard(discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY, shard_id, initial=not self.shards)
+
+    async def disconnect(self, shard_id: int) -> None:
+        """Close its connection, if it has one, so that Discord keeps the session."""
+        if (shard := self.get_shard(shard_id)) is not None:
+            await shard.disconnect()
+
+    @property
+    def connected_shards(self) -> set[int]:
+        """Those of this process that are connected just now; none in a standby."""
+        return {shard_id for shard_id, shard in self.shards.items() if not shard.is_closed()}
 
     async def _application_admins(self) -> frozenset[int]:
         application = await self.application_info()

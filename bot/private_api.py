@@ -92,6 +92,32 @@ LIBRARIES = {
                     parameters=("msg",),
                 ),
                 Part(f"{_WEBSOCKET}.poll_event", "the tap also takes the messages that have come with the first one"),
+                Part(
+                    f"{_WEBSOCKET}.send_as_json",
+                    "the tap sends no IDENTIFY and no RESUME with it without a lease",
+                    parameters=("data",),
+                ),
+                Part(f"{_WEBSOCKET}.IDENTIFY", "the tap knows by it what opens a session"),
+                Part(f"{_WEBSOCKET}.RESUME", "the tap knows by it what goes on with a session"),
+                Part(
+                    "discord.shard:AutoShardedClient.launch_shards",
+                    "the launcher takes its place: a shard is launched when its lease is held",
+                ),
+                Part(
+                    "discord.shard:AutoShardedClient.launch_shard",
+                    "a shard is launched with it",
+                    parameters=("gateway", "shard_id", "initial"),
+                ),
+                Part(
+                    "discord.shard:AutoShardedClient._get_client",
+                    "a connection finds there whose lease it needs",
+                    set_in="__init__",
+                ),
+                Part(
+                    "discord.state:AutoShardedConnectionState.shard_ids",
+                    "discord.py is told there which shards it has",
+                    set_in="__init__",
+                ),
                 Part(f"{_WEBSOCKET}.close", "the tap closes so that Discord keeps the session", parameters=("code",)),
                 Part(
                     f"{_WEBSOCKET}.send_heartbeat",

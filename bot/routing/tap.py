@@ -16,6 +16,7 @@ from bot import clock, constants
 from bot.clock import DiscordClock
 from bot.routing.dispatch import OF_MESSAGES, Dispatch, user_in
 from bot.routing.forwarded import ForwardedInteractions
+from bot.routing.leases import GatewayLeases
 from bot.routing.publisher import Publisher
 from bot.routing.reconnects import Reconnects
 from bot.routing.router import EventRouter
@@ -72,9 +73,10 @@ class Tap:
         sessions: SessionStore,
         forwarded: ForwardedInteractions,
         rights_changed: RightsChanged,
+        leases: GatewayLeases,
         discord_clock: DiscordClock,
     ) -> None:
-        self.router, self.publisher, self._sessions = router, publisher, sessions
+        self.router, self.publisher, self._sessions, self.leases = router, publisher, sessions, leases
         self.discord_clock = discord_clock
         self._handled_ahead: defaultdict[int, HandledAhead] = defaultdict(HandledAhead)
         self._forwarded, self._rights_changed = forwarded, rights_changed
@@ -130,6 +132,12 @@ class Tap:
         if session is not None:
             self._last_sessions[shard.id] = session
         return session
+
+    def forget(self, shard: Shard) -> None:
+        """Its session is another process's now: what this one knew of it is out of date."""
+        self._connections.pop(shard.id, None)
+        self._last_sessions.pop(shard.id, None)
+        self._sessions.forget(shard)
 
     def on_new_session(self, connection: GatewayConnection) -> None:
         """A session begins anew: what came between the one before and its READY nobody will ever send."""

@@ -17,6 +17,7 @@ from tests.e2e.conftest import title
 from tests.forks import run_command
 
 BOT = [sys.executable, "-m", "bot"]
+BOT_WITH_SHORT_LEASES = [sys.executable, "-m", "tests.e2e.short_leases"]
 
 
 class Process:
@@ -45,9 +46,9 @@ async def start(tmp_path, discord):
     """Starts the bot with nothing configured but token and api_base, unless said otherwise."""
     started = []
 
-    async def run(**environment):
+    async def run(argv=BOT, **environment):
         process = await asyncio.create_subprocess_exec(
-            *BOT,
+            *argv,
             "run",
             cwd=tmp_path,
             env=base_environment(discord) | environment,
@@ -195,7 +196,7 @@ async def test_a_bot_that_is_killed_again_and_again_under_load_loses_and_doubles
     ada = discord.add_person("ada")
     lab = discord.add_guild("Ada's Lab", owner=ada)
     addresses = {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
-    bot = await start(**addresses)
+    bot = await start(BOT_WITH_SHORT_LEASES, **addresses)
     await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
     sent: list[str | None] = []
     enough = asyncio.Event()
@@ -213,7 +214,7 @@ async def test_a_bot_that_is_killed_again_and_again_under_load_loses_and_doubles
         while len(sent) < goal:
             await asyncio.sleep(0.01)
         await bot.stop(signal.SIGKILL)
-        bot = await start(**addresses)
+        bot = await start(BOT_WITH_SHORT_LEASES, **addresses)
     enough.set()
     await loading
 
@@ -455,5 +456,6 @@ async def test_a_second_bot_on_the_same_folder_is_refused_by_name(tmp_path, disc
     assert ended.returncode == 69
     assert str(tmp_path / "data") in ended.stderr
     assert f"process {bot.process.pid}" in ended.stderr
+    assert "standby" in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
     assert "no sandboxes" in str((await ada.command("sandbox list")).message.embeds)  # the first one is unimpressed

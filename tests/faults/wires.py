@@ -102,6 +102,10 @@ class Wire:
         are dropped."""
         self._answers.clear()
 
+    def thaw(self) -> None:
+        """Carry what has come meanwhile, and what comes from now on."""
+        self._flows.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
