@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import aiohttp
 import discord
 from loguru import logger
 
@@ -16,11 +15,14 @@ from bot import constants
 from bot.client import SandboxBot, chosen_intents
 from bot.cogs.binding_rights import BindingRights
 from bot.cogs.guild_removals import GuildRemovals
-from bot.command_sync import sync_commands
+from bot.command_registration import CommandRegistration
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
-from bot.custom_ids import COMPONENT_PREFIX, CustomIds
+from bot.custom_ids import CustomIds
+from bot.discord_away import FAILURES, DiscordUnavailable, refuses_token, unavailable
 from bot.errors import ServiceUnavailable
 from bot.health_sources import GuildInspector, RoutesInForce
+from bot.own_commands import OwnCommands
+from bot.own_interactions import OwnInteractions
 from bot.own_messages import OwnMessages
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway import install_tap, set_api_base
@@ -43,14 +45,14 @@ from bot.shutdown import Deadline
 from bot.stores.embedded import EmbeddedError
 from bot.stores.nats_client import watch_connection
 from bot.stores.opening import Stores, open_stores
-from bot.supervisor import NEVER, Part, Restarts, State, Supervisor
+from bot.supervisor import NEVER, Part, Restarts, State, Supervisor, backoff
 from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
 
 _ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGEST_S)
 _GUARDIAN_RESTARTS = Restarts(constants.GUARDIAN_RESTART_S, most=constants.GUARDIAN_RESTARTS)
 _QUEUE_CHECKED_EVERY = timedelta(seconds=constants.NOTIFY_QUEUE_CHECKED_EVERY_S)
-_OWN_COMMANDS = frozenset({"sandbox", "sandbox-admin"})
+_OWN_COMMANDS = ("sandbox", "sandbox-admin")
 
 
 @dataclass
@@ -74,10 +76,11 @@ class App:
     guild_removals: GuildRemovals
     binding_rights: BindingRights
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    commands: CommandRegistration = field(kw_only=True)
 
     async def run(self) -> None:
-        """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached, or NATS
-        wants the bot no more; what it has not stored comes again at the next start."""
+        """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached before the
+        first READY, or NATS wants the bot no more; what it has not stored comes again at the next start."""
         await self.watcher.start()
         running = self._start_parts()
         stopped = asyncio.create_task(self.stop.wait())
@@ -104,6 +107,8 @@ class App:
         if self.stores.addresses.embedded is not None:
             supervisor.start("embedded servers", self._watch_embedded, _GUARDIAN_RESTARTS)
         supervisor.start("discord", self._serve_discord, NEVER)
+        if self.settings.discord.sync_commands:
+            supervisor.start("commands", self.commands.run)
         supervisor.start("publisher", self._watch_publisher, NEVER)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
         supervisor.start("lock guard", LockGuard(self.stores.addresses.postgres).run, _ROUTES_RESTARTS)
@@ -131,27 +136,50 @@ class App:
         await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
 
     async def login(self) -> None:
-        """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
+        """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway. May be tried again after
+        a `DiscordUnavailable`; `SettingsError`: Discord refuses the token."""
         try:
             await self.bot.login(self.settings.require_token())
-        except discord.LoginFailure:
-            raise SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.") from None
-        except (aiohttp.ClientError, OSError, discord.HTTPException) as error:
-            raise ServiceUnavailable("Discord", f"{self.settings.discord.api_base}: {error}") from error
+        except (discord.LoginFailure, *FAILURES) as error:
+            await self.bot.reset_http()
+            raise self._explained(error) from error
 
     async def _serve_discord(self, part: Part) -> None:
-        await self.login()
-        part.running()
-        if self.settings.discord.sync_commands:
-            await sync_commands(self.bot, self.stores.pool)
-        logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
+        self._when_connected(part)
+        async with self.bot.silence.limited(self.settings.discord.api_base):
+            await _try_until_done(part, self.login)
+            part.running()
+            logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
+            if self.settings.discord.sync_commands:
+                await self.commands.begin()
+            try:
+                await _try_until_done(part, self._connect)
+            except discord.PrivilegedIntentsRequired:
+                raise SettingsError(
+                    "discord.privileged_intents: Discord refuses them; switch them on under “Bot” in the developer "
+                    "portal, or take them out of config.toml."
+                ) from None
+
+    async def _connect(self) -> None:
+        """Until the client is closed. What of this fails has launched no shard yet: later discord.py connects again by
+        itself."""
         try:
             await self.bot.connect()
-        except discord.PrivilegedIntentsRequired:
-            raise SettingsError(
-                "discord.privileged_intents: Discord refuses them; switch them on under “Bot” in the developer "
-                "portal, or take them out of config.toml."
-            ) from None
+        except FAILURES as error:
+            raise self._explained(error) from error
+
+    def _when_connected(self, part: Part) -> None:
+        async def connected() -> None:
+            self.bot.silence.lift()
+            part.running()
+
+        for event in ("on_connect", "on_resumed"):
+            self.bot.add_listener(connected, event)
+
+    def _explained(self, error: Exception) -> Exception:
+        if isinstance(error, discord.LoginFailure) or refuses_token(error):
+            return SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.")
+        return unavailable(error, self.settings.discord.api_base)
 
     async def _watch_embedded(self, part: Part) -> None:
         """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again."""
@@ -208,10 +236,13 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         publisher = await _open_publisher(stack, settings, stores, supervisor.deadline)
         await stack.enter_async_context(serve_workers(stores, manager, supervisor))
         reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
+        own_commands = OwnCommands(_OWN_COMMANDS)
         bot = _bot(settings, stores, manager, reaper, orphans)
         watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(watchdog.close)
-        router = _router(settings, table, publisher, forwarded, watchdog)
+        await bot.custom_ids.learn()
+        own_interactions = OwnInteractions(own_commands, bot.custom_ids)
+        router = _router(settings, table, publisher, forwarded, own_interactions, watchdog)
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
         yield App(
@@ -238,6 +269,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             bot,
             guild_removals,
             binding_rights,
+            commands=CommandRegistration(bot, stores.pool, own_commands),
         )
 
 
@@ -271,17 +303,28 @@ def _router(
     table: RouteTable,
     publisher: Publisher,
     forwarded: ForwardedInteractions,
+    own_interactions: OwnInteractions,
     watchdog: ResponseWatchdog,
 ) -> EventRouter:
     return EventRouter(
         table,
         publisher,
         forwarded,
-        own_commands=_OWN_COMMANDS,
-        component_prefix=COMPONENT_PREFIX,
+        own_interactions,
         unbound_subject=settings.routing.unbound_subject,
         responses=watchdog,
     )
+
+
+async def _try_until_done(part: Part, step: Callable[[], Awaitable[None]]) -> None:
+    """Again and again, with back-off, as long as it is Discord that fails."""
+    for pause_s in backoff(constants.DISCORD_RETRY_S, constants.DISCORD_RETRY_LONGEST_S):
+        try:
+            await step()
+            break
+        except DiscordUnavailable as error:
+            part.failing(error)
+            await asyncio.sleep(max(pause_s, error.retry_after_s))
 
 
 def _messenger(settings: Settings, bot: SandboxBot) -> Messenger:

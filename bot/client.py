@@ -21,6 +21,7 @@ from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
+from bot.silence import SilenceLimit
 
 # At its start discord.py warns where the libraries for voice are missing. This bot never speaks.
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
@@ -45,7 +46,9 @@ class SandboxBot(commands.AutoShardedBot):
         shard_ids: Sequence[int] = (),
     ) -> None:
         """Without a count it has as many shards as Discord recommends, without ids it runs all of them."""
+        self.silence = SilenceLimit()
         super().__init__(
+            http_trace=self.silence.trace,
             shard_count=shard_count or None,
             shard_ids=list(shard_ids) or None,  # type: ignore[arg-type]  # None is its default
             command_prefix=commands.when_mentioned,
@@ -88,6 +91,11 @@ class SandboxBot(commands.AutoShardedBot):
         """Waits for the answers that are under way, at most `timeout` seconds; none is cancelled."""
         if self._answering:
             await asyncio.wait(self._answering, timeout=timeout)
+
+    async def reset_http(self) -> None:
+        """After a login that failed, so that the next one may make a session of its own."""
+        await self.http.close()
+        self.http.connector = discord.utils.MISSING
 
     def abort(self) -> None:
         """Closes every connection to Discord as it is, the gateway's too, where `close` takes too long."""

@@ -135,16 +135,18 @@ class Tap:
 
     @staticmethod
     def needs_preparation(dispatch: Dispatch) -> bool:
-        """Whether `prepare` may have to ask Redis; hardly any event does."""
+        """Whether `prepare` may have to ask a store; hardly any event does."""
         name = dispatch.name
         return name == "INTERACTION_CREATE" or (name in OF_MESSAGES and dispatch.is_private)
 
     async def prepare(self, dispatch: Dispatch) -> None:
-        """Before it is routed: an interaction is written down, what may answer one of another process is looked up.
+        """Before it is routed: whose an interaction is becomes known and is written down, what may answer one of
+        another process is looked up.
 
         The connection reads on afterwards, so that a server's events stay in order; it never waits long.
         """
         if dispatch.name == "INTERACTION_CREATE":
+            await self.router.own_interactions.prepare(dispatch)
             await self._record(dispatch)
             return
         answered = dispatch.answered_interaction
