@@ -309,6 +309,17 @@ async def test_a_start_ends_when_discord_leaves_it_without_any_answer_for_a_whil
     assert "Connect call failed" in raised.value.detail
 
 
+async def test_a_start_ends_when_the_gateway_that_was_named_is_not_reached(quick, monkeypatch, settings_of, discord):
+    monkeypatch.setattr(constants, "DISCORD_SILENT_FOR_S", 0.3)
+    limit = {"total": 1000, "remaining": 1000, "reset_after": 0, "max_concurrency": 1}
+    named = {"url": "ws://127.0.0.1:9", "shards": 1, "session_start_limit": limit}
+    discord.refuse_next("/gateway/bot", 200, named, times=10**6)
+    async with open_app(settings_of(discord)) as app:
+        with pytest.raises(ServiceUnavailable) as raised:
+            await asyncio.wait_for(app.run(), 5)
+    assert "127.0.0.1:9" in raised.value.detail
+
+
 async def test_after_the_first_ready_no_silence_ends_the_bot(quick, monkeypatch, settings_of):
     monkeypatch.setattr(constants, "DISCORD_SILENT_FOR_S", 0.2)
     async with LocalDiscord() as discord, open_app(settings_of(discord)) as app, running(app, discord):
