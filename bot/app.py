@@ -164,6 +164,8 @@ class App:
         """Until the client is closed. What of this fails has launched no shard yet: later discord.py connects again by
         itself."""
         try:
+            if self.bot.shard_count is not None:  # otherwise discord.py asks first, too; a shard would ask for ever
+                await self.bot.http.get_bot_gateway()
             await self.bot.connect()
         except FAILURES as error:
             raise self._explained(error) from error

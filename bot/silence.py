@@ -14,7 +14,10 @@ from bot.errors import ServiceUnavailable
 
 
 class SilenceLimit:
-    """Ends a start during which Discord answers nothing. A refusal is an answer; no request, no silence."""
+    """Ends a start during which Discord answers nothing at one of its addresses: the API and the gateway have one each.
+
+    A refusal is an answer; where nothing is asked there is no silence.
+    """
 
     def __init__(self) -> None:
         self.trace = aiohttp.TraceConfig()
@@ -23,6 +26,7 @@ class SilenceLimit:
         self.trace.on_request_end.append(self._on_answer)
         self.trace.on_request_exception.append(self._on_failure)
         self._limit: asyncio.Timeout | None = None
+        self._silent_until: dict[str, float] = {}
         self._last_failure = "it does not answer"
 
     @asynccontextmanager
@@ -42,15 +46,23 @@ class SilenceLimit:
 
     def lift(self) -> None:
         """From now on silence is an outage, which ends by itself."""
-        self._reschedule(None)
+        self._silent_until.clear()
+        self._reschedule()
         self._limit = None
 
-    async def _on_request(self, _: aiohttp.ClientSession, __: SimpleNamespace, ___: object) -> None:
-        if self._limit is not None and self._limit.when() is None:
-            self._reschedule(asyncio.get_running_loop().time() + constants.DISCORD_SILENT_FOR_S)
+    async def _on_request(
+        self, _: aiohttp.ClientSession, __: SimpleNamespace, asked: aiohttp.TraceRequestStartParams
+    ) -> None:
+        if self._limit is not None:
+            ends_at = asyncio.get_running_loop().time() + constants.DISCORD_SILENT_FOR_S
+            self._silent_until.setdefault(asked.url.authority, ends_at)
+            self._reschedule()
 
-    async def _on_answer(self, _: aiohttp.ClientSession, __: SimpleNamespace, ___: object) -> None:
-        self._reschedule(None)
+    async def _on_answer(
+        self, _: aiohttp.ClientSession, __: SimpleNamespace, answered: aiohttp.TraceRequestEndParams
+    ) -> None:
+        self._silent_until.pop(answered.url.authority, None)
+        self._reschedule()
 
     async def _on_failure(
         self, _: aiohttp.ClientSession, __: SimpleNamespace, failed: aiohttp.TraceRequestExceptionParams
@@ -58,6 +70,6 @@ class SilenceLimit:
         if not isinstance(failed.exception, asyncio.CancelledError):
             self._last_failure = str(failed.exception) or type(failed.exception).__name__
 
-    def _reschedule(self, when: float | None) -> None:
+    def _reschedule(self) -> None:
         if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(when)
+            self._limit.reschedule(min(self._silent_until.values(), default=None))

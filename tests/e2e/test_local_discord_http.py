@@ -85,9 +85,10 @@ async def test_the_next_requests_of_a_kind_are_refused_as_was_planned_and_no_oth
 async def test_commands_are_listed_in_all_languages_only_for_whoever_asks():
     async with connected() as (local, bot):
         form: Any = {"name": "play", "description": "Play.", "name_localizations": {"de": "spielen"}}
-        option = {"type": 3, "name": "song", "description": "Which.", "required": False, "min_length": 0}
-        await bot.http.upsert_global_command(local.application_id, form | {"options": [option]})
-        (shown,) = await bot.http.get_global_commands(local.application_id)
+        option: Any = {"type": 3, "name": "song", "description": "Which.", "required": False, "min_length": 0}
+        await bot.http.upsert_global_command(local.application_id, {**form, "options": [option]})
+        listed: Any = await bot.http.get_global_commands(local.application_id)
+        (shown,) = listed
         assert "name_localizations" not in shown
         assert shown["options"] == [{"type": 3, "name": "song", "description": "Which.", "min_length": 0}]
         route = discord.http.Route("GET", f"/applications/{local.application_id}/commands")
