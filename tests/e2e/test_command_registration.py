@@ -240,6 +240,14 @@ async def test_a_refused_registration_is_said_once_and_tried_again_while_events_
         assert names(discord) == OURS
 
 
+async def test_discord_is_left_in_peace_for_as_long_as_it_asks(quick, open_scene, discord):
+    discord.refuse_next("/commands", 429, "<html>rate limited</html>", headers={"Retry-After": "1000"})
+    async with open_scene() as scene:
+        for name in ("red", "blue"):  # takes longer than the pause that there would be
+            await scene.app.manager.create(scene.app.bot.actor(scene.ada), name=name)
+        assert len([one for one in discord.requests if one[1].endswith("/commands")]) == 1
+
+
 async def test_a_daily_limit_that_is_reached_keeps_what_needs_no_creation_up_to_date(quick, open_scene, discord):
     application = f"/applications/{discord.application_id}/commands"
     await ask(discord, "POST", application, {"name": "sandbox-admin", "description": "Out of date."})
