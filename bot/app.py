@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,7 +18,7 @@ from bot.cogs.guild_removals import GuildRemovals
 from bot.command_registration import CommandRegistration
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
 from bot.custom_ids import CustomIds
-from bot.discord_away import FAILURES, DiscordUnavailable, refuses_token, unavailable
+from bot.discord_start import connect, lift_when_connected, log_in, try_until_done
 from bot.errors import ServiceUnavailable
 from bot.health_sources import GuildInspector, RoutesInForce
 from bot.own_commands import OwnCommands
@@ -45,7 +45,7 @@ from bot.shutdown import Deadline
 from bot.stores.embedded import EmbeddedError
 from bot.stores.nats_client import watch_connection
 from bot.stores.opening import Stores, open_stores
-from bot.supervisor import NEVER, Part, Restarts, State, Supervisor, backoff
+from bot.supervisor import NEVER, Part, Restarts, State, Supervisor
 from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
 
@@ -136,52 +136,24 @@ class App:
         await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
 
     async def login(self) -> None:
-        """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway. May be tried again after
-        a `DiscordUnavailable`; `SettingsError`: Discord refuses the token."""
-        try:
-            await self.bot.login(self.settings.require_token())
-        except (discord.LoginFailure, *FAILURES) as error:
-            await self.bot.reset_http()
-            raise self._explained(error) from error
+        """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway; errors as of `log_in`."""
+        await log_in(self.bot, self.settings)
 
     async def _serve_discord(self, part: Part) -> None:
-        self._when_connected(part)
+        lift_when_connected(self.bot, part)
         async with self.bot.silence.limited(self.settings.discord.api_base):
-            await _try_until_done(part, self.login)
+            await try_until_done(part, self.login)
             part.running()
             logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
             if self.settings.discord.sync_commands:
                 await self.commands.begin()
             try:
-                await _try_until_done(part, self._connect)
+                await try_until_done(part, lambda: connect(self.bot, self.settings))
             except discord.PrivilegedIntentsRequired:
                 raise SettingsError(
                     "discord.privileged_intents: Discord refuses them; switch them on under “Bot” in the developer "
                     "portal, or take them out of config.toml."
                 ) from None
-
-    async def _connect(self) -> None:
-        """Until the client is closed. What of this fails has launched no shard yet: later discord.py connects again by
-        itself."""
-        try:
-            if self.bot.shard_count is not None:  # otherwise discord.py asks first, too; a shard would ask for ever
-                await self.bot.http.get_bot_gateway()
-            await self.bot.connect()
-        except FAILURES as error:
-            raise self._explained(error) from error
-
-    def _when_connected(self, part: Part) -> None:
-        async def connected() -> None:
-            self.bot.silence.lift()
-            part.running()
-
-        for event in ("on_connect", "on_resumed"):
-            self.bot.add_listener(connected, event)
-
-    def _explained(self, error: Exception) -> Exception:
-        if isinstance(error, discord.LoginFailure) or refuses_token(error):
-            return SettingsError("discord.token: Discord refuses it; set DISCORD_TOKEN to the bot's token.")
-        return unavailable(error, self.settings.discord.api_base)
 
     async def _watch_embedded(self, part: Part) -> None:
         """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again."""
@@ -243,8 +215,8 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         watchdog = ResponseWatchdog(stores.nats, UnansweredReply(bot, manager.get_by_id).send)
         stack.push_async_callback(watchdog.close)
         await bot.custom_ids.learn()
-        own_interactions = OwnInteractions(own_commands, bot.custom_ids)
-        router = _router(settings, table, publisher, forwarded, own_interactions, watchdog)
+        own = OwnInteractions(own_commands, bot.custom_ids)
+        router = _router(settings, table, publisher, forwarded, own, watchdog)
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
         yield App(
@@ -316,17 +288,6 @@ def _router(
         unbound_subject=settings.routing.unbound_subject,
         responses=watchdog,
     )
-
-
-async def _try_until_done(part: Part, step: Callable[[], Awaitable[None]]) -> None:
-    """Again and again, with back-off, as long as it is Discord that fails."""
-    for pause_s in backoff(constants.DISCORD_RETRY_S, constants.DISCORD_RETRY_LONGEST_S):
-        try:
-            await step()
-            break
-        except DiscordUnavailable as error:
-            part.failing(error)
-            await asyncio.sleep(max(pause_s, error.retry_after_s))
 
 
 def _messenger(settings: Settings, bot: SandboxBot) -> Messenger:
