@@ -136,7 +136,7 @@ class App:
         await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
 
     async def login(self) -> None:
-        """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway; errors as of `log_in`."""
+        """Log in to Discord's HTTP API and load the cogs, without a gateway connection; errors as of `log_in`."""
         await log_in(self.bot, self.settings)
 
     async def _serve_discord(self, part: Part) -> None:
