@@ -16,11 +16,15 @@ from bot import constants
 from bot.client import SandboxBot, chosen_intents
 from bot.cogs.binding_rights import BindingRights
 from bot.cogs.guild_removals import GuildRemovals
-from bot.command_sync import sync_commands
+from bot.command_registration import CommandRegistration
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
-from bot.custom_ids import COMPONENT_PREFIX, CustomIds
+from bot.custom_ids import CustomIds
+from bot.discord_away import FAILURES, unavailable
+from bot.discord_start import connect, lift_when_connected, log_in, try_until_done
 from bot.errors import ServiceUnavailable
-from bot.health_sources import GuildInspector, RoutesInForce, log_in
+from bot.health_sources import GuildInspector, RoutesInForce
+from bot.own_commands import OwnCommands
+from bot.own_interactions import OwnInteractions
 from bot.own_messages import OwnMessages
 from bot.relay.part import RelayPart
 from bot.routing.forwarded import ForwardedInteractions
@@ -31,7 +35,6 @@ from bot.routing.response_watchdog import ResponseWatchdog
 from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
 from bot.routing.shard_launcher import ShardLauncher
-from bot.routing.shards import serve
 from bot.routing.table import RouteTable
 from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
@@ -54,7 +57,7 @@ _ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGE
 _GUARDIAN_RESTARTS = Restarts(constants.GUARDIAN_RESTART_S, most=constants.GUARDIAN_RESTARTS)
 _QUEUE_CHECKED_EVERY = timedelta(seconds=constants.NOTIFY_QUEUE_CHECKED_EVERY_S)
 _LEASES = "gateway leases"
-_OWN_COMMANDS = frozenset({"sandbox", "sandbox-admin"})
+_OWN_COMMANDS = ("sandbox", "sandbox-admin")
 
 
 @dataclass
@@ -81,10 +84,11 @@ class App:
     launcher: ShardLauncher
     relay: RelayPart | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    commands: CommandRegistration = field(kw_only=True)
 
     async def run(self) -> None:
-        """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached, or NATS
-        wants the bot no more; what it has not stored comes again at the next start."""
+        """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached before the
+        first READY, or NATS wants the bot no more; what it has not stored comes again at the next start."""
         await self.watcher.start()
         running = self._start_parts()
         stopped = asyncio.create_task(self.stop.wait())
@@ -113,6 +117,8 @@ class App:
         supervisor.start("discord", self._serve_discord, NEVER)
         supervisor.start(_LEASES, self._keep_leases)
         supervisor.start("shards", self.launcher.run)
+        if self.settings.discord.sync_commands:
+            supervisor.start("commands", self.commands.run)
         supervisor.start("publisher", self._watch_publisher, NEVER)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
@@ -147,20 +153,26 @@ class App:
         await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
 
     async def login(self) -> None:
-        """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
+        """Log in to Discord's HTTP API and load the cogs, without a gateway connection; errors as of `log_in`."""
         await log_in(self.bot, self.settings)
 
     async def _serve_discord(self, part: Part) -> None:
-        await self.login()
-        part.running()
-        await self.leases.wait_for_any()  # a standby is ready up to here, and leaves the commands to the owner
-        if self.settings.discord.sync_commands:
-            await sync_commands(self.bot, self.stores.pool)
-        logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
-        await serve(self.bot)
+        lift_when_connected(self.bot, part)
+        async with self.bot.silence.limited(self.settings.discord.api_base):
+            await try_until_done(part, self.login)
+            part.running()
+            logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
+            await self.leases.wait_for_any()  # a standby is ready up to here, and leaves the commands to the owner
+            if self.settings.discord.sync_commands:
+                await self.commands.begin()
+            await try_until_done(part, lambda: connect(self.bot, self.settings))
 
     async def _keep_leases(self, part: Part) -> None:
-        await self.leases.keep(await self.bot.find_shards(), part)
+        try:
+            shards = await self.bot.find_shards()
+        except FAILURES as error:
+            raise unavailable(error, self.settings.discord.api_base) from error
+        await self.leases.keep(shards, part)
 
     async def _watch_publisher(self, part: Part) -> None:
         await watch_connection(self.stores.nats, part)
@@ -205,6 +217,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         publisher = await _open_publisher(stack, settings, stores, supervisor.deadline)
         await stack.enter_async_context(serve_workers(stores, manager, supervisor))
         reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
+        own_commands = OwnCommands(_OWN_COMMANDS)
         bot = _bot(settings, stores, manager, reaper, orphans)
         watchdog = ResponseWatchdog(
             stores.nats,
@@ -215,7 +228,9 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             unanswered_after=settings.routing.unanswered_after,
         )
         stack.push_async_callback(watchdog.close)
-        router = _router(settings, table, publisher, forwarded, watchdog)
+        await bot.custom_ids.learn()
+        own = OwnInteractions(own_commands, bot.custom_ids)
+        router = _router(settings, table, publisher, forwarded, own, watchdog)
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
         leases = GatewayLeases(stores.addresses.postgres, is_alone=stores.is_alone)
@@ -250,6 +265,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             leases,
             ShardLauncher(bot, leases, tap.forget),
             _relay(stack, settings, stores, supervisor) if not share else None,
+            commands=CommandRegistration(bot, stores.pool, own_commands),
         )
 
 
@@ -291,14 +307,14 @@ def _router(
     table: RouteTable,
     publisher: Publisher,
     forwarded: ForwardedInteractions,
+    own_interactions: OwnInteractions,
     watchdog: ResponseWatchdog,
 ) -> EventRouter:
     return EventRouter(
         table,
         publisher,
         forwarded,
-        own_commands=_OWN_COMMANDS,
-        component_prefix=COMPONENT_PREFIX,
+        own_interactions,
         unbound_subject=settings.routing.unbound_subject,
         responses=watchdog,
     )

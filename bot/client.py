@@ -15,7 +15,7 @@ from loguru import logger
 from bot import constants, names
 from bot.clock import DiscordClock
 from bot.custom_ids import CustomIds
-from bot.errors import SandboxError, ServiceUnavailable
+from bot.errors import SandboxError
 from bot.i18n import COMMAND_NAME, activate_locale, gettext, translations
 from bot.own_messages import OwnMessages
 from bot.routing.leases import Shards
@@ -23,6 +23,7 @@ from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
+from bot.silence import SilenceLimit
 
 # At its start discord.py warns where the libraries for voice are missing. This bot never speaks.
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
@@ -47,8 +48,10 @@ class SandboxBot(commands.AutoShardedBot):
         shard_ids: Sequence[int] = (),
     ) -> None:
         """Without a count it has as many shards as Discord recommends, without ids it runs all of them."""
-        self.discord_clock = DiscordClock()
+        self.silence, self.discord_clock = SilenceLimit(), DiscordClock()
+        self.discord_clock.follow(self.silence.trace)
         super().__init__(
+            http_trace=self.silence.trace,
             shard_count=shard_count or None,
             shard_ids=list(shard_ids) or None,  # type: ignore[arg-type]  # None is its default
             command_prefix=commands.when_mentioned,
@@ -58,7 +61,6 @@ class SandboxBot(commands.AutoShardedBot):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
-            http_trace=self.discord_clock.trace(),
             allowed_mentions=discord.AllowedMentions.none(),
         )
         self.manager, self.reaper, self.orphans = manager, reaper, orphans
@@ -78,13 +80,10 @@ class SandboxBot(commands.AutoShardedBot):
 
     async def find_shards(self) -> Shards:
         """What this process is to run, once it is logged in; Discord is asked where the settings do not say how many
-        there are. `ServiceUnavailable` if it does not answer."""
+        there are. One of `discord_away.FAILURES` if it does not say."""
         await self._logged_in.wait()
         if self.shard_count is None:
-            try:
-                self.shard_count, _, _ = await self.http.get_bot_gateway()
-            except (discord.GatewayNotFound, aiohttp.ClientError, OSError) as error:
-                raise ServiceUnavailable("Discord", f"it does not say how many shards to run: {error!r}") from error
+            self.shard_count, _, _ = await self.http.get_bot_gateway()
         return Shards(self.application_id or 0, self.shard_count, tuple(self.shard_ids or range(self.shard_count)))
 
     async def launch_shards(self) -> None:
@@ -129,6 +128,11 @@ class SandboxBot(commands.AutoShardedBot):
         """Waits for the answers that are under way, at most `timeout` seconds; none is cancelled."""
         if self._answering:
             await asyncio.wait(self._answering, timeout=timeout)
+
+    async def reset_http(self) -> None:
+        """After a login that failed, so that the next one may make a session of its own."""
+        await self.http.close()
+        self.http.connector = discord.utils.MISSING
 
     def abort(self) -> None:
         """Closes every connection to Discord as it is, the gateway's too, where `close` takes too long."""

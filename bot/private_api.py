@@ -162,6 +162,18 @@ LIBRARIES = {
                 Part("discord.http:Route.BASE", "`discord.api_base` is put there"),
                 Part("discord.http:HTTPClient.get_bot_gateway", "that API is asked there for its gateway"),
                 Part(
+                    "discord.http:HTTPClient.request",
+                    "commands are read in all languages and changed one by one with it",
+                    parameters=("route",),
+                ),
+                Part(
+                    "discord.http:Route.__init__",
+                    "the requests about commands are made of it",
+                    parameters=("method", "path"),
+                ),
+                Part("discord.http:HTTPClient.close", "a login that failed ends its session with it"),
+                Part("discord.http:HTTPClient.connector", "the next login makes another one", set_in="__init__"),
+                Part(
                     "discord.client:Client._connection",
                     "the reply in a worker's place is made from it",
                     set_in="__init__",

@@ -163,11 +163,13 @@ class Tap:
             self._rights_changed(guild_id, user_in(text) if name in _OF_MEMBERS else None)
 
     async def prepare(self, dispatch: Dispatch) -> None:
-        """Before it is routed: an interaction is written down, what may answer one of another process is looked up.
+        """Before it is routed: whose an interaction is becomes known and is written down, what may answer one of
+        another process is looked up.
 
         The connection reads on afterwards, so that a server's events stay in order; it never waits long.
         """
         if dispatch.name == "INTERACTION_CREATE":
+            await self.router.own_interactions.prepare(dispatch)
             await self._record(dispatch)
         if dispatch.name not in OF_MESSAGES:
             return

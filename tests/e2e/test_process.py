@@ -345,7 +345,17 @@ async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):
     checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
     assert (checked.returncode, "PostgreSQL, Valkey 9." in checked.stdout) == (0, True)
     synced = await asyncio.to_thread(refuse, tmp_path, "sync", **environment)
-    assert (synced.returncode, synced.stdout, discord.syncs) == (0, "commands synced\n", 1)
+    assert (synced.returncode, synced.stdout) == (0, "created /sandbox\ncreated /sandbox-admin\n")
+    again = await asyncio.to_thread(refuse, tmp_path, "sync", **environment)
+    assert (again.returncode, again.stdout, discord.syncs) == (0, "all commands are registered\n", 0)
+    removed = await asyncio.to_thread(refuse, tmp_path, "sync", "--remove", **environment)
+    assert removed.stdout.startswith("removed /sandbox\nremoved /sandbox-admin\nBots leave it at that")
+    assert (removed.returncode, discord.commands) == (0, [])
+    discord.refuse_next("/commands", 403, {"code": 50001, "message": "Missing Access"})
+    refused = await asyncio.to_thread(refuse, tmp_path, "sync", BOT_LOG__LEVEL="ERROR", **environment)
+    assert refused.returncode == 69
+    assert refused.stderr.startswith("sandbox-bot: Discord did not take it: the commands: 403 Forbidden")
+    assert len(refused.stderr.splitlines()) == 1
 
 
 async def test_a_template_is_read_at_the_start_and_tried_by_check(tmp_path, discord, dsn, stores):
