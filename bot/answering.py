@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import discord
+from discord.app_commands import Choice
 from discord.ui import View
 from discord.utils import MISSING
 from loguru import logger
@@ -55,6 +57,7 @@ class Answer:
 
     def __init__(self, interaction: Interaction, own_messages: OwnMessages) -> None:
         self._interaction, self._own_messages = interaction, own_messages
+        self.request = Request(interaction.id, interaction.user.id)
         self.in_place = False
         """What is shown replaces the message with the button. To be set before the answer is promised."""
         self._is_acknowledged = self._is_in_progress = self._is_over = False
@@ -71,6 +74,8 @@ class Answer:
         self, embed: discord.Embed, *, view: View | None = None, file: tuple[str, bytes] | None = None
     ) -> None:
         """The outcome, in the place of what was shown before. `file`: its name and what is in it."""
+        for service in sorted(self.request.behind):
+            embed.add_field(name=service, value=gettext("does not answer. It follows by itself."), inline=False)
         if not self._is_over:
             await self._put(_Message(embed, view, file))
 
@@ -187,11 +192,11 @@ class Answer:
 def begin(interaction: Interaction, own_messages: OwnMessages) -> Answer:
     """The running task does from here on what somebody waits for: it answers, or it is answered for it."""
     answer = interaction.extras[_ANSWER] = Answer(interaction, own_messages)
-    served, work = Request(interaction.id, interaction.user.id), asyncio.current_task()
+    work = asyncio.current_task()
     assert work is not None
-    request.serve(served)
+    request.serve(answer.request)
     is_typing = interaction.type is discord.InteractionType.autocomplete
-    watching = _suggest_nothing(interaction, work) if is_typing else _watch(answer, served, work)
+    watching = _suggest_nothing(interaction, work) if is_typing else _watch(answer, work)
     watch = asyncio.create_task(watching)
     work.add_done_callback(lambda _: work.cancelled() or watch.cancel())
     return answer
@@ -203,7 +208,16 @@ def of(interaction: Interaction) -> Answer:
     return answer
 
 
-async def _watch(answer: Answer, served: Request, work: asyncio.Task[Any]) -> None:
+async def suggest(interaction: Interaction, choices: Sequence[Choice[str | int | float]]) -> None:
+    """While somebody types. What Discord does not take is not missed, and the task ends without a word."""
+    try:
+        await interaction.response.autocomplete(choices)
+    except (*DISCORD_FAILURES, OSError) as error:
+        logger.debug("suggestions were not taken", error=repr(error))
+        raise asyncio.CancelledError from error  # anything else discord.py would log as a bug
+
+
+async def _watch(answer: Answer, work: asyncio.Task[Any]) -> None:
     """Promise the answer of work that takes long; if it takes too long, tell, and end it while that is safe."""
     ends_at = asyncio.get_running_loop().time() + constants.WORK_WITHIN_S
     await asyncio.sleep(constants.PROMISE_AFTER_S)
@@ -211,6 +225,7 @@ async def _watch(answer: Answer, served: Request, work: asyncio.Task[Any]) -> No
     await asyncio.sleep(ends_at - asyncio.get_running_loop().time())
     if answer.is_sending:
         return  # the outcome is on its way
+    served = answer.request
     service = served.awaited or gettext("The bot")
     logger.warning("an interaction takes too long", service=service, user=served.user_id, goes_on=served.has_begun)
     if served.has_begun:
@@ -224,10 +239,8 @@ async def _suggest_nothing(interaction: Interaction, work: asyncio.Task[Any]) ->
     """Discord drops what comes later; whoever types on asks again."""
     await asyncio.sleep(constants.SUGGEST_WITHIN_S)
     work.cancel()
-    try:
-        await interaction.response.autocomplete([])
-    except (*DISCORD_FAILURES, OSError, discord.InteractionResponded) as error:
-        logger.debug("no suggestions", error=repr(error))
+    if not interaction.response.is_done():
+        await suggest(interaction, [])
 
 
 def _under_way(service: str) -> discord.Embed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -91,6 +92,14 @@ class SandboxBot(commands.AutoShardedBot):
         """Waits for the answers that are under way, at most `timeout` seconds; none is cancelled."""
         if self._answering:
             await asyncio.wait(self._answering, timeout=timeout)
+
+    async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
+        """What fails in an event's listeners: trouble of a service is one line, a bug comes with its traceback."""
+        error = sys.exception()
+        if error is None or explain(error) is None:
+            await super().on_error(event_method, *args, **kwargs)
+        else:
+            logger.warning("an event was not looked after", of=event_method, error=repr(error))
 
     def abort(self) -> None:
         """Closes every connection to Discord as it is, the gateway's too, where `close` takes too long."""

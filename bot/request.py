@@ -20,6 +20,8 @@ class Request:
     user_id: int
     has_begun: bool = False
     """It has begun to change something, so that it must not be cut off any more."""
+    behind: set[str] = field(default_factory=set)
+    """Services that have not followed the change yet; they do so without the request."""
     _awaited: list[str] = field(default_factory=list)
 
     @property
@@ -45,6 +47,12 @@ def begin_change() -> None:
     """From here on the work is carried through, however long it takes."""
     if (request := current()) is not None:
         request.has_begun = True
+
+
+def note_behind(service: str) -> None:
+    """The change is committed, and that service could not be told yet."""
+    if (request := current()) is not None:
+        request.behind.add(service)
 
 
 @contextmanager

@@ -158,32 +158,32 @@ async def _roll_back(connection: Connection, block: Transaction) -> None:
 
 
 async def _give_back(pool: Pool, connection: Connection) -> None:
-    """One on which a statement was broken off is told by the server that it is; where no word comes, the line is dead,
-    and others of the pool may be."""
+    """Also if the caller is broken off meanwhile."""
+    await asyncio.shield(asyncio.create_task(_release(pool, connection)))
+
+
+async def _release(pool: Pool, connection: Connection) -> None:
+    """The server says of a connection on which a statement was broken off that it is; where no word comes, the line is
+    dead, and others of the pool may be."""
     try:
         await pool.release(connection, timeout=constants.POSTGRES_GIVEN_BACK_WITHIN_S)  # type: ignore[arg-type]
     except TimeoutError:
         logger.debug("a connection to PostgreSQL was dead")
-        await drop_dead_connections(pool)
+        idle = range(pool.get_idle_size())
+        await asyncio.gather(*(_drop_if_dead(pool) for _ in idle), return_exceptions=True)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         logger.debug("a connection to PostgreSQL was lost", error=repr(error))
 
 
-async def drop_dead_connections(pool: Pool) -> None:
-    """Those that nobody uses and on which no answer comes: each would cost its next user a long wait."""
-    idle = range(pool.get_idle_size())
-    await asyncio.gather(*(_drop_if_dead(pool) for _ in idle), return_exceptions=True)
-
-
 async def _drop_if_dead(pool: Pool) -> None:
-    async with asyncio.timeout(constants.POSTGRES_GIVEN_BACK_WITHIN_S):
-        connection = await pool.acquire()
+    """One that nobody uses: it would cost its next user a long wait."""
+    connection = await pool.acquire(timeout=constants.POSTGRES_GIVEN_BACK_WITHIN_S)
     try:
         await connection.fetchval("SELECT true", timeout=constants.POSTGRES_GIVEN_BACK_WITHIN_S)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         connection.terminate()
     finally:
-        await pool.release(connection, timeout=constants.POSTGRES_GIVEN_BACK_WITHIN_S)
+        await pool.release(connection)
 
 
 async def until_locks_are_free[T](work: Callable[[], Awaitable[T]]) -> T:
