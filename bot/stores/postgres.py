@@ -137,21 +137,21 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """
     async with connected(pool) as connection:
         block = connection.transaction()
-        await block.start()
+        await block.__aenter__()
         request.begin_change()
         try:
             yield connection
         except BaseException:
             await _roll_back(connection, block)
             raise
-        await block.commit()
+        await block.__aexit__(None, None, None)
 
 
 async def _roll_back(connection: Connection, block: Transaction) -> None:
     """Without a connection the server does so by itself."""
     try:
         async with asyncio.timeout(constants.POSTGRES_GIVEN_BACK_WITHIN_S):
-            await block.rollback()
+            await block.__aexit__(*sys.exc_info())
     except (*_TROUBLE, asyncpg.PostgresError) as error:
         logger.debug("a transaction was left to the server", error=repr(error))
         connection.terminate()

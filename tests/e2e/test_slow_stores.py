@@ -24,7 +24,7 @@ LIMITS = {
     "SUGGEST_WITHIN_S": 0.6,
     "WORK_WITHIN_S": WORK_S,
     "POSTGRES_GIVEN_BACK_WITHIN_S": 0.3,
-    "REDIS_ANSWER_WITHIN_S": 0.3,
+    "REDIS_ANSWER_WITHIN_S": 1.0,
     "NATS_ANSWER_WITHIN_S": 0.5,
     "HEALTH_TIMEOUT_S": 0.5,
 }
@@ -113,11 +113,10 @@ def says(reply, words):
 async def press_all(presses):
     """The replies, each as its client first shows it."""
     replies = await asyncio.gather(*(press() for press in presses.values()))
-    late = {name: reply.ack_ms for name, reply in zip(presses, replies, strict=True) if not reply.ack_ms}
-    assert not late, "not acknowledged"
-    slow = {reply.ack_ms for reply in replies if reply.ack_ms > ACKNOWLEDGED_WITHIN_MS}
-    assert not slow
-    return dict(zip(presses, replies, strict=True))
+    by_name = dict(zip(presses, replies, strict=True))
+    took = {name: reply.ack_ms for name, reply in by_name.items()}
+    assert all(ms and ms < ACKNOWLEDGED_WITHIN_MS for ms in took.values()), took
+    return by_name
 
 
 async def all_say(replies, store):
