@@ -55,9 +55,10 @@ class Answer:
     that is a bug.
     """
 
-    def __init__(self, interaction: Interaction, own_messages: OwnMessages, *, in_place: bool = False) -> None:
-        """`in_place`: what is shown replaces the message with the button."""
-        self._interaction, self._own_messages, self._in_place = interaction, own_messages, in_place
+    def __init__(self, interaction: Interaction, own_messages: OwnMessages) -> None:
+        self._interaction, self._own_messages = interaction, own_messages
+        self.in_place = False
+        """What is shown replaces the message with the button. To be set before the answer is promised."""
         self.request = Request(interaction.id, interaction.user.id)
         self._is_acknowledged = self._is_in_progress = self._is_over = False
         self._original_is_question = False
@@ -85,7 +86,7 @@ class Answer:
 
     async def fail(self, text: str) -> None:
         """Tell of a failure. A question that nothing has replaced yet stays, with its buttons."""
-        self._in_place = self._in_place and self._is_in_progress
+        self.in_place = self.in_place and self._is_in_progress
         # Discord refuses more, and half of a pair; then the user would hear nothing at all.
         shown = text.encode(errors="replace").decode()[: constants.DESCRIPTION_CHARS]
         try:
@@ -105,11 +106,11 @@ class Answer:
                 return
             try:
                 async with asyncio.timeout(constants.PROMISE_WITHIN_S):
-                    await self._interaction.response.defer(ephemeral=True, thinking=not self._in_place)
+                    await self._interaction.response.defer(ephemeral=True, thinking=not self.in_place)
             except (*DISCORD_FAILURES, OSError) as error:
                 logger.debug("an answer could not be promised", error=repr(error))
             else:
-                self._is_acknowledged, self._original_is_question = True, self._in_place
+                self._is_acknowledged, self._original_is_question = True, self.in_place
 
     async def original(self) -> discord.InteractionMessage | None:
         """What answers the interaction so far, or was promised to, also by another process; None if there is none, and
@@ -151,14 +152,14 @@ class Answer:
             return False
         question = self._interaction.message
         self._original_is_question = question is not None and question.id == original.id
-        self._in_place = self._in_place and self._original_is_question
+        self.in_place = self.in_place and self._original_is_question
         self._is_acknowledged = True
         return True
 
     async def _send(self, message: _Message) -> int | None:
         if not self._is_acknowledged:
             return await self._respond(message)
-        if self._original_is_question and not self._in_place:
+        if self._original_is_question and not self.in_place:
             return await self._send_apart(message)
         edited = await self._interaction.edit_original_response(
             embed=message.embed, view=message.view, attachments=message.files
@@ -167,13 +168,13 @@ class Answer:
 
     async def _respond(self, message: _Message) -> int | None:
         response, view = self._interaction.response, message.view
-        if self._in_place:
+        if self.in_place:
             told = await response.edit_message(embed=message.embed, view=view)
         else:
             told = await response.send_message(
                 embed=message.embed, view=view or MISSING, files=message.files, ephemeral=True
             )
-        self._is_acknowledged, self._original_is_question = True, self._in_place
+        self._is_acknowledged, self._original_is_question = True, self.in_place
         return told.message_id if told is not None else None
 
     async def _send_apart(self, message: _Message) -> int:
@@ -188,9 +189,9 @@ class Answer:
         return self._apart.id
 
 
-def begin(interaction: Interaction, own_messages: OwnMessages, *, in_place: bool = False) -> Answer:
+def begin(interaction: Interaction, own_messages: OwnMessages) -> Answer:
     """The running task does from here on what somebody waits for: it answers, or it is answered for it."""
-    answer = interaction.extras[_ANSWER] = Answer(interaction, own_messages, in_place=in_place)
+    answer = interaction.extras[_ANSWER] = Answer(interaction, own_messages)
     work = asyncio.current_task()
     assert work is not None
     request.serve(answer.request)
