@@ -34,6 +34,7 @@ _CUT = (aiohttp.ClientError, OSError)
 """What a request ends in that Discord may have taken nevertheless; a `TimeoutError` is one of them."""
 _ACKNOWLEDGED_BEFORE = 40060
 _ANSWER = "answer"
+_ORIGINAL = "@original"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +61,28 @@ class Answer:
         self.in_place = False
         """What is shown replaces the message with the button. To be set before the answer is promised."""
         self.request = Request(interaction.id, interaction.user.id)
+        self.has_outcome = False
+        """It is shown, or on its way."""
         self._is_acknowledged = self._is_in_progress = self._is_over = False
         self._original_is_question = False
         self._apart: discord.WebhookMessage | None = None
         self._turn = asyncio.Lock()
 
-    @property
-    def is_sending(self) -> bool:
-        """Whether a request to Discord is under way."""
-        return self._turn.locked()
-
     async def show(
         self, embed: discord.Embed, *, view: View | None = None, file: tuple[str, bytes] | None = None
     ) -> None:
         """The outcome, in the place of what was shown before. `file`: its name and what is in it."""
+        if self._is_over:
+            return
+        self.has_outcome = True
         for service in sorted(self.request.behind):
             embed.add_field(name=service, value=gettext("does not answer. It follows by itself."), inline=False)
-        if not self._is_over:
-            await self._put(_Message(embed, view, file))
+        await self._put(_Message(embed, view, file))
 
     async def progress(self, embed: discord.Embed) -> None:
         """What is to be seen until the outcome."""
         self._is_in_progress = True
-        await self.show(embed)
+        await self._put(_Message(embed))
 
     async def fail(self, text: str) -> None:
         """Tell of a failure. A question that nothing has replaced yet stays, with its buttons."""
@@ -112,12 +112,12 @@ class Answer:
             else:
                 self._is_acknowledged, self._original_is_question = True, self.in_place
 
-    async def original(self) -> discord.InteractionMessage | None:
+    async def original(self) -> discord.WebhookMessage | None:
         """What answers the interaction so far, or was promised to, also by another process; None if there is none, and
         where Discord does not say."""
-        try:
-            return await self._interaction.original_response()
-        except (*DISCORD_FAILURES, OSError, discord.ClientException):
+        try:  # `interaction.original_response()` would remember what it has read
+            return await self._interaction.followup.fetch_message(_ORIGINAL)  # type: ignore[arg-type]  # a part of the path
+        except (*DISCORD_FAILURES, OSError):
             return None
 
     async def _put(self, message: _Message) -> None:
@@ -223,8 +223,8 @@ async def _watch(answer: Answer, work: asyncio.Task[Any]) -> None:
     await asyncio.sleep(constants.PROMISE_AFTER_S)
     await answer.promise()
     await asyncio.sleep(ends_at - asyncio.get_running_loop().time())
-    if answer.is_sending:
-        return  # the outcome is on its way
+    if answer.has_outcome:
+        return
     served = answer.request
     service = served.awaited or gettext("The bot")
     logger.warning("an interaction takes too long", service=service, user=served.user_id, goes_on=served.has_begun)
