@@ -130,7 +130,8 @@ async def all_say(replies, store):
 
 
 async def is_well(scene):
-    """Each takes another connection of the pool."""
+    """Once what was broken off has let go of its lines. Each takes another connection of the pool."""
+    await scene.app.bot.finish(5)
     pressed = [scene.ada.command("sandbox extend", channel=scene.lab.general, sandbox="beta", by="1h") for _ in "12345"]
     replies = await asyncio.gather(*pressed)
     assert [title(reply.message) for reply in replies] == ["Sandbox “beta” lives longer"] * 5
