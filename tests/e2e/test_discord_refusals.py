@@ -54,6 +54,7 @@ async def test_an_answer_whose_request_was_cut_is_shown_once(scene, blue, told):
     scene.discord.cut_next("/callback")
     reply = await scene.ada.command("sandbox extend", channel=scene.lab.general, sandbox="blue", by="1h")
     await reply.wait_for(lambda it: says(it, "lives longer"))
+    await scene.app.bot.finish(5)
     assert (len(reply.messages), told) == (1, [])
 
 
@@ -62,6 +63,7 @@ async def test_an_answer_whose_promise_was_cut_is_not_left_thinking(scene, blue,
     reply = await scene.ada.command("sandbox connect", channel=scene.lab.general, sandbox="blue")
     assert reply.deferred
     assert environment_in(reply)["SANDBOX_NAME"] == "blue"
+    await scene.app.bot.finish(5)
     assert (len(reply.messages), reply.message.ephemeral, told) == (1, True, [])
 
 
@@ -69,6 +71,7 @@ async def test_a_promised_answer_whose_request_was_cut_is_sent_again_with_its_fi
     scene.discord.cut_next("/messages/@original")
     reply = await scene.ada.command("sandbox connect", channel=scene.lab.general, sandbox="blue")
     assert environment_in(reply)["SANDBOX_NAME"] == "blue"
+    await scene.app.bot.finish(5)
     assert (len(reply.messages), told) == (1, [])
 
 
@@ -77,6 +80,7 @@ async def test_the_place_of_a_question_is_taken_although_a_request_was_cut(scene
     scene.discord.cut_next("/callback")
     reply = await scene.ada.click(question.message, "Keep it")
     await reply.wait_for(lambda it: says(it, "stays as it is"))
+    await scene.app.bot.finish(5)
     assert (reply.message, told) == (question.message, [])
 
 
@@ -91,6 +95,7 @@ async def test_the_place_of_a_question_is_taken_although_its_promise_was_cut(sce
         assert reply.deferred
     await other.close()
     await reply.wait_for(lambda it: says(it, "stays as it is"))
+    await scene.app.bot.finish(5)
     assert (reply.message, told) == (question.message, [])
 
 
