@@ -1,75 +1,82 @@
-"""How long Discord may leave a start without any answer."""
+"""Discord: commands, replies, direct messages."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
+from datetime import timedelta
 
-import aiohttp
+CHOICES = 25
+"""Suggestions while an option is typed. Discord refuses more."""
+FIELD_CHARS = 1000
+"""Of a list in a field of an embed. Discord takes 1024, the rest is for the ellipsis."""
+DESCRIPTION_CHARS = 4000
+"""Of the audit log in an embed. Discord takes 4096 in the description, and 6000 in all."""
+PROMISE_AFTER_S = 1.0
+"""When an answer is promised that has not come: later than `OWN_MESSAGES_ANSWER_WITHIN_S`, which says how. Discord
+waits for 3 s, and event and promise take their time. Most answers come sooner and need one request less."""
+PROMISE_WITHIN_S = 2.0
+"""For Discord to take the promise; later it is worth nothing."""
+SUGGEST_WITHIN_S = 2.3
+"""When nothing is suggested to whoever types: a little after `MANAGED_GUILD_TIMEOUT_S`, and before Discord's 3 s."""
+WORK_WITHIN_S = 10.0
+"""For all that an interaction needs; then the user is told which service does not answer. Two of Redis's and NATS's
+own waits of 5 s; people lose patience then."""
+ANSWER_ATTEMPTS = 3
+"""For one answer: after a request that was cut, and after the discovery that Discord has taken it nevertheless."""
+ANSWER_TAKEN_WITHIN_S = 30.0
+"""For one attempt: discord.py's own five tries, with pauses, at a Discord that answers 5xx."""
+CUSTOM_ID_CHARS = 100
+"""Of a button's custom id. Discord takes no more."""
+OWN_MESSAGE_TTL_S = 86_400
+"""How long the buttons of a private answer change it in place. Afterwards they work too, and answer anew."""
+OWN_MESSAGES_ANSWER_WITHIN_S = 0.5
+"""For Redis to say whether a message is the bot's own: somebody has pressed a button, and Discord waits for 3 s."""
+PAGE_SIZE = 10
+"""Sandboxes on a page. An embed has at most 25 fields; ten are read without scrolling."""
+LISTED_ORPHANS = 30
+"""Orphans named in one answer, which so stays under Discord's 4096 characters. The command line shows all of them."""
+NAMED_GUILDS = 20
+"""Servers that Discord is asked about for a status: each costs three requests. Those after them are shown by id."""
+COMMAND_LINE_ROWS = 100_000
+"""Rows that one command of the command line reads at most: they are held in memory and printed as one JSON value."""
+ERROR_DETAIL_CHARS = 300
+"""Of a driver's message in one of our errors: one line of a log, whatever a server answers."""
 
-from bot import constants
-from bot.errors import ServiceUnavailable
+MANAGED_GUILD_CANDIDATES = 40
+"""Servers whose permissions are asked for while a name is typed. More do not answer in time; typing on narrows them."""
+MANAGED_GUILD_CONCURRENCY = 8
+"""Of those requests under way at a time: Discord allows 50 a second, and the bot's answers need some."""
+MANAGED_GUILD_TIMEOUT_S = 2.0
+"""For all of them. Discord drops suggestions after 3 s; what has not answered by then is left out."""
+GUILD_CACHE_S = 60.0
+"""How long permissions and the list of servers are remembered, so that not every key that is typed asks Discord. Only
+suggestions come from there: a command asks anew."""
+GUILD_CACHE_ENTRIES = 10_000
+"""Of remembered permissions, some hundred bytes each; then all are forgotten."""
 
+GUILD_REMOVAL_CHECK_EVERY_S = 600.0
+"""Between two looks for bound servers that Discord's session does not name. A removal is an event and acted on when it
+comes; this is for what was missed, at one request for each server that seems to be gone."""
 
-class SilenceLimit:
-    """Ends a start during which Discord answers nothing at one of its addresses: the API and the gateway have one each.
+BINDING_CHECK_EVERY = timedelta(hours=1)
+"""Between two looks at the right of whoever bound a server, one request each: without the privileged intent for members
+Discord doesn't say when somebody leaves. A change that it tells of is looked at when it comes."""
+BINDING_CHECK_SOON = timedelta(minutes=1)
+"""Until the first look, for the right may have gone while the server was being bound, and until the next one where
+Discord gave no definite answer: the binding stays until then."""
+BINDING_ANSWER_TIMEOUT_S = 5.0
+"""For Discord's answer about one binding: others wait behind it."""
+BINDING_POLL_S = 30.0
+"""Between two questions to PostgreSQL which bindings are due: a hundredth of an hour."""
+BINDING_PAUSE_S = 0.5
+"""Between two turns, so that a busy server's members cost two small queries a second at most, and who leaves is unbound
+within that second."""
+BINDING_QUIET_S = 5.0
+"""Between two looks at one server that events give a reason to: whoever changes roles without end costs no more."""
+BINDINGS_PER_TURN = 20
+"""Of those that are due, so that what an event tells of waits for no more than so many answers."""
+BINDING_PEOPLE_NOTED = 1000
+"""Of one server between two turns; beyond that it is looked at whoever they are."""
 
-    A refusal is an answer; where nothing is asked there is no silence.
-    """
-
-    def __init__(self) -> None:
-        self.trace = aiohttp.TraceConfig()
-        """For the session whose requests count, those for a WebSocket too."""
-        self.trace.on_request_start.append(self._on_request)
-        self.trace.on_request_end.append(self._on_answer)
-        self.trace.on_request_exception.append(self._on_failure)
-        self._limit: asyncio.Timeout | None = None
-        self._silent_until: dict[str, float] = {}
-        self._last_failure = "it does not answer"
-
-    @asynccontextmanager
-    async def limited(self, where: str) -> AsyncIterator[None]:
-        """`ServiceUnavailable` with the last failure when what runs inside has asked for `DISCORD_SILENT_FOR_S` seconds
-        in vain, unless the limit was lifted before."""
-        try:
-            async with asyncio.timeout(None) as limit:
-                self._limit = limit
-                yield
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise ServiceUnavailable("Discord", f"{where}: {self._last_failure}") from None
-        finally:
-            self._limit = None
-
-    def lift(self) -> None:
-        """From now on silence is an outage, which ends by itself."""
-        self._silent_until.clear()
-        self._reschedule()
-        self._limit = None
-
-    async def _on_request(
-        self, _: aiohttp.ClientSession, __: SimpleNamespace, asked: aiohttp.TraceRequestStartParams
-    ) -> None:
-        if self._limit is not None:
-            ends_at = asyncio.get_running_loop().time() + constants.DISCORD_SILENT_FOR_S
-            self._silent_until.setdefault(asked.url.authority, ends_at)
-            self._reschedule()
-
-    async def _on_answer(
-        self, _: aiohttp.ClientSession, __: SimpleNamespace, answered: aiohttp.TraceRequestEndParams
-    ) -> None:
-        self._silent_until.pop(answered.url.authority, None)
-        self._reschedule()
-
-    async def _on_failure(
-        self, _: aiohttp.ClientSession, __: SimpleNamespace, failed: aiohttp.TraceRequestExceptionParams
-    ) -> None:
-        if not isinstance(failed.exception, asyncio.CancelledError):
-            self._last_failure = str(failed.exception) or type(failed.exception).__name__
-
-    def _reschedule(self) -> None:
-        if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(min(self._silent_until.values(), default=None))
+NOTICE_HISTORY = 50
+"""Messages looked through for a notice that may have been sent already. Discord drops a repeated nonce for minutes
+only; a person has rarely got more from the bot since the first attempt."""
