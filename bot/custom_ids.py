@@ -109,6 +109,12 @@ class CustomIds:
             return int(await connection.fetchval(self._sql["get_custom_ids_since"]))
 
 
+def claimed_action(text: str) -> str | None:
+    """What a button seems to do; whether the bot has signed it, `CustomIds.read` tells. None without the form."""
+    custom_id, _ = _split(text)
+    return custom_id.action if custom_id else None
+
+
 def _read(text: str, channel_id: int | None, keys: Iterable[bytes]) -> CustomId | None:
     custom_id, signature = _split(text)
     if custom_id is None:

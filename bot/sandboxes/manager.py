@@ -9,7 +9,7 @@ from uuid import UUID
 
 from loguru import logger
 
-from bot import names
+from bot import names, request
 from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, ServiceUnavailable
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.access.control import SandboxAccess
@@ -109,7 +109,7 @@ class SandboxManager(SandboxDirectory):
         """
         if owner_id not in (None, actor.id) and not actor.is_admin:
             raise NotAllowed("Only an admin creates a sandbox for somebody else.")
-        request = CreateRequest(
+        wanted = CreateRequest(
             actor,
             owner_id if owner_id is not None else actor.id,
             self._limits.check_name(name) if name is not None else None,
@@ -118,7 +118,7 @@ class SandboxManager(SandboxDirectory):
             self._limits.check_guilds(guild_ids),
             check_metadata(metadata, template=self._template_name),
         )
-        reserved = await self._creation.reserve(request)
+        reserved = await self._creation.reserve(wanted)
         sandbox = await self._creation.provision(reserved, actor)
         await self._announce(sandbox.guild_ids)
         logger.info("sandbox created", sandbox=str(sandbox.id), name=sandbox.name, owner=sandbox.owner_id)
@@ -297,4 +297,5 @@ async def _best_effort(step: Awaitable[None], sandbox_id: UUID) -> None:
     try:
         await step
     except ServiceUnavailable as error:
+        request.note_behind(error.service)
         logger.warning("access not applied yet", sandbox=str(sandbox_id), service=error.service)

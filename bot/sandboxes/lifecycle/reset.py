@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 from loguru import logger
 
-from bot import constants
+from bot import constants, request
 from bot.errors import InvalidTransition, ResetFailed, ServiceUnavailable
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
@@ -37,6 +37,7 @@ class Reset:
 
     async def run(self, sandbox: Sandbox, actor: Actor) -> None:
         """`ResetFailed` names the step that failed; until PostgreSQL's, the tables are as they were."""
+        request.begin_change()
         await self._step(sandbox, "Redis keys", self._redis.delete_keys(sandbox.id))
         await self._step(sandbox, "NATS stream", self._streams.purge(sandbox.id))
         await self._step(sandbox, "PostgreSQL schema", self._recreate_schema(sandbox.id, actor))

@@ -53,6 +53,7 @@ class Frame:
         """The latest: method, path after `/api/v10`, status."""
         self._refusals: list[Refusal] = []
         self._failing: dict[str, int] = {}
+        self._cut: list[str] = []
 
     def set_failing(self, path_part: str, status: int | None) -> None:
         """Answer every request whose path contains the part with that status, without a code; None: no more."""
@@ -84,10 +85,21 @@ class Frame:
                 return await handler(request)
             path = request.path.removeprefix(BASE)
             response = await self._answer(request, path, handler)
+            self._cut_off(request, path)
             self.requests.append((request.method, path, response.status))
             return response
 
         return around
+
+    def cut_next(self, path_part: str) -> None:
+        """Take the next request whose path contains the part, and end its connection without an answer."""
+        self._cut.append(path_part)
+
+    def _cut_off(self, request: web.Request, path: str) -> None:
+        part = next((part for part in self._cut if part in path), None)
+        if part is not None and request.transport is not None:
+            self._cut.remove(part)
+            request.transport.abort()
 
     async def _answer(self, request: web.Request, path: str, handler: Handler) -> web.StreamResponse:
         try:
