@@ -61,6 +61,8 @@ class Actor:
     id: int
     name: str
     is_admin: bool = False
+    idempotency_key: int | None = None
+    """By which they ask: with the same one the same change is made once. None: each time that it is asked for."""
 
 
 OPERATOR = Actor(0, "operator", is_admin=True)
