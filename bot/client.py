@@ -12,9 +12,10 @@ from discord import app_commands
 from discord.ext import commands
 from loguru import logger
 
-from bot import constants, names
+from bot import answering, names
+from bot.answering import Answer
 from bot.custom_ids import CustomIds
-from bot.errors import SandboxError
+from bot.explanations import cause, explain, is_of_discord
 from bot.i18n import COMMAND_NAME, activate_locale, gettext, translations
 from bot.own_messages import OwnMessages
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
@@ -77,12 +78,14 @@ class SandboxBot(commands.AutoShardedBot):
         accepted = discord.TeamMembershipState.accepted
         return frozenset(member.id for member in application.team.members if member.membership_state is accepted)
 
-    def track_current_task(self) -> None:
-        """The task that is running answers somebody: `finish` waits for it."""
+    def begin_answer(self, interaction: discord.Interaction[Any]) -> Answer:
+        """The task that is running answers it, in the asker's language: `finish` waits for it."""
         task = asyncio.current_task()
         assert task is not None
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
+        activate_locale(interaction.locale.value)
+        return answering.begin(interaction, self.own_messages)
 
     async def finish(self, timeout: float) -> None:
         """Waits for the answers that are under way, at most `timeout` seconds; none is cancelled."""
@@ -119,9 +122,8 @@ class SandboxTree(app_commands.CommandTree[SandboxBot]):
     """The one handler of commands' errors, so that a cog has none of its own."""
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
-        """Lets everything pass, and answers it in the asker's language."""
-        self.client.track_current_task()
-        activate_locale(interaction.locale.value)
+        """Lets everything pass; it runs first of all that answers a command, in the same task."""
+        self.client.begin_answer(interaction)
         return True
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError) -> None:
@@ -132,6 +134,8 @@ class SandboxTree(app_commands.CommandTree[SandboxBot]):
 async def report(interaction: Interaction, error: BaseException) -> None:
     """Tell the user what an expected failure says, or the reference under which a bug stands in the log."""
     text = explain(error)
+    if is_of_discord(cause(error)):
+        logger.warning("Discord failed", error=repr(cause(error)), user=interaction.user.id)
     if text is None:
         reference = names.random_suffix(8)
         logger.opt(exception=error).error("interaction failed", reference=reference, user=interaction.user.id)
@@ -139,35 +143,7 @@ async def report(interaction: Interaction, error: BaseException) -> None:
             "That failed, and it is the bot's fault. Tell an admin the reference `{reference}`: it is in the log.",
             reference=reference,
         )
-    await _answer(interaction, text)
-
-
-def explain(error: BaseException) -> str | None:
-    """What a user is told of an expected failure; None for a bug."""
-    if isinstance(error, app_commands.CommandInvokeError | app_commands.TransformerError | app_commands.CheckFailure):
-        error = error.__cause__ or error
-    match error:
-        case SandboxError():
-            return f"{gettext(error.sentence, **error.data)} `{error.code}`"
-        case app_commands.CommandNotFound() | app_commands.CommandSignatureMismatch():
-            return gettext("The bot's commands have changed. Reload Discord (Ctrl+R) and try again.")
-        case app_commands.CheckFailure():
-            return gettext("You are not allowed to do that.")
-        case _:
-            return None
-
-
-async def _answer(interaction: Interaction, text: str) -> None:
-    # Discord refuses more, and half of a pair; then the user would hear nothing at all.
-    shown = text.encode(errors="replace").decode()[: constants.DESCRIPTION_CHARS]
-    embed = discord.Embed(description=shown, colour=discord.Colour.red())
-    try:
-        if interaction.response.is_done():
-            await interaction.followup.send(embed=embed, ephemeral=True)
-        else:
-            await interaction.response.send_message(embed=embed, ephemeral=True)
-    except discord.HTTPException as error:
-        logger.warning("the user could not be told", error=str(error), said=text)
+    await answering.of(interaction).fail(text)
 
 
 def chosen_intents(privileged: Sequence[str]) -> discord.Intents:

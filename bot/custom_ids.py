@@ -77,6 +77,12 @@ class CustomIds:
             return int(await connection.fetchval(self._sql["get_custom_ids_since"]))
 
 
+def claimed_action(text: str) -> str | None:
+    """What a button seems to do; whether the bot has signed it, `CustomIds.read` tells. None without the form."""
+    custom_id, _ = _split(text)
+    return custom_id.action if custom_id else None
+
+
 def _split(text: str) -> tuple[CustomId | None, str]:
     """The id as it was signed and its signature; None for what has not its form, to the character."""
     body, _, signature = text.rpartition(":")

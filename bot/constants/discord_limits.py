@@ -10,6 +10,20 @@ FIELD_CHARS = 1000
 """Of a list in a field of an embed. Discord takes 1024, the rest is for the ellipsis."""
 DESCRIPTION_CHARS = 4000
 """Of the audit log in an embed. Discord takes 4096 in the description, and 6000 in all."""
+PROMISE_AFTER_S = 1.0
+"""When an answer is promised that has not come. Discord waits for 3 s, and event and promise take their time; most
+answers come sooner and need one request less."""
+PROMISE_WITHIN_S = 2.0
+"""For Discord to take the promise; later it is worth nothing."""
+SUGGEST_WITHIN_S = 2.3
+"""When nothing is suggested to whoever types: a little after `MANAGED_GUILD_TIMEOUT_S`, and before Discord's 3 s."""
+WORK_WITHIN_S = 10.0
+"""For all that an interaction needs; then the user is told which service does not answer. Two of Redis's and NATS's
+own waits of 5 s; people lose patience then."""
+ANSWER_ATTEMPTS = 3
+"""For one answer: after a request that was cut, and after the discovery that Discord has taken it nevertheless."""
+ANSWER_TAKEN_WITHIN_S = 30.0
+"""For one attempt: discord.py's own five tries, with pauses, at a Discord that answers 5xx."""
 CUSTOM_ID_CHARS = 100
 """Of a button's custom id. Discord takes no more."""
 OWN_MESSAGE_TTL_S = 86_400

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -75,8 +74,8 @@ def status(health: Health, isolation: Isolation) -> discord.Embed:
     return embed
 
 
-def connection(details: ConnectionDetails) -> tuple[discord.Embed, discord.File]:
-    """The environment as text and as a file, which alone has the token in it."""
+def connection(details: ConnectionDetails) -> tuple[discord.Embed, tuple[str, bytes]]:
+    """The environment as text and as a file, by name and content, which alone has the token in it."""
     sandbox = details.sandbox
     embed = discord.Embed(
         title=gettext("Connect to “{name}”", name=sandbox.name),
@@ -89,8 +88,7 @@ def connection(details: ConnectionDetails) -> tuple[discord.Embed, discord.File]
     else:
         footer = gettext("The credentials were shown before and are kept nowhere. New ones end the old ones.")
     embed.set_footer(text=footer)
-    dotenv = io.BytesIO(details.as_dotenv().encode())
-    return embed, discord.File(dotenv, filename=f"{sandbox.name}.env")
+    return embed, (f"{sandbox.name}.env", details.as_dotenv().encode())
 
 
 def extended(extension: Extension) -> discord.Embed:
