@@ -80,3 +80,9 @@ BINDING_PEOPLE_NOTED = 1000
 NOTICE_HISTORY = 50
 """Messages looked through for a notice that may have been sent already. Discord drops a repeated nonce for minutes
 only; a person has rarely got more from the bot since the first attempt."""
+
+INTERACTIONS_REMEMBERED = 2_000
+"""Interactions whose repeats are known without PostgreSQL, each for a number in memory. What this process has answered
+comes again after a RESUME from before it, seconds later: nobody uses so many commands meanwhile."""
+SHOWN_CREDENTIALS_ASKED_EVERY_S = 1.0
+"""How often a repeat asks Discord whether the first run has shown its credentials by now."""

@@ -20,7 +20,8 @@ Result = Mapping[str, Any]
 
 
 class Idempotency:
-    """The keys that were used, each for one action of one actor. What failed has left none, and a repeat tries it anew.
+    """The keys that were used, each for one action of one actor. A change that was refused has left none, and a repeat
+    tries it anew.
 
     An actor without a key asks anew each time: then nothing is written, and every question is the first.
     """
@@ -60,7 +61,7 @@ class Idempotency:
     async def run(self, actor: Actor, action: str, work: Callable[[], Awaitable[Result]]) -> Result:
         """What takes several transactions and may be repeated as a whole. The result is never empty.
 
-        A repeat waits for the first run, and does it again if that has died on the way.
+        A repeat waits for the first run, and does it again if that has failed, or died on the way.
         """
         while actor.idempotency_key is not None:
             async with transaction(self._pool) as connection:
