@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import discord
+from discord.app_commands import Choice
 from discord.ui import View
 from discord.utils import MISSING
 from loguru import logger
@@ -53,10 +55,10 @@ class Answer:
     that is a bug.
     """
 
-    def __init__(self, interaction: Interaction, own_messages: OwnMessages) -> None:
-        self._interaction, self._own_messages = interaction, own_messages
-        self.in_place = False
-        """What is shown replaces the message with the button. To be set before the answer is promised."""
+    def __init__(self, interaction: Interaction, own_messages: OwnMessages, *, in_place: bool = False) -> None:
+        """`in_place`: what is shown replaces the message with the button."""
+        self._interaction, self._own_messages, self._in_place = interaction, own_messages, in_place
+        self.request = Request(interaction.id, interaction.user.id)
         self._is_acknowledged = self._is_in_progress = self._is_over = False
         self._original_is_question = False
         self._apart: discord.WebhookMessage | None = None
@@ -71,6 +73,8 @@ class Answer:
         self, embed: discord.Embed, *, view: View | None = None, file: tuple[str, bytes] | None = None
     ) -> None:
         """The outcome, in the place of what was shown before. `file`: its name and what is in it."""
+        for service in sorted(self.request.behind):
+            embed.add_field(name=service, value=gettext("does not answer. It follows by itself."), inline=False)
         if not self._is_over:
             await self._put(_Message(embed, view, file))
 
@@ -81,7 +85,7 @@ class Answer:
 
     async def fail(self, text: str) -> None:
         """Tell of a failure. A question that nothing has replaced yet stays, with its buttons."""
-        self.in_place = self.in_place and self._is_in_progress
+        self._in_place = self._in_place and self._is_in_progress
         # Discord refuses more, and half of a pair; then the user would hear nothing at all.
         shown = text.encode(errors="replace").decode()[: constants.DESCRIPTION_CHARS]
         try:
@@ -101,11 +105,32 @@ class Answer:
                 return
             try:
                 async with asyncio.timeout(constants.PROMISE_WITHIN_S):
-                    await self._interaction.response.defer(ephemeral=True, thinking=not self.in_place)
+                    await self._interaction.response.defer(ephemeral=True, thinking=not self._in_place)
             except (*DISCORD_FAILURES, OSError) as error:
                 logger.debug("an answer could not be promised", error=repr(error))
             else:
-                self._is_acknowledged, self._original_is_question = True, self.in_place
+                self._is_acknowledged, self._original_is_question = True, self._in_place
+
+    async def is_wanted(self) -> bool:
+        """Whether Discord still takes an answer; to what came late, only if somebody has acknowledged it in time.
+
+        Otherwise the asker was told long ago that it failed, and it must not happen after all.
+        """
+        if not request.is_late():
+            return True
+        if self._interaction.type is discord.InteractionType.autocomplete:
+            return False
+        async with self._turn:
+            try:
+                await self._interaction.response.defer(ephemeral=True, thinking=not self._in_place)
+            except discord.NotFound:
+                return False
+            except (*DISCORD_FAILURES, OSError) as error:
+                if getattr(error, "code", None) == _ACKNOWLEDGED_BEFORE:
+                    await self._take_over()
+            else:
+                self._is_acknowledged, self._original_is_question = True, self._in_place
+        return True
 
     async def original(self) -> discord.InteractionMessage | None:
         """What answers the interaction so far, or was promised to, also by another process; None if there is none, and
@@ -147,14 +172,14 @@ class Answer:
             return False
         question = self._interaction.message
         self._original_is_question = question is not None and question.id == original.id
-        self.in_place = self.in_place and self._original_is_question
+        self._in_place = self._in_place and self._original_is_question
         self._is_acknowledged = True
         return True
 
     async def _send(self, message: _Message) -> int | None:
         if not self._is_acknowledged:
             return await self._respond(message)
-        if self._original_is_question and not self.in_place:
+        if self._original_is_question and not self._in_place:
             return await self._send_apart(message)
         edited = await self._interaction.edit_original_response(
             embed=message.embed, view=message.view, attachments=message.files
@@ -163,13 +188,13 @@ class Answer:
 
     async def _respond(self, message: _Message) -> int | None:
         response, view = self._interaction.response, message.view
-        if self.in_place:
+        if self._in_place:
             told = await response.edit_message(embed=message.embed, view=view)
         else:
             told = await response.send_message(
                 embed=message.embed, view=view or MISSING, files=message.files, ephemeral=True
             )
-        self._is_acknowledged, self._original_is_question = True, self.in_place
+        self._is_acknowledged, self._original_is_question = True, self._in_place
         return told.message_id if told is not None else None
 
     async def _send_apart(self, message: _Message) -> int:
@@ -184,14 +209,14 @@ class Answer:
         return self._apart.id
 
 
-def begin(interaction: Interaction, own_messages: OwnMessages) -> Answer:
+def begin(interaction: Interaction, own_messages: OwnMessages, *, in_place: bool = False) -> Answer:
     """The running task does from here on what somebody waits for: it answers, or it is answered for it."""
-    answer = interaction.extras[_ANSWER] = Answer(interaction, own_messages)
-    served, work = Request(interaction.id, interaction.user.id), asyncio.current_task()
+    answer = interaction.extras[_ANSWER] = Answer(interaction, own_messages, in_place=in_place)
+    work = asyncio.current_task()
     assert work is not None
-    request.serve(served)
+    request.serve(answer.request)
     is_typing = interaction.type is discord.InteractionType.autocomplete
-    watching = _suggest_nothing(interaction, work) if is_typing else _watch(answer, served, work)
+    watching = _suggest_nothing(interaction, work) if is_typing else _watch(answer, work)
     watch = asyncio.create_task(watching)
     work.add_done_callback(lambda _: work.cancelled() or watch.cancel())
     return answer
@@ -203,7 +228,16 @@ def of(interaction: Interaction) -> Answer:
     return answer
 
 
-async def _watch(answer: Answer, served: Request, work: asyncio.Task[Any]) -> None:
+async def suggest(interaction: Interaction, choices: Sequence[Choice[str | int | float]]) -> None:
+    """While somebody types. What Discord does not take is not missed, and the task ends without a word."""
+    try:
+        await interaction.response.autocomplete(choices)
+    except (*DISCORD_FAILURES, OSError) as error:
+        logger.debug("suggestions were not taken", error=repr(error))
+        raise asyncio.CancelledError from error  # anything else discord.py would log as a bug
+
+
+async def _watch(answer: Answer, work: asyncio.Task[Any]) -> None:
     """Promise the answer of work that takes long; if it takes too long, tell, and end it while that is safe."""
     ends_at = asyncio.get_running_loop().time() + constants.WORK_WITHIN_S
     await asyncio.sleep(constants.PROMISE_AFTER_S)
@@ -211,6 +245,7 @@ async def _watch(answer: Answer, served: Request, work: asyncio.Task[Any]) -> No
     await asyncio.sleep(ends_at - asyncio.get_running_loop().time())
     if answer.is_sending:
         return  # the outcome is on its way
+    served = answer.request
     service = served.awaited or gettext("The bot")
     logger.warning("an interaction takes too long", service=service, user=served.user_id, goes_on=served.has_begun)
     if served.has_begun:
@@ -224,10 +259,8 @@ async def _suggest_nothing(interaction: Interaction, work: asyncio.Task[Any]) ->
     """Discord drops what comes later; whoever types on asks again."""
     await asyncio.sleep(constants.SUGGEST_WITHIN_S)
     work.cancel()
-    try:
-        await interaction.response.autocomplete([])
-    except (*DISCORD_FAILURES, OSError, discord.InteractionResponded) as error:
-        logger.debug("no suggestions", error=repr(error))
+    if not interaction.response.is_done():
+        await suggest(interaction, [])
 
 
 def _under_way(service: str) -> discord.Embed:

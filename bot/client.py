@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -80,7 +81,7 @@ class SandboxBot(commands.AutoShardedBot):
         accepted = discord.TeamMembershipState.accepted
         return frozenset(member.id for member in application.team.members if member.membership_state is accepted)
 
-    def begin_answer(self, interaction: discord.Interaction[Any]) -> Answer | None:
+    def begin_answer(self, interaction: discord.Interaction[Any], *, in_place: bool = False) -> Answer | None:
         """The task that is running answers it, in the asker's language: `finish` waits for it.
 
         None if another task of this process does, or has: Discord sends it again after a RESUME from before it.
@@ -94,12 +95,20 @@ class SandboxBot(commands.AutoShardedBot):
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
         activate_locale(interaction.locale.value)
-        return answering.begin(interaction, self.own_messages)
+        return answering.begin(interaction, self.own_messages, in_place=in_place)
 
     async def finish(self, timeout: float) -> None:
         """Waits for the answers that are under way, at most `timeout` seconds; none is cancelled."""
         if self._answering:
             await asyncio.wait(self._answering, timeout=timeout)
+
+    async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
+        """What fails in an event's listeners: trouble of a service is one line, a bug comes with its traceback."""
+        error = sys.exception()
+        if error is None or explain(error) is None:
+            await super().on_error(event_method, *args, **kwargs)
+        else:
+            logger.warning("an event was not looked after", of=event_method, error=repr(error))
 
     def abort(self) -> None:
         """Closes every connection to Discord as it is, the gateway's too, where `close` takes too long."""
@@ -133,8 +142,9 @@ class SandboxTree(app_commands.CommandTree[SandboxBot]):
     """The one handler of commands' errors, so that a cog has none of its own."""
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
-        """Lets pass what is not answered already; it runs first of all that answers a command, in the same task."""
-        return self.client.begin_answer(interaction) is not None
+        """Lets pass what is to be answered; it runs first of all that answers a command, in the same task."""
+        answer = self.client.begin_answer(interaction)
+        return answer is not None and await answer.is_wanted()
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError) -> None:
         """Answers with the error's sentence, or with a reference to the log; never raises."""

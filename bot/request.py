@@ -20,6 +20,8 @@ class Request:
     user_id: int
     has_begun: bool = False
     """It has begun to change something, so that it must not be cut off any more."""
+    behind: set[str] = field(default_factory=set)
+    """Services that have not followed the change yet; they do so without the request."""
     _awaited: list[str] = field(default_factory=list)
 
     @property
@@ -29,6 +31,7 @@ class Request:
 
 
 _current: ContextVar[Request | None] = ContextVar("request", default=None)
+_is_late: ContextVar[bool] = ContextVar("is_late", default=False)
 
 
 def current() -> Request | None:
@@ -41,10 +44,27 @@ def serve(request: Request) -> None:
     _current.set(request)
 
 
+def mark_late(is_late: bool) -> None:
+    """Said by whoever dispatches an interaction, of the task that is started for it: it is older than Discord lets a
+    first answer be. Somebody may have answered it in time, and died."""
+    _is_late.set(is_late)
+
+
+def is_late() -> bool:
+    """Whether Discord has to be asked first if it still takes an answer."""
+    return _is_late.get()
+
+
 def begin_change() -> None:
     """From here on the work is carried through, however long it takes."""
     if (request := current()) is not None:
         request.has_begun = True
+
+
+def note_behind(service: str) -> None:
+    """The change is committed, and that service could not be told yet."""
+    if (request := current()) is not None:
+        request.behind.add(service)
 
 
 @contextmanager

@@ -14,8 +14,8 @@ RESUME_ADDRESS_TIMEOUT_S = 10.0
 the session goes on at the general address then."""
 
 INTERACTION_ANSWERABLE_S = 3.0
-"""How long Discord takes the first answer to an interaction. One of the bot's own that a resumed session plays again
-later than that is not run again: its user has long been told that it failed."""
+"""How long Discord takes the first answer to an interaction. Of one of the bot's own that a resumed session plays again
+later than that, Discord is asked whether it was answered in time: otherwise its user was told that it failed."""
 
 REMEMBERED_INTERACTIONS = 1000
 """Of the bot's own interactions, the last ones whose answers are told apart from those that nobody knows anything of.

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from loguru import logger
 
-from bot import constants
+from bot import constants, request
 from bot.routing.dispatch import OF_MESSAGES, Dispatch, user_in
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.publisher import Publisher
@@ -166,11 +166,12 @@ class Tap:
         if name in CLIENT_EVENTS:
             return True
         if name == "INTERACTION_CREATE":
-            return self.router.is_own_interaction(dispatch) and not self._is_stale(dispatch, resumed_at)
+            request.mark_late(self._is_stale(dispatch, resumed_at))
+            return self.router.is_own_interaction(dispatch)
         return name == "MESSAGE_CREATE" and dispatch.guild_id is None
 
     def _is_stale(self, dispatch: Dispatch, resumed_at: float) -> bool:
-        """Whether it is played again and can be answered no more: a command must not be run twice."""
+        """Whether it is played again, and later than Discord lets a first answer be."""
         if dispatch.created_at >= min(resumed_at, time.time() - constants.INTERACTION_ANSWERABLE_S):
             return False
         self.router.counts["stale interactions"] += 1

@@ -121,7 +121,7 @@ class SandboxManager(SandboxDirectory):
         """
         if owner_id not in (None, actor.id) and not actor.is_admin:
             raise NotAllowed("Only an admin creates a sandbox for somebody else.")
-        request = CreateRequest(
+        wanted = CreateRequest(
             actor,
             owner_id if owner_id is not None else actor.id,
             self._limits.check_name(name) if name is not None else None,
@@ -130,7 +130,7 @@ class SandboxManager(SandboxDirectory):
             self._limits.check_guilds(guild_ids),
             check_metadata(metadata, template=self._template_name),
         )
-        sandbox = await self._creation.complete(await self._creation.reserve(request), actor)
+        sandbox = await self._creation.complete(await self._creation.reserve(wanted), actor)
         await self._announce(sandbox.guild_ids)
         logger.info("sandbox created", sandbox=str(sandbox.id), name=sandbox.name, owner=sandbox.owner_id)
         return sandbox

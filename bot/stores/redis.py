@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import batched
 from typing import cast
 from uuid import UUID
@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from bot import constants, names
+from bot import constants, names, request
 from bot.errors import ServiceUnavailable
 from bot.stores.redis_flaws import SETTINGS, Server
 
@@ -41,52 +41,41 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Return when the server has answered."""
-        try:
+        with _asking():
             await self._client.ping()
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def probe(self) -> str | None:
         """Why a sandbox's user would not be confined here; None if it would be, by a server that has no `weakness`."""
-        try:
-            if "nopass" in str(await self._client.acl_getuser("default")):
-                return "anybody may connect: the user “default” has no password"
-            await self._acl_setuser(_PROBE, "reset", *_ALLOWED, *(await self._inspect()).withdrawn)
-            await self._client.acl_deluser(_PROBE)
-        except ResponseError as error:
-            return f"no rights to manage users: {error}"
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
+        with _asking():
+            try:
+                if "nopass" in str(await self._client.acl_getuser("default")):
+                    return "anybody may connect: the user “default” has no password"
+                await self._acl_setuser(_PROBE, "reset", *_ALLOWED, *(await self._inspect()).withdrawn)
+                await self._client.acl_deluser(_PROBE)
+            except ResponseError as error:
+                return f"no rights to manage users: {error}"
         return None
 
     async def weakness(self) -> str | None:
         """What a confined user can break out by; None if nothing is known."""
-        try:
+        with _asking():
             return (await self._inspect()).weakness
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def keeps_refusals(self) -> bool:
         """Whether refused commands fill its ACL log, up to gigabytes: the bot may not turn that off, and nobody has."""
-        try:
+        with _asking():
             return (await self._read_settings(_REFUSALS_KEPT)).get(_REFUSALS_KEPT, "0") != "0"
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def describe_server(self) -> str:
         """Its own name and version: `Valkey 9.1.2`, `Redis 7.0.15`."""
-        try:
+        with _asking():
             server = await self._inspect()
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
         return f"{server.product} {server.version}"
 
     async def run_id(self) -> str:
         """Another one after every start of the server, which forgets its users."""
-        try:
+        with _asking():
             await self._inspect()
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
         return self._run_id
 
     async def _inspect(self) -> Server:
@@ -115,26 +104,20 @@ class RedisStore:
         rules = ["reset", "on", f"#{token_sha256}", f"~{prefix}*", "resetchannels", f"&{prefix}*", *_ALLOWED]
         if database := self._client.connection_pool.connection_kwargs.get("db"):
             rules.append(f"+select|{database}")  # no other one: what lies there would not be found to be deleted
-        try:
+        with _asking():
             rules += (self._server or await self._inspect()).withdrawn  # after a restart all are set again
             await self._acl_setuser(names.redis_user(sandbox_id), *rules)
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def list_users(self) -> set[UUID]:
         """The sandboxes that have a user."""
-        try:
+        with _asking():
             users = await self._client.acl_users()
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
         return {sandbox_id for user in users if (sandbox_id := names.sandbox_of_redis_user(_text(user)))}
 
     async def delete_user(self, sandbox_id: UUID) -> None:
         """Ends its connections too."""
-        try:
+        with _asking():
             await self._client.acl_deluser(names.redis_user(sandbox_id))
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def delete_keys(self, *sandbox_ids: UUID) -> int:
         """Unlink every key of the sandboxes, in batches, and return how many there were.
@@ -156,20 +139,16 @@ class RedisStore:
         """All keys of sandboxes, in one pass over Redis, page by page. A key may come twice."""
         cursor, owners = 0, _Owners()
         while True:
-            try:
+            with _asking():
                 cursor, keys = await self._client.scan(cursor, match=pattern, count=constants.REDIS_KEYS_AT_A_TIME)
-            except (RedisError, OSError) as error:
-                raise _unavailable(error) from error
             yield owners.group(cast("list[bytes]", keys))
             if cursor == 0:
                 return
 
     async def unlink(self, keys: Sequence[bytes]) -> int:
         """How many there were."""
-        try:
+        with _asking():
             return sum([await self._client.unlink(*batch) for batch in batched(keys, constants.REDIS_KEYS_AT_A_TIME)])
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def _acl_setuser(self, user: str, *rules: str) -> None:
         await self._client.execute_command("ACL", "SETUSER", user, *rules)  # type: ignore[no-untyped-call]
@@ -219,6 +198,11 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _unavailable(error: Exception) -> ServiceUnavailable:
-    detail = "wrong user or password" if isinstance(error, AuthenticationError) else str(error)
-    return ServiceUnavailable("Redis", detail or type(error).__name__)
+@contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        with request.waiting_for("Redis"):
+            yield
+    except (RedisError, OSError) as error:
+        detail = "wrong user or password" if isinstance(error, AuthenticationError) else str(error)
+        raise ServiceUnavailable("Redis", detail or type(error).__name__) from error

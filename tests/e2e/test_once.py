@@ -150,7 +150,8 @@ async def test_each_button_makes_its_change_once_and_answers_once(scene, twice, 
 
 
 async def test_what_an_admin_does_is_done_once_and_answered_once(scene, other, twice, blue, monkeypatch):
-    owner, here, sweeps = scene.discord.owner, scene.lobby.general, []
+    owner, here = scene.discord.owner, scene.lobby.general
+    sweeps: list[Sweep] = []
     question = await ask(scene, owner, "sandbox-admin destroy", here, sandbox="blue")
     await twice(owner.click(question, "Destroy"))
     assert title(question) == "Sandbox “blue” is destroyed"
@@ -179,7 +180,7 @@ def lost(scene, monkeypatch):
     """What somebody does, done by a process that dies before it can show the outcome; as Discord sent it, and the
     reply. `promised`: Discord had its first answer by then."""
 
-    async def do(act, *, promised):
+    async def do(act, *, promised, before_the_change=False):
         async def die(answer, *_, **__):
             if promised:
                 await answer.promise()
@@ -188,7 +189,7 @@ def lost(scene, monkeypatch):
 
         reached = asyncio.Event()
         with monkeypatch.context() as patch:
-            patch.setattr(Answer, "show", die)
+            patch.setattr(Answer, "is_wanted" if before_the_change else "show", die)
             patch.setattr("bot.constants.PROMISE_AFTER_S", 60)
             waiting = asyncio.create_task(act)
             await reached.wait()
@@ -220,6 +221,24 @@ async def test_the_outcome_that_a_dead_process_could_not_show_is_shown_by_the_ne
     assert "Those are ended, and these are new" in text(shown)
     assert await connects(environment_in(shown))
     assert await changes(scene, blue, "credentials_issued") == 2
+
+
+async def test_what_comes_again_late_is_done_only_if_somebody_had_promised_an_answer(
+    scene, other, lost, blue, monkeypatch
+):
+    async def use(**options):
+        act = scene.ada.command("sandbox extend", channel=scene.lab.general, sandbox="blue", by="8h")
+        data, waiting = await lost(act, before_the_change=True, **options)
+        if not options["promised"]:
+            scene.discord.world.interactions.awaiting(int(data["id"]), data["token"]).reply.failed = True
+        give(other, data)
+        await finish(other)
+        waiting.cancel()
+        return await scene.sandbox("blue")
+
+    monkeypatch.setattr("bot.request.is_late", lambda: True)
+    assert (await use(promised=False)).expires_at == blue.expires_at
+    assert (await use(promised=True)).expires_at == blue.expires_at + 8 * HOUR
 
 
 async def test_a_repeat_is_answered_to_the_same_person_alone_and_only_if_they_still_may(scene, other, blue):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from loguru import logger
 
+from bot import request
 from bot.errors import InvalidTransition, ServiceUnavailable
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.access.control import SandboxAccess
@@ -92,4 +93,5 @@ async def best_effort(step: Awaitable[None], sandbox_id: UUID) -> None:
     try:
         await step
     except ServiceUnavailable as error:
+        request.note_behind(error.service)
         logger.warning("access not applied yet", sandbox=str(sandbox_id), service=error.service)

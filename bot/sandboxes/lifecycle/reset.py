@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 from loguru import logger
 
-from bot import constants
+from bot import constants, request
 from bot.errors import InvalidTransition, ResetFailed, ServiceUnavailable
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.idempotency import Idempotency, Result
@@ -49,6 +49,7 @@ class Reset:
         await self._idempotency.run(actor, "reset", work)
 
     async def _run(self, sandbox: Sandbox, actor: Actor) -> None:
+        request.begin_change()
         await self._step(sandbox, "Redis keys", self._redis.delete_keys(sandbox.id))
         await self._step(sandbox, "NATS stream", self._streams.purge(sandbox.id))
         await self._step(sandbox, "PostgreSQL schema", self._recreate_schema(sandbox.id, actor))
