@@ -13,6 +13,7 @@ import pytest
 from bot.answering import Answer
 from bot.app import open_app
 from bot.sandboxes.lifecycle.reaper import Sweep
+from bot.supervisor import State
 from tests.e2e.conftest import environment_in, text, title
 
 HOUR = timedelta(hours=1)
@@ -157,6 +158,10 @@ async def test_what_an_admin_does_is_done_once_and_answered_once(scene, other, t
     assert title(question) == "Sandbox “blue” is destroyed"
     assert await changes(scene, blue, "sandbox_destroyed") == 1
 
+    async def collected():  # by itself, once at the start
+        return scene.app.supervisor.parts["orphans"].state is State.RUNNING
+
+    await scene.until(collected)
     await scene.app.stores.pool.execute("UPDATE sandboxes SET destroyed_at = now() - interval '10 d'")
     await scene.app.stores.redis.set(blue.redis_prefix + "late", 1)
     await scene.ada.command("sandbox create", channel=scene.lab.general, name="green")
