@@ -34,6 +34,7 @@ _CUT = (aiohttp.ClientError, OSError)
 """What a request ends in that Discord may have taken nevertheless; a `TimeoutError` is one of them."""
 _ACKNOWLEDGED_BEFORE = 40060
 _ANSWER = "answer"
+_ORIGINAL = "@original"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,37 +56,37 @@ class Answer:
     that is a bug.
     """
 
-    def __init__(self, interaction: Interaction, own_messages: OwnMessages, *, in_place: bool = False) -> None:
-        """`in_place`: what is shown replaces the message with the button."""
-        self._interaction, self._own_messages, self._in_place = interaction, own_messages, in_place
+    def __init__(self, interaction: Interaction, own_messages: OwnMessages) -> None:
+        self._interaction, self._own_messages = interaction, own_messages
+        self.in_place = False
+        """What is shown replaces the message with the button. To be set before the answer is promised."""
         self.request = Request(interaction.id, interaction.user.id)
+        self.has_outcome = False
+        """It is shown, or on its way."""
         self._is_acknowledged = self._is_in_progress = self._is_over = False
         self._original_is_question = False
         self._apart: discord.WebhookMessage | None = None
         self._turn = asyncio.Lock()
 
-    @property
-    def is_sending(self) -> bool:
-        """Whether a request to Discord is under way."""
-        return self._turn.locked()
-
     async def show(
         self, embed: discord.Embed, *, view: View | None = None, file: tuple[str, bytes] | None = None
     ) -> None:
         """The outcome, in the place of what was shown before. `file`: its name and what is in it."""
+        if self._is_over:
+            return
+        self.has_outcome = True
         for service in sorted(self.request.behind):
             embed.add_field(name=service, value=gettext("does not answer. It follows by itself."), inline=False)
-        if not self._is_over:
-            await self._put(_Message(embed, view, file))
+        await self._put(_Message(embed, view, file))
 
     async def progress(self, embed: discord.Embed) -> None:
         """What is to be seen until the outcome."""
         self._is_in_progress = True
-        await self.show(embed)
+        await self._put(_Message(embed))
 
     async def fail(self, text: str) -> None:
         """Tell of a failure. A question that nothing has replaced yet stays, with its buttons."""
-        self._in_place = self._in_place and self._is_in_progress
+        self.in_place = self.in_place and self._is_in_progress
         # Discord refuses more, and half of a pair; then the user would hear nothing at all.
         shown = text.encode(errors="replace").decode()[: constants.DESCRIPTION_CHARS]
         try:
@@ -105,11 +106,11 @@ class Answer:
                 return
             try:
                 async with asyncio.timeout(constants.PROMISE_WITHIN_S):
-                    await self._interaction.response.defer(ephemeral=True, thinking=not self._in_place)
+                    await self._interaction.response.defer(ephemeral=True, thinking=not self.in_place)
             except (*DISCORD_FAILURES, OSError) as error:
                 logger.debug("an answer could not be promised", error=repr(error))
             else:
-                self._is_acknowledged, self._original_is_question = True, self._in_place
+                self._is_acknowledged, self._original_is_question = True, self.in_place
 
     async def is_wanted(self) -> bool:
         """Whether Discord still takes an answer; to what came late, only if somebody has acknowledged it in time.
@@ -122,22 +123,22 @@ class Answer:
             return False
         async with self._turn:
             try:
-                await self._interaction.response.defer(ephemeral=True, thinking=not self._in_place)
+                await self._interaction.response.defer(ephemeral=True, thinking=not self.in_place)
             except discord.NotFound:
                 return False
             except (*DISCORD_FAILURES, OSError) as error:
                 if getattr(error, "code", None) == _ACKNOWLEDGED_BEFORE:
                     await self._take_over()
             else:
-                self._is_acknowledged, self._original_is_question = True, self._in_place
+                self._is_acknowledged, self._original_is_question = True, self.in_place
         return True
 
-    async def original(self) -> discord.InteractionMessage | None:
+    async def original(self) -> discord.WebhookMessage | None:
         """What answers the interaction so far, or was promised to, also by another process; None if there is none, and
         where Discord does not say."""
-        try:
-            return await self._interaction.original_response()
-        except (*DISCORD_FAILURES, OSError, discord.ClientException):
+        try:  # `interaction.original_response()` would remember what it has read
+            return await self._interaction.followup.fetch_message(_ORIGINAL)  # type: ignore[arg-type]  # a part of the path
+        except (*DISCORD_FAILURES, OSError):
             return None
 
     async def _put(self, message: _Message) -> None:
@@ -172,14 +173,14 @@ class Answer:
             return False
         question = self._interaction.message
         self._original_is_question = question is not None and question.id == original.id
-        self._in_place = self._in_place and self._original_is_question
+        self.in_place = self.in_place and self._original_is_question
         self._is_acknowledged = True
         return True
 
     async def _send(self, message: _Message) -> int | None:
         if not self._is_acknowledged:
             return await self._respond(message)
-        if self._original_is_question and not self._in_place:
+        if self._original_is_question and not self.in_place:
             return await self._send_apart(message)
         edited = await self._interaction.edit_original_response(
             embed=message.embed, view=message.view, attachments=message.files
@@ -188,13 +189,13 @@ class Answer:
 
     async def _respond(self, message: _Message) -> int | None:
         response, view = self._interaction.response, message.view
-        if self._in_place:
+        if self.in_place:
             told = await response.edit_message(embed=message.embed, view=view)
         else:
             told = await response.send_message(
                 embed=message.embed, view=view or MISSING, files=message.files, ephemeral=True
             )
-        self._is_acknowledged, self._original_is_question = True, self._in_place
+        self._is_acknowledged, self._original_is_question = True, self.in_place
         return told.message_id if told is not None else None
 
     async def _send_apart(self, message: _Message) -> int:
@@ -209,9 +210,9 @@ class Answer:
         return self._apart.id
 
 
-def begin(interaction: Interaction, own_messages: OwnMessages, *, in_place: bool = False) -> Answer:
+def begin(interaction: Interaction, own_messages: OwnMessages) -> Answer:
     """The running task does from here on what somebody waits for: it answers, or it is answered for it."""
-    answer = interaction.extras[_ANSWER] = Answer(interaction, own_messages, in_place=in_place)
+    answer = interaction.extras[_ANSWER] = Answer(interaction, own_messages)
     work = asyncio.current_task()
     assert work is not None
     request.serve(answer.request)
@@ -243,8 +244,8 @@ async def _watch(answer: Answer, work: asyncio.Task[Any]) -> None:
     await asyncio.sleep(constants.PROMISE_AFTER_S)
     await answer.promise()
     await asyncio.sleep(ends_at - asyncio.get_running_loop().time())
-    if answer.is_sending:
-        return  # the outcome is on its way
+    if answer.has_outcome:
+        return
     served = answer.request
     service = served.awaited or gettext("The bot")
     logger.warning("an interaction takes too long", service=service, user=served.user_id, goes_on=served.has_begun)

@@ -81,7 +81,7 @@ class SandboxBot(commands.AutoShardedBot):
         accepted = discord.TeamMembershipState.accepted
         return frozenset(member.id for member in application.team.members if member.membership_state is accepted)
 
-    def begin_answer(self, interaction: discord.Interaction[Any], *, in_place: bool = False) -> Answer | None:
+    def begin_answer(self, interaction: discord.Interaction[Any]) -> Answer | None:
         """The task that is running answers it, in the asker's language: `finish` waits for it.
 
         None if another task of this process does, or has: Discord sends it again after a RESUME from before it.
@@ -95,7 +95,7 @@ class SandboxBot(commands.AutoShardedBot):
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
         activate_locale(interaction.locale.value)
-        return answering.begin(interaction, self.own_messages, in_place=in_place)
+        return answering.begin(interaction, self.own_messages)
 
     async def finish(self, timeout: float) -> None:
         """Waits for the answers that are under way, at most `timeout` seconds; none is cancelled."""

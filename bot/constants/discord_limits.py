@@ -10,8 +10,8 @@ FIELD_CHARS = 1000
 """Of a list in a field of an embed. Discord takes 1024, the rest is for the ellipsis."""
 DESCRIPTION_CHARS = 4000
 """Of the audit log in an embed. Discord takes 4096 in the description, and 6000 in all."""
-PROMISE_AFTER_S = 0.9
-"""When an answer is promised that has not come; for a button, this comes after `OWN_MESSAGES_ANSWER_WITHIN_S`. Discord
+PROMISE_AFTER_S = 1.0
+"""When an answer is promised that has not come: later than `OWN_MESSAGES_ANSWER_WITHIN_S`, which says how. Discord
 waits for 3 s, and event and promise take their time. Most answers come sooner and need one request less."""
 PROMISE_WITHIN_S = 2.0
 """For Discord to take the promise; later it is worth nothing."""

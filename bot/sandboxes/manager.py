@@ -195,8 +195,9 @@ class SandboxManager(SandboxDirectory):
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             if not await self._teardown.begin(connection, sandbox, actor, "asked for") and earlier is None:
                 raise InvalidTransition(sandbox.name, sandbox.status, "destroyed")
-        await self._announce(sandbox.guild_ids)
-        await self._teardown.finish(sandbox, actor)
+        if sandbox.status is not SandboxStatus.DESTROYED:
+            await self._announce(sandbox.guild_ids)
+            await self._teardown.finish(sandbox, actor)
         return await self.get_by_id(sandbox_id)
 
     async def update_activity(self, sandbox_id: UUID) -> bool:

@@ -63,10 +63,11 @@ class SignedButton(DynamicItem[Button[View]], template=COMPONENT_PREFIX + r"[\s\
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Does what was signed. Errors reach its presser, as those of a command do: discord.py would only log them."""
-        answer = interaction.client.begin_answer(interaction, in_place=await self._is_to_be_replaced(interaction))
+        answer = interaction.client.begin_answer(interaction)
         if answer is None:
             return
         try:
+            answer.in_place = await self._is_to_be_replaced(interaction)
             if await answer.is_wanted():
                 await self._press(interaction)
         except Exception as error:
@@ -83,7 +84,7 @@ class SignedButton(DynamicItem[Button[View]], template=COMPONENT_PREFIX + r"[\s\
         await _presses[custom_id.action](interaction, custom_id.arguments)
 
     async def _is_to_be_replaced(self, interaction: Interaction) -> bool:
-        """Known within half a second, for it decides how the answer is promised. It permits nothing."""
+        """Asked before PostgreSQL, which may be slow: it decides how the answer is promised, and permits nothing."""
         message = interaction.message
         if message is None or claimed_action(self.custom_id) not in _in_place:
             return False

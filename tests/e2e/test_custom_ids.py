@@ -1,11 +1,14 @@
 """A worker posts any button in the bot's name, and somebody with more rights presses it."""
 
+import asyncio
 import base64
+import gc
 import json
 import re
 from datetime import timedelta
 
 import aiohttp
+import discord as discord_py
 import pytest
 
 from bot.custom_ids import CustomId
@@ -207,3 +210,17 @@ async def test_an_old_button_in_a_server_is_never_forwarded_and_its_command_is_n
     assert re.search(
         r'"custom_id":"sbx:v1', (await stolen(stage)).replace(" ", "")
     )  # the worker's own, as it was posted
+
+
+async def test_no_answer_with_buttons_stays_in_memory(scene):
+    """By default discord.py keeps each for 15 minutes, with a timer. A press is known by its custom id alone."""
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
+    asking = [scene.ada.command("sandbox destroy", channel=scene.lab.general, sandbox="blue") for _ in range(20)]
+    questions = [reply.message for reply in await asyncio.gather(*asking)]
+
+    async def are_gone():
+        gc.collect()
+        return not any(isinstance(one, discord_py.ui.View) for one in gc.get_objects())
+
+    await scene.until(are_gone)
+    assert "stays as it is" in text(await scene.ada.click(questions[0], "Keep it"))

@@ -1,5 +1,6 @@
 """Discord cuts, refuses, comes late or answers 5xx: the user hears what became of it, and it is no bug of ours."""
 
+import asyncpg
 import pytest
 from loguru import logger
 
@@ -71,14 +72,25 @@ async def test_a_promised_answer_whose_request_was_cut_is_sent_again_with_its_fi
     assert (len(reply.messages), told) == (1, [])
 
 
-@pytest.mark.parametrize("when", ["at once", "promised"])
-async def test_the_place_of_a_question_is_taken_although_a_request_was_cut(scene, blue, monkeypatch, told, when):
-    question = await scene.ada.command("sandbox destroy", channel=scene.lab.general, sandbox="blue")
-    if when == "promised":
-        monkeypatch.setattr(constants, "PROMISE_AFTER_S", 0.0)
+async def test_the_place_of_a_question_is_taken_although_a_request_was_cut(scene, blue, told):
+    question = await scene.ada.command("sandbox reset", channel=scene.lab.general, sandbox="blue")
     scene.discord.cut_next("/callback")
-    reply = await scene.ada.click(question.message, "Destroy")
-    await reply.wait_for(lambda it: says(it, "is destroyed"))
+    reply = await scene.ada.click(question.message, "Keep it")
+    await reply.wait_for(lambda it: says(it, "stays as it is"))
+    assert (reply.message, told) == (question.message, [])
+
+
+async def test_the_place_of_a_question_is_taken_although_its_promise_was_cut(scene, blue, dsn, monkeypatch, told):
+    question = await scene.ada.command("sandbox reset", channel=scene.lab.general, sandbox="blue")
+    monkeypatch.setattr(constants, "PROMISE_AFTER_S", 0.2)
+    scene.discord.cut_next("/callback")
+    other = await asyncpg.connect(dsn)
+    async with other.transaction():
+        await other.execute("LOCK TABLE sandboxes IN ACCESS EXCLUSIVE MODE")
+        reply = await scene.ada.click(question.message, "Keep it")
+        assert reply.deferred
+    await other.close()
+    await reply.wait_for(lambda it: says(it, "stays as it is"))
     assert (reply.message, told) == (question.message, [])
 
 

@@ -50,6 +50,15 @@ async def test_a_rate_limited_request_is_repeated_by_discord_py():
         assert [status for method, asked, status in local.requests if asked == path] == [429, 200]
 
 
+async def test_a_request_that_is_cut_takes_effect_without_an_answer():
+    async with connected() as (local, bot):
+        guild = local.add_guild("Lab", owner=local.add_person("ada"))
+        local.cut_next("/messages")
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await bot.get_partial_messageable(guild.general.id).send("taken")
+        assert [message.content for message in guild.general.messages.values()] == ["taken"]
+
+
 async def test_what_is_out_of_order_answers_so_until_it_is_mended():
     async with connected() as (local, bot):
         ada = local.add_person("ada")

@@ -40,16 +40,19 @@ def give(app, data):
     app.bot._connection.parse_interaction_create(copy.deepcopy(data))
 
 
-async def finish(*apps):
-    """Everything that they answer is answered."""
-    for app in apps:
-        await asyncio.sleep(0)
-        await app.bot.finish(15)
+async def finish(data, *apps):
+    """The interaction has come to them, and they have answered it."""
+    async with asyncio.timeout(15):
+        for app in apps:
+            while int(data["id"]) not in app.bot._begun:
+                await asyncio.sleep(0.005)
+            await app.bot.finish(15)
 
 
 @pytest.fixture(params=["afterwards", "at once"])
-def twice(request, scene, other):
+def twice(request, scene, other, monkeypatch):
     """What somebody does comes to both processes; the reply when both are done with it."""
+    monkeypatch.setattr("bot.constants.OWN_MESSAGES_ANSWER_WITHIN_S", 10)  # a slow one is answered in another place
 
     def hear(event, data, guild_id=None):
         if event == "INTERACTION_CREATE" and listening:
@@ -62,10 +65,11 @@ def twice(request, scene, other):
         nonlocal listening
         listening = request.param == "at once"
         reply = await act
-        await finish(scene.app, other)
+        data = last_interaction(scene.discord)
+        await finish(data, scene.app)
         if not listening:
-            give(other, last_interaction(scene.discord))
-            await finish(other)
+            give(other, data)
+        await finish(data, other)
         listening = False
         return reply
 
@@ -82,7 +86,7 @@ async def blue(scene):
 async def ask(scene, person, command, channel, **options):
     """A command's question, when the bot knows that it is its own."""
     reply = await person.command(command, channel=channel, **options)
-    await finish(scene.app)
+    await finish(last_interaction(scene.discord), scene.app)
     return reply.message
 
 
@@ -237,7 +241,7 @@ async def test_what_comes_again_late_is_done_only_if_somebody_had_promised_an_an
         if not options["promised"]:
             scene.discord.world.interactions.awaiting(int(data["id"]), data["token"]).reply.failed = True
         give(other, data)
-        await finish(other)
+        await finish(data, other)
         waiting.cancel()
         return await scene.sandbox("blue")
 
@@ -252,13 +256,13 @@ async def test_a_repeat_is_answered_to_the_same_person_alone_and_only_if_they_st
     data = last_interaction(scene.discord)
     data["member"]["user"] = owner.payload()  # an admin, who may extend it
     give(other, data)
-    await finish(other)
+    await finish(data, other)
     assert "Somebody else has asked for that" in text(reply)
     reply = await owner.command("sandbox extend", channel=scene.lobby.general, sandbox="blue", by="1h")
     data = last_interaction(scene.discord)
     other.bot.admins = frozenset()
     give(other, data)
-    await finish(other)
+    await finish(data, other)
     assert "SANDBOX_004" in text(reply)
     assert (await scene.sandbox("blue")).expires_at == blue.expires_at + 2 * HOUR
 
@@ -274,7 +278,7 @@ async def test_a_process_begins_no_interaction_twice(scene, blue):
     give(scene.app, data)  # while the first is under way
     reply = await waiting
     give(scene.app, data)
-    await finish(scene.app)
+    await finish(data, scene.app)
     requests = [path for _, path, _ in scene.discord.requests if str(data["id"]) in path or data["token"] in path]
     assert len(requests) == 1
     assert title(reply.message) == "Sandbox “blue” lives longer"

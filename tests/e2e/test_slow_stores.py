@@ -187,3 +187,13 @@ async def test_suggestions_that_cannot_be_had_in_time_are_none_and_no_news(scene
     (choice,) = await scene.ada.autocomplete("sandbox status", channel=scene.lab.general, focused="sandbox")
     assert choice["value"] == "blue"
     assert told == []
+
+
+async def test_an_outcome_that_is_shown_stays_whatever_follows_it(scene, wires, monkeypatch):
+    """The bot still tries to remember that the message is its own when the time for the work is over."""
+    await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
+    monkeypatch.setattr(constants, "WORK_WITHIN_S", 0.4)
+    wires.lines["redis"].freeze()
+    reply = await scene.ada.command("sandbox destroy", channel=scene.lab.general, sandbox="blue")
+    await scene.app.bot.finish(5)
+    assert says(reply, "Destroy “blue”?")

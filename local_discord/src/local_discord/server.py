@@ -207,6 +207,10 @@ class LocalDiscord:
         and everything else as JSON. A header replaces the one that there would be."""
         self._frame.refuse_next(Refusal(path_part, method, status, body, headers or {}, times))
 
+    def end_refusals(self) -> None:
+        """Answer again, whatever `refuse_next` had planned."""
+        self._frame.end_refusals()
+
     def set_failing(self, path_part: str, status: int | None) -> None:
         """Until it is called with None, every request whose path contains the part is answered with that status."""
         self._frame.set_failing(path_part, status)

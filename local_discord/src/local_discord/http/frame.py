@@ -55,10 +55,6 @@ class Frame:
         self._failing: dict[str, int] = {}
         self._cut: list[str] = []
 
-    def cut_next(self, path_part: str) -> None:
-        """Take the next request whose path contains the part, and end its connection without an answer."""
-        self._cut.append(path_part)
-
     def set_failing(self, path_part: str, status: int | None) -> None:
         """Answer every request whose path contains the part with that status, without a code; None: no more."""
         self._failing.pop(path_part, None)
@@ -68,6 +64,10 @@ class Frame:
     def refuse_next(self, refusal: Refusal) -> None:
         """Answer the next requests that it concerns with it."""
         self._refusals.append(refusal)
+
+    def end_refusals(self) -> None:
+        """Those that are still to come do not."""
+        self._refusals.clear()
 
     def rate_limit_next(self, path_part: str, retry_after: float) -> None:
         """Answer the next request whose path contains the part with 429; `retry_after` in seconds."""
@@ -85,14 +85,21 @@ class Frame:
                 return await handler(request)
             path = request.path.removeprefix(BASE)
             response = await self._answer(request, path, handler)
-            if (part := next((part for part in self._cut if part in path), None)) is not None:
-                self._cut.remove(part)
-                assert request.transport is not None
-                request.transport.abort()
+            self._cut_off(request, path)
             self.requests.append((request.method, path, response.status))
             return response
 
         return around
+
+    def cut_next(self, path_part: str) -> None:
+        """Take the next request whose path contains the part, and end its connection without an answer."""
+        self._cut.append(path_part)
+
+    def _cut_off(self, request: web.Request, path: str) -> None:
+        part = next((part for part in self._cut if part in path), None)
+        if part is not None and request.transport is not None:
+            self._cut.remove(part)
+            request.transport.abort()
 
     async def _answer(self, request: web.Request, path: str, handler: Handler) -> web.StreamResponse:
         try:
