@@ -112,6 +112,27 @@ class Answer:
             else:
                 self._is_acknowledged, self._original_is_question = True, self.in_place
 
+    async def is_wanted(self) -> bool:
+        """Whether Discord still takes an answer; to what came late, only if somebody has acknowledged it in time.
+
+        Otherwise the asker was told long ago that it failed, and it must not happen after all.
+        """
+        if not request.is_late():
+            return True
+        if self._interaction.type is discord.InteractionType.autocomplete:
+            return False
+        async with self._turn:
+            try:
+                await self._interaction.response.defer(ephemeral=True, thinking=not self.in_place)
+            except discord.NotFound:
+                return False
+            except (*DISCORD_FAILURES, OSError) as error:
+                if getattr(error, "code", None) == _ACKNOWLEDGED_BEFORE:
+                    await self._take_over()
+            else:
+                self._is_acknowledged, self._original_is_question = True, self.in_place
+        return True
+
     async def original(self) -> discord.WebhookMessage | None:
         """What answers the interaction so far, or was promised to, also by another process; None if there is none, and
         where Discord does not say."""

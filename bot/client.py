@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from discord import app_commands
 from discord.ext import commands
 from loguru import logger
 
-from bot import answering, names
+from bot import answering, constants, names, request
 from bot.answering import Answer
 from bot.clock import DiscordClock
 from bot.custom_ids import CustomIds
@@ -70,6 +71,7 @@ class SandboxBot(commands.AutoShardedBot):
         self.admins = frozenset(admins)
         self._answering: set[asyncio.Task[Any]] = set()
         self._logged_in, self._launchable = asyncio.Event(), asyncio.Event()
+        self._begun: deque[int] = deque(maxlen=constants.INTERACTIONS_REMEMBERED)
 
     async def setup_hook(self) -> None:
         """Knows its admins and has its cogs before it connects; a broken cog stops the start."""
@@ -119,8 +121,15 @@ class SandboxBot(commands.AutoShardedBot):
         accepted = discord.TeamMembershipState.accepted
         return frozenset(member.id for member in application.team.members if member.membership_state is accepted)
 
-    def begin_answer(self, interaction: discord.Interaction[Any]) -> Answer:
-        """The task that is running answers it, in the asker's language: `finish` waits for it."""
+    def begin_answer(self, interaction: discord.Interaction[Any]) -> Answer | None:
+        """The task that is running answers it, in the asker's language: `finish` waits for it.
+
+        None if another task of this process does, or has: Discord sends it again after a RESUME from before it.
+        """
+        if interaction.id in self._begun:
+            logger.debug("an interaction has come again", interaction=interaction.id)
+            return None
+        self._begun.append(interaction.id)
         task = asyncio.current_task()
         assert task is not None
         self._answering.add(task)
@@ -152,8 +161,10 @@ class SandboxBot(commands.AutoShardedBot):
             self._aborting = asyncio.ensure_future(self.http.connector.close())
 
     def actor(self, user: discord.abc.User) -> Actor:
-        """Who the manager is to think acts: an admin if the settings or the application's team say so."""
-        return Actor(user.id, user.name, user.id in self.admins)
+        """Who the manager is to think acts: an admin if the settings or the application's team say so. What they ask
+        for by the interaction that this task answers is done once, whichever processes get it."""
+        asked = request.current()
+        return Actor(user.id, user.name, user.id in self.admins, idempotency_key=asked.id if asked else None)
 
 
 Interaction = discord.Interaction[SandboxBot]
@@ -176,9 +187,9 @@ class SandboxTree(app_commands.CommandTree[SandboxBot]):
     """The one handler of commands' errors, so that a cog has none of its own."""
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
-        """Lets everything pass; it runs first of all that answers a command, in the same task."""
-        self.client.begin_answer(interaction)
-        return True
+        """Lets pass what is to be answered; it runs first of all that answers a command, in the same task."""
+        answer = self.client.begin_answer(interaction)
+        return answer is not None and await answer.is_wanted()
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError) -> None:
         """Answers with the error's sentence, or with a reference to the log; never raises."""

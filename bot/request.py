@@ -31,6 +31,7 @@ class Request:
 
 
 _current: ContextVar[Request | None] = ContextVar("request", default=None)
+_is_late: ContextVar[bool] = ContextVar("is_late", default=False)
 
 
 def current() -> Request | None:
@@ -41,6 +42,17 @@ def current() -> Request | None:
 def serve(request: Request) -> None:
     """From now on this task and those that it starts work for that request."""
     _current.set(request)
+
+
+def mark_late(is_late: bool) -> None:
+    """Said by whoever dispatches an interaction, of the task that is started for it: it is older than Discord lets a
+    first answer be. Somebody may have answered it in time, and died."""
+    _is_late.set(is_late)
+
+
+def is_late() -> bool:
+    """Whether Discord has to be asked first if it still takes an answer."""
+    return _is_late.get()
 
 
 def begin_change() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import discord
 from discord import app_commands
 from discord.ext import commands
@@ -9,7 +11,9 @@ from discord.ext import commands
 from bot import answering
 from bot.client import Interaction, SandboxBot
 from bot.errors import NotAllowed
+from bot.sandboxes.idempotency import Result
 from bot.sandboxes.lifecycle.orphans import is_ours
+from bot.sandboxes.lifecycle.reaper import Sweep
 from bot.ui import admin_replies, replies
 from bot.ui.buttons import destroy_view
 from bot.ui.options import SandboxOption, StatusOption, TagsOption
@@ -60,7 +64,9 @@ class AdminGroup(commands.GroupCog, group_name="sandbox-admin", group_descriptio
     @app_commands.command()
     async def sweep(self, interaction: Interaction) -> None:
         """Do now what is due: warn, expire, and take down what is over or stuck."""
-        await answering.of(interaction).show(admin_replies.swept(await self.bot.reaper.sweep()))
+        actor = self.bot.actor(interaction.user)
+        done = await self.bot.manager.idempotency.run(actor, "sweep", self._sweep)
+        await answering.of(interaction).show(admin_replies.swept(Sweep(**done)))
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
@@ -68,6 +74,9 @@ class AdminGroup(commands.GroupCog, group_name="sandbox-admin", group_descriptio
         """Destroy anybody's sandbox and all that is in it, after asking."""
         view = await destroy_view(self.bot, sandbox, interaction.user.id)
         await answering.of(interaction).show(replies.confirm_destroy(sandbox), view=view)
+
+    async def _sweep(self) -> Result:
+        return asdict(await self.bot.reaper.sweep())
 
 
 async def setup(bot: SandboxBot) -> None:

@@ -9,8 +9,8 @@ from bot import answering
 from bot.client import Interaction, SandboxBot
 from bot.errors import InvalidInput
 from bot.sandboxes.metadata import CreatedFrom
-from bot.ui import listings, replies
-from bot.ui.buttons import destroy_view, reset_view, rotate_view
+from bot.ui import credentials, listings, replies
+from bot.ui.buttons import destroy_view, reset_view
 from bot.ui.guild_permissions import find_guild, manages_here, require_manage_guild
 from bot.ui.options import (
     SANDBOX,
@@ -94,10 +94,7 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
     @app_commands.describe(sandbox="Which sandbox")
     async def connect(self, interaction: Interaction, sandbox: SandboxOption) -> None:
         """Get the environment of a sandbox's workers, with its credentials the first time."""
-        details = await self.bot.manager.issue_credentials(self.bot.actor(interaction.user), sandbox.id)
-        embed, file = replies.connection(details)
-        view = None if details.has_token else await rotate_view(self.bot, sandbox, interaction.user.id)
-        await answering.of(interaction).show(embed, view=view, file=file)
+        await credentials.connect(interaction, sandbox)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox", by="How much longer it lives, like 8h or 3d")

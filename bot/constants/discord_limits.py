@@ -109,3 +109,8 @@ OWN_INTERACTION_KNOWN_WITHIN_S = 0.5
 """For PostgreSQL to give the keys of buttons while an interaction waits, and with it the events behind it."""
 OWN_INTERACTION_ASKED_EVERY_S = 5.0
 """Between two such questions at least: a worker's button may look like ours without end."""
+INTERACTIONS_REMEMBERED = 2_000
+"""Interactions whose repeats are known without PostgreSQL, each for a number in memory. What this process has answered
+comes again after a RESUME from before it, seconds later: nobody uses so many commands meanwhile."""
+SHOWN_CREDENTIALS_ASKED_EVERY_S = 1.0
+"""How often a repeat asks Discord whether the first run has shown its credentials by now."""

@@ -35,8 +35,8 @@ RESUME_ADDRESS_TIMEOUT_S = 10.0
 the session goes on at the general address then."""
 
 INTERACTION_ANSWERABLE_S = 3.0
-"""How long Discord takes the first answer to an interaction. One of the bot's own that a resumed session plays again
-later than that is not run again: its user has long been told that it failed."""
+"""How long Discord takes the first answer to an interaction. Of one of the bot's own that a resumed session plays again
+later than that, Discord is asked whether it was answered in time: otherwise its user was told that it failed."""
 
 CLOCK_OFFSET_HOLDS_S = 600.0
 """How long Discord's time is worked out from what it said then, at most twice as long: two clocks that nobody sets

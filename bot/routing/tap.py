@@ -12,7 +12,7 @@ from typing import Protocol
 
 from loguru import logger
 
-from bot import clock, constants
+from bot import clock, constants, request
 from bot.clock import DiscordClock
 from bot.routing.dispatch import OF_MESSAGES, Dispatch, user_in
 from bot.routing.forwarded import ForwardedInteractions
@@ -194,11 +194,12 @@ class Tap:
             return True
         if name == "INTERACTION_CREATE":
             self.discord_clock.observe(dispatch.created_at)
-            return self.router.is_own_interaction(dispatch) and not self._is_stale(dispatch, resumed_at)
+            request.mark_late(self._is_stale(dispatch, resumed_at))
+            return self.router.is_own_interaction(dispatch)
         return name == "MESSAGE_CREATE" and dispatch.guild_id is None
 
     def _is_stale(self, dispatch: Dispatch, resumed_at: float) -> bool:
-        """Whether it is played again and can be answered no more: a command must not be run twice."""
+        """Whether it is played again, and later than Discord lets a first answer be."""
         answerable_since = self.discord_clock.at(min(resumed_at, clock.elapsed() - constants.INTERACTION_ANSWERABLE_S))
         if answerable_since is None or dispatch.created_at >= answerable_since:
             return False

@@ -45,14 +45,14 @@ async def reset_view(bot: SandboxBot, sandbox: Sandbox, asker_id: int) -> View:
 @on_press(_EXTEND)
 async def _extend(interaction: Interaction, arguments: str) -> None:
     reference, seconds = arguments.split(":")
-    await extend(interaction, (await _sandbox(interaction, reference)).id, seconds)
+    await extend(interaction, (await pressed_sandbox(interaction, reference)).id, seconds)
 
 
 @on_press(_OFFER)
 async def _offer(interaction: Interaction, arguments: str) -> None:
     """The question, which only the presser sees, says what the button is about, whatever stands beside it."""
     reference, seconds = arguments.split(":")
-    sandbox, by = await _sandbox(interaction, reference), timedelta(seconds=int(seconds))
+    sandbox, by = await pressed_sandbox(interaction, reference), timedelta(seconds=int(seconds))
     button = await _extend_button(interaction.client, _EXTEND, sandbox, by, asker_id=interaction.user.id)
     await answering.of(interaction).show(replies.confirm_extend(sandbox, by), view=make_view(button))
 
@@ -60,7 +60,7 @@ async def _offer(interaction: Interaction, arguments: str) -> None:
 @on_press("destroy", in_place=True)
 async def _destroy(interaction: Interaction, reference: str) -> None:
     """Takes the buttons away first, so that a second press finds none; the outcome replaces the question."""
-    answer, bot, sandbox = answering.of(interaction), interaction.client, await _sandbox(interaction, reference)
+    answer, bot, sandbox = answering.of(interaction), interaction.client, await pressed_sandbox(interaction, reference)
     await answer.progress(replies.destroying(sandbox.name))
     sandbox = await bot.manager.destroy(bot.actor(interaction.user), sandbox.id)
     await answer.show(replies.destroyed(sandbox))
@@ -69,7 +69,7 @@ async def _destroy(interaction: Interaction, reference: str) -> None:
 @on_press("reset", in_place=True)
 async def _reset(interaction: Interaction, reference: str) -> None:
     """As of `_destroy`."""
-    answer, bot, sandbox = answering.of(interaction), interaction.client, await _sandbox(interaction, reference)
+    answer, bot, sandbox = answering.of(interaction), interaction.client, await pressed_sandbox(interaction, reference)
     await answer.progress(replies.resetting(sandbox.name))
     sandbox = await bot.manager.reset(bot.actor(interaction.user), sandbox.id)
     await answer.show(replies.was_reset(sandbox))
@@ -78,20 +78,11 @@ async def _reset(interaction: Interaction, reference: str) -> None:
 @on_press("keep", in_place=True)
 async def _keep(interaction: Interaction, reference: str) -> None:
     """Replaces the question, with its buttons, by a sentence."""
-    sandbox = await _sandbox(interaction, reference)
+    sandbox = await pressed_sandbox(interaction, reference)
     await answering.of(interaction).show(replies.cancelled(sandbox.name))
 
 
-@on_press("rotate")
-async def _rotate(interaction: Interaction, reference: str) -> None:
-    """Ends the old credentials with their connections. The new ones come in an answer of their own."""
-    bot, sandbox = interaction.client, await _sandbox(interaction, reference)
-    details = await bot.manager.issue_credentials(bot.actor(interaction.user), sandbox.id, rotate=True)
-    embed, file = replies.connection(details)
-    await answering.of(interaction).show(embed, file=file)
-
-
-async def _sandbox(interaction: Interaction, reference: str) -> Sandbox:
+async def pressed_sandbox(interaction: Interaction, reference: str) -> Sandbox:
     """`NotAllowed` if the presser may not see it (any more)."""
     bot = interaction.client
     return await bot.manager.get_by_reference(bot.actor(interaction.user), int(reference))

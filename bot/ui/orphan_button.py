@@ -9,6 +9,8 @@ from bot.client import Interaction, SandboxBot
 from bot.custom_ids import CustomId
 from bot.errors import NotAllowed
 from bot.i18n import gettext
+from bot.sandboxes.idempotency import Result
+from bot.sandboxes.lifecycle.orphans import Orphan, OrphanKind, Proof
 from bot.ui import admin_replies
 from bot.ui.signed_button import make_button, make_view, on_press
 
@@ -24,6 +26,13 @@ async def orphans_view(bot: SandboxBot, asker_id: int) -> View:
 async def _drop(interaction: Interaction, _: str) -> None:
     """For the asker, if still an admin; `CleanupRefused` where nothing seems to belong to a living sandbox."""
     bot = interaction.client
-    if not bot.actor(interaction.user).is_admin:
+    actor = bot.actor(interaction.user)
+    if not actor.is_admin:
         raise NotAllowed("Only the bot's admins may do that.")
-    await answering.of(interaction).show(admin_replies.dropped(await bot.orphans.drop()))
+
+    async def drop() -> Result:
+        return {"dropped": [(orphan.kind, orphan.name, orphan.proof) for orphan in await bot.orphans.drop()]}
+
+    done = await bot.manager.idempotency.run(actor, "drop orphans", drop)
+    dropped = [Orphan(OrphanKind(kind), name, Proof(proof)) for kind, name, proof in done["dropped"]]
+    await answering.of(interaction).show(admin_replies.dropped(dropped))

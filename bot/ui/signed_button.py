@@ -64,9 +64,12 @@ class SignedButton(DynamicItem[Button[View]], template=COMPONENT_PREFIX + r"[\s\
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Does what was signed. Errors reach its presser, as those of a command do: discord.py would only log them."""
         answer = interaction.client.begin_answer(interaction)
+        if answer is None:
+            return
         try:
             answer.in_place = await self._is_to_be_replaced(interaction)
-            await self._press(interaction)
+            if await answer.is_wanted():
+                await self._press(interaction)
         except Exception as error:
             await report(interaction, error)
 
