@@ -23,11 +23,12 @@ LOCKS_IN_RESERVE = 300
 LOCKS_SEEN_EVERY_S = 0.5
 """A sandbox that fills the table does so at once. Expiry and destruction have two seconds, and need some of them."""
 LOCKS_SEEN_AGAIN_EVERY_S = 0.02
-"""While somebody is kept out: about as long as a login takes."""
+"""While somebody is being ended: about as long as a login takes."""
 LOCKS_FREE_WITHIN_S = 2
 """How long a step that ends a sandbox is tried while the table is full: four of the looks above."""
-LOCK_HOARDER_BARRED_S = 10
-"""How long sessions of a sandbox that held too many locks are ended whenever they are there."""
+LOCK_HOARDER_BARRED_FIRST_S, LOCK_HOARDER_BARRED_LONGEST_S = 10.0, 300.0
+"""So long a sandbox that held too many locks is not let in, and twice as long each time: whoever fills the table again
+and again does so for half a second in five minutes."""
 
 REDIS_ANSWER_WITHIN_S = 5
 """For connecting and for one command. The bot's own take milliseconds; a server that answers none is away."""

@@ -10,7 +10,7 @@ from bot.errors import GuildNotBound, SandboxHidden, SandboxNotFound
 from bot.sandboxes.metadata import UNSTORABLE, check_tags
 from bot.sandboxes.model import OPERATOR, Actor, AuditEntry, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
-from bot.stores.postgres import Pool, connected
+from bot.stores.postgres import Pool, connected, until_locks_are_free
 
 LIVING = tuple(status for status in SandboxStatus if status is not SandboxStatus.DESTROYED)
 
@@ -24,8 +24,12 @@ class SandboxDirectory:
 
     async def get_by_id(self, sandbox_id: UUID) -> Sandbox:
         """Also one that is destroyed; `SandboxNotFound` if there never was one."""
-        async with connected(self._pool) as connection:
-            return await self._records.get(connection, sandbox_id)
+
+        async def get() -> Sandbox:
+            async with connected(self._pool) as connection:
+                return await self._records.get(connection, sandbox_id)
+
+        return await until_locks_are_free(get)
 
     async def get_by_name(self, name: str) -> Sandbox:
         """The living sandbox of that name, or `SandboxNotFound`."""

@@ -32,7 +32,7 @@ from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.template import DEFAULT_TEMPLATE, UNNAMED_TEMPLATE, Statement
 from bot.stores.nats import StreamStore
 from bot.stores.nats_logins import Login
-from bot.stores.postgres import Connection, Pool, connected, transaction
+from bot.stores.postgres import Connection, Pool, connected, in_transaction
 from bot.stores.redis import RedisStore
 
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
@@ -153,13 +153,17 @@ class SandboxManager(SandboxDirectory):
 
         An expired sandbox runs again, as long as its grace time has left it its data.
         """
-        async with transaction(self._pool) as connection:
+
+        async def extend(connection: Connection) -> tuple[Sandbox, bool]:
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             if sandbox.status not in {SandboxStatus.RUNNING, SandboxStatus.EXPIRED}:
                 raise InvalidTransition(sandbox.name, sandbox.status, "extended")
             expires_at, capped = self._limits.extended(sandbox, by, await self._records.now(connection))
             details = {"from": sandbox.expires_at, "to": expires_at, "status": sandbox.status, "capped": capped}
             await self._write_expiry(connection, sandbox, expires_at, actor, details)
+            return sandbox, capped
+
+        sandbox, capped = await in_transaction(self._pool, extend)
         await self._announce(sandbox.guild_ids)
         await _best_effort(self.access.apply(sandbox_id, disconnect=False), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
@@ -176,10 +180,14 @@ class SandboxManager(SandboxDirectory):
 
     async def destroy(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
         """Cut it off and remove all that it has. `CleanupFailed`: cut off, and the reaper removes the rest."""
-        async with transaction(self._pool) as connection:
+
+        async def begin(connection: Connection) -> Sandbox:
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             if not await self._teardown.begin(connection, sandbox, actor, "asked for"):
                 raise InvalidTransition(sandbox.name, sandbox.status, "destroyed")
+            return sandbox
+
+        sandbox = await in_transaction(self._pool, begin)
         await self._announce(sandbox.guild_ids)
         await self._teardown.finish(sandbox, actor)
         return await self.get_by_id(sandbox_id)
@@ -208,17 +216,22 @@ class SandboxManager(SandboxDirectory):
         With `rotate` there is always a fresh one, and older ones end here, with their live connections.
         """
         making = asyncio.create_task(asyncio.to_thread(new_credentials))  # slow on purpose, as SCRAM is
-        async with transaction(self._pool) as connection:
+
+        async def issue(connection: Connection) -> tuple[Sandbox, bool]:
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             _require_running(sandbox, "connected to")
             issued_before = await self.access.has_credentials(connection, sandbox_id)
-            if issued_before and not rotate:
-                return connection_details(sandbox, self.access.isolation, self._workers)
-            credentials = await making
-            await self.access.save(connection, sandbox, credentials, replace=issued_before)
-            if issued_before:
-                await self.access.mark_changed(connection, sandbox_id)
-            await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
+            if rotate or not issued_before:
+                await self.access.save(connection, sandbox, await making, replace=issued_before)
+                if issued_before:
+                    await self.access.mark_changed(connection, sandbox_id)
+                await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
+            return sandbox, issued_before
+
+        sandbox, issued_before = await in_transaction(self._pool, issue)
+        if issued_before and not rotate:
+            return connection_details(sandbox, self.access.isolation, self._workers)
+        credentials = await making
         login = Login(credentials.token_sha256, sandbox.expires_at)
         # By first credentials nobody is connected: nothing to disconnect or to mark, and no wait for NATS's servers.
         step = self.access.apply(sandbox_id) if issued_before else self.access.grant(sandbox_id, login)
@@ -227,13 +240,18 @@ class SandboxManager(SandboxDirectory):
 
     async def mark_expired(self, sandbox_id: UUID) -> bool:
         """`expired`, with a notice to owner and admins; False if it is not due (any more)."""
-        async with transaction(self._pool) as connection:
+
+        async def expire(connection: Connection) -> Sandbox | None:
             sandbox = await self._records.lock(connection, sandbox_id)
             if sandbox.expires_at > await self._records.now(connection) or sandbox.status is not SandboxStatus.RUNNING:
-                return False
+                return None
             await self._records.change_status(connection, sandbox_id, SandboxStatus.RUNNING, SandboxStatus.EXPIRED)
             await self.outbox.write(connection, sandbox, NoticeKind.EXPIRED)
             await self.access.mark_changed(connection, sandbox_id)
+            return sandbox
+
+        if (sandbox := await in_transaction(self._pool, expire)) is None:
+            return False
         await self._announce(sandbox.guild_ids)
         await _best_effort(self.access.apply(sandbox_id), sandbox_id)
         logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)

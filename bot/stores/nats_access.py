@@ -61,7 +61,7 @@ class NatsAccess:
         self._look_up, self._max_connections = BatchedLookUp(look_up), max_connections
         self._recent_logins, self._limits = RecentLogins(), LoginLimits()
         self.before_login: BeforeLogin | None = None
-        self.floods = FloodWatch(self.connections, self._limits.bar)
+        self.floods = FloodWatch(self.connections, self._limits.bars.bar)
         self.responder = Responder(auth, _REQUESTS, self._answer)
 
     async def probe(self, url: str) -> str | None:

@@ -15,7 +15,7 @@ from bot.stores.nats_connections import Connection, NatsConnections, Traffic, sa
 class FloodWatch:
     """Compares what each sandbox has sent with what it had at the look before."""
 
-    def __init__(self, connections: NatsConnections, bar: Callable[[UUID], None]) -> None:
+    def __init__(self, connections: NatsConnections, bar: Callable[[UUID], object]) -> None:
         """`bar` keeps a sandbox from logging in for a while."""
         self._connections, self._bar = connections, bar
         self._before: dict[Connection, Traffic] = {}

@@ -12,6 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from bot import constants
+from bot.stores.bars import Bars
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,6 @@ LookUp = Callable[[Collection[UUID]], Awaitable[Mapping[UUID, Login]]]
 """Leaves out a sandbox that does not run or has no token."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Bar:
-    seconds: float
-    until: float  # of time.monotonic()
-
-
 class LoginLimits:
     """So many logins of one sandbox, and so many refusals, in a while; none of a sandbox that is barred."""
 
@@ -39,19 +34,11 @@ class LoginLimits:
         self._logins: Counter[UUID] = Counter()
         self._refusals = 0
         self._until = 0.0  # of time.monotonic(), as the times below
-        self._bars: dict[UUID, _Bar] = {}
-
-    def bar(self, sandbox_id: UUID) -> None:
-        """From now on it is not let in for a while, twice as long as the time before, until that is forgotten."""
-        now, longest = time.monotonic(), constants.FLOOD_BARS_LONGEST_S
-        self._bars = {known: bar for known, bar in self._bars.items() if bar.until > now - longest}
-        last = self._bars.get(sandbox_id)
-        seconds = min(last.seconds * 2, longest) if last else constants.FLOOD_BARS_FIRST_S
-        self._bars[sandbox_id] = _Bar(seconds, now + seconds)
+        self.bars = Bars[UUID](constants.FLOOD_BARS_FIRST_S, constants.FLOOD_BARS_LONGEST_S)
 
     def admit(self, sandbox_id: UUID) -> bool:
         """Counts one more login; false if it is one too many, or barred."""
-        if (bar := self._bars.get(sandbox_id)) and bar.until > time.monotonic():
+        if self.bars.holds(sandbox_id):
             return False
         self._begin_anew()
         self._logins[sandbox_id] += 1

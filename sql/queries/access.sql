@@ -101,7 +101,7 @@ RETURNING id;
 
 -- list_unapplied --
 -- Changes that nobody has applied for $1, for whoever made them is gone; a teardown needs no mark, being repeated itself.
-SELECT id FROM sandboxes
+SELECT id, access_changed_at IS NULL AS is_of_role_alone FROM sandboxes
  WHERE (access_changed_at <= now() - $1::interval OR role_changed_at <= now() - $1::interval)
    AND status IN ('running', 'expired');
 

@@ -157,6 +157,12 @@ async def to_postgres(worker):
         return await asyncpg.connect(worker.urls["SANDBOX_DATABASE_URL"])
 
 
+async def to_postgres_and_close(worker):
+    if connection := await to_postgres(worker):
+        await connection.close()
+    return connection is not None
+
+
 async def to_redis(worker):
     connection = await open_raw(worker.urls["SANDBOX_REDIS_URL"])
     if await connection.authenticate(f"sandbox-{worker.sandbox.id}", worker.token):

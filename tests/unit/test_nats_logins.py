@@ -34,7 +34,7 @@ def test_strangers_are_refused_so_often_and_then_not_answered(monkeypatch):
 
 def test_a_barred_sandbox_is_not_admitted_and_others_are():
     limits, sandbox_id = LoginLimits(), uuid.uuid4()
-    limits.bar(sandbox_id)
+    limits.bars.bar(sandbox_id)
     assert not limits.admit(sandbox_id)
     assert limits.admit(uuid.uuid4())
 
@@ -44,13 +44,13 @@ def test_who_was_barred_lately_is_barred_twice_as_long(monkeypatch):
     monkeypatch.setattr("bot.stores.nats_logins.time.monotonic", lambda: now)
     limits, sandbox_id = LoginLimits(), uuid.uuid4()
     for seconds in (5, 10, 20):
-        limits.bar(sandbox_id)
+        limits.bars.bar(sandbox_id)
         now += seconds - 0.1
         assert not limits.admit(sandbox_id)
         now += 0.1
         assert limits.admit(sandbox_id)
     now += constants.FLOOD_BARS_LONGEST_S
-    limits.bar(sandbox_id)
+    limits.bars.bar(sandbox_id)
     now += constants.FLOOD_BARS_FIRST_S
     assert limits.admit(sandbox_id)
 

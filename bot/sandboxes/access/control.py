@@ -19,7 +19,7 @@ from bot.sandboxes.access.tokens import Credentials
 from bot.sandboxes.model import Sandbox
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_logins import Login
-from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction, until_locks_are_free
+from bot.stores.postgres import Connection, Pool, Record, connected, fetch, fetch_value, load_queries
 from bot.stores.redis import RedisStore
 
 
@@ -64,8 +64,8 @@ class SandboxAccess:
 
     async def look_up(self, sandbox_id: UUID) -> Login | None:
         """What a login is checked by now; None if the sandbox does not run or has no credentials."""
-        async with connected(self._pool) as connection:
-            return await self._look_up(connection, sandbox_id)
+        rows = await fetch(self._pool, self._sql["get_login"], sandbox_id)
+        return Login(rows[0]["token_sha256"], rows[0]["expires_at"]) if rows else None
 
     async def look_up_all(self, sandbox_ids: Collection[UUID]) -> dict[UUID, Login]:
         """As `look_up`, for those that have a login."""
@@ -155,10 +155,9 @@ class SandboxAccess:
         Without `disconnect` they go on, and those to NATS take up the new expiry. If a store is away,
         `ServiceUnavailable`, and the change stays marked.
         """
-        async with connected(self._pool) as connection:
-            # The mark before the login: a change between the two is applied here already, and only its mark stays.
-            changed_at = await connection.fetchval(self._sql["get_changed_at"], sandbox_id)
-            login = await self._look_up(connection, sandbox_id)
+        # The mark before the login: a change between the two is applied here already, and only its mark stays.
+        changed_at = await self._value("get_changed_at", sandbox_id)
+        login = await self.look_up(sandbox_id)
         if disconnect:
             await self.disconnect(sandbox_id)
         else:
@@ -199,10 +198,14 @@ class SandboxAccess:
 
     async def _apply_unapplied(self) -> None:
         since = timedelta(seconds=constants.ACCESS_UNAPPLIED_AFTER_S)
-        async with connected(self._pool) as connection:
-            rows = await connection.fetch(self._sql["list_unapplied"], since)
-        limit = constants.MAX_CONCURRENT_ACCESS_CHANGES
-        raise_first(await gather_bounded([row["id"] for row in rows], self.apply, limit=limit))
+        rows = await fetch(self._pool, self._sql["list_unapplied"], since)
+        raise_first(await gather_bounded(rows, self._apply_row, limit=constants.MAX_CONCURRENT_ACCESS_CHANGES))
+
+    async def _apply_row(self, row: Record) -> None:
+        if row["is_of_role_alone"]:
+            await self._role.update(row["id"], end_sessions=True)
+        else:
+            await self.apply(row["id"])
 
     async def _reconcile_users(self) -> None:
         """Redis has the users of running sandboxes, and none of those that this database knows to be over.
@@ -215,10 +218,9 @@ class SandboxAccess:
         if not restarted and time.monotonic() < self._users_checked_at + constants.REDIS_USERS_CHECKED_EVERY_S:
             return
         users = await self._redis.list_users()
-        async with transaction(self._pool) as connection:
-            logins = {row["id"] for row in await connection.fetch(self._sql["list_logins"])}
-            # A user that this database does not know is left alone: it may be another installation's.
-            revoked = {row["id"] for row in await connection.fetch(self._sql["list_revoked"], list(users - logins))}
+        logins = set(await self.list_logins())
+        # A user that this database does not know is left alone: it may be another installation's.
+        revoked = {row["id"] for row in await fetch(self._pool, self._sql["list_revoked"], list(users - logins))}
         for sandbox_id in revoked | (logins if restarted else logins - users):
             await self.grant(sandbox_id, await self.look_up(sandbox_id))
         self._redis_run_id, self._users_checked_at = run_id, time.monotonic()
@@ -232,13 +234,5 @@ class SandboxAccess:
         else:
             await self._redis.set_user(sandbox_id, login.token_sha256)
 
-    async def _look_up(self, connection: Connection, sandbox_id: UUID) -> Login | None:
-        row = await connection.fetchrow(self._sql["get_login"], sandbox_id)
-        return Login(row["token_sha256"], row["expires_at"]) if row else None
-
     async def _value(self, query: str, *arguments: object) -> Any:
-        async def ask() -> Any:
-            async with connected(self._pool) as connection:
-                return await connection.fetchval(self._sql[query], *arguments)
-
-        return await until_locks_are_free(ask)
+        return await fetch_value(self._pool, self._sql[query], *arguments)

@@ -18,7 +18,7 @@ from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
-from bot.stores.postgres import Connection, Pool, transaction, until_locks_are_free
+from bot.stores.postgres import Connection, Pool, in_transaction
 from bot.stores.redis import RedisStore
 
 Failures = dict[str, Exception]
@@ -106,30 +106,30 @@ class Teardown:
             raise CleanupFailed(sandbox.name, failed) from next(iter(failed.values()))
         finish = partial(self._finish_in_postgres, sandbox.id, actor)
         try:
-            while (done := await until_locks_are_free(finish)) is None:
+            while (done := await in_transaction(self._pool, finish)) is None:
                 pass
         except (ServiceUnavailable, asyncpg.PostgresError) as error:
             raise CleanupFailed(sandbox.name, ["PostgreSQL schema"]) from error
+        if done:
+            logger.info("sandbox destroyed", sandbox=str(sandbox.id), name=sandbox.name)
         return done
 
-    async def _finish_in_postgres(self, sandbox_id: UUID, actor: Actor | None) -> bool | None:
+    async def _finish_in_postgres(self, sandbox_id: UUID, actor: Actor | None, connection: Connection) -> bool | None:
         """None if there is so much in the schema that this has only dropped a part of it.
 
         Schema, role and status go together: a row that says `destroyed` has neither, whenever the process dies.
         """
-        async with transaction(self._pool) as connection:
-            sandbox = await self._records.lock(connection, sandbox_id)
-            if sandbox.status is not SandboxStatus.DESTROYING:
-                return False
-            if await self._schemas.drop_batch(connection, sandbox.schema_name):
-                return None
-            await self._schemas.drop_schema(sandbox_id, connection)
-            await self._access.drop_role(connection, sandbox_id)
-            wanted = SandboxStatus.DESTROYED
-            await self._records.change_status(
-                connection, sandbox_id, sandbox.status, wanted, AuditEvent.DESTROYED, actor, {}
-            )
-        logger.info("sandbox destroyed", sandbox=str(sandbox_id), name=sandbox.name)
+        sandbox = await self._records.lock(connection, sandbox_id)
+        if sandbox.status is not SandboxStatus.DESTROYING:
+            return False
+        if await self._schemas.drop_batch(connection, sandbox.schema_name):
+            return None
+        await self._schemas.drop_schema(sandbox_id, connection)
+        await self._access.drop_role(connection, sandbox_id)
+        wanted = SandboxStatus.DESTROYED
+        await self._records.change_status(
+            connection, sandbox_id, sandbox.status, wanted, AuditEvent.DESTROYED, actor, {}
+        )
         return True
 
 
