@@ -40,6 +40,11 @@ SELECT role_changed_at FROM sandboxes WHERE id = $1;
 -- Noted, and no new login from the commit on. $1 sandbox id
 SELECT shut_out_sandbox_role($1);
 
+-- cut_role --
+-- For good: no credentials, and no new login from the commit on. $1 sandbox id
+WITH deleted AS (DELETE FROM sandbox_credentials WHERE sandbox_id = $1)
+SELECT cut_sandbox_role($1);
+
 -- alter_role --
 -- False if a session of the role's keeps it from that. $1 sandbox id, $2 when it was noted
 SELECT alter_sandbox_role($1, $2);
@@ -128,10 +133,6 @@ WITH saved AS (
     RETURNING sandbox_id, scram_verifier
 )
 SELECT set_sandbox_role_password(sandbox_id, scram_verifier) FROM saved;
-
--- delete_credentials --
--- $1 sandbox id
-DELETE FROM sandbox_credentials WHERE sandbox_id = $1;
 
 -- has_credentials --
 -- $1 sandbox id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -110,9 +110,9 @@ class SandboxAccess:
         await connection.execute(self._sql["note_role"], sandbox_id)
 
     async def revoke(self, connection: Connection, sandbox_id: UUID) -> None:
-        """In the transaction that ends the sandbox: no new login from its commit on. `disconnect` comes after it."""
-        await connection.execute(self._sql["shut_out_role"], sandbox_id)
-        await connection.execute(self._sql["delete_credentials"], sandbox_id)
+        """In the transaction that ends the sandbox: no new login from its commit on, and no credentials. `disconnect`
+        comes after it."""
+        await connection.execute(self._sql["cut_role"], sandbox_id)
 
     async def drop_role(self, connection: Connection, sandbox_id: UUID) -> None:
         """In the transaction that has dropped the schema."""
@@ -123,11 +123,20 @@ class SandboxAccess:
         await connection.execute(self._sql["mark_changed"], sandbox_id)
 
     async def disconnect(self, sandbox_id: UUID) -> None:
-        """End the live connections in every store, and Redis logins with them.
+        """End the live connections in every store, and Redis logins with them, of a sandbox that is revoked.
 
         If a store is away, `ServiceUnavailable` when the others are done.
         """
-        steps = [self._role.update(sandbox_id, end_sessions=True)]
+        await self._disconnect(sandbox_id, self._value("end_sessions", sandbox_id))
+
+    async def free_role(self, sandbox_id: UUID) -> None:
+        """End what may hold the role's row: a login that was under way at the revoke, or a session that has borrowed
+        the role."""
+        await self._role.end_borrowing()
+        await self._value("end_sessions", sandbox_id)
+
+    async def _disconnect(self, sandbox_id: UUID, in_postgres: Awaitable[object]) -> None:
+        steps = [in_postgres]
         if self.isolation.redis.confines:
             steps.append(self._redis.delete_user(sandbox_id))
         if self._nats is not None:
@@ -159,7 +168,7 @@ class SandboxAccess:
         changed_at = await self._value("get_changed_at", sandbox_id)
         login = await self.look_up(sandbox_id)
         if disconnect:
-            await self.disconnect(sandbox_id)
+            await self._disconnect(sandbox_id, self._role.update(sandbox_id, end_sessions=True))
         else:
             await self._role.update(sandbox_id, end_sessions=False)
         await self._set_user(sandbox_id, login)

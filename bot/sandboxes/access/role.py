@@ -11,7 +11,7 @@ from loguru import logger
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.stores.postgres import Pool, fetch, fetch_value
+from bot.stores.postgres import Pool, fetch, fetch_value, in_transaction
 
 
 class RoleUpdater:
@@ -33,7 +33,7 @@ class RoleUpdater:
         for _ in range(constants.ROLE_UPDATE_ATTEMPTS):
             if end_sessions:
                 await self._value("end_sessions", sandbox_id)
-            if (noted_at := await self._value("get_role_changed_at", sandbox_id)) is None:
+            if (noted_at := await fetch_value(self._pool, self._sql["get_role_changed_at"], sandbox_id)) is None:
                 return
             if not await self._value("alter_role", sandbox_id, noted_at):
                 await self._value("shut_out_role", sandbox_id)
@@ -58,4 +58,4 @@ class RoleUpdater:
             await self.update(row["id"], end_sessions=True)
 
     async def _value(self, query: str, *arguments: object) -> Any:
-        return await fetch_value(self._pool, self._sql[query], *arguments)
+        return await in_transaction(self._pool, lambda connection: connection.fetchval(self._sql[query], *arguments))

@@ -104,15 +104,28 @@ class Teardown:
         """PostgreSQL's part, if no other step has failed: a sandbox that is `destroyed` has nothing anywhere."""
         if failed:
             raise CleanupFailed(sandbox.name, failed) from next(iter(failed.values()))
-        finish = partial(self._finish_in_postgres, sandbox.id, actor)
         try:
-            while (done := await in_transaction(self._pool, finish)) is None:
-                pass
+            done = await self._drop_in_postgres(sandbox.id, actor)
         except (ServiceUnavailable, asyncpg.PostgresError) as error:
             raise CleanupFailed(sandbox.name, ["PostgreSQL schema"]) from error
         if done:
             logger.info("sandbox destroyed", sandbox=str(sandbox.id), name=sandbox.name)
         return done
+
+    async def _drop_in_postgres(self, sandbox_id: UUID, actor: Actor | None) -> bool:
+        """Again if a session that has got in before the revoke, or has borrowed the role, holds something of its."""
+        finish = partial(self._finish_in_postgres, sandbox_id, actor)
+        for attempt in range(1, constants.DROP_ATTEMPTS + 1):
+            try:
+                while (done := await in_transaction(self._pool, finish)) is None:
+                    pass
+            except (asyncpg.LockNotAvailableError, asyncpg.InternalServerError):
+                if attempt == constants.DROP_ATTEMPTS:
+                    raise
+                await self._access.free_role(sandbox_id)
+            else:
+                return done
+        raise AssertionError("the last attempt returns or raises")
 
     async def _finish_in_postgres(self, sandbox_id: UUID, actor: Actor | None, connection: Connection) -> bool | None:
         """None if there is so much in the schema that this has only dropped a part of it.
