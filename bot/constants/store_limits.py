@@ -96,6 +96,8 @@ FLOOD_MESSAGES = 20_000
 """A second, of one sandbox: more than the events of all sandboxes come to, and a fifteenth of what a flood can be."""
 FLOOD_BYTES = 64 * 1024 * 1024
 """A second, of one sandbox: sixty of the largest messages."""
+FLOOD_SUSPECTED_FOR_S = 10.0
+"""So long after a look at which it had sent too much a sandbox is barred when it does so again."""
 FLOOD_BARS_FIRST_S, FLOOD_BARS_LONGEST_S = 5.0, 300.0
 """So long a sandbox that has flooded NATS is not let in: briefly for one that has a large backlog and fast workers,
 and twice as long each time, so that an endless loop floods for a fraction of a percent of the time."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from bot import names
-from bot.errors import GuildNotBound, SandboxHidden, SandboxNotFound
+from bot.errors import GuildNotBound, InvalidTransition, SandboxHidden, SandboxNotFound
 from bot.sandboxes.metadata import UNSTORABLE, check_tags
 from bot.sandboxes.model import OPERATOR, Actor, AuditEntry, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
@@ -130,6 +130,12 @@ class SandboxDirectory:
         except ValueError:
             raise SandboxNotFound(wanted) from None
         return await self.get_by_id(sandbox_id)
+
+
+def require_running(sandbox: Sandbox, wanted: str) -> None:
+    """`InvalidTransition`, which says what it cannot be, unless it runs."""
+    if sandbox.status is not SandboxStatus.RUNNING:
+        raise InvalidTransition(sandbox.name, sandbox.status, wanted)
 
 
 def require_access(sandbox: Sandbox, actor: Actor, wanted: str | None = None) -> Sandbox:

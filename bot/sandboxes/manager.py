@@ -10,12 +10,12 @@ from uuid import UUID
 from loguru import logger
 
 from bot import names
-from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, ServiceUnavailable
+from bot.errors import GuildNotBound, InvalidTransition, NotAllowed
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
-from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.access.control import SandboxAccess, best_effort
 from bot.sandboxes.access.tokens import new_credentials
 from bot.sandboxes.bindings import GuildBindings
-from bot.sandboxes.directory import SandboxDirectory, require_access
+from bot.sandboxes.directory import SandboxDirectory, require_access, require_running
 from bot.sandboxes.health import Health, InspectGuilds, ReadRoutes
 from bot.sandboxes.health_probe import HealthProbe, StoredRoutes
 from bot.sandboxes.lifecycle.creation import CreateRequest, Creation
@@ -165,7 +165,7 @@ class SandboxManager(SandboxDirectory):
 
         sandbox, capped = await in_transaction(self._pool, extend)
         await self._announce(sandbox.guild_ids)
-        await _best_effort(self.access.apply(sandbox_id, disconnect=False), sandbox_id)
+        await best_effort(self.access.apply(sandbox_id, disconnect=False), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
 
     async def reset(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
@@ -174,7 +174,7 @@ class SandboxManager(SandboxDirectory):
         `ResetFailed`: not wholly done; it may be repeated.
         """
         sandbox = require_access(await self.get_by_id(sandbox_id), actor)
-        _require_running(sandbox, "reset")
+        require_running(sandbox, "reset")
         await self._reset.run(sandbox, actor)
         return await self.get_by_id(sandbox_id)
 
@@ -207,7 +207,7 @@ class SandboxManager(SandboxDirectory):
     async def get_connection_details(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:
         """What the sandbox's workers need, without credentials. Only of a running one, for its owner or an admin."""
         sandbox = require_access(await self.get_by_id(sandbox_id), actor)
-        _require_running(sandbox, "connected to")
+        require_running(sandbox, "connected to")
         return connection_details(sandbox, self.access.isolation, self._workers)
 
     async def issue_credentials(self, actor: Actor, sandbox_id: UUID, *, rotate: bool = False) -> ConnectionDetails:
@@ -219,7 +219,7 @@ class SandboxManager(SandboxDirectory):
 
         async def issue(connection: Connection) -> tuple[Sandbox, bool]:
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
-            _require_running(sandbox, "connected to")
+            require_running(sandbox, "connected to")
             issued_before = await self.access.has_credentials(connection, sandbox_id)
             if rotate or not issued_before:
                 await self.access.save(connection, sandbox, await making, replace=issued_before)
@@ -235,7 +235,7 @@ class SandboxManager(SandboxDirectory):
         login = Login(credentials.token_sha256, sandbox.expires_at)
         # By first credentials nobody is connected: nothing to disconnect or to mark, and no wait for NATS's servers.
         step = self.access.apply(sandbox_id) if issued_before else self.access.grant(sandbox_id, login)
-        await _best_effort(step, sandbox_id)
+        await best_effort(step, sandbox_id)
         return connection_details(sandbox, self.access.isolation, self._workers, token=credentials.token)
 
     async def mark_expired(self, sandbox_id: UUID) -> bool:
@@ -253,7 +253,7 @@ class SandboxManager(SandboxDirectory):
         if (sandbox := await in_transaction(self._pool, expire)) is None:
             return False
         await self._announce(sandbox.guild_ids)
-        await _best_effort(self.access.apply(sandbox_id), sandbox_id)
+        await best_effort(self.access.apply(sandbox_id), sandbox_id)
         logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)
         return True
 
@@ -295,16 +295,3 @@ class SandboxManager(SandboxDirectory):
         except Exception as error:  # it is committed, and the watcher reads it within a second
             logger.warning("routes not refreshed yet", guilds=len(guild_ids), error=repr(error))
         await self._hints.send(guild_ids)
-
-
-def _require_running(sandbox: Sandbox, wanted: str) -> None:
-    if sandbox.status is not SandboxStatus.RUNNING:
-        raise InvalidTransition(sandbox.name, sandbox.status, wanted)
-
-
-async def _best_effort(step: Awaitable[None], sandbox_id: UUID) -> None:
-    """What follows a commit, which has settled new logins already. What fails is made up for by `access.reconcile`."""
-    try:
-        await step
-    except ServiceUnavailable as error:
-        logger.warning("access not applied yet", sandbox=str(sandbox_id), service=error.service)

@@ -24,7 +24,7 @@ from bot import constants, names
 from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_floods import FloodWatch
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
-from bot.stores.nats_logins import BatchedLookUp, LoginLimits, LookUp, RecentLogins
+from bot.stores.nats_logins import BatchedLookUp, LoginLimits, LookUp, RecentLogins, Unanswered
 from bot.stores.nats_responder import Responder
 from bot.stores.urls import with_login
 from sandbox_worker import protocol
@@ -59,9 +59,9 @@ class NatsAccess:
     def __init__(self, auth: Client, system: Client, issuer: Issuer, look_up: LookUp, *, max_connections: int) -> None:
         self._auth, self.connections, self._issuer = auth, NatsConnections(system, ACCOUNT), issuer
         self._look_up, self._max_connections = BatchedLookUp(look_up), max_connections
-        self._recent_logins, self._limits = RecentLogins(), LoginLimits()
+        self._recent_logins, self._limits, self._unanswered = RecentLogins(), LoginLimits(), Unanswered()
         self.before_login: BeforeLogin | None = None
-        self.floods = FloodWatch(self.connections, self._limits.bars.bar)
+        self.floods = FloodWatch(self.connections, self._limits.bars)
         self.responder = Responder(auth, _REQUESTS, self._answer)
 
     async def probe(self, url: str) -> str | None:
@@ -76,6 +76,11 @@ class NatsAccess:
             if await _has_jetstream(client):
                 return f"the account {ACCOUNT} has JetStream, so that one worker could delete another's stream"
         return None
+
+    @property
+    def reconnects(self) -> int:
+        """How often the server has been connected to again: it may be another one."""
+        return self._auth.stats["reconnects"]
 
     async def is_reached_by_workers(self) -> bool:
         """Whether the callout is in the workers' account, so that they can have answers sent to it, by the million."""
@@ -128,7 +133,7 @@ class NatsAccess:
         except _IgnoredError:
             return None
         except Exception as error:  # no answer: the client sees a timeout and tries again
-            logger.warning("an auth request was not answered", error=repr(error))
+            self._unanswered.note(error)
             return None
         return self._issuer.sign({"sub": user_nkey, "aud": server_id, "nats": answer}).encode()
 
@@ -154,6 +159,7 @@ class NatsAccess:
     async def _check_token(self, sandbox_id: UUID, offered: str) -> datetime:
         """Until when it counts."""
         login = await self._look_up.get(sandbox_id)
+        self._unanswered.over()
         digest = hashlib.sha256(offered.encode()).hexdigest()
         if login is None or not hmac.compare_digest(digest, login.token_sha256):
             raise _RefusedError("wrong token, or the sandbox does not run")

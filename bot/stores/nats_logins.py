@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from loguru import logger
+
 from bot import constants
 from bot.stores.bars import Bars
 
@@ -56,6 +58,25 @@ class LoginLimits:
             self._until = now + constants.NATS_LOGINS_COUNTED_FOR_S
             self._logins.clear()
             self._refusals = 0
+
+
+class Unanswered:
+    """Tells of logins that get no answer when that begins and when it is over, not of each: workers try for ever."""
+
+    def __init__(self) -> None:
+        self._count, self._last = 0, 0.0  # of time.monotonic()
+
+    def note(self, error: BaseException) -> None:
+        """One more."""
+        if self._count == 0:
+            logger.warning("logins to NATS are not answered", error=repr(error))
+        self._count, self._last = self._count + 1, time.monotonic()
+
+    def over(self) -> None:
+        """One could be checked. It is over when none has failed for a while beside those."""
+        if self._count and time.monotonic() > self._last + constants.NATS_LOGINS_COUNTED_FOR_S:
+            logger.info("logins to NATS are answered again", unanswered=self._count)
+            self._count = 0
 
 
 class BatchedLookUp:

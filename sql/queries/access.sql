@@ -9,6 +9,10 @@ SELECT me.rolcreaterole OR me.rolsuper AS may_create_roles,
        has_schema_privilege('public', 'public', 'USAGE') AS public_is_open
   FROM pg_roles AS me WHERE me.rolname = current_user;
 
+-- server_started_at --
+-- Not when it read its settings, which each session does at a time of its own.
+SELECT pg_postmaster_start_time();
+
 -- group_may_connect --
 -- Asked only if the group exists.
 SELECT has_database_privilege('sandbox_worker', current_database(), 'CONNECT');

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import redis.asyncio
 
-from tests.breakout.conftest import ADA
+from tests.breakout.by_hand import until_listening
+from tests.breakout.conftest import ADA, until
 from tests.breakout.raw import RawConnection, open_raw
 
 WITHIN_S = 2.0
@@ -132,6 +136,16 @@ async def until_async(condition, seconds=WITHIN_S):
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.02)
+
+
+async def restart_redis(servers):
+    if hasattr(servers, "restart_redis"):
+        await servers.restart_redis()
+        return
+    killed = servers.pids["redis"]
+    os.kill(killed, signal.SIGKILL)
+    await until(lambda: servers.pids.get("redis", killed) != killed, 10)
+    await until_listening(urlsplit(servers.redis_url).port)
 
 
 async def logins(worker):

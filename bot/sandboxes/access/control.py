@@ -13,6 +13,7 @@ from loguru import logger
 
 from bot import constants
 from bot.concurrency import gather_bounded, raise_first
+from bot.errors import ServiceUnavailable
 from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgres
 from bot.sandboxes.access.role import RoleUpdater
 from bot.sandboxes.access.tokens import Credentials
@@ -39,18 +40,48 @@ class SandboxAccess:
         self._nats: NatsAccess | None = None
         self._redis_run_id: str | None = None
         self._users_checked_at = 0.0  # of time.monotonic()
+        self._nats_address, self._without_nats = "", "not probed"
+        self._probed: tuple[object, ...] = ()
+        self._suspected: Isolation | None = None
         self.isolation = Isolation()
 
     async def probe(self, nats: NatsAccess | None, nats_address: str, without_nats: str) -> Isolation:
         """Find out what each store enforces. `without_nats` is the reason if there is no `nats` to ask."""
-        self._nats = nats
-        refused = await nats.probe(nats_address) if nats else without_nats
-        self.isolation = Isolation(
-            Enforcement(await probe_postgres(self._pool)),
-            await self._probe_redis(),
-            Enforcement(refused),
-        )
+        self._nats, self._nats_address, self._without_nats = nats, nats_address, without_nats
+        self._probed, self.isolation = await self._servers(), await self._find_isolation()
         return self.isolation
+
+    async def probe_again(self) -> None:
+        """If a server has been started anew since: it may be another version, or have other settings.
+
+        What is worse than before is believed when it is found twice in a row: a server that has just been started is
+        slow to answer. `ServiceUnavailable` if one is away.
+        """
+        if not self._probed or (servers := await self._servers()) == self._probed:
+            return
+        found = await self._find_isolation()
+        if found not in (self.isolation, self._suspected):
+            self._suspected = found
+            return
+        self._tell(found)
+        self._probed, self.isolation, self._suspected = servers, found, None
+
+    async def _servers(self) -> tuple[object, ...]:
+        """Others after one of them was started anew, or another one is asked."""
+        reconnects = self._nats.reconnects if self._nats else 0
+        return await self._value("server_started_at"), await self._redis.run_id(), reconnects
+
+    async def _find_isolation(self) -> Isolation:
+        refused = await self._nats.probe(self._nats_address) if self._nats else self._without_nats
+        return Isolation(Enforcement(await probe_postgres(self._pool)), await self._probe_redis(), Enforcement(refused))
+
+    def _tell(self, found: Isolation) -> None:
+        before = set(self.isolation.unenforced())
+        for line in found.unenforced():
+            if line not in before:
+                logger.warning("sandboxes are not kept apart by a store any more", store=line)
+        if before and not found.unenforced():
+            logger.info("sandboxes are kept apart by all stores again")
 
     async def _probe_redis(self) -> Enforcement:
         if refused := await self._redis.probe():
@@ -61,6 +92,10 @@ class SandboxAccess:
     def nats(self) -> NatsAccess | None:
         """What answers workers' logins to NATS; None where that asks no bot."""
         return self._nats if self.isolation.nats.enforced else None
+
+    def keeps_out_of_nats(self, sandbox_id: UUID) -> bool:
+        """Whether its workers are not let in for a while, for they have flooded NATS."""
+        return self._nats is not None and self._nats.floods.bars.holds(sandbox_id)
 
     async def look_up(self, sandbox_id: UUID) -> Login | None:
         """What a login is checked by now; None if the sandbox does not run or has no credentials."""
@@ -181,12 +216,13 @@ class SandboxAccess:
 
     async def reconcile(self, longest_transaction: timedelta) -> None:
         """One turn over all sandboxes: end PostgreSQL sessions that are overlong or revoked, apply what was not
-        applied, and have Redis's users be those of running sandboxes.
+        applied, have Redis's users be those of running sandboxes, and probe servers that were started anew.
 
         If a store is away, `ServiceUnavailable` when the others have been looked after.
         """
         raise_first(
             await asyncio.gather(
+                self.probe_again(),
                 self._end_wrong_sessions(longest_transaction),
                 self._apply_unapplied(),
                 self._reconcile_users(),
@@ -245,3 +281,11 @@ class SandboxAccess:
 
     async def _value(self, query: str, *arguments: object) -> Any:
         return await fetch_value(self._pool, self._sql[query], *arguments)
+
+
+async def best_effort(step: Awaitable[None], sandbox_id: UUID) -> None:
+    """What follows a commit, which has settled new logins already. What fails is made up for by `reconcile`."""
+    try:
+        await step
+    except ServiceUnavailable as error:
+        logger.warning("access not applied yet", sandbox=str(sandbox_id), service=error.service)
