@@ -94,6 +94,8 @@ FLOODS_LOOKED_FOR_EVERY_S = 0.5
 """A flood slows others down for so long, and a look costs the server less than a millisecond."""
 FLOOD_MESSAGES = 20_000
 """A second, of one sandbox: more than the events of all sandboxes come to, and a fifteenth of what a flood can be."""
+FLOOD_MESSAGES_OF_NO_WORKER = 100_000
+"""A second: a worker that takes events in large batches and acknowledges each comes to less on one connection."""
 FLOOD_BYTES = 64 * 1024 * 1024
 """A second, of one sandbox: sixty of the largest messages."""
 FLOOD_SUSPECTED_FOR_S = 10.0

@@ -27,7 +27,8 @@ class FloodWatch:
 
     Who has sent too much is warned of at one look and barred at the next, if it goes on. What the server has taken for
     acknowledgements of events meanwhile is not counted, nor one request for each of them: fast workers that catch up
-    with a backlog send as much, and what they can send so ends with the backlog.
+    with a backlog send as much, and what they can send so ends with the backlog. More than any of them sends is not
+    waited with.
     """
 
     def __init__(self, connections: NatsConnections, bars: Bars[UUID]) -> None:
@@ -50,10 +51,11 @@ class FloodWatch:
             self._suspects[sandbox_id] = now
 
     async def _is_barred(self, sandbox_id: UUID, sent: _Rate, before: _Suspect | None, now: _Suspect) -> bool:
-        if before is None:
+        if before is None and sent.messages < constants.FLOOD_MESSAGES_OF_NO_WORKER:
             logger.warning("a sandbox sends NATS very much", **sent.facts(sandbox_id))
             return False
-        sent = replace(sent, messages=sent.messages - 2 * now.accepted_since(before))
+        if before is not None:
+            sent = replace(sent, messages=sent.messages - 2 * now.accepted_since(before))
         if not sent.is_a_flood():
             return False
         logger.warning("a sandbox floods NATS and is not let in for a while", **sent.facts(sandbox_id))
