@@ -63,4 +63,91 @@ BEGIN
     RETURN true;
 END $$;
 
+-- Whether a schema holds, or its role owns, or was granted, so much that dropping it at once could need more locks than the server has.
+CREATE OR REPLACE FUNCTION sandbox_schema_is_large(schema_name text, most integer) RETURNS boolean
+    LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+    SELECT (SELECT count(*) FROM public.sandbox_dependants(
+                'pg_namespace'::regclass, to_regnamespace(quote_ident(schema_name)), 0, most)) = most
+        OR (SELECT count(*) FROM (SELECT FROM pg_largeobject_metadata
+                                   WHERE lomowner = to_regrole(quote_ident(schema_name)) LIMIT most) AS large) = most
+        OR (SELECT count(*) FROM (SELECT FROM pg_shdepend
+                                   WHERE refclassid = 'pg_authid'::regclass AND deptype IN ('a', 'r')
+                                     AND refobjid = to_regrole(quote_ident(schema_name)) LIMIT most) AS granted) = most
+$$;
+
+-- Takes up to `most` grants from the role that others have made on objects of this database, and says how many; 0 if none
+-- can be taken one by one. DROP OWNED takes them all at once, which for a hundred thousand takes longer than it may.
+CREATE FUNCTION thin_sandbox_grants(role_name text, most integer) RETURNS integer
+    LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    role constant oid := to_regrole(quote_ident(role_name));
+    here constant oid := (SELECT oid FROM pg_database WHERE datname = current_database());
+    granted record;
+    taken integer := 0;
+BEGIN
+    FOR granted IN
+        SELECT classid, objid, CASE classid
+                   WHEN 'pg_class'::regclass THEN format(
+                       CASE relkind WHEN 'S' THEN 'SEQUENCE %s' ELSE 'TABLE %s' END, objid::regclass)
+                   WHEN 'pg_proc'::regclass THEN format('ROUTINE %s', objid::regprocedure)
+                   WHEN 'pg_type'::regclass THEN format('TYPE %s', objid::regtype)
+                   WHEN 'pg_largeobject'::regclass THEN format('LARGE OBJECT %s', objid)
+               END AS what
+          FROM pg_shdepend LEFT JOIN pg_class ON classid = 'pg_class'::regclass AND pg_class.oid = objid
+         WHERE refclassid = 'pg_authid'::regclass AND refobjid = role AND deptype = 'a' AND dbid = here
+         LIMIT most
+    LOOP
+        PERFORM public.try_sandbox_command(format('REVOKE ALL ON %s FROM %I CASCADE', granted.what, role_name));
+        -- What a third sandbox has granted stays, and is DROP OWNED's.
+        IF NOT EXISTS (SELECT FROM pg_shdepend
+                        WHERE dbid = here AND classid = granted.classid AND objid = granted.objid
+                          AND refclassid = 'pg_authid'::regclass AND refobjid = role AND deptype = 'a') THEN
+            taken := taken + 1;
+        END IF;
+    END LOOP;
+    RETURN taken;
+END $$;
+
+-- Drops up to `most` of the things in a large schema that carries our mark, and as many large objects of its role,
+-- policies for it and grants to it, and says how many; 0: DROP SCHEMA can take the rest. Each call is to be a transaction of its own. The
+-- newest go first, for what depends on another thing is mostly newer.
+CREATE OR REPLACE FUNCTION thin_sandbox_schema(thinned text, most integer) RETURNS integer
+    LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
+DECLARE
+    thing record;
+    gone integer;
+    dropped integer := 0;
+BEGIN
+    IF public.sandbox_schema_mark(thinned) IS NOT TRUE OR NOT public.sandbox_schema_is_large(thinned, most) THEN
+        RETURN 0;
+    END IF;
+    FOR thing IN
+        WITH newest AS MATERIALIZED (
+            SELECT classid, objid FROM pg_depend
+             WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace(quote_ident(thinned))
+               AND deptype = 'n'
+             ORDER BY objid DESC LIMIT most)
+        SELECT * FROM newest
+    LOOP
+        CONTINUE WHEN NOT EXISTS (SELECT FROM pg_depend WHERE classid = thing.classid AND objid = thing.objid);
+        -- One that has more below it than this transaction has room for begins the next.
+        EXIT WHEN dropped > 0 AND (SELECT count(*) FROM public.sandbox_dependants(
+                                       thing.classid, thing.objid, 0, most - dropped + 1)) > most - dropped;
+        gone := public.thin_sandbox_object(thing.classid, thing.objid, 0, most);
+        dropped := dropped + gone;
+        EXIT WHEN dropped >= most OR dropped > 0 AND clock_timestamp() > now() + interval '5 s';
+    END LOOP;
+    SELECT dropped + count(lo_unlink(large.oid)) INTO dropped
+      FROM (SELECT oid FROM pg_largeobject_metadata
+             WHERE lomowner = to_regrole(quote_ident(thinned)) LIMIT most) AS large;
+    SELECT dropped + count(*) FILTER (
+               WHERE public.try_sandbox_command(public.sandbox_drop_command(policy.classid, policy.objid, 0)))
+      INTO dropped
+      FROM (SELECT classid, objid FROM pg_shdepend
+             WHERE refclassid = 'pg_authid'::regclass AND deptype = 'r'
+               AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+               AND refobjid = to_regrole(quote_ident(thinned)) LIMIT most) AS policy;
+    RETURN dropped + public.thin_sandbox_grants(thinned, most);
+END $$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
