@@ -177,6 +177,19 @@ async def to_postgres_and_close(worker):
     return connection is not None
 
 
+async def end_all_sessions(world, worker):
+    """Whatever a test has left behind, so that the next one finds a server with room."""
+
+    async def are_ended():
+        with suppress(asyncpg.OutOfMemoryError):
+            return not await world.superuser.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", worker.sandbox.schema_name
+            )
+        return False
+
+    await until_async(are_ended, 10)
+
+
 async def to_redis(worker):
     connection = await open_raw(worker.urls["SANDBOX_REDIS_URL"])
     if await connection.authenticate(f"sandbox-{worker.sandbox.id}", worker.token):

@@ -19,6 +19,7 @@ from tests.breakout.sessions import (
     A_MINUTE,
     WITHIN_S,
     destroy,
+    end_all_sessions,
     has_status,
     move_expiry,
     rotate,
@@ -78,6 +79,7 @@ async def attacker(world):
     worker = await world.add()
     yield worker
     await worker.close()
+    await end_all_sessions(world, worker)
 
 
 async def lives(world):

@@ -12,7 +12,7 @@ import pytest
 from bot.sandboxes.access.notify_queue import NotifyQueueWatch
 from bot.supervisor import Supervisor
 from tests.breakout.flood import repeating
-from tests.breakout.sessions import WITHIN_S, destroy, rotate, until_async
+from tests.breakout.sessions import WITHIN_S, destroy, end_all_sessions, rotate, until_async
 from tests.breakout.test_locks import SNATCH, expire, extend, guarding, lives, persistently, sweeping
 from tests.breakout.test_nats_floods import flooding
 from tests.breakout.test_notify import BURN, NOTIFY, SLACK_S, p99_of_events
@@ -65,6 +65,7 @@ async def attacker(world):
     worker = await world.add()
     yield worker
     await worker.close()
+    await end_all_sessions(world, worker)
 
 
 async def ends_in_time(world, attacker, flood, end):
