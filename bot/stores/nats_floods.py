@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,7 @@ from uuid import UUID
 from loguru import logger
 
 from bot import constants, names
+from bot.errors import ServiceUnavailable
 from bot.stores.bars import Bars
 from bot.stores.nats_connections import Connection, NatsConnections, Traffic, sandbox_of
 
@@ -45,10 +47,19 @@ class FloodWatch:
         suspects = {known: suspect for known, suspect in self._suspects.items() if suspect.until > time.monotonic()}
         self._suspects = {}
         for sandbox_id in suspects.keys() | {busy for busy, rate in sent.items() if rate.is_a_flood()}:
-            before, now = suspects.get(sandbox_id), _Suspect(await self.count_accepted(sandbox_id))
+            before = suspects.get(sandbox_id)
+            now = _Suspect(await self._accepted(sandbox_id, before))
             if await self._is_barred(sandbox_id, sent.get(sandbox_id, _Rate()), before, now):
                 continue
             self._suspects[sandbox_id] = now
+
+    async def _accepted(self, sandbox_id: UUID, before: _Suspect | None) -> int:
+        """None more than before if the server is too busy to say, with the flood perhaps."""
+        try:
+            async with asyncio.timeout(constants.FLOODS_LOOKED_FOR_EVERY_S):
+                return await self.count_accepted(sandbox_id)
+        except (ServiceUnavailable, TimeoutError):
+            return before.accepted if before else 0
 
     async def _is_barred(self, sandbox_id: UUID, sent: _Rate, before: _Suspect | None, now: _Suspect) -> bool:
         if before is None and sent.messages < constants.FLOOD_MESSAGES_OF_NO_WORKER:
