@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import orjson
@@ -27,6 +27,7 @@ else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
     Transaction = asyncpg.transaction.Transaction
+Record = asyncpg.Record
 
 _HEADING = re.compile(r"^-- (\w+|\{\w+\}) --\n", re.MULTILINE)
 _COMMENTS = re.compile(r"\A(--.*\n)*")
@@ -199,6 +200,32 @@ async def until_locks_are_free[T](work: Callable[[], Awaitable[T]]) -> T:
             if not isinstance(error.__cause__, asyncpg.OutOfMemoryError) or time.monotonic() > give_up_at:
                 raise
         await asyncio.sleep(constants.LOCKS_SEEN_AGAIN_EVERY_S)
+
+
+async def in_transaction[T](pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """The work's result, done in a transaction of its own; done again as `until_locks_are_free` says."""
+
+    async def attempt() -> T:
+        async with transaction(pool) as connection:
+            return await work(connection)
+
+    return await until_locks_are_free(attempt)
+
+
+async def fetch(pool: Pool, query: str, *arguments: object) -> list[asyncpg.Record]:
+    """The rows of one statement by itself; asked again as `until_locks_are_free` says."""
+
+    async def attempt() -> list[asyncpg.Record]:
+        async with connected(pool) as connection:
+            return await connection.fetch(query, *arguments)
+
+    return await until_locks_are_free(attempt)
+
+
+async def fetch_value(pool: Pool, query: str, *arguments: object) -> Any:
+    """The first column of its first row, None if there is none; otherwise as `fetch`."""
+    rows = await fetch(pool, query, *arguments)
+    return rows[0][0] if rows else None
 
 
 async def migrate(pool: Pool) -> list[str]:
