@@ -62,6 +62,7 @@ async def test_redis_is_asked_again_when_it_has_been_started_anew(world, servers
         await until_async(lambda: has_turned(world, "redis", enforced=True), 5)
     with suppress(RedisError):
         await client.aclose()
+    await world.manager.access.reconcile(A_MINUTE)
     for worker in (world.a, world.b):  # other tests use what they had there
         await worker.redis.connection_pool.disconnect()
         await furnish_redis(worker)
