@@ -16,20 +16,25 @@ from bot import constants
 from bot.client import SandboxBot, chosen_intents
 from bot.cogs.binding_rights import BindingRights
 from bot.cogs.guild_removals import GuildRemovals
-from bot.command_sync import sync_commands
+from bot.command_registration import CommandRegistration
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
-from bot.custom_ids import COMPONENT_PREFIX, CustomIds
+from bot.custom_ids import CustomIds
+from bot.discord_away import FAILURES, unavailable
+from bot.discord_start import connect, lift_when_connected, log_in, try_until_done
 from bot.errors import ServiceUnavailable
-from bot.health_sources import GuildInspector, RoutesInForce, log_in
+from bot.health_sources import GuildInspector, RoutesInForce
+from bot.own_commands import OwnCommands
+from bot.own_interactions import OwnInteractions
 from bot.own_messages import OwnMessages
 from bot.relay.part import RelayPart
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway import install_tap, set_api_base
+from bot.routing.leases import GatewayLeases
 from bot.routing.publisher import Publisher
 from bot.routing.response_watchdog import ResponseWatchdog
 from bot.routing.router import EventRouter
 from bot.routing.sessions import SessionStore
-from bot.routing.shards import serve
+from bot.routing.shard_launcher import ShardLauncher
 from bot.routing.table import RouteTable
 from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
@@ -42,17 +47,17 @@ from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings
 from bot.shutdown import Deadline
-from bot.stores.embedded import EmbeddedError
 from bot.stores.nats_client import watch_connection
-from bot.stores.opening import Stores, open_stores
-from bot.supervisor import NEVER, Part, Restarts, State, Supervisor
+from bot.stores.opening import Stores, open_stores, watch_embedded
+from bot.supervisor import NEVER, Part, Restarts, Supervisor
 from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
 
 _ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGEST_S)
 _GUARDIAN_RESTARTS = Restarts(constants.GUARDIAN_RESTART_S, most=constants.GUARDIAN_RESTARTS)
 _QUEUE_CHECKED_EVERY = timedelta(seconds=constants.NOTIFY_QUEUE_CHECKED_EVERY_S)
-_OWN_COMMANDS = frozenset({"sandbox", "sandbox-admin"})
+_LEASES = "gateway leases"
+_OWN_COMMANDS = ("sandbox", "sandbox-admin")
 
 
 @dataclass
@@ -75,12 +80,15 @@ class App:
     bot: SandboxBot
     guild_removals: GuildRemovals
     binding_rights: BindingRights
+    leases: GatewayLeases
+    launcher: ShardLauncher
     relay: RelayPart | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    commands: CommandRegistration = field(kw_only=True)
 
     async def run(self) -> None:
-        """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached, or NATS
-        wants the bot no more; what it has not stored comes again at the next start."""
+        """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached before the
+        first READY, or NATS wants the bot no more; what it has not stored comes again at the next start."""
         await self.watcher.start()
         running = self._start_parts()
         stopped = asyncio.create_task(self.stop.wait())
@@ -104,9 +112,13 @@ class App:
         """Everything that runs as long as the bot does, but what its stores need; the names of it."""
         supervisor, chosen = self.supervisor, self.settings.sandboxes
         before = set(supervisor.parts)
-        if self.stores.addresses.embedded is not None:
-            supervisor.start("embedded servers", self._watch_embedded, _GUARDIAN_RESTARTS)
+        if (embedded := self.stores.addresses.embedded) is not None:
+            supervisor.start("embedded servers", lambda part: watch_embedded(embedded, part), _GUARDIAN_RESTARTS)
         supervisor.start("discord", self._serve_discord, NEVER)
+        supervisor.start(_LEASES, self._keep_leases)
+        supervisor.start("shards", self.launcher.run)
+        if self.settings.discord.sync_commands:
+            supervisor.start("commands", self.commands.run)
         supervisor.start("publisher", self._watch_publisher, NEVER)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
@@ -120,6 +132,8 @@ class App:
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
         supervisor.start("activity on request", partial(self.activity.serve, self.stores.nats))
         supervisor.start_periodic("notify queue", NotifyQueueWatch(self.stores.pool).relieve, _QUEUE_CHECKED_EVERY)
+        every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
+        supervisor.start_periodic("idempotency keys", self.manager.idempotency.expire, every)
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
         supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
         supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
@@ -129,36 +143,38 @@ class App:
         logger.info("stopping")
         deadline = self.supervisor.deadline
         deadline.start()
-        await self.supervisor.end(running)
+        await self.supervisor.end(running - {_LEASES})
+        # First of all nothing more is read: what comes now is for the next owner, whom Discord sends it again.
+        await deadline.finish("gateway", self.launcher.disconnect(), constants.CLOSE_WITHIN_S)
         await deadline.finish("answers", self.bot.finish(constants.ANSWERS_END_WITHIN_S))
         await deadline.close("Discord", self.bot.close, self.bot.abort, constants.CLOSE_WITHIN_S)
         await deadline.finish("events", self.publisher.drain(constants.DRAIN_WITHIN_S))
         await deadline.finish("gateway sessions", self.gateway.save(), constants.SAVE_WITHIN_S)
+        await self.supervisor.end({_LEASES})
+        await deadline.finish("gateway leases", self.leases.give_back(), constants.SAVE_WITHIN_S)
         await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
 
     async def login(self) -> None:
-        """Log in to Discord's HTTP API and load the cogs, without a connection to the gateway."""
+        """Log in to Discord's HTTP API and load the cogs, without a gateway connection; errors as of `log_in`."""
         await log_in(self.bot, self.settings)
 
     async def _serve_discord(self, part: Part) -> None:
-        await self.login()
-        part.running()
-        if self.settings.discord.sync_commands:
-            await sync_commands(self.bot, self.stores.pool)
-        logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
-        await serve(self.bot)
-
-    async def _watch_embedded(self, part: Part) -> None:
-        """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again."""
-        embedded = self.stores.addresses.embedded
-        assert embedded is not None
-        try:
-            if part.state is State.FAILING:
-                await embedded.restart()
+        lift_when_connected(self.bot, part)
+        async with self.bot.silence.limited(self.settings.discord.api_base):
+            await try_until_done(part, self.login)
             part.running()
-            await embedded.watch()
-        except EmbeddedError as error:
-            raise ServiceUnavailable("embedded servers", str(error)) from error
+            logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
+            await self.leases.wait_for_any()  # a standby is ready up to here, and leaves the commands to the owner
+            if self.settings.discord.sync_commands:
+                await self.commands.begin()
+            await try_until_done(part, lambda: connect(self.bot, self.settings))
+
+    async def _keep_leases(self, part: Part) -> None:
+        try:
+            shards = await self.bot.find_shards()
+        except FAILURES as error:
+            raise unavailable(error, self.settings.discord.api_base) from error
+        await self.leases.keep(shards, part)
 
     async def _watch_publisher(self, part: Part) -> None:
         await watch_connection(self.stores.nats, part)
@@ -203,6 +219,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         publisher = await _open_publisher(stack, settings, stores, supervisor.deadline)
         await stack.enter_async_context(serve_workers(stores, manager, supervisor))
         reaper, orphans = make_reaper(settings, manager), make_orphan_collector(settings, stores, manager)
+        own_commands = OwnCommands(_OWN_COMMANDS)
         bot = _bot(settings, stores, manager, reaper, orphans)
         watchdog = ResponseWatchdog(
             stores.nats,
@@ -213,9 +230,23 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             unanswered_after=settings.routing.unanswered_after,
         )
         stack.push_async_callback(watchdog.close)
-        router = _router(settings, table, publisher, forwarded, watchdog)
+        await bot.custom_ids.learn()
+        own = OwnInteractions(own_commands, bot.custom_ids)
+        router = _router(settings, table, publisher, forwarded, own, watchdog)
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
+        leases = GatewayLeases(stores.addresses.postgres, is_alone=stores.is_alone)
+        sessions = SessionStore(stores.redis, publisher, epoch_of=leases.epoch_of)
+        tap = install_tap(
+            bot,
+            router,
+            publisher,
+            sessions,
+            forwarded,
+            rights_changed=binding_rights.note,
+            leases=leases,
+            discord_clock=bot.discord_clock,
+        )
         yield App(
             settings,
             supervisor,
@@ -225,15 +256,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             watcher,
             publisher,
             router,
-            install_tap(
-                bot,
-                router,
-                publisher,
-                SessionStore(stores.redis, publisher),
-                forwarded,
-                rights_changed=binding_rights.note,
-                discord_clock=bot.discord_clock,
-            ),
+            tap,
             ActivityLog(stores.pool, router.activity),
             reaper,
             orphans,
@@ -241,7 +264,10 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             bot,
             guild_removals,
             binding_rights,
+            leases,
+            ShardLauncher(bot, leases, tap.forget),
             _relay(stack, settings, stores, supervisor) if not share else None,
+            commands=CommandRegistration(bot, stores.pool, own_commands),
         )
 
 
@@ -283,14 +309,14 @@ def _router(
     table: RouteTable,
     publisher: Publisher,
     forwarded: ForwardedInteractions,
+    own_interactions: OwnInteractions,
     watchdog: ResponseWatchdog,
 ) -> EventRouter:
     return EventRouter(
         table,
         publisher,
         forwarded,
-        own_commands=_OWN_COMMANDS,
-        component_prefix=COMPONENT_PREFIX,
+        own_interactions,
         unbound_subject=settings.routing.unbound_subject,
         responses=watchdog,
     )

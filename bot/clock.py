@@ -55,11 +55,9 @@ class DiscordClock:
         """What time (Unix) it is at Discord, as far as that is known."""
         return self.at(elapsed())
 
-    def trace(self) -> aiohttp.TraceConfig:
-        """For a client of Discord's API: each answer tells the time."""
-        trace = aiohttp.TraceConfig()
+    def follow(self, trace: aiohttp.TraceConfig) -> None:
+        """Of a client of Discord's API: each answer tells the time."""
         trace.on_request_end.append(self._on_answer)
-        return trace
 
     async def _on_answer(self, _: Any, __: SimpleNamespace, answer: aiohttp.TraceRequestEndParams) -> None:
         try:

@@ -30,6 +30,11 @@ class KeyRing:
                 rows = await connection.fetch(self._sql["list_valid"], purpose)  # another bot's, if that was sooner
         return tuple(row["secret"] for row in rows)
 
+    async def all_of(self, purpose: str) -> tuple[bytes, ...]:
+        """Those too that are to be accepted no more, as far as they are still there."""
+        async with connected(self._pool) as connection:
+            return tuple(row["secret"] for row in await connection.fetch(self._sql["list_all"], purpose))
+
     async def rotate(self, purpose: str) -> None:
         """Make another key the current one. Two rotations in a row end a key at once."""
         async with transaction(self._pool) as connection:

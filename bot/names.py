@@ -103,6 +103,11 @@ def gateway_session_key(application_id: int, shard_count: int, shard_id: int) ->
     return f"sandbox-bot:session:{application_id}:{shard_count}:{shard_id}"
 
 
+def gateway_epoch_key(application_id: int, shard_count: int, shard_id: int) -> str:
+    """Where Redis keeps whose the shard's session is: the epoch of the lease under which it was saved."""
+    return f"sandbox-bot:epoch:{application_id}:{shard_count}:{shard_id}"
+
+
 def forwarded_interaction_key(interaction_id: int) -> str:
     """Where Redis keeps to which sandbox an interaction went."""
     return f"sandbox-bot:forwarded:{interaction_id}"

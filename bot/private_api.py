@@ -92,6 +92,32 @@ LIBRARIES = {
                     parameters=("msg",),
                 ),
                 Part(f"{_WEBSOCKET}.poll_event", "the tap also takes the messages that have come with the first one"),
+                Part(
+                    f"{_WEBSOCKET}.send_as_json",
+                    "the tap sends no IDENTIFY and no RESUME with it without a lease",
+                    parameters=("data",),
+                ),
+                Part(f"{_WEBSOCKET}.IDENTIFY", "the tap knows by it what opens a session"),
+                Part(f"{_WEBSOCKET}.RESUME", "the tap knows by it what goes on with a session"),
+                Part(
+                    "discord.shard:AutoShardedClient.launch_shards",
+                    "the launcher takes its place: a shard is launched when its lease is held",
+                ),
+                Part(
+                    "discord.shard:AutoShardedClient.launch_shard",
+                    "a shard is launched with it",
+                    parameters=("gateway", "shard_id", "initial"),
+                ),
+                Part(
+                    "discord.shard:AutoShardedClient._get_client",
+                    "a connection finds there whose lease it needs",
+                    set_in="__init__",
+                ),
+                Part(
+                    "discord.state:AutoShardedConnectionState.shard_ids",
+                    "discord.py is told there which shards it has",
+                    set_in="__init__",
+                ),
                 Part(f"{_WEBSOCKET}.close", "the tap closes so that Discord keeps the session", parameters=("code",)),
                 Part(
                     f"{_WEBSOCKET}.send_heartbeat",
@@ -135,6 +161,18 @@ LIBRARIES = {
                 Part(_SHARD, "a client makes its shards of the class that stands here"),
                 Part("discord.http:Route.BASE", "`discord.api_base` is put there"),
                 Part("discord.http:HTTPClient.get_bot_gateway", "that API is asked there for its gateway"),
+                Part(
+                    "discord.http:HTTPClient.request",
+                    "commands are read in all languages and changed one by one with it",
+                    parameters=("route",),
+                ),
+                Part(
+                    "discord.http:Route.__init__",
+                    "the requests about commands are made of it",
+                    parameters=("method", "path"),
+                ),
+                Part("discord.http:HTTPClient.close", "a login that failed ends its session with it"),
+                Part("discord.http:HTTPClient.connector", "the next login makes another one", set_in="__init__"),
                 Part(
                     "discord.client:Client._connection",
                     "the reply in a worker's place is made from it",

@@ -15,7 +15,7 @@ import typer
 
 from bot import log
 from bot.cli import check_command
-from bot.cli.runtime import Config, read_settings, run_or_exit
+from bot.cli.runtime import EX_UNAVAILABLE, Config, exit_with_error, read_settings, run_or_exit
 from bot.keys import KeyRing
 from bot.settings import Settings
 from bot.stores.opening import open_addresses
@@ -72,20 +72,31 @@ def migrate(config: Config = None) -> None:
 
 
 @cli.command()
-def sync(config: Config = None) -> None:
-    """Tell Discord the bot's commands, changed or not."""
+def sync(
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take them away, and no others; `sync` brings them back, no bot does.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Register the bot's commands with Discord, and no others. A running bot does it by itself."""
     from bot.app import open_app
-    from bot.command_sync import sync_commands
+    from bot.discord_away import DiscordUnavailable
 
     settings = read_settings(config, need_token=True)
 
-    async def send() -> None:
+    async def send() -> list[str]:
         async with open_app(settings, share=True) as app, app.bot:
             await app.login()
-            await sync_commands(app.bot, app.stores.pool, force=True)
+            try:
+                changes = await (app.commands.remove() if remove else app.commands.register())
+            except DiscordUnavailable as error:
+                exit_with_error(f"Discord did not take it: {error.detail}", EX_UNAVAILABLE, error.code)
+            return [f"{done} /{name}" for done, names in vars(changes).items() for name in names]
 
-    run_or_exit(send())
-    typer.echo("commands synced")
+    nothing = "no command of ours is registered" if remove else "all commands are registered"
+    typer.echo("\n".join(run_or_exit(send())) or nothing)
+    if remove:
+        typer.echo("Bots leave it at that, also when they are started again. `sandbox-bot sync` brings them back.")
 
 
 @cli.command()

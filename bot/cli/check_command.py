@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from bot.cli.runtime import Config, print_warning, read_settings, run_or_exit
 from bot.control_plane import probe_isolation, try_template
+from bot.routing.leases import GatewayProcess, list_processes
 from bot.sandboxes.access.isolation import list_postgres_risks
 from bot.settings import Settings
 from bot.stores.opening import Stores, open_stores
@@ -52,19 +54,21 @@ def check(
 async def _check(settings: Settings, trials: bool) -> Report:
     report = Report()
     async with open_stores(settings, share=True, migrating=False) as stores:
-        user = await _ask_discord(settings)
+        user, application_id = await _ask_discord(settings)
         server = await RedisStore(stores.redis, configures=False).describe_server()
         report.facts.append(f"PostgreSQL, {server}, NATS (JetStream) and Discord (as {user}) answer.")
         _tell_of_other_bot(settings, stores, report)
-        await _check_database(settings, stores, trials, report)
+        if await _check_database(settings, stores, trials, report):
+            processes = await list_processes(stores.pool, application_id)
+            report.facts += list(map(_describe, processes)) or ["Gateway: no bot is running."]
         await _check_isolation(settings, stores, trials, server.partition(" ")[0], report)
         report.warnings += [f"PostgreSQL: {risk}" for risk in await list_postgres_risks(stores.pool)]
         await _check_refusals(stores, trials, server.partition(" ")[0], report)
     return report
 
 
-async def _ask_discord(settings: Settings) -> str:
-    """Whom the token belongs to."""
+async def _ask_discord(settings: Settings) -> tuple[str, int]:
+    """Whom the token belongs to, and of which application."""
     import discord
 
     from bot.health_sources import log_in
@@ -73,7 +77,7 @@ async def _ask_discord(settings: Settings) -> str:
     set_api_base(settings.discord.api_base)
     async with discord.Client(intents=discord.Intents.none()) as client:
         await log_in(client, settings)
-        return str(client.user)
+        return str(client.user), client.application_id or 0
 
 
 def _tell_of_other_bot(settings: Settings, stores: Stores, report: Report) -> None:
@@ -84,8 +88,8 @@ def _tell_of_other_bot(settings: Settings, stores: Stores, report: Report) -> No
         )
 
 
-async def _check_database(settings: Settings, stores: Stores, trials: bool, report: Report) -> None:
-    """A database that others use is not migrated even for a trial: it would hold them up."""
+async def _check_database(settings: Settings, stores: Stores, trials: bool, report: Report) -> bool:
+    """Whether it is migrated. One that others use isn't even for a trial: it would hold them up."""
     missing, is_new = await list_missing_migrations(stores.pool)
     if missing:
         report.facts.append(f"{len(missing)} migrations are missing; `sandbox-bot run` or `migrate` applies them.")
@@ -94,6 +98,7 @@ async def _check_database(settings: Settings, stores: Stores, trials: bool, repo
         report.facts.append("The template of new sandboxes applies.")
     else:
         report.facts.append("The template of new sandboxes was not tried.")
+    return not missing
 
 
 async def _check_isolation(settings: Settings, stores: Stores, trials: bool, redis: str, report: Report) -> None:
@@ -114,3 +119,15 @@ async def _check_refusals(stores: Stores, trials: bool, redis: str, report: Repo
             f"{redis} keeps what workers are refused in memory, up to gigabytes. Set acllog-max-len to 0 in its "
             "configuration, or let the bot use CONFIG."
         )
+
+
+def _describe(process: GatewayProcess) -> str:
+    """Which shards it runs, and for which it is the standby."""
+    total = process.shards.total
+    runs = f"runs {_list(process.held)} of {total}" if process.held else ""
+    waits = f"is the standby for {_list(process.awaited)} of {total}" if process.awaited else ""
+    return f"Gateway: {process.name} {' and '.join(filter(None, (runs, waits)))}."
+
+
+def _list(shard_ids: Sequence[int]) -> str:
+    return f"shard{'s' if len(shard_ids) > 1 else ''} {', '.join(map(str, shard_ids))}"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot import answering
 from bot.client import Interaction, SandboxBot
 from bot.errors import NotAllowed
+from bot.sandboxes.idempotency import Result
 from bot.sandboxes.lifecycle.orphans import is_ours
+from bot.sandboxes.lifecycle.reaper import Sweep
 from bot.ui import admin_replies, replies
 from bot.ui.buttons import destroy_view
 from bot.ui.options import SandboxOption, StatusOption, TagsOption
 from bot.ui.orphan_button import orphans_view
 from bot.ui.pagination import Listing, read_page
-from bot.ui.signed_button import answer
 
 
 @app_commands.allowed_installs(guilds=True, users=False)
@@ -48,28 +52,31 @@ class AdminGroup(commands.GroupCog, group_name="sandbox-admin", group_descriptio
         """List everybody's sandboxes."""
         listing = Listing(interaction.user.id, owner.id if owner else None, status, tags or {})
         embed, view = await read_page(self.bot, self.bot.actor(interaction.user), listing)
-        await answer(interaction, embed, view)
+        await answering.of(interaction).show(embed, view=view)
 
     @app_commands.command()
     async def orphans(self, interaction: Interaction) -> None:
         """Find what belongs to no living sandbox any more, and drop it if told to."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
         found = await self.bot.orphans.find()
         view = await orphans_view(self.bot, interaction.user.id) if any(map(is_ours, found)) else None
-        await answer(interaction, admin_replies.orphans(found), view)
+        await answering.of(interaction).show(admin_replies.orphans(found), view=view)
 
     @app_commands.command()
     async def sweep(self, interaction: Interaction) -> None:
         """Do now what is due: warn, expire, and take down what is over or stuck."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        await interaction.followup.send(embed=admin_replies.swept(await self.bot.reaper.sweep()), ephemeral=True)
+        actor = self.bot.actor(interaction.user)
+        done = await self.bot.manager.idempotency.run(actor, "sweep", self._sweep)
+        await answering.of(interaction).show(admin_replies.swept(Sweep(**done)))
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
     async def destroy(self, interaction: Interaction, sandbox: SandboxOption) -> None:
         """Destroy anybody's sandbox and all that is in it, after asking."""
         view = await destroy_view(self.bot, sandbox, interaction.user.id)
-        await answer(interaction, replies.confirm_destroy(sandbox), view)
+        await answering.of(interaction).show(replies.confirm_destroy(sandbox), view=view)
+
+    async def _sweep(self) -> Result:
+        return asdict(await self.bot.reaper.sweep())
 
 
 async def setup(bot: SandboxBot) -> None:

@@ -53,7 +53,7 @@ class BindingRights:
 
     async def check(self) -> None:
         """Look at what may have changed, then, if it is time, at some of what is due."""
-        if not self._bot.shards:  # not connected yet
+        if not self._bot.connected_shards:  # not yet, or another process's
             return
         await self._look_at_changed()
         if time.monotonic() >= self._poll_at:
@@ -72,7 +72,7 @@ class BindingRights:
                 self.note(binding.guild_id, binding.binder_id)
 
     async def _look_at_due(self) -> None:
-        due = await self._bot.manager.bindings.list_due(self._bot.shard_count or 1, self._bot.shards)
+        due = await self._bot.manager.bindings.list_due(self._bot.shard_count or 1, self._bot.connected_shards)
         for binding in due:
             await self._look_at(binding)
         if len(due) < constants.BINDINGS_PER_TURN:

@@ -20,7 +20,7 @@ class DmHelp(commands.Cog):
     async def on_message(self, message: discord.Message) -> None:
         """Answers people's direct messages alone; bots are left alone, or two would talk for ever."""
         if message.guild is None and not message.author.bot and isinstance(message.channel, discord.DMChannel):
-            await message.channel.send(HELP_TEXT)
+            await message.channel.send(HELP_TEXT, nonce=str(message.id))  # by which Discord drops a repeat
 
 
 async def setup(bot: SandboxBot) -> None:

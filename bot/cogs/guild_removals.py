@@ -32,8 +32,8 @@ class GuildRemovals(commands.Cog):
         self._wake.set()
 
     @commands.Cog.listener()
-    async def on_ready(self) -> None:
-        """Discord has named every guild of a new session."""
+    async def on_shard_ready(self, _: int) -> None:
+        """Discord has named every guild of a new session. Of several shards other processes may have some."""
         self._session_is_known()
 
     @commands.Cog.listener()
@@ -82,7 +82,7 @@ class GuildRemovals(commands.Cog):
     def _is_missing(self, guild_id: int) -> bool:
         """Whether a shard of this process should know it and does not."""
         shard = (guild_id >> 22) % (self._bot.shard_count or 1)
-        return shard in self._bot.shards and self._bot.get_guild(guild_id) is None
+        return shard in self._bot.connected_shards and self._bot.get_guild(guild_id) is None
 
     async def _has_left(self, guild_id: int) -> bool:
         try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from discord import app_commands
 from discord.ext import commands
 
+from bot import answering
 from bot.client import Interaction, SandboxBot
 from bot.errors import InvalidInput
 from bot.sandboxes.metadata import CreatedFrom
-from bot.ui import listings, replies
-from bot.ui.buttons import destroy_view, reset_view, rotate_view
+from bot.ui import credentials, listings, replies
+from bot.ui.buttons import destroy_view, reset_view
 from bot.ui.guild_permissions import find_guild, manages_here, require_manage_guild
 from bot.ui.options import (
     SANDBOX,
@@ -22,7 +23,7 @@ from bot.ui.options import (
     TagsOption,
 )
 from bot.ui.pagination import Listing, read_page
-from bot.ui.signed_button import SignedButton, answer
+from bot.ui.signed_button import SignedButton
 
 
 @app_commands.allowed_installs(guilds=True, users=False)
@@ -51,7 +52,6 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
         tags: TagsOption | None = None,
     ) -> None:
         """Create a sandbox: a schema, a key prefix and a stream of its own."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
         servers = [await self._here(interaction)] if bind_here else []
         sandbox = await self.bot.manager.create(
             self.bot.actor(interaction.user),
@@ -61,7 +61,7 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
             guild_ids=servers,
             metadata={"tags": tags or {}, "created_from": CreatedFrom.DISCORD},
         )
-        await interaction.followup.send(embed=replies.created(sandbox), ephemeral=True)
+        await answering.of(interaction).show(replies.created(sandbox))
 
     @app_commands.command(name="list")
     @app_commands.describe(
@@ -74,43 +74,34 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
         """List your sandboxes."""
         listing = Listing(interaction.user.id, interaction.user.id, status, tags or {})
         embed, view = await read_page(self.bot, self.bot.actor(interaction.user), listing)
-        await answer(interaction, embed, view)
+        await answering.of(interaction).show(embed, view=view)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
     async def status(self, interaction: Interaction, sandbox: SandboxOption) -> None:
         """Show how a sandbox is, as its stores and Discord answer right now."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
         health = await self.bot.manager.get_health(sandbox.id)
-        embed = replies.status(health, self.bot.manager.access.isolation)
-        await interaction.followup.send(embed=embed, ephemeral=True)
+        await answering.of(interaction).show(replies.status(health, self.bot.manager.access.isolation))
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox; one that is destroyed by its id")
     async def audit(self, interaction: Interaction, sandbox: AnySandboxOption) -> None:
         """Show what was done with a sandbox, and by whom."""
         entries = await self.bot.manager.get_audit(self.bot.actor(interaction.user), sandbox.id)
-        await interaction.response.send_message(embed=listings.audit(sandbox, entries), ephemeral=True)
+        await answering.of(interaction).show(listings.audit(sandbox, entries))
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
     async def connect(self, interaction: Interaction, sandbox: SandboxOption) -> None:
         """Get the environment of a sandbox's workers, with its credentials the first time."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        details = await self.bot.manager.issue_credentials(self.bot.actor(interaction.user), sandbox.id)
-        embed, file = replies.connection(details)
-        if details.has_token:
-            await interaction.followup.send(embed=embed, file=file, ephemeral=True)
-        else:
-            view = await rotate_view(self.bot, sandbox, interaction.user.id)
-            await interaction.followup.send(embed=embed, file=file, view=view, ephemeral=True)
+        await credentials.connect(interaction, sandbox)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox", by="How much longer it lives, like 8h or 3d")
     async def extend(self, interaction: Interaction, sandbox: SandboxOption, by: DurationOption) -> None:
         """Let a sandbox live longer; one that has just expired runs again."""
         extension = await self.bot.manager.extend_ttl(self.bot.actor(interaction.user), sandbox.id, by)
-        await interaction.response.send_message(embed=replies.extended(extension), ephemeral=True)
+        await answering.of(interaction).show(replies.extended(extension))
 
     @app_commands.command(name="bind-guild")
     @app_commands.describe(sandbox="Which sandbox", guild="Which server; this one if left out")
@@ -118,12 +109,11 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
         self, interaction: Interaction, sandbox: SandboxOption, guild: GuildOption | None = None
     ) -> None:
         """Send every event of a server to a sandbox."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
         guild_id = await self._here(interaction) if guild is None else guild
         server = await require_manage_guild(interaction, guild_id)
         actor = self.bot.actor(interaction.user)
         bound = await self.bot.manager.register_guild(actor, sandbox.id, guild_id)
-        await interaction.followup.send(embed=replies.bound(bound, server), ephemeral=True)
+        await answering.of(interaction).show(replies.bound(bound, server))
 
     @app_commands.command(name="unbind-guild")
     @app_commands.describe(guild="Which server; this one if left out")
@@ -144,21 +134,21 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
             embed = replies.unbound(sandbox, name)
         else:
             embed = replies.freed(name)
-        await interaction.response.send_message(embed=embed, ephemeral=True)
+        await answering.of(interaction).show(embed)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
     async def reset(self, interaction: Interaction, sandbox: SandboxOption) -> None:
         """Put a sandbox back to how it was made, after asking."""
         view = await reset_view(self.bot, sandbox, interaction.user.id)
-        await answer(interaction, replies.confirm_reset(sandbox), view)
+        await answering.of(interaction).show(replies.confirm_reset(sandbox), view=view)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox")
     async def destroy(self, interaction: Interaction, sandbox: SandboxOption) -> None:
         """Destroy a sandbox and all that is in it, after asking."""
         view = await destroy_view(self.bot, sandbox, interaction.user.id)
-        await answer(interaction, replies.confirm_destroy(sandbox), view)
+        await answering.of(interaction).show(replies.confirm_destroy(sandbox), view=view)
 
     @commands.Cog.listener()
     async def on_app_command_completion(self, interaction: Interaction, _: object) -> None:

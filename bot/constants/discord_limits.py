@@ -10,6 +10,20 @@ FIELD_CHARS = 1000
 """Of a list in a field of an embed. Discord takes 1024, the rest is for the ellipsis."""
 DESCRIPTION_CHARS = 4000
 """Of the audit log in an embed. Discord takes 4096 in the description, and 6000 in all."""
+PROMISE_AFTER_S = 1.0
+"""When an answer is promised that has not come: later than `OWN_MESSAGES_ANSWER_WITHIN_S`, which says how. Discord
+waits for 3 s, and event and promise take their time. Most answers come sooner and need one request less."""
+PROMISE_WITHIN_S = 2.0
+"""For Discord to take the promise; later it is worth nothing."""
+SUGGEST_WITHIN_S = 2.3
+"""When nothing is suggested to whoever types: a little after `MANAGED_GUILD_TIMEOUT_S`, and before Discord's 3 s."""
+WORK_WITHIN_S = 10.0
+"""For all that an interaction needs; then the user is told which service does not answer. Two of Redis's and NATS's
+own waits of 5 s; people lose patience then."""
+ANSWER_ATTEMPTS = 3
+"""For one answer: after a request that was cut, and after the discovery that Discord has taken it nevertheless."""
+ANSWER_TAKEN_WITHIN_S = 30.0
+"""For one attempt: discord.py's own five tries, with pauses, at a Discord that answers 5xx."""
 CUSTOM_ID_CHARS = 100
 """Of a button's custom id. Discord takes no more."""
 OWN_MESSAGE_TTL_S = 86_400
@@ -69,3 +83,34 @@ BINDING_PEOPLE_NOTED = 1000
 NOTICE_HISTORY = 50
 """Messages looked through for a notice that may have been sent already. Discord drops a repeated nonce for minutes
 only; a person has rarely got more from the bot since the first attempt."""
+
+DISCORD_SILENT_FOR_S = 30.0
+"""How long Discord may leave requests without any answer, DNS and TLS included, before a start is given up with 69. A
+supervisor that starts the bot again is told sooner than a person would notice; a router's restart is waited for."""
+DISCORD_RETRY_S = 1.0
+"""The first pause before Discord is asked again at a start, doubled at each failure."""
+DISCORD_RETRY_LONGEST_S = 60.0
+"""The longest such pause: an outage of Discord lasts minutes or hours, and ten thousand refused requests in ten minutes
+have an address shut out."""
+
+COMMANDS_BEFORE_CONNECT_S = 2.0
+"""How long a start waits for the first look at the commands: who sees the bot come online finds them. No event is lost
+meanwhile; what takes longer is done beside the routing."""
+COMMANDS_CHECKED_EVERY_S = 120.0
+"""Between two looks whether Discord still has our commands, one request each. A team's own bot that overwrites the
+whole list at each of its starts costs two creations of the 200 a day, so that it may do so for hours."""
+COMMANDS_CHECKED_AGAIN_AFTER_S = 10.0
+"""Between two looks at least, however often a command of our name and an unknown id is used."""
+COMMANDS_RETRY_S = 10.0
+"""The first pause after Discord has refused a command, doubled at each refusal in a row."""
+COMMANDS_RETRY_LONGEST_S = 900.0
+"""The longest such pause: a daily limit lasts hours, and a definition that is refused is so until the next version."""
+OWN_INTERACTION_KNOWN_WITHIN_S = 0.5
+"""For PostgreSQL to give the keys of buttons while an interaction waits, and with it the events behind it."""
+OWN_INTERACTION_ASKED_EVERY_S = 5.0
+"""Between two such questions at least: a worker's button may look like ours without end."""
+INTERACTIONS_REMEMBERED = 2_000
+"""Interactions whose repeats are known without PostgreSQL, each for a number in memory. What this process has answered
+comes again after a RESUME from before it, seconds later: nobody uses so many commands meanwhile."""
+SHOWN_CREDENTIALS_ASKED_EVERY_S = 1.0
+"""How often a repeat asks Discord whether the first run has shown its credentials by now."""

@@ -9,13 +9,34 @@ JetStream drops the repeats by their ids."""
 SESSION_TTL_S = 86_400
 """Longer than Discord keeps a session: from one that it refuses it is known what is missing since when."""
 
+LEASE_S = 5.0
+"""How long a process may have a shard's gateway session without renewing that: another one takes over so long after its
+death. Longer than a restart of PostgreSQL on a quiet machine."""
+
+LEASE_RENEWED_EVERY_S = 1.0
+"""Four renewals may fail before the lease runs out."""
+
+LEASE_TRIED_EVERY_S = 0.25
+"""How often a standby asks whether a lease is free: after a stop in good order no command should have to wait."""
+
+LEASE_ANSWER_WITHIN_S = 1.5
+"""How long PostgreSQL may take for a renewal, the connection included, before it counts as away. With the pause between
+renewals it is less than the next."""
+
+LEASE_DOUBTED_AFTER_S = 3.0
+"""A process that has not even tried to renew for so long stood still, and may have lost its leases. With the time for
+an answer this is less than a lease."""
+
+GATEWAY_PROCESS_FORGOTTEN_AFTER_S = 3600
+"""When the row of a process that was killed is removed; it counts for nothing long before."""
+
 RESUME_ADDRESS_TIMEOUT_S = 10.0
 """How long the address that a session is resumed at may take. It belongs to one of Discord's hosts, which may be gone;
 the session goes on at the general address then."""
 
 INTERACTION_ANSWERABLE_S = 3.0
-"""How long Discord takes the first answer to an interaction. One of the bot's own that a resumed session plays again
-later than that is not run again: its user has long been told that it failed."""
+"""How long Discord takes the first answer to an interaction. Of one of the bot's own that a resumed session plays again
+later than that, Discord is asked whether it was answered in time: otherwise its user was told that it failed."""
 
 CLOCK_OFFSET_HOLDS_S = 600.0
 """How long Discord's time is worked out from what it said then, at most twice as long: two clocks that nobody sets

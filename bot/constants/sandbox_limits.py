@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 HEARTBEAT_EVERY_S = 10.0
 """How often whoever works on an unfinished sandbox says that it lives."""
 
@@ -39,6 +41,16 @@ ACTIVITY_WRITTEN_AT_MOST_EVERY_S = 0.25
 ORPHANS_CLAIMED_FOR_S = 300.0
 """How long a look for orphans is one process's. A look over all keys of a large Redis takes minutes; if it fails, or
 the process dies, another one takes its turn after this time, and not only when the next is due."""
+IDEMPOTENCY_KEYS_KEPT = timedelta(days=1)
+"""Discord plays an interaction again for minutes, and its answer may be changed for fifteen of them."""
+IDEMPOTENCY_KEYS_EXPIRED_EVERY = timedelta(hours=1)
+
+TAKEN_OVER_AFTER_S = 4.0
+"""After how long a repeat goes on with what the first run has not finished, which may be dead. Longer than a create, a
+reset and Discord's receipt of an answer usually take, and with what follows less than a command has altogether. Who is
+alive after all disturbs nothing: each step may be repeated."""
+FIRST_RUN_ASKED_EVERY_S = 0.2
+"""How often a repeat looks how far the first run is. Somebody waits for it."""
 
 MAX_CONCURRENT_EXPIRIES = 4
 MAX_CONCURRENT_TEARDOWNS = 4

@@ -12,6 +12,9 @@ POSTGRES_ANSWER_WITHIN_S = 30
 POSTGRES_LOGIN_WARNED_OVER_S = 10
 """`check` warns if the server's `authentication_timeout` is longer. A login takes milliseconds, on a far server a
 second, and whoever connects and says nothing has a slot for so long."""
+POSTGRES_GIVEN_BACK_WITHIN_S = 2
+"""For the server to say that a statement is broken off, or a transaction rolled back; it needs milliseconds. Then the
+connection is taken for dead: a server that stands still, or a line whose other end is gone."""
 POSTGRES_WAIT_FOR_CONNECTION_S = 60
 """More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 import msgspec
@@ -16,11 +17,22 @@ OF_MESSAGES = frozenset({"MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE"})
 """The events of one message: that it was written, changed or deleted."""
 
 _DISCORD_EPOCH_MS = 1_420_070_400_000
-_COMMAND, _COMPONENT, _FORM = 2, 3, 5
 _EPHEMERAL = 64
 _ELSEWHERE = {name: location for name, location in LOCATIONS.items() if location is not Location.GUILD_ID}
 
 _Id = str | int | None
+
+
+class InteractionKind(IntEnum):
+    """What somebody did; others than these are of no person."""
+
+    COMMAND = 2
+    COMPONENT = 3
+    AUTOCOMPLETE = 4
+    FORM = 5
+
+
+_EXPECTS_MESSAGE = (InteractionKind.COMMAND, InteractionKind.COMPONENT, InteractionKind.FORM)
 
 
 class _Identified(msgspec.Struct):
@@ -31,9 +43,24 @@ class _Meta(msgspec.Struct):
     guild_id: _Id = None
 
 
-class _InteractionData(msgspec.Struct):
+class InteractionData(msgspec.Struct, frozen=True):
+    """Which command was used, or which component or form. None, and a type of 1, are what is not there."""
+
     name: str | None = None
+    type: int = 1
+    """The command's: 1 is a slash command."""
+    guild_id: _Id = None
+    """The server that the command belongs to; None of one of the whole application."""
     custom_id: str | None = None
+    id: _Id = None
+
+    @property
+    def command_id(self) -> int:
+        """0 if it has none."""
+        return _number(self.id) or 0
+
+
+_NO_DATA = InteractionData()
 
 
 class _Membership(msgspec.Struct):
@@ -45,7 +72,7 @@ class _OfMember(msgspec.Struct):
 
 
 _decode_of_member = msgspec.json.Decoder(_OfMember).decode
-_decode_interaction_data = msgspec.json.Decoder(_InteractionData | None).decode
+_decode_interaction_data = msgspec.json.Decoder(InteractionData | None).decode
 _decode_identified = msgspec.json.Decoder(_Identified | None).decode
 _decode_meta = msgspec.json.Decoder(_Meta | None).decode
 
@@ -62,6 +89,7 @@ class _Body(msgspec.Struct, gc=False):
     flags: Any = None
     meta: msgspec.Raw = _ABSENT
     data: msgspec.Raw = _ABSENT
+    message: msgspec.Raw = _ABSENT
     interaction_metadata: msgspec.Raw = _ABSENT
 
 
@@ -114,7 +142,7 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
     @property
     def expects_message(self) -> bool:
         """Whether an interaction is a command, a component or a form: a suggestion takes no message for an answer."""
-        return self._body.type in (_COMMAND, _COMPONENT, _FORM)
+        return self._body.type in _EXPECTS_MESSAGE
 
     @property
     def is_private(self) -> bool:
@@ -135,25 +163,28 @@ class Dispatch(msgspec.Struct, gc=False, rename={"name": "t", "sequence": "s", "
         return not data.flags or not self.is_private
 
     @property
-    def interaction_target(self) -> str:
-        """The command's name or the component's or modal's custom id; empty if it has neither."""
+    def interaction_kind(self) -> int | None:
+        """An `InteractionKind`, or whatever else an interaction says that it is."""
+        kind = self._body.type
+        return kind if type(kind) is int else None
+
+    @property
+    def interaction_data(self) -> InteractionData:
+        """What an interaction is with; empty if that cannot be read."""
         try:
-            data = _decode_interaction_data(self._body.data)
+            return _decode_interaction_data(self._body.data) or _NO_DATA
         except msgspec.MsgspecError:
-            return ""
-        return (data.custom_id or data.name or "") if data else ""
+            return _NO_DATA
+
+    @property
+    def message_id(self) -> int | None:
+        """The message that holds the component of an interaction, or from which its form was opened."""
+        return _identified(self._body.message)
 
     @property
     def answered_interaction(self) -> int | None:
         """The id of the interaction that a message answers."""
-        data = self._data
-        if type(data) is not _Body or data.interaction_metadata is _ABSENT:
-            return None
-        try:
-            interaction = _decode_identified(data.interaction_metadata)
-        except msgspec.MsgspecError:
-            return None
-        return _number(interaction.id) if interaction else None
+        return _identified(self._body.interaction_metadata)
 
     @property
     def _body(self) -> _Body:
@@ -201,6 +232,17 @@ def _guild_in(meta: msgspec.Raw) -> _Id:
     except msgspec.MsgspecError:
         return None
     return decoded.guild_id if decoded else None
+
+
+def _identified(raw: msgspec.Raw) -> int | None:
+    """The id of an object that is in the event."""
+    if raw is _ABSENT:
+        return None
+    try:
+        identified = _decode_identified(raw)
+    except msgspec.MsgspecError:
+        return None
+    return _number(identified.id) if identified else None
 
 
 def _number(value: _Id) -> int | None:

@@ -8,10 +8,9 @@ It relies on private parts of discord.py and aiohttp. `bot/private_api.py` lists
 from __future__ import annotations
 
 import asyncio
-import math
 import zlib
-from collections.abc import Coroutine, Mapping
-from typing import Any, Self
+from collections.abc import Coroutine
+from typing import Any
 
 import aiohttp
 import discord
@@ -19,142 +18,43 @@ import discord.client
 import discord.gateway
 import discord.http
 import discord.shard
-import yarl
 import zstandard
 from aiohttp import WSMsgType
 from loguru import logger
 
-from bot import clock, constants, private_api
+from bot import constants, private_api
 from bot.clock import DiscordClock
 from bot.routing import close_codes, dispatch, standstill
+from bot.routing.connecting import KEEPS_SESSION, ConnectingWebSocket
 from bot.routing.dispatch import DISPATCH, OF_MESSAGES, Dispatch
 from bot.routing.forwarded import ForwardedInteractions
-from bot.routing.gateway_address import is_trusted, named_gateway, named_gateways, with_own_gateway
+from bot.routing.gateway_address import with_own_gateway
+from bot.routing.leases import GatewayLeases
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
-from bot.routing.sessions import Session, SessionStore, Shard
+from bot.routing.sessions import SessionStore
 from bot.routing.shards import SupervisedShard, taps
 from bot.routing.tap import ATTENDED, RightsChanged, Tap
 
 private_api.verify("discord.py", "aiohttp")
 
 _PAYLOADS = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
-_KEEPS_SESSION = 4000
-"""Discord ends a session that is closed with 1000 or 1001, and keeps it for minutes after any other code."""
 _ENDINGS = {7: "Discord asks for a new connection", 9: "Discord says that the session is invalid"}
 """By the op of the message after which a connection ends."""
 
 
-class TappedWebSocket(discord.gateway.DiscordWebSocket):
-    """A shard's connection. A client without a tap gets discord.py's own behaviour."""
+class TappedWebSocket(ConnectingWebSocket):
+    """Reads what comes: every dispatch goes to the router, and the bot gets what it needs itself."""
 
-    _tap: Tap | None = None
-    _named: yarl.URL = discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY
-    """The gateway that the API has named."""
-    _resumed_at = -math.inf
-    """When the session was taken up by this connection (`clock.elapsed`); before all time if it began here."""
     _standstill: asyncio.Task[None] | None = None
     """Closes the connection when NATS takes events again; until then none is routed. None: they are."""
     _ended = ""
     """Why the connection ends, if Discord has said so beforehand."""
 
-    @classmethod
-    async def from_client(cls, client: discord.Client, **options: Any) -> Any:
-        """In place of discord.py's own: connects where the session says, and resumes instead of identifying.
-
-        discord.py would resume only a session of this process, and would identify after each start: what came
-        meanwhile would be lost, and a thousand starts a day are all that Discord allows.
-        With a tap it comes back with a connection, after as many attempts as it takes.
-        """
-        tap = taps.get(client)
-        if tap is None:
-            options["gateway"] = await named_gateway(client, options.get("gateway"))
-            return await super().from_client(client, **options)
-        shard = Shard(client.application_id or 0, client.shard_count or 1, options.get("shard_id") or 0)
-        connection: TappedWebSocket | None = None
-        while connection is None:
-            connection = await cls._attempt(client, tap, shard, options.get("gateway"))
-        # Only now: until from_client has returned, HELLO and what answers it are discord.py's own affair, and what
-        # fails there must not take the place of the connection that the tap knows.
-        connection._tap, connection._named = tap, named_gateways[client]
-        tap.add_connection(connection)
-        return connection
-
-    @classmethod
-    async def _attempt(cls, client: discord.Client, tap: Tap, shard: Shard, named: yarl.URL | None) -> Self | None:
-        """None if it was in vain. Never returns once Discord refuses for good: then `shards.serve` ends."""
-        pace = tap.reconnects.of(shard.id)
-        session = await tap.session_to_resume(shard)
-        await tap.reconnects.pause(shard.id, resumes=session is not None)
-        try:
-            if session is not None:
-                await named_gateway(client, named)
-                connection = await cls._resume(client, shard, session)
-                pace.resumes.connected()
-            else:
-                connection = await cls._identify(client, tap, shard)
-                pace.identifies.connected()
-        except (discord.ConnectionClosed, *close_codes.PASSING) as error:
-            if (code := close_codes.final_code(error)) is not None:
-                tap.refuse(code)
-                await asyncio.Event().wait()  # raised, discord.py would log a traceback and try again
-            pace.ended = close_codes.describe(error)
-            return None
-        return connection
-
-    @classmethod
-    async def _identify(cls, client: discord.Client, tap: Tap, shard: Shard) -> Self:
-        async def read_limit() -> Mapping[str, int]:
-            _, url, limit = await client.http.get_bot_gateway()
-            named_gateways[client] = yarl.URL(url)
-            return limit  # type: ignore[return-value]  # its values are whole numbers
-
-        async with tap.reconnects.budget.turn(shard.id, read_limit):
-            return await cls._open(client, shard, named_gateways[client])
-
-    @classmethod
-    async def _resume(cls, client: discord.Client, shard: Shard, session: Session) -> Self:
-        named, address = named_gateways[client], session.resume_url
-        if not is_trusted(address, named, discord.http.Route.BASE):
-            logger.warning("a saved gateway session has an address that is not Discord's, the general one is taken")
-            address = str(named)
-        resumed = {"resume": True, "session": session.id, "sequence": session.sequence}
-        try:
-            async with asyncio.timeout(constants.RESUME_ADDRESS_TIMEOUT_S):
-                connection = await cls._open(client, shard, yarl.URL(address), **resumed)
-        except (aiohttp.ClientError, OSError):  # that address may be gone, the session is not
-            connection = await cls._open(client, shard, named, **resumed)
-        connection._resumed_at = clock.elapsed()
-        return connection
-
-    @classmethod
-    async def _open(cls, client: discord.Client, shard: Shard, gateway: yarl.URL, **resumed: Any) -> Self:
-        # `initial`: with others discord.py waits five seconds before it identifies, which the budget has seen to.
-        options: dict[str, Any] = {"gateway": gateway, "shard_id": shard.id, "initial": True} | resumed
-        async with asyncio.timeout(constants.GATEWAY_CONNECT_TIMEOUT_S):
-            return await super().from_client(client, **options)
-
-    @property
-    def shard(self) -> Shard:
-        """Whose connection it is."""
-        return Shard(self._connection.application_id or 0, self.shard_count or 1, self.shard_id or 0)
-
-    @property
-    def session(self) -> Session | None:
-        """Where its session may go on: after the last event that was routed. None before READY, and when Discord has
-        ended it."""
-        if self.session_id is None or self.sequence is None:
-            return None
-        seen_at = self._tap.discord_clock.now() if self._tap is not None else None
-        return Session(self.session_id, str(self.gateway), self.sequence, *(() if seen_at is None else (seen_at,)))
-
-    async def close(self, code: int = _KEEPS_SESSION) -> None:
-        """Keeps the session, if there is one: a bot that is stopped will go on with it.
-
-        discord.py closes with 1000 when it is stopped, which would end the session at Discord.
-        """
+    async def close(self, code: int = KEEPS_SESSION) -> None:
+        """As before, and nothing waits for NATS any more."""
         self._forget_standstill()
-        await super().close(code if self._tap is None or self.session is None else _KEEPS_SESSION)
+        await super().close(code)
 
     async def poll_event(self) -> None:
         """Waits for a message, and also takes those that have come with it.
@@ -211,6 +111,8 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
             self._ended = _ENDINGS.get(message.op, "")
             await self._pass_on(message, readable, tap)
             return
+        if not tap.leases.may_act(self.shard_id or 0, self._epoch):
+            await self._wait_for_lease(tap)
         if self._standstill is not None or (tap.publisher.is_full and await self._must_read_on(tap)):
             await self._read_on(message, readable, tap)
             return
@@ -249,7 +151,7 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
 
     async def _resume_after(self, outage: Coroutine[Any, Any, None]) -> None:
         await outage
-        await super().close(_KEEPS_SESSION)  # poll_event sees that, and discord.py resumes
+        await super().close(KEEPS_SESSION)  # poll_event sees that, and discord.py resumes
 
     def _forget_standstill(self) -> None:
         """The next connection will see for itself."""
@@ -270,6 +172,12 @@ class TappedWebSocket(discord.gateway.DiscordWebSocket):
     async def send_heartbeat(self, data: Any) -> None:
         """With the sequence of now: discord.py's thread may have read it while one that was not routed stood there."""
         await super().send_heartbeat(data | {"d": self.sequence})
+
+    async def _wait_for_lease(self, tap: Tap) -> None:
+        """After the process stood still the session may be another one's, which gets the rest of it too. If it is, this
+        connection is closed, and the wait cancelled."""
+        while not tap.leases.may_act(self.shard_id or 0, self._epoch):
+            await tap.leases.next_turn()
 
     async def _decompressed(self, data: bytes, tap: Tap) -> str | None:
         try:
@@ -304,6 +212,7 @@ def install_tap(
     forwarded: ForwardedInteractions,
     *,
     rights_changed: RightsChanged,
+    leases: GatewayLeases,
     discord_clock: DiscordClock | None = None,
 ) -> Tap:
     """From now on the client's dispatches go to the router, at the pace at which the publisher takes them.
@@ -316,7 +225,8 @@ def install_tap(
     discord.shard.DiscordWebSocket = discord.client.DiscordWebSocket = TappedWebSocket  # type: ignore[misc]
     discord.shard.Shard = SupervisedShard  # type: ignore[misc]
     client.shard_connect_timeout = None  # it may be hours until Discord allows another session
-    taps[client] = tap = Tap(router, publisher, sessions, forwarded, rights_changed, discord_clock or DiscordClock())
+    discord_clock = discord_clock or DiscordClock()
+    taps[client] = tap = Tap(router, publisher, sessions, forwarded, rights_changed, leases, discord_clock)
     return tap
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Protocol
 
@@ -54,6 +54,16 @@ class Forwarded(Protocol):
         """It goes there just now."""
 
 
+class OwnInteractions(Protocol):
+    """Who knows which interactions are with the bot itself."""
+
+    async def prepare(self, dispatch: Dispatch) -> None:
+        """Before an interaction is routed: find out what `include` has to know. Takes a bounded time."""
+
+    def include(self, dispatch: Dispatch) -> bool:
+        """Whether it is with the bot itself."""
+
+
 class EventRouter:
     """Sends every event of a bound guild, as received, to its sandbox. It reads nothing of what it has sent."""
 
@@ -62,17 +72,15 @@ class EventRouter:
         table: RouteTable,
         sink: Sink,
         forwarded: Forwarded,
+        own_interactions: OwnInteractions,
         *,
-        own_commands: Collection[str],
-        component_prefix: str,
         unbound_subject: str = "",
         responses: ResponseTracker | None = None,
         clock: Callable[[], float] = elapsed,
     ) -> None:
-        """`own_commands` by name, and components by what their custom ids begin with, are the bot's own."""
         self._table, self._sink, self._clock = table, sink, clock
         self._forwarded, self._responses = forwarded, responses
-        self._own_commands, self._component_prefix = frozenset(own_commands), component_prefix
+        self.own_interactions = own_interactions
         self._unbound_prefix = f"{unbound_subject}." if unbound_subject else ""
         self._guild_of_channel: dict[int, int] = {}
         self._own_interactions: deque[int | None] = deque(maxlen=constants.REMEMBERED_INTERACTIONS)
@@ -129,8 +137,7 @@ class EventRouter:
 
     def is_own_interaction(self, dispatch: Dispatch) -> bool:
         """Whether an interaction is with the bot itself; every other one is for a sandbox's worker."""
-        target = dispatch.interaction_target
-        return target in self._own_commands or target.startswith(self._component_prefix)
+        return self.own_interactions.include(dispatch)
 
     def destination(self, dispatch: Dispatch) -> str | None:
         """The prefix of the sandbox that its server is bound to; None if it belongs to none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -44,6 +45,23 @@ class AckTracker(Protocol):
         """Up to this number everything is acknowledged or refused; it never falls."""
 
 
+_CLAIM = """
+if tonumber(redis.call('GET', KEYS[2]) or '0') <= tonumber(ARGV[1]) then
+    redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+end
+return redis.call('GET', KEYS[1])
+"""
+_SAVE = """
+if tonumber(redis.call('GET', KEYS[2]) or '0') > tonumber(ARGV[1]) then
+    return 0
+end
+redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[2])
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+return 1
+"""
+"""KEYS: session, epoch. ARGV: the caller's epoch, seconds to live, and the session to save. Compared and written in one
+step: between two, another process could have taken over."""
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Session).decode
 
@@ -54,17 +72,21 @@ class SessionStore:
     Saved sooner, a crash would lose what was under way: Discord would go on after it. So a checkpoint is taken
     together with the number that the publisher gave last, and saved when the low-water mark has reached that number.
     They are taken now and then, not for every event. Without Redis nothing is kept, and nothing else happens.
+    With each the epoch of the shard's lease is written, and an older epoch overwrites nothing.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, acks: AckTracker) -> None:
-        self._client, self._acks = client, acks
+    def __init__(
+        self, client: redis.asyncio.Redis, acks: AckTracker, *, epoch_of: Callable[[int], int] = lambda _: 0
+    ) -> None:
+        """`epoch_of` a shard's id: that of the lease which the process has; 0 if it has none."""
+        self._client, self._acks, self._epoch_of = client, acks, epoch_of
         self._checkpoints: dict[Shard, deque[tuple[int, Session]]] = {}
         """Oldest first, with the numbers that they wait for. The first may be saved already; the rest never is."""
 
     async def load(self, shard: Shard) -> Session | None:
-        """What the last process has saved; None if there is nothing usable."""
+        """What the last process has saved, which saves no more from now on; None if there is nothing usable."""
         try:
-            saved = await self._client.get(names.gateway_session_key(*shard))
+            saved = await self._client.eval(_CLAIM, 2, *_keys(shard), self._epoch_of(shard.id), constants.SESSION_TTL_S)
             return _decode(saved) if saved else None
         except (RedisError, OSError, msgspec.MsgspecError) as error:
             logger.warning("the gateway session cannot be read, a new one begins", shard=shard.id, error=repr(error))
@@ -83,17 +105,29 @@ class SessionStore:
     async def save(self) -> None:
         """Write down each shard's newest checkpoint that the low-water mark has reached.
 
-        `ServiceUnavailable` if Redis is away.
+        One whose shard another process has taken over is refused, and forgotten. `ServiceUnavailable` if Redis is away.
         """
         mark = self._acks.low_water_mark
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline, saved = self._client.pipeline(transaction=False), []
         for shard, checkpoints in self._checkpoints.items():
             while len(checkpoints) > 1 and checkpoints[1][0] <= mark:
                 checkpoints.popleft()
             if checkpoints and checkpoints[0][0] <= mark:
-                key = names.gateway_session_key(*shard)
-                pipeline.set(key, _encode(checkpoints[0][1]), ex=constants.SESSION_TTL_S)
+                arguments = self._epoch_of(shard.id), constants.SESSION_TTL_S, _encode(checkpoints[0][1])
+                pipeline.eval(_SAVE, 2, *_keys(shard), *arguments)
+                saved.append(shard)
         try:
-            await pipeline.execute()
+            outcomes = await pipeline.execute()
         except (RedisError, OSError) as error:
             raise ServiceUnavailable("Redis", repr(error)) from error
+        for shard, was_saved in zip(saved, outcomes, strict=True):
+            if not was_saved:
+                self.forget(shard)
+
+    def forget(self, shard: Shard) -> None:
+        """Save none of the checkpoints that were taken of it."""
+        self._checkpoints.pop(shard, None)
+
+
+def _keys(shard: Shard) -> tuple[str, str]:
+    return names.gateway_session_key(*shard), names.gateway_epoch_key(*shard)

@@ -12,10 +12,11 @@ from typing import Protocol
 
 from loguru import logger
 
-from bot import clock, constants
+from bot import clock, constants, request
 from bot.clock import DiscordClock
 from bot.routing.dispatch import OF_MESSAGES, Dispatch, user_in
 from bot.routing.forwarded import ForwardedInteractions
+from bot.routing.leases import GatewayLeases
 from bot.routing.publisher import Publisher
 from bot.routing.reconnects import Reconnects
 from bot.routing.router import EventRouter
@@ -72,9 +73,10 @@ class Tap:
         sessions: SessionStore,
         forwarded: ForwardedInteractions,
         rights_changed: RightsChanged,
+        leases: GatewayLeases,
         discord_clock: DiscordClock,
     ) -> None:
-        self.router, self.publisher, self._sessions = router, publisher, sessions
+        self.router, self.publisher, self._sessions, self.leases = router, publisher, sessions, leases
         self.discord_clock = discord_clock
         self._handled_ahead: defaultdict[int, HandledAhead] = defaultdict(HandledAhead)
         self._forwarded, self._rights_changed = forwarded, rights_changed
@@ -131,6 +133,12 @@ class Tap:
             self._last_sessions[shard.id] = session
         return session
 
+    def forget(self, shard: Shard) -> None:
+        """Its session is another process's now: what this one knew of it is out of date."""
+        self._connections.pop(shard.id, None)
+        self._last_sessions.pop(shard.id, None)
+        self._sessions.forget(shard)
+
     def on_new_session(self, connection: GatewayConnection) -> None:
         """A session begins anew: what came between the one before and its READY nobody will ever send."""
         self._session_began.set()
@@ -155,11 +163,13 @@ class Tap:
             self._rights_changed(guild_id, user_in(text) if name in _OF_MEMBERS else None)
 
     async def prepare(self, dispatch: Dispatch) -> None:
-        """Before it is routed: an interaction is written down, what may answer one of another process is looked up.
+        """Before it is routed: whose an interaction is becomes known and is written down, what may answer one of
+        another process is looked up.
 
         The connection reads on afterwards, so that a server's events stay in order; it never waits long.
         """
         if dispatch.name == "INTERACTION_CREATE":
+            await self.router.own_interactions.prepare(dispatch)
             await self._record(dispatch)
         if dispatch.name not in OF_MESSAGES:
             return
@@ -184,11 +194,12 @@ class Tap:
             return True
         if name == "INTERACTION_CREATE":
             self.discord_clock.observe(dispatch.created_at)
-            return self.router.is_own_interaction(dispatch) and not self._is_stale(dispatch, resumed_at)
+            request.mark_late(self._is_stale(dispatch, resumed_at))
+            return self.router.is_own_interaction(dispatch)
         return name == "MESSAGE_CREATE" and dispatch.guild_id is None
 
     def _is_stale(self, dispatch: Dispatch, resumed_at: float) -> bool:
-        """Whether it is played again and can be answered no more: a command must not be run twice."""
+        """Whether it is played again, and later than Discord lets a first answer be."""
         answerable_since = self.discord_clock.at(min(resumed_at, clock.elapsed() - constants.INTERACTION_ANSWERABLE_S))
         if answerable_since is None or dispatch.created_at >= answerable_since:
             return False

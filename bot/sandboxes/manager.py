@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,14 +9,15 @@ from uuid import UUID
 from loguru import logger
 
 from bot import names
-from bot.errors import GuildNotBound, InvalidTransition, NotAllowed, ServiceUnavailable
-from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
+from bot.errors import GuildNotBound, InvalidTransition, NotAllowed
+from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
-from bot.sandboxes.access.tokens import new_credentials
+from bot.sandboxes.access.issuing import CredentialIssuer, best_effort, require_running
 from bot.sandboxes.bindings import GuildBindings
 from bot.sandboxes.directory import SandboxDirectory, require_access
 from bot.sandboxes.health import Health, InspectGuilds, ReadRoutes
 from bot.sandboxes.health_probe import HealthProbe, StoredRoutes
+from bot.sandboxes.idempotency import Idempotency
 from bot.sandboxes.lifecycle.creation import CreateRequest, Creation
 from bot.sandboxes.lifecycle.notices import NoticeKind, NoticeOutbox
 from bot.sandboxes.lifecycle.reaper import Reaper
@@ -31,7 +31,6 @@ from bot.sandboxes.route_hints import RouteHints
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.template import DEFAULT_TEMPLATE, UNNAMED_TEMPLATE, Statement
 from bot.stores.nats import StreamStore
-from bot.stores.nats_logins import Login
 from bot.stores.postgres import Connection, Pool, connected, transaction
 from bot.stores.redis import RedisStore
 
@@ -51,6 +50,9 @@ class SandboxManager(SandboxDirectory):
 
     Each change is one transaction that locks the sandbox first and asks no store. What other stores have to be told
     comes after its commit, and can be repeated: if it fails, or the process dies, a periodic job makes up for it.
+
+    An actor with an idempotency key gets each change once. A repeat waits for the first run, is judged by the rights
+    that the actor has then, does what may have been left undone, and returns the same as the first.
     """
 
     def __init__(
@@ -77,14 +79,26 @@ class SandboxManager(SandboxDirectory):
         self._routes_changed, self._hints = routes_changed, RouteHints(pool)
         self._refresh_activity = refresh_activity
         self.outbox = NoticeOutbox(pool)
-        self.bindings = GuildBindings(pool, self._records, self.outbox, self._limits, self._announce)
+        self.idempotency = Idempotency(pool)
+        self.bindings = GuildBindings(pool, self._records, self.outbox, self._limits, self.idempotency, self._announce)
         self.schemas, self.streams = SchemaProvisioner(pool, template), streams
         self.access = access or SandboxAccess(pool, redis)
-        self._workers = workers or WorkerAddresses()
+        self._issuer = CredentialIssuer(
+            pool, self._records, self.access, self.idempotency, workers or WorkerAddresses()
+        )
         self._teardown = Teardown(pool, self._records, self.schemas, self.access, redis, streams)
-        self._creation = Creation(pool, self._records, self.schemas, self.access, streams, self._teardown, self._limits)
+        self._creation = Creation(
+            pool,
+            self._records,
+            self.schemas,
+            self.access,
+            streams,
+            self._teardown,
+            self._limits,
+            self.idempotency,
+        )
         self.stream_reconciler = StreamReconciler(pool, streams)
-        self._reset = Reset(pool, self._records, self.schemas, self.access, redis, streams)
+        self._reset = Reset(pool, self._records, self.schemas, self.access, redis, streams, self.idempotency)
         read_routes = read_routes or StoredRoutes(pool).read
         self._probe = HealthProbe(self.schemas, redis, streams, self.access, self.outbox, read_routes, inspect_guilds)
 
@@ -109,7 +123,7 @@ class SandboxManager(SandboxDirectory):
         """
         if owner_id not in (None, actor.id) and not actor.is_admin:
             raise NotAllowed("Only an admin creates a sandbox for somebody else.")
-        request = CreateRequest(
+        wanted = CreateRequest(
             actor,
             owner_id if owner_id is not None else actor.id,
             self._limits.check_name(name) if name is not None else None,
@@ -118,8 +132,7 @@ class SandboxManager(SandboxDirectory):
             self._limits.check_guilds(guild_ids),
             check_metadata(metadata, template=self._template_name),
         )
-        reserved = await self._creation.reserve(request)
-        sandbox = await self._creation.provision(reserved, actor)
+        sandbox = await self._creation.complete(await self._creation.reserve(wanted), actor)
         await self._announce(sandbox.guild_ids)
         logger.info("sandbox created", sandbox=str(sandbox.id), name=sandbox.name, owner=sandbox.owner_id)
         return sandbox
@@ -138,9 +151,9 @@ class SandboxManager(SandboxDirectory):
         `manages_guild`: Discord has just said that the actor does. Then they may, whose sandbox it be, and its owner is
         told, with `guild_name` if that is known.
         """
-        holder = await self.get_by_guild_id(names.check_snowflake(guild_id, "server id"))
-        await self.bindings.unbind(actor, holder.id, guild_id, manages_guild=manages_guild, guild_name=guild_name)
-        return await self.get_by_id(holder.id)
+        names.check_snowflake(guild_id, "server id")
+        freed = await self.bindings.unbind(actor, guild_id, manages_guild=manages_guild, guild_name=guild_name)
+        return await self.get_by_id(freed)
 
     async def release_guild(self, guild_id: int, guild_name: str | None = None) -> bool:
         """Free a guild that the bot was removed from, with a notice to the owner; False if no sandbox has it."""
@@ -156,14 +169,15 @@ class SandboxManager(SandboxDirectory):
         An expired sandbox runs again, as long as its grace time has left it its data.
         """
         async with transaction(self._pool) as connection:
+            earlier = await self.idempotency.begin(connection, actor, "extend")
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
-            if sandbox.status not in {SandboxStatus.RUNNING, SandboxStatus.EXPIRED}:
-                raise InvalidTransition(sandbox.name, sandbox.status, "extended")
-            expires_at, capped = self._limits.extended(sandbox, by, await self._records.now(connection))
-            details = {"from": sandbox.expires_at, "to": expires_at, "status": sandbox.status, "capped": capped}
-            await self._write_expiry(connection, sandbox, expires_at, actor, details)
+            if earlier is None:
+                capped = await self._extend(connection, sandbox, by, actor)
+                await self.idempotency.finish(connection, actor, "extend", {"capped": capped})
+            else:
+                capped = earlier["capped"]
         await self._announce(sandbox.guild_ids)
-        await _best_effort(self.access.apply(sandbox_id, disconnect=False), sandbox_id)
+        await best_effort(self.access.apply(sandbox_id, disconnect=False), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
 
     async def reset(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
@@ -172,18 +186,20 @@ class SandboxManager(SandboxDirectory):
         `ResetFailed`: not wholly done; it may be repeated.
         """
         sandbox = require_access(await self.get_by_id(sandbox_id), actor)
-        _require_running(sandbox, "reset")
+        require_running(sandbox, "reset")
         await self._reset.run(sandbox, actor)
         return await self.get_by_id(sandbox_id)
 
     async def destroy(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
         """Cut it off and remove all that it has. `CleanupFailed`: cut off, and the reaper removes the rest."""
         async with transaction(self._pool) as connection:
+            earlier = await self.idempotency.begin(connection, actor, "destroy", {})
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
-            if not await self._teardown.begin(connection, sandbox, actor, "asked for"):
+            if not await self._teardown.begin(connection, sandbox, actor, "asked for") and earlier is None:
                 raise InvalidTransition(sandbox.name, sandbox.status, "destroyed")
-        await self._announce(sandbox.guild_ids)
-        await self._teardown.finish(sandbox, actor)
+        if sandbox.status is not SandboxStatus.DESTROYED:
+            await self._announce(sandbox.guild_ids)
+            await self._teardown.finish(sandbox, actor)
         return await self.get_by_id(sandbox_id)
 
     async def update_activity(self, sandbox_id: UUID) -> bool:
@@ -207,31 +223,22 @@ class SandboxManager(SandboxDirectory):
     async def get_connection_details(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:
         """What the sandbox's workers need, without credentials. Only of a running one, for its owner or an admin."""
         sandbox = require_access(await self.get_by_id(sandbox_id), actor)
-        _require_running(sandbox, "connected to")
-        return connection_details(sandbox, self.access.isolation, self._workers)
+        return self._issuer.describe(sandbox)
 
     async def issue_credentials(self, actor: Actor, sandbox_id: UUID, *, rotate: bool = False) -> ConnectionDetails:
         """The same with a fresh token, which is kept nowhere; without one if it was issued before.
 
-        With `rotate` there is always a fresh one, and older ones end here, with their live connections.
+        With `rotate` there is always a fresh one, and older ones end here, with their live connections. A repeat has no
+        token: `is_repeat`.
         """
-        making = asyncio.create_task(asyncio.to_thread(new_credentials))  # slow on purpose, as SCRAM is
-        async with transaction(self._pool) as connection:
-            sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
-            _require_running(sandbox, "connected to")
-            issued_before = await self.access.has_credentials(connection, sandbox_id)
-            if issued_before and not rotate:
-                return connection_details(sandbox, self.access.isolation, self._workers)
-            credentials = await making
-            await self.access.save(connection, sandbox, credentials, replace=issued_before)
-            if issued_before:
-                await self.access.mark_changed(connection, sandbox_id)
-            await self._records.audit(connection, sandbox_id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
-        login = Login(credentials.token_sha256, sandbox.expires_at)
-        # By first credentials nobody is connected: nothing to disconnect or to mark, and no wait for NATS's servers.
-        step = self.access.apply(sandbox_id) if issued_before else self.access.grant(sandbox_id, login)
-        await _best_effort(step, sandbox_id)
-        return connection_details(sandbox, self.access.isolation, self._workers, token=credentials.token)
+        return await self._issuer.issue(actor, sandbox_id, rotate=rotate)
+
+    async def reissue_credentials(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails | None:
+        """A fresh token for a repeat whose first run has issued one that nobody was shown; that one ends here.
+
+        None while whoever issued it may still be showing it: ask again, and whether it is there by now.
+        """
+        return await self._issuer.reissue(actor, sandbox_id)
 
     async def mark_expired(self, sandbox_id: UUID) -> bool:
         """`expired`, with a notice to owner and admins; False if it is not due (any more)."""
@@ -243,7 +250,7 @@ class SandboxManager(SandboxDirectory):
             await self.outbox.write(connection, sandbox, NoticeKind.EXPIRED)
             await self.access.mark_changed(connection, sandbox_id)
         await self._announce(sandbox.guild_ids)
-        await _best_effort(self.access.apply(sandbox_id), sandbox_id)
+        await best_effort(self.access.apply(sandbox_id), sandbox_id)
         logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)
         return True
 
@@ -263,6 +270,15 @@ class SandboxManager(SandboxDirectory):
             grace=grace,
             stuck_after=stuck_after,
         )
+
+    async def _extend(self, connection: Connection, sandbox: Sandbox, by: timedelta, actor: Actor) -> bool:
+        """Whether the longest life has cut it short."""
+        if sandbox.status not in {SandboxStatus.RUNNING, SandboxStatus.EXPIRED}:
+            raise InvalidTransition(sandbox.name, sandbox.status, "extended")
+        expires_at, capped = self._limits.extended(sandbox, by, await self._records.now(connection))
+        details = {"from": sandbox.expires_at, "to": expires_at, "status": sandbox.status, "capped": capped}
+        await self._write_expiry(connection, sandbox, expires_at, actor, details)
+        return capped
 
     async def _write_expiry(
         self, connection: Connection, sandbox: Sandbox, to: datetime, actor: Actor, details: Mapping[str, object]
@@ -285,16 +301,3 @@ class SandboxManager(SandboxDirectory):
         except Exception as error:  # it is committed, and the watcher reads it within a second
             logger.warning("routes not refreshed yet", guilds=len(guild_ids), error=repr(error))
         await self._hints.send(guild_ids)
-
-
-def _require_running(sandbox: Sandbox, wanted: str) -> None:
-    if sandbox.status is not SandboxStatus.RUNNING:
-        raise InvalidTransition(sandbox.name, sandbox.status, wanted)
-
-
-async def _best_effort(step: Awaitable[None], sandbox_id: UUID) -> None:
-    """What follows a commit, which has settled new logins already. What fails is made up for by `access.reconcile`."""
-    try:
-        await step
-    except ServiceUnavailable as error:
-        logger.warning("access not applied yet", sandbox=str(sandbox_id), service=error.service)

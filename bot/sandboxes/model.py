@@ -65,6 +65,8 @@ class Actor:
     name: str
     is_admin: bool = False
     account: str | None = None
+    idempotency_key: int | None = None
+    """By which they ask: with the same one the same change is made once. None: each time that it is asked for."""
 
 
 OPERATOR = Actor(0, "operator", is_admin=True)

@@ -1,6 +1,7 @@
 """The rows of the control plane: named queries with types around them, each on the caller's connection.
 
-Rows are locked in this order, so that no two transactions wait for each other in a circle:
+Rows are locked in this order, so that no two transactions wait for each other in a circle. What was asked for with an
+idempotency key uses that before all of them.
 
 1. The owner's row, by `lock_owner`: a create alone, for the quota counts rows that are not there yet.
 2. The sandbox's row, by `lock_sandbox`: every change of a sandbox that exists, before it reads what it decides by. A

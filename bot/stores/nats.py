@@ -23,7 +23,7 @@ from nats.js.errors import APIError, BadRequestError, NotFoundError
 
 from bot import constants, names
 from bot.errors import InvalidInput, ServiceUnavailable
-from bot.stores.nats_client import FAILURES, unavailable
+from bot.stores.nats_client import asking
 from sandbox_worker import protocol
 
 MARK = "discord-sandboxes"
@@ -85,39 +85,34 @@ class StreamStore:
     async def create(self, sandbox_id: UUID) -> None:
         """The stream of the sandbox's events and the durable consumer `worker`. Safe to repeat."""
         config = self._stream_config(sandbox_id)
-        try:
+        with asking():
             try:
                 await self._jetstream.add_stream(config)
             except BadRequestError:
                 await self._require_mark(sandbox_id)
                 await self._jetstream.update_stream(config)
             await self._jetstream.add_consumer(names.stream_name(sandbox_id), _consumer_config(sandbox_id))
-        except FAILURES as error:
-            raise unavailable(error) from error
 
     async def delete(self, sandbox_id: UUID) -> bool:
         """True if there was a stream to delete."""
-        try:
-            await self._require_mark(sandbox_id)
-            await self._jetstream.delete_stream(names.stream_name(sandbox_id))
-        except NotFoundError:
-            return False
-        except FAILURES as error:
-            raise unavailable(error) from error
+        with asking():
+            try:
+                await self._require_mark(sandbox_id)
+                await self._jetstream.delete_stream(names.stream_name(sandbox_id))
+            except NotFoundError:
+                return False
         return True
 
     async def list_streams(self) -> list[FoundStream]:
         """All that carry our mark."""
         found: list[FoundStream] = []
         offset = 0
-        try:
+        with asking():
             while page := await self._list_page(offset):
                 offset += len(page)
                 found += [
                     stream for told in page if (stream := _marked(StreamInfo.from_response(told), told.get("ts")))
                 ]
-        except FAILURES as error:
-            raise unavailable(error) from error
         return found
 
     async def _list_page(self, offset: int) -> list[dict[str, Any]]:
@@ -132,13 +127,12 @@ class StreamStore:
 
     async def purge(self, sandbox_id: UUID) -> bool:
         """Delete every event, and with them what workers have not acknowledged; true if there is a stream."""
-        try:
-            await self._require_mark(sandbox_id)
-            await self._jetstream.purge_stream(names.stream_name(sandbox_id))
-        except NotFoundError:
-            return False
-        except FAILURES as error:
-            raise unavailable(error) from error
+        with asking():
+            try:
+                await self._require_mark(sandbox_id)
+                await self._jetstream.purge_stream(names.stream_name(sandbox_id))
+            except NotFoundError:
+                return False
         return True
 
     async def replay(self, sandbox_id: UUID, request: Replay) -> None:
@@ -157,7 +151,7 @@ class StreamStore:
             mem_storage=True,
             **_starting_point(request),
         )
-        try:
+        with asking():
             await self._require_listeners(stream, fewer_than=constants.MOST_LISTENERS)
             made = await self._jetstream.add_consumer(stream, config)
             try:  # again, for others may have been made meanwhile, by other processes too
@@ -165,29 +159,24 @@ class StreamStore:
             except InvalidInput:
                 await self._jetstream.delete_consumer(stream, made.name)
                 raise
-        except FAILURES as error:
-            raise unavailable(error) from error
 
     async def stats(self, sandbox_id: UUID) -> StreamStats | None:
         """None if there is no stream."""
         stream = names.stream_name(sandbox_id)
-        try:
-            state = (await self._jetstream.stream_info(stream)).state
-            consumer = await self._jetstream.consumer_info(stream, names.WORKER_CONSUMER)
-        except NotFoundError:
-            return None
-        except FAILURES as error:
-            raise unavailable(error) from error
+        with asking():
+            try:
+                state = (await self._jetstream.stream_info(stream)).state
+                consumer = await self._jetstream.consumer_info(stream, names.WORKER_CONSUMER)
+            except NotFoundError:
+                return None
         waiting = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
         return StreamStats(state.messages, state.bytes, waiting, consumer.num_waiting or 0)
 
     async def last_event_at(self, sandbox_id: UUID) -> datetime | None:
         """When the stream got its last event, also one that it holds no more; None if there was none, or no stream."""
         subject = f"$JS.API.STREAM.INFO.{names.stream_name(sandbox_id)}"
-        try:
+        with asking():
             answer = await self._client.request(subject, timeout=5)  # nats-py's StreamState leaves this time out
-        except FAILURES as error:
-            raise unavailable(error) from error
         state = orjson.loads(answer.data).get("state", {})
         return datetime.fromisoformat(state["last_ts"]) if state.get("last_seq") else None
 

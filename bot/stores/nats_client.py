@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import nats.errors
@@ -12,7 +14,7 @@ from nats.aio.transport import TcpTransport
 from nats.js.errors import APIError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
 
-from bot import constants, private_api
+from bot import constants, private_api, request
 from bot.errors import ServiceUnavailable
 from bot.supervisor import Part
 
@@ -126,6 +128,16 @@ class _ConnectionLog:
 
     async def back(self) -> None:
         logger.debug("NATS connection is back")
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """For what asks NATS: its `FAILURES` become `ServiceUnavailable`."""
+    try:
+        with request.waiting_for("NATS"):
+            yield
+    except FAILURES as error:
+        raise unavailable(error) from error
 
 
 def unavailable(error: BaseException) -> ServiceUnavailable:

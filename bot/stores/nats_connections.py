@@ -14,7 +14,7 @@ import nats.errors
 import orjson
 from nats.aio.client import Client
 
-from bot import constants
+from bot import constants, request
 from bot.errors import ServiceUnavailable
 
 
@@ -109,7 +109,8 @@ def _traffic(found: dict[str, Any], at: datetime) -> Traffic:
 @contextmanager
 def _reachable() -> Iterator[None]:
     try:
-        yield
+        with request.waiting_for("NATS"):
+            yield
     except (nats.errors.Error, OSError) as error:
         raise ServiceUnavailable("NATS", f"cannot tell or end connections: {error!r}") from error
 

@@ -11,14 +11,16 @@ import redis.asyncio
 from nats.aio.client import Client
 
 from bot import constants
+from bot.errors import ServiceUnavailable
 from bot.settings import Embedded, Settings
 from bot.shutdown import Deadline
-from bot.stores.embedded import EmbeddedStores, Programs
+from bot.stores.embedded import EmbeddedError, EmbeddedStores, Programs
 from bot.stores.nats_access import Callout
 from bot.stores.nats_client import abort_nats, close_nats, open_nats
 from bot.stores.postgres import Pool, migrate, open_pool
 from bot.stores.redis import open_redis
 from bot.stores.urls import without_login
+from bot.supervisor import Part, State
 
 ALL = frozenset({"postgres", "redis", "nats"})
 
@@ -58,6 +60,12 @@ class Stores:
     redis: redis.asyncio.Redis
     nats: Client
     callout: CalloutClients | None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other bot can be on the same database: this process runs it, and has its folder."""
+        embedded = self.addresses.embedded
+        return embedded is not None and embedded.runs("postgres")
 
     @property
     def nats_of_workers(self) -> Client:
@@ -114,6 +122,17 @@ async def open_stores(
         nats = await _open_nats(stack, deadline, addresses.nats)
         callout = await _open_callout(stack, deadline, addresses.callout) if addresses.callout else None
         yield Stores(addresses, pool, client, nats, callout)
+
+
+async def watch_embedded(embedded: EmbeddedStores, part: Part) -> None:
+    """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again."""
+    try:
+        if part.state is State.FAILING:
+            await embedded.restart()
+        part.running()
+        await embedded.watch()
+    except EmbeddedError as error:
+        raise ServiceUnavailable("embedded servers", str(error)) from error
 
 
 async def _open_callout(stack: AsyncExitStack, deadline: Deadline, callout: Callout) -> CalloutClients:

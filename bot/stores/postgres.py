@@ -16,15 +16,17 @@ import asyncpg
 import orjson
 from loguru import logger
 
-from bot import constants
+from bot import constants, request
 from bot.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Transaction = asyncpg.transaction.Transaction
 else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
+    Transaction = asyncpg.transaction.Transaction
 
 _HEADING = re.compile(r"^-- (\w+|\{\w+\}) --\n", re.MULTILINE)
 _COMMENTS = re.compile(r"\A(--.*\n)*")
@@ -32,13 +34,24 @@ UNREACHABLE = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,  # of disk, connections, or room in its table of locks
+    asyncpg.PostgresSystemError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.OutOfMemoryError,  # its table of locks is full, until the lock guard has ended who fills it
+    asyncpg.DatabaseDroppedError,
     asyncpg.InternalClientError,  # what asyncpg makes of a server that ended in the middle of an answer
 )
+"""The server does not answer or cannot go on, whatever it was asked."""
+_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+_TROUBLE = (
+    *UNREACHABLE,
+    *_REFUSED,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby that has taken the server's place
+    asyncpg.InterfaceError,
+)
+"""Besides, what others than the bot are to mend. Within a template a statement that was cancelled is the template's."""
 
 
 def sql_folder() -> Path:
@@ -96,11 +109,7 @@ async def open_pool(dsn: str, *, max_size: int = 10, whole: bool = False) -> Poo
             command_timeout=constants.POSTGRES_ANSWER_WITHIN_S,
             server_settings={"application_name": "sandbox-bot", "search_path": "public", "timezone": "UTC"},
         )
-    except (
-        *UNREACHABLE,
-        asyncpg.InvalidAuthorizationSpecificationError,
-        asyncpg.InvalidCatalogNameError,
-    ) as error:
+    except (*UNREACHABLE, *_REFUSED) as error:
         raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise ServiceUnavailable("PostgreSQL", "DATABASE_URL is not a PostgreSQL address") from error
@@ -110,17 +119,71 @@ async def open_pool(dsn: str, *, max_size: int = 10, whole: bool = False) -> Poo
 async def connected(pool: Pool) -> AsyncIterator[Connection]:
     """A connection, on which each statement takes effect by itself; `ServiceUnavailable` when PostgreSQL is away."""
     try:
-        async with pool.acquire(timeout=constants.POSTGRES_WAIT_FOR_CONNECTION_S) as connection:
-            yield connection
-    except (*UNREACHABLE, asyncpg.InterfaceError) as error:
+        with request.waiting_for("PostgreSQL"):
+            connection = await pool.acquire(timeout=constants.POSTGRES_WAIT_FOR_CONNECTION_S)
+            try:
+                yield connection
+            finally:
+                await _give_back(pool, connection)
+    except _TROUBLE as error:
         raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error
 
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """The same, but the statements take effect together or not at all."""
-    async with connected(pool) as connection, connection.transaction():
-        yield connection
+    """The same, but the statements take effect together or not at all.
+
+    Once it has begun, a request that it is part of is carried through, however long somebody waits for it.
+    """
+    async with connected(pool) as connection:
+        block = connection.transaction()
+        await block.__aenter__()
+        request.begin_change()
+        try:
+            yield connection
+        except BaseException:
+            await _roll_back(connection, block)
+            raise
+        await block.__aexit__(None, None, None)
+
+
+async def _roll_back(connection: Connection, block: Transaction) -> None:
+    """Without a connection the server does so by itself."""
+    try:
+        async with asyncio.timeout(constants.POSTGRES_GIVEN_BACK_WITHIN_S):
+            await block.__aexit__(*sys.exc_info())
+    except (*_TROUBLE, asyncpg.PostgresError) as error:
+        logger.debug("a transaction was left to the server", error=repr(error))
+        connection.terminate()
+
+
+async def _give_back(pool: Pool, connection: Connection) -> None:
+    """Also if the caller is broken off meanwhile."""
+    await asyncio.shield(asyncio.create_task(_release(pool, connection)))
+
+
+async def _release(pool: Pool, connection: Connection) -> None:
+    """The server says of a connection on which a statement was broken off that it is; where no word comes, the line is
+    dead, and others of the pool may be."""
+    try:
+        await pool.release(connection, timeout=constants.POSTGRES_GIVEN_BACK_WITHIN_S)  # type: ignore[arg-type]
+    except TimeoutError:
+        logger.debug("a connection to PostgreSQL was dead")
+        idle = range(pool.get_idle_size())
+        await asyncio.gather(*(_drop_if_dead(pool) for _ in idle), return_exceptions=True)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        logger.debug("a connection to PostgreSQL was lost", error=repr(error))
+
+
+async def _drop_if_dead(pool: Pool) -> None:
+    """One that nobody uses: it would cost its next user a long wait."""
+    connection = await pool.acquire(timeout=constants.POSTGRES_GIVEN_BACK_WITHIN_S)
+    try:
+        await connection.fetchval("SELECT true", timeout=constants.POSTGRES_GIVEN_BACK_WITHIN_S)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
+    finally:
+        await pool.release(connection)
 
 
 async def until_locks_are_free[T](work: Callable[[], Awaitable[T]]) -> T:

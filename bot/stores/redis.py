@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import batched
 from typing import cast
 from uuid import UUID
@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from bot import constants, names
+from bot import constants, names, request
 from bot.errors import ServiceUnavailable
 from bot.stores.redis_flaws import SETTINGS, Server
 
@@ -45,25 +45,22 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Return when the server has answered."""
-        try:
+        with _asking():
             await self._client.ping()
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def probe(self, *, trial: bool = True) -> str | None:
         """Why a sandbox's user would not be confined here; None if it would be, by a server that has no `weakness`.
 
         The `trial` makes such a user, who may not log in, and deletes them; without it nothing is written.
         """
-        try:
-            if "nopass" in str(await self._client.acl_getuser("default")):
-                return "anybody may connect: the user “default” has no password"
-            if trial:
-                await self._try_user((await self._inspect()).withdrawn)
-        except ResponseError as error:
-            return f"no rights to manage users: {error}"
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
+        with _asking():
+            try:
+                if "nopass" in str(await self._client.acl_getuser("default")):
+                    return "anybody may connect: the user “default” has no password"
+                if trial:
+                    await self._try_user((await self._inspect()).withdrawn)
+            except ResponseError as error:
+                return f"no rights to manage users: {error}"
         return None
 
     async def _try_user(self, withdrawn: Iterable[str]) -> None:
@@ -78,43 +75,34 @@ class RedisStore:
 
     async def may_configure(self) -> bool:
         """Whether CONFIG is allowed, tried by a setting that stays as it is."""
-        try:
-            told = await self._read_settings(_REFUSALS_KEPT)
-            await self._client.config_set(_REFUSALS_KEPT, told.get(_REFUSALS_KEPT, "unknown"))
-        except ResponseError:
-            return False
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
+        with _asking():
+            try:
+                told = await self._read_settings(_REFUSALS_KEPT)
+                await self._client.config_set(_REFUSALS_KEPT, told.get(_REFUSALS_KEPT, "unknown"))
+            except ResponseError:
+                return False
         return True
 
     async def weakness(self) -> str | None:
         """What a confined user can break out by; None if nothing is known."""
-        try:
+        with _asking():
             return (await self._inspect()).weakness
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def keeps_refusals(self) -> bool:
         """Whether refused commands fill its ACL log, up to gigabytes: the bot may not turn that off, and nobody has."""
-        try:
+        with _asking():
             return (await self._read_settings(_REFUSALS_KEPT)).get(_REFUSALS_KEPT, "0") != "0"
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def describe_server(self) -> str:
         """Its own name and version: `Valkey 9.1.2`, `Redis 7.0.15`."""
-        try:
+        with _asking():
             server = await self._inspect()
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
         return f"{server.product} {server.version}"
 
     async def run_id(self) -> str:
         """Another one after every start of the server, which forgets its users."""
-        try:
+        with _asking():
             await self._inspect()
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
         return self._run_id
 
     async def _inspect(self) -> Server:
@@ -144,26 +132,20 @@ class RedisStore:
         rules = ["reset", "on", f"#{token_sha256}", f"~{prefix}*", "resetchannels", f"&{prefix}*", *_ALLOWED]
         if database := self._client.connection_pool.connection_kwargs.get("db"):
             rules.append(f"+select|{database}")  # no other one: what lies there would not be found to be deleted
-        try:
+        with _asking():
             rules += (self._server or await self._inspect()).withdrawn  # after a restart all are set again
             await self._acl_setuser(names.redis_user(sandbox_id), *rules)
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def list_users(self) -> set[UUID]:
         """The sandboxes that have a user."""
-        try:
+        with _asking():
             users = await self._client.acl_users()
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
         return {sandbox_id for user in users if (sandbox_id := names.sandbox_of_redis_user(_text(user)))}
 
     async def delete_user(self, sandbox_id: UUID) -> None:
         """Ends its connections too."""
-        try:
+        with _asking():
             await self._client.acl_deluser(names.redis_user(sandbox_id))
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def delete_keys(self, *sandbox_ids: UUID) -> int:
         """Unlink every key of the sandboxes, in batches, and return how many there were.
@@ -185,20 +167,16 @@ class RedisStore:
         """All keys of sandboxes, in one pass over Redis, page by page. A key may come twice."""
         cursor, owners = 0, _Owners()
         while True:
-            try:
+            with _asking():
                 cursor, keys = await self._client.scan(cursor, match=pattern, count=constants.REDIS_KEYS_AT_A_TIME)
-            except (RedisError, OSError) as error:
-                raise _unavailable(error) from error
             yield owners.group(cast("list[bytes]", keys))
             if cursor == 0:
                 return
 
     async def unlink(self, keys: Sequence[bytes]) -> int:
         """How many there were."""
-        try:
+        with _asking():
             return sum([await self._client.unlink(*batch) for batch in batched(keys, constants.REDIS_KEYS_AT_A_TIME)])
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def _acl_setuser(self, user: str, *rules: str) -> None:
         await self._client.execute_command("ACL", "SETUSER", user, *rules)  # type: ignore[no-untyped-call]
@@ -248,6 +226,11 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _unavailable(error: Exception) -> ServiceUnavailable:
-    detail = "wrong user or password" if isinstance(error, AuthenticationError) else str(error)
-    return ServiceUnavailable("Redis", detail or type(error).__name__)
+@contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        with request.waiting_for("Redis"):
+            yield
+    except (RedisError, OSError) as error:
+        detail = "wrong user or password" if isinstance(error, AuthenticationError) else str(error)
+        raise ServiceUnavailable("Redis", detail or type(error).__name__) from error

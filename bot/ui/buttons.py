@@ -7,13 +7,14 @@ from datetime import timedelta
 from discord import ButtonStyle
 from discord.ui import View
 
+from bot import answering
 from bot.client import Interaction, SandboxBot
 from bot.custom_ids import CustomId
 from bot.durations import format_duration
 from bot.i18n import gettext
 from bot.sandboxes.model import Sandbox
 from bot.ui import replies
-from bot.ui.signed_button import SignedButton, answer, extend, make_button, make_view, on_press, replace
+from bot.ui.signed_button import SignedButton, extend, make_button, make_view, on_press
 
 _EXTEND, _OFFER = "extend", "offer"
 
@@ -44,53 +45,44 @@ async def reset_view(bot: SandboxBot, sandbox: Sandbox, asker_id: int) -> View:
 @on_press(_EXTEND)
 async def _extend(interaction: Interaction, arguments: str) -> None:
     reference, seconds = arguments.split(":")
-    await extend(interaction, (await _sandbox(interaction, reference)).id, seconds)
+    await extend(interaction, (await pressed_sandbox(interaction, reference)).id, seconds)
 
 
 @on_press(_OFFER)
 async def _offer(interaction: Interaction, arguments: str) -> None:
     """The question, which only the presser sees, says what the button is about, whatever stands beside it."""
     reference, seconds = arguments.split(":")
-    sandbox, by = await _sandbox(interaction, reference), timedelta(seconds=int(seconds))
+    sandbox, by = await pressed_sandbox(interaction, reference), timedelta(seconds=int(seconds))
     button = await _extend_button(interaction.client, _EXTEND, sandbox, by, asker_id=interaction.user.id)
-    await answer(interaction, replies.confirm_extend(sandbox, by), make_view(button))
+    await answering.of(interaction).show(replies.confirm_extend(sandbox, by), view=make_view(button))
 
 
-@on_press("destroy")
+@on_press("destroy", in_place=True)
 async def _destroy(interaction: Interaction, reference: str) -> None:
     """Takes the buttons away first, so that a second press finds none; the outcome replaces the question."""
-    bot, sandbox = interaction.client, await _sandbox(interaction, reference)
-    await replace(interaction, replies.destroying(sandbox.name))
+    answer, bot, sandbox = answering.of(interaction), interaction.client, await pressed_sandbox(interaction, reference)
+    await answer.progress(replies.destroying(sandbox.name))
     sandbox = await bot.manager.destroy(bot.actor(interaction.user), sandbox.id)
-    await interaction.edit_original_response(embed=replies.destroyed(sandbox))
+    await answer.show(replies.destroyed(sandbox))
 
 
-@on_press("reset")
+@on_press("reset", in_place=True)
 async def _reset(interaction: Interaction, reference: str) -> None:
     """As of `_destroy`."""
-    bot, sandbox = interaction.client, await _sandbox(interaction, reference)
-    await replace(interaction, replies.resetting(sandbox.name))
+    answer, bot, sandbox = answering.of(interaction), interaction.client, await pressed_sandbox(interaction, reference)
+    await answer.progress(replies.resetting(sandbox.name))
     sandbox = await bot.manager.reset(bot.actor(interaction.user), sandbox.id)
-    await interaction.edit_original_response(embed=replies.was_reset(sandbox))
+    await answer.show(replies.was_reset(sandbox))
 
 
-@on_press("keep")
+@on_press("keep", in_place=True)
 async def _keep(interaction: Interaction, reference: str) -> None:
     """Replaces the question, with its buttons, by a sentence."""
-    await replace(interaction, replies.cancelled((await _sandbox(interaction, reference)).name))
+    sandbox = await pressed_sandbox(interaction, reference)
+    await answering.of(interaction).show(replies.cancelled(sandbox.name))
 
 
-@on_press("rotate")
-async def _rotate(interaction: Interaction, reference: str) -> None:
-    """Ends the old credentials with their connections. The new ones come in an answer of their own."""
-    await interaction.response.defer(ephemeral=True, thinking=True)
-    bot, sandbox = interaction.client, await _sandbox(interaction, reference)
-    details = await bot.manager.issue_credentials(bot.actor(interaction.user), sandbox.id, rotate=True)
-    embed, file = replies.connection(details)
-    await interaction.followup.send(embed=embed, file=file, ephemeral=True)
-
-
-async def _sandbox(interaction: Interaction, reference: str) -> Sandbox:
+async def pressed_sandbox(interaction: Interaction, reference: str) -> Sandbox:
     """`NotAllowed` if the presser may not see it (any more)."""
     bot = interaction.client
     return await bot.manager.get_by_reference(bot.actor(interaction.user), int(reference))

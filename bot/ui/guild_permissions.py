@@ -10,7 +10,7 @@ from enum import Enum, auto
 import aiohttp
 import discord
 
-from bot import constants
+from bot import constants, request
 from bot.client import Interaction, SandboxBot
 from bot.errors import NotAllowed
 
@@ -19,11 +19,19 @@ _NO_SUCH_PERSON = frozenset({10007, 10013})
 
 
 async def require_manage_guild(interaction: Interaction, guild_id: int) -> str:
-    """The server's name, if the bot is in it and the asker has Manage Server there; `NotAllowed` otherwise."""
-    guild = await find_guild(interaction.client, guild_id)
+    """The server's name, if the bot is in it and the asker has Manage Server there; `NotAllowed` otherwise.
+
+    Where Discord gives no definite answer its error is raised.
+    """
+    with request.waiting_for("Discord"):
+        try:
+            guild = await find_guild(interaction.client, guild_id)
+            manages = guild is not None and await _manages(interaction, guild)
+        except (discord.NotFound, discord.Forbidden):  # it was removed, and has not been told yet
+            guild = None
     if guild is None:
         raise NotAllowed("The bot is not in server {server}. Invite it there first.", server=guild_id)
-    if not await _manages(interaction, guild):
+    if not manages:
         raise NotAllowed("You need “Manage Server” in {server} to bind it.", server=guild.name)
     return guild.name
 
@@ -132,10 +140,7 @@ async def _manages(interaction: Interaction, guild: discord.Guild) -> bool:
         return True
     if interaction.guild_id == guild.id:
         return manages_here(interaction, guild.id)
-    try:
-        return await _is_manager(guild, user.id)
-    except discord.HTTPException:
-        return False
+    return await _is_manager(guild, user.id)
 
 
 async def _is_manager(guild: discord.Guild, user_id: int) -> bool:

@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from discord.app_commands import Choice, Transform, Transformer, locale_str
+from loguru import logger
 
-from bot import constants, names
+from bot import answering, constants, names
 from bot.client import Interaction, SandboxBot
 from bot.durations import format_duration, parse_duration
-from bot.errors import InvalidInput
+from bot.errors import InvalidInput, SandboxError
+from bot.explanations import DISCORD_FAILURES
 from bot.i18n import gettext
 from bot.sandboxes.metadata import read_tags
 from bot.sandboxes.model import Sandbox, SandboxStatus
@@ -19,20 +21,40 @@ from bot.ui.guild_permissions import ManagedGuilds
 SANDBOX = "sandbox"
 """The key of an interaction's extras that holds the id of the sandbox it is about."""
 
+AnyChoice = Choice[str | int | float]
+
 _USUAL_DURATIONS = ("1h", "4h", "8h", "24h", "3d", "7d")
 
 
-class SandboxTransformer(Transformer[SandboxBot]):
+class SuggestingTransformer(Transformer[SandboxBot]):
+    """An option with suggestions, of which there are none when a service does not answer."""
+
+    async def suggest(self, interaction: Interaction, value: str) -> list[AnyChoice]:
+        """For what is typed so far; for nobody in particular, so that whatever is shown may be seen by the asker."""
+        raise NotImplementedError
+
+    async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[AnyChoice]:
+        """What `suggest` finds is answered already, so that discord.py answers nothing."""
+        try:
+            choices = await self.suggest(interaction, str(value))
+        except (SandboxError, *DISCORD_FAILURES, OSError) as error:
+            logger.debug("no suggestions", error=repr(error))
+            choices = []
+        await answering.suggest(interaction, choices)
+        return choices
+
+
+class SandboxTransformer(SuggestingTransformer):
     """A living sandbox of the asker's, by name, id or short id; an admin means anybody's."""
 
     async def transform(self, interaction: Interaction, value: Any, /) -> Sandbox:
         """`SandboxNotFound`, or `NotAllowed` for somebody else's."""
         return await self._find(interaction, str(value))
 
-    async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
+    async def suggest(self, interaction: Interaction, value: str) -> list[AnyChoice]:
         """The asker's own first."""
         bot = interaction.client
-        found = await bot.manager.suggest(bot.actor(interaction.user), str(value), limit=constants.CHOICES)
+        found = await bot.manager.suggest(bot.actor(interaction.user), value, limit=constants.CHOICES)
         return [Choice(name=f"{sandbox.name} · {gettext(sandbox.status)}", value=sandbox.handle) for sandbox in found]
 
     async def _find(self, interaction: Interaction, wanted: str, *, destroyed: bool = False) -> Sandbox:
@@ -54,7 +76,7 @@ class StatusTransformer(Transformer[SandboxBot]):
     """One of the states of a sandbox."""
 
     @property
-    def choices(self) -> list[Choice[str | int | float]]:
+    def choices(self) -> list[AnyChoice]:
         """Fixed, so that Discord shows them and sends back no other."""
         return [Choice(name=locale_str(status), value=str(status)) for status in SandboxStatus]
 
@@ -62,16 +84,16 @@ class StatusTransformer(Transformer[SandboxBot]):
         return SandboxStatus(value)
 
 
-class DurationTransformer(Transformer[SandboxBot]):
+class DurationTransformer(SuggestingTransformer):
     """A duration such as `45m` or `1d12h`."""
 
     async def transform(self, interaction: Interaction, value: Any, /) -> timedelta:
         """`InvalidInput` says how a duration is written."""
         return parse_duration(str(value))
 
-    async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
+    async def suggest(self, interaction: Interaction, value: str) -> list[AnyChoice]:
         """What is typed, as the bot understands it; before it is understood, usual durations that begin so."""
-        typed = str(value)
+        typed = value
         try:
             understood = [format_duration(parse_duration(typed))]
         except InvalidInput:
@@ -87,7 +109,7 @@ class TagsTransformer(Transformer[SandboxBot]):
         return read_tags(str(value).split(","))
 
 
-class GuildTransformer(Transformer[SandboxBot]):
+class GuildTransformer(SuggestingTransformer):
     """A server's id; suggests the servers that the asker manages."""
 
     def __init__(self) -> None:
@@ -97,16 +119,16 @@ class GuildTransformer(Transformer[SandboxBot]):
         """`InvalidInput` if it is no id. Whether the asker may bind that server is the command's to ask."""
         return names.check_snowflake(str(value), "server id")
 
-    async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
+    async def suggest(self, interaction: Interaction, value: str) -> list[AnyChoice]:
         """By name or id; the server where it is typed first."""
-        guilds = await self._managed.search(interaction, str(value), limit=constants.CHOICES)
+        guilds = await self._managed.search(interaction, value, limit=constants.CHOICES)
         return [_choice(guild.name, guild.id) for guild in guilds]
 
 
 class BoundGuildTransformer(GuildTransformer):
     """A server's id; suggests the servers that are bound to the asker's sandboxes."""
 
-    async def autocomplete(self, interaction: Interaction, value: str | float, /) -> list[Choice[str | int | float]]:
+    async def suggest(self, interaction: Interaction, value: str) -> list[AnyChoice]:
         """With the sandbox that each is bound to."""
         bot = interaction.client
         owned = await bot.manager.list(owner_id=interaction.user.id)
@@ -116,11 +138,11 @@ class BoundGuildTransformer(GuildTransformer):
             for sandbox in owned
             for guild_id in sandbox.guild_ids
         ]
-        typed = str(value).strip().lower()
+        typed = value.strip().lower()
         return [choice for choice in choices if typed in choice.name.lower()][: constants.CHOICES]
 
 
-def _choice(name: str, guild_id: int) -> Choice[str | int | float]:
+def _choice(name: str, guild_id: int) -> AnyChoice:
     """Discord takes 100 characters of a name, and integers only up to 2^53, so that an id is a text."""
     return Choice(name=name[:100], value=str(guild_id))
 

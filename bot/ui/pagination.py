@@ -10,7 +10,7 @@ import discord
 from discord import ButtonStyle
 from discord.ui import View
 
-from bot import constants
+from bot import answering, constants
 from bot.client import Interaction, SandboxBot
 from bot.custom_ids import CustomId
 from bot.errors import InvalidInput, NotAllowed
@@ -19,7 +19,7 @@ from bot.sandboxes.directory import LIVING
 from bot.sandboxes.metadata import read_tags, write_tags
 from bot.sandboxes.model import Actor, SandboxStatus
 from bot.ui import listings
-from bot.ui.signed_button import SignedButton, make_button, make_view, on_press, replace
+from bot.ui.signed_button import SignedButton, make_button, make_view, on_press
 
 _TURN = "page"
 _ANY = "any"
@@ -82,13 +82,13 @@ async def read_page(
     return embed, await _page_buttons(bot, listing, page, pages)
 
 
-@on_press(_TURN)
+@on_press(_TURN, in_place=True)
 async def _turn(interaction: Interaction, arguments: str) -> None:
     """Replaces a page by another one of the same listing, with the rights that the asker has now."""
     bot = interaction.client
     listing, page = Listing.read(interaction.user.id, arguments)
     embed, view = await read_page(bot, bot.actor(interaction.user), listing, page)
-    await replace(interaction, embed, view)
+    await answering.of(interaction).show(embed, view=view)
 
 
 async def _page_buttons(bot: SandboxBot, listing: Listing, page: int, pages: int) -> View | None:

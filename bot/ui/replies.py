@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -28,7 +27,10 @@ _COLOURS = {
 
 
 def created(sandbox: Sandbox) -> discord.Embed:
-    """With the next step: to bind a server if none is bound yet, then to connect a worker."""
+    """With the next step: to bind a server if none is bound yet, then to connect a worker. What has ended since it was
+    made, when the question came again, is told as it is."""
+    if sandbox.status is not SandboxStatus.RUNNING:
+        return _about(sandbox, _title(sandbox))
     embed = _about(sandbox, gettext("Sandbox “{name}” is running", name=sandbox.name))
     embed.add_field(name=gettext("Next"), value=_next_step(sandbox), inline=False)
     return embed
@@ -52,9 +54,7 @@ _MARKS = {HealthLevel.HEALTHY: "✅", HealthLevel.DEGRADED: "⚠️", HealthLeve
 def status(health: Health, isolation: Isolation) -> discord.Embed:
     """With the names of its servers as far as Discord has told them."""
     sandbox = health.sandbox
-    embed = _about(
-        sandbox, gettext("Sandbox “{name}” is {status}", name=sandbox.name, status=Translatable(sandbox.status))
-    )
+    embed = _about(sandbox, _title(sandbox))
     shown = [escape_markdown(guild.shown) for guild in health.routing.guilds]
     embed.set_field_at(2, name=gettext("Servers"), value=_listed(shown))
     embed.insert_field_at(0, name=gettext("Health"), value=_level(health), inline=False)
@@ -73,8 +73,9 @@ def status(health: Health, isolation: Isolation) -> discord.Embed:
     return embed
 
 
-def connection(details: ConnectionDetails) -> tuple[discord.Embed, discord.File]:
-    """The environment as text and as a file, which alone has the token in it."""
+def connection(details: ConnectionDetails, *, replaces_lost: bool = False) -> tuple[discord.Embed, tuple[str, bytes]]:
+    """The environment as text and as a file, by name and content, which alone has the token in it. `replaces_lost`: in
+    the place of credentials that were made for the same question, and whose answer was lost."""
     sandbox = details.sandbox
     embed = discord.Embed(
         title=gettext("Connect to “{name}”", name=sandbox.name),
@@ -82,13 +83,15 @@ def connection(details: ConnectionDetails) -> tuple[discord.Embed, discord.File]
         colour=discord.Colour.green(),
     )
     embed.add_field(name=gettext("Expires"), value=_relative(sandbox))
+    if replaces_lost:
+        text = gettext("The bot was restarted before it could show the first ones. Those are ended, and these are new.")
+        embed.add_field(name=gettext("Credentials"), value=text, inline=False)
     if details.has_token:
         footer = gettext("The file also holds the credentials. They are shown this once; keep the file to yourself.")
     else:
         footer = gettext("The credentials were shown before and are kept nowhere. New ones end the old ones.")
     embed.set_footer(text=footer)
-    dotenv = io.BytesIO(details.as_dotenv().encode())
-    return embed, discord.File(dotenv, filename=f"{sandbox.name}.env")
+    return embed, (f"{sandbox.name}.env", details.as_dotenv().encode())
 
 
 def extended(extension: Extension) -> discord.Embed:
@@ -189,6 +192,10 @@ def _about(sandbox: Sandbox, title: str, description: str | None = None) -> disc
     embed.add_field(name=gettext("Id"), value=f"`{sandbox.short_id}`")
     embed.add_field(name=gettext("Servers"), value=_listed([f"`{guild_id}`" for guild_id in sandbox.guild_ids]))
     return embed
+
+
+def _title(sandbox: Sandbox) -> str:
+    return gettext("Sandbox “{name}” is {status}", name=sandbox.name, status=Translatable(sandbox.status))
 
 
 def _next_step(sandbox: Sandbox) -> str:

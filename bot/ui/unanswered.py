@@ -9,6 +9,8 @@ import discord
 from loguru import logger
 
 from bot.client import SandboxBot
+from bot.errors import ServiceUnavailable
+from bot.explanations import DISCORD_FAILURES
 from bot.i18n import activate_locale
 from bot.routing.response_watchdog import Unanswered
 from bot.sandboxes.model import Sandbox
@@ -22,8 +24,13 @@ class UnansweredReply:
         self._bot, self._find = bot, find
 
     async def send(self, unanswered: Unanswered) -> None:
-        """Only the user sees it. That Discord refuses it is no error: a worker has answered, or it is too late."""
-        sandbox = await self._find(unanswered.sandbox_id)
+        """Only the user sees it. That Discord refuses it is no error: a worker has answered, or it is too late; nor is
+        it one that nobody can be told whose sandbox it is."""
+        try:
+            sandbox = await self._find(unanswered.sandbox_id)
+        except ServiceUnavailable as error:
+            logger.debug("nobody is told that no worker answers", error=str(error))
+            return
         # discord.py makes interactions of those alone that it dispatches itself, by this constructor with its
         # private connection state; this one was forwarded and never dispatched. Should either move, this raises at the
         # first unanswered interaction, and tests/e2e/test_unanswered.py fails.
@@ -32,5 +39,5 @@ class UnansweredReply:
         embed = replies.unanswered(sandbox, is_deserted=unanswered.is_deserted)
         try:
             await interaction.response.send_message(embed=embed, ephemeral=True)
-        except discord.HTTPException as error:  # answered meanwhile, or too late for anybody
+        except (*DISCORD_FAILURES, OSError) as error:  # answered meanwhile, or too late for anybody
             logger.debug("an interaction needed no answer", sandbox=sandbox.name, error=str(error))

@@ -1,8 +1,24 @@
--- get_checksum --
+-- list_registered --
 -- $1 application id
-SELECT checksum FROM command_syncs WHERE application_id = $1;
+SELECT command_id FROM registered_commands WHERE application_id = $1;
 
--- set_checksum --
--- $1 application id, $2 checksum
-INSERT INTO command_syncs (application_id, checksum) VALUES ($1, $2)
-ON CONFLICT (application_id) DO UPDATE SET checksum = excluded.checksum, synced_at = now();
+-- add_registered --
+-- $1 application id, $2 command id, $3 name
+INSERT INTO registered_commands (application_id, command_id, name) VALUES ($1, $2, $3)
+ON CONFLICT (application_id, command_id) DO UPDATE SET name = excluded.name;
+
+-- forget_registered --
+-- $1 application id, $2 command ids
+DELETE FROM registered_commands WHERE application_id = $1 AND command_id = ANY ($2::numeric[]);
+
+-- are_withdrawn --
+-- $1 application id
+SELECT EXISTS (SELECT FROM withdrawn_commands WHERE application_id = $1);
+
+-- withdraw --
+-- $1 application id
+INSERT INTO withdrawn_commands (application_id) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- put_back --
+-- $1 application id
+DELETE FROM withdrawn_commands WHERE application_id = $1;

@@ -2,6 +2,10 @@
 -- The current one first. $1 purpose
 SELECT secret FROM valid_bot_keys WHERE purpose = $1 ORDER BY id DESC;
 
+-- list_all --
+-- Those too that are valid no more. $1 purpose
+SELECT secret FROM bot_keys WHERE purpose = $1;
+
 -- make --
 -- Unless there is a current one. $1 purpose
 INSERT INTO bot_keys (purpose) VALUES ($1) ON CONFLICT (purpose) WHERE retired_at IS NULL DO NOTHING;

@@ -198,6 +198,11 @@ UPDATE sandboxes SET attended_at = now()
    AND greatest(status_changed_at, attended_at) <= now() - $2::interval
 RETURNING id;
 
+-- has_run --
+-- Whether it was ever made. $1 sandbox id
+SELECT EXISTS (SELECT FROM sandbox_audit_log
+                WHERE sandbox_id = $1 AND event_type = 'status_changed' AND details ->> 'to' = 'running');
+
 -- heartbeat --
 -- The unfinished ones of those that somebody works on, in the order of their ids as in add_activity. $1 sandbox ids
 WITH unfinished AS (

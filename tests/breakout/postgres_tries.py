@@ -157,6 +157,7 @@ REFUSED = {
     "read-audit": "SELECT * FROM public.sandbox_audit_log",
     "read-mapping": "SELECT * FROM public.sandbox_guild_mapping",
     "read-notices": "SELECT * FROM public.sandbox_notices",
+    "read-idempotency-keys": "SELECT * FROM public.sandbox_idempotency_keys",
     "read-migrations": "SELECT * FROM public.schema_migrations",
     "write-sandboxes": "UPDATE public.sandboxes SET expires_at = 'infinity'",
     "write-credentials": "UPDATE public.sandbox_credentials SET token_sha256 = repeat('0', 64)",

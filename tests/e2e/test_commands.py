@@ -333,20 +333,6 @@ async def test_sandboxes_durations_and_servers_are_suggested(scene):
     assert found == [{"name": "Ada's Lab → login-page", "value": str(scene.lab.id)}]
 
 
-async def test_commands_are_told_to_discord_only_when_they_have_changed(scene, settings_of, discord):
-    from bot.app import open_app
-    from bot.command_sync import sync_commands
-    from tests.e2e.conftest import running
-
-    assert discord.syncs == 1
-    assert not await sync_commands(scene.app.bot, scene.app.stores.pool)
-    assert await sync_commands(scene.app.bot, scene.app.stores.pool, force=True)
-    assert discord.syncs == 2
-    scene.app.stop.set()
-    async with open_app(settings_of(discord)) as again, running(again, discord):
-        assert discord.syncs == 2
-
-
 async def test_who_writes_to_the_bot_directly_is_told_of_the_commands(scene):
     await scene.ada.send_dm("hello?")
     message = await scene.ada.wait_for_dm()

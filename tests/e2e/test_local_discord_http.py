@@ -50,6 +50,15 @@ async def test_a_rate_limited_request_is_repeated_by_discord_py():
         assert [status for method, asked, status in local.requests if asked == path] == [429, 200]
 
 
+async def test_a_request_that_is_cut_takes_effect_without_an_answer():
+    async with connected() as (local, bot):
+        guild = local.add_guild("Lab", owner=local.add_person("ada"))
+        local.cut_next("/messages")
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await bot.get_partial_messageable(guild.general.id).send("taken")
+        assert [message.content for message in guild.general.messages.values()] == ["taken"]
+
+
 async def test_what_is_out_of_order_answers_so_until_it_is_mended():
     async with connected() as (local, bot):
         ada = local.add_person("ada")
@@ -60,6 +69,54 @@ async def test_what_is_out_of_order_answers_so_until_it_is_mended():
         assert failure.value.code == 0
         local.set_failing("/members/", None)
         assert (await guild.fetch_member(ada.id)).id == ada.id
+
+
+async def test_the_next_requests_of_a_kind_are_refused_as_was_planned_and_no_others():
+    async with connected() as (local, bot):
+        told: Any = {"code": 50035, "message": "Invalid Form Body"}
+        local.refuse_next("/commands", 400, told, method="POST", times=2)
+        local.refuse_next("/gateway/bot", 503, "upstream connect error", headers={"Content-Type": "text/html"})
+        form: Any = {"name": "play", "description": "Play."}
+        for _ in range(2):
+            with pytest.raises(discord.HTTPException) as refused:
+                await bot.http.upsert_global_command(local.application_id, form)
+            assert (refused.value.status, refused.value.code) == (400, 50035)
+        assert await bot.http.get_global_commands(local.application_id) == []
+        await bot.http.upsert_global_command(local.application_id, form)
+        with pytest.raises(discord.GatewayNotFound) as away:
+            await bot.http.get_bot_gateway()
+        answer = away.value.__cause__
+        assert (answer.status, answer.text) == (503, "upstream connect error")
+        assert answer.response.content_type == "text/html"
+        await bot.http.get_bot_gateway()
+
+
+async def test_commands_are_listed_in_all_languages_only_for_whoever_asks():
+    async with connected() as (local, bot):
+        form: Any = {"name": "play", "description": "Play.", "name_localizations": {"de": "spielen"}}
+        option: Any = {"type": 3, "name": "song", "description": "Which.", "required": False, "min_length": 0}
+        await bot.http.upsert_global_command(local.application_id, {**form, "options": [option]})
+        listed: Any = await bot.http.get_global_commands(local.application_id)
+        (shown,) = listed
+        assert "name_localizations" not in shown
+        assert shown["options"] == [{"type": 3, "name": "song", "description": "Which.", "min_length": 0}]
+        route = discord.http.Route("GET", f"/applications/{local.application_id}/commands")
+        (shown,) = await bot.http.request(route, params={"with_localizations": "true"})
+        assert shown["name_localizations"] == {"de": "spielen"}
+
+
+async def test_creations_of_commands_are_limited_and_changes_are_not():
+    async with connected() as (local, bot):
+        local.settings.daily_command_creates = 2
+        application = local.application_id
+        form: Any = {"description": "Play."}
+        await bot.http.bulk_upsert_global_commands(application, [form | {"name": "a"}, form | {"name": "b"}])
+        await bot.http.upsert_global_command(application, {"name": "a", "description": "Another one."})
+        await bot.http.bulk_upsert_global_commands(application, [form | {"name": "b"}])
+        with pytest.raises(discord.HTTPException) as refused:
+            await bot.http.upsert_global_command(application, form | {"name": "a"})
+        assert (refused.value.status, refused.value.code) == (400, 30034)
+        assert [command["name"] for command in local.commands] == ["b"]
 
 
 async def test_a_role_whose_permissions_change_is_told_of():

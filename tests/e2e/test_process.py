@@ -17,6 +17,7 @@ from tests.e2e.conftest import title
 from tests.forks import run_command
 
 BOT = [sys.executable, "-m", "bot"]
+BOT_WITH_SHORT_LEASES = [sys.executable, "-m", "tests.e2e.short_leases"]
 
 
 class Process:
@@ -45,9 +46,9 @@ async def start(tmp_path, discord):
     """Starts the bot with nothing configured but token and api_base, unless said otherwise."""
     started = []
 
-    async def run(**environment):
+    async def run(argv=BOT, **environment):
         process = await asyncio.create_subprocess_exec(
-            *BOT,
+            *argv,
             "run",
             cwd=tmp_path,
             env=base_environment(discord) | environment,
@@ -195,7 +196,7 @@ async def test_a_bot_that_is_killed_again_and_again_under_load_loses_and_doubles
     ada = discord.add_person("ada")
     lab = discord.add_guild("Ada's Lab", owner=ada)
     addresses = {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
-    bot = await start(**addresses)
+    bot = await start(BOT_WITH_SHORT_LEASES, **addresses)
     await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
     sent: list[str | None] = []
     enough = asyncio.Event()
@@ -213,7 +214,7 @@ async def test_a_bot_that_is_killed_again_and_again_under_load_loses_and_doubles
         while len(sent) < goal:
             await asyncio.sleep(0.01)
         await bot.stop(signal.SIGKILL)
-        bot = await start(**addresses)
+        bot = await start(BOT_WITH_SHORT_LEASES, **addresses)
     enough.set()
     await loading
 
@@ -344,7 +345,17 @@ async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):
     checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
     assert (checked.returncode, "PostgreSQL, Valkey 9." in checked.stdout) == (0, True)
     synced = await asyncio.to_thread(refuse, tmp_path, "sync", **environment)
-    assert (synced.returncode, synced.stdout, discord.syncs) == (0, "commands synced\n", 1)
+    assert (synced.returncode, synced.stdout) == (0, "created /sandbox\ncreated /sandbox-admin\n")
+    again = await asyncio.to_thread(refuse, tmp_path, "sync", **environment)
+    assert (again.returncode, again.stdout, discord.syncs) == (0, "all commands are registered\n", 0)
+    removed = await asyncio.to_thread(refuse, tmp_path, "sync", "--remove", **environment)
+    assert removed.stdout.startswith("removed /sandbox\nremoved /sandbox-admin\nBots leave it at that")
+    assert (removed.returncode, discord.commands) == (0, [])
+    discord.refuse_next("/commands", 403, {"code": 50001, "message": "Missing Access"})
+    refused = await asyncio.to_thread(refuse, tmp_path, "sync", BOT_LOG__LEVEL="ERROR", **environment)
+    assert refused.returncode == 69
+    assert refused.stderr.startswith("sandbox-bot: Discord did not take it: the commands: 403 Forbidden")
+    assert len(refused.stderr.splitlines()) == 1
 
 
 async def test_a_template_is_read_at_the_start_and_tried_by_check(tmp_path, discord, dsn, stores):
@@ -455,5 +466,6 @@ async def test_a_second_bot_on_the_same_folder_is_refused_by_name(tmp_path, disc
     assert ended.returncode == 69
     assert str(tmp_path / "data") in ended.stderr
     assert f"process {bot.process.pid}" in ended.stderr
+    assert "standby" in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
     assert "no sandboxes" in str((await ada.command("sandbox list")).message.embeds)  # the first one is unimpressed

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from local_discord import LocalDiscord
-from tests.e2e.test_process import BOT, Process, base_environment
+from tests.e2e.test_process import BOT_WITH_SHORT_LEASES, Process, base_environment
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def start(tmp_path, discord, stores, dsn, nats_client, redis_client):
             "BOT_DISCORD__SHARD_IDS": str(shard),
         }
         process = await asyncio.create_subprocess_exec(
-            *BOT, "run", cwd=tmp_path, env=environment, stderr=asyncio.subprocess.PIPE
+            *BOT_WITH_SHORT_LEASES, "run", cwd=tmp_path, env=environment, stderr=asyncio.subprocess.PIPE
         )
         running = Process(process)
         started.append(running)

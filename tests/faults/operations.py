@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from uuid import UUID
@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from bot.control_plane import make_reaper, open_control_plane
 from bot.errors import SandboxError, ServiceUnavailable
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.model import OPERATOR
+from bot.sandboxes.model import OPERATOR, Actor
 from bot.settings import Nats, Postgres, Redis, Sandboxes, Settings
 from bot.stores.opening import open_stores
 
@@ -35,6 +35,12 @@ class Job:
     sandbox_id: UUID | None
     owner_id: int
     guild_id: int
+    key: int | None = None
+    """The operator's idempotency key."""
+
+    @property
+    def actor(self) -> Actor:
+        return replace(OPERATOR, idempotency_key=self.key)
 
 
 def addresses(stores, dsn: str) -> dict[str, str]:
@@ -75,13 +81,13 @@ def _id(job: Job) -> UUID:
 
 
 OPERATIONS: dict[str, Callable[[SandboxManager, Settings, Job], Awaitable[object]]] = {
-    "create": lambda manager, _, job: manager.create(OPERATOR, owner_id=job.owner_id, guild_ids=[job.guild_id]),
-    "extend": lambda manager, _, job: manager.extend_ttl(OPERATOR, _id(job), HOUR),
-    "bind": lambda manager, _, job: manager.register_guild(OPERATOR, _id(job), job.guild_id),
-    "unbind": lambda manager, _, job: manager.unregister_guild(OPERATOR, job.guild_id),
-    "issue": lambda manager, _, job: manager.issue_credentials(OPERATOR, _id(job), rotate=True),
-    "reset": lambda manager, _, job: manager.reset(OPERATOR, _id(job)),
-    "destroy": lambda manager, _, job: manager.destroy(OPERATOR, _id(job)),
+    "create": lambda manager, _, job: manager.create(job.actor, owner_id=job.owner_id, guild_ids=[job.guild_id]),
+    "extend": lambda manager, _, job: manager.extend_ttl(job.actor, _id(job), HOUR),
+    "bind": lambda manager, _, job: manager.register_guild(job.actor, _id(job), job.guild_id),
+    "unbind": lambda manager, _, job: manager.unregister_guild(job.actor, job.guild_id),
+    "issue": lambda manager, _, job: manager.issue_credentials(job.actor, _id(job), rotate=True),
+    "reset": lambda manager, _, job: manager.reset(job.actor, _id(job)),
+    "destroy": lambda manager, _, job: manager.destroy(job.actor, _id(job)),
     "sweep": lambda manager, settings, _: make_reaper(settings, manager).sweep(),
 }
 

@@ -55,10 +55,8 @@ class Wire:
         self._tasks: set[asyncio.Task[None]] = set()
         self._away = False
         self._connections = 0
-        self._flows = asyncio.Event()
-        self._flows.set()
-        self._answers = asyncio.Event()
-        self._answers.set()
+        self._flows, self._answers = _open(), _open()
+        self._dead: list[asyncio.Event] = []
 
     async def __aenter__(self) -> Wire:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -67,8 +65,8 @@ class Wire:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        self._flows.set()
-        self._answers.set()
+        for flows in (self._flows, self._answers, *self._dead):
+            flows.set()
         self.cut()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -102,6 +100,16 @@ class Wire:
         are dropped."""
         self._answers.clear()
 
+    def thaw(self) -> None:
+        """Carry what has come meanwhile, and what comes from now on."""
+        self._flows.set()
+
+    def lose(self) -> None:
+        """The connections that there are carry nothing any more, and are never ended; new ones are as ever."""
+        self._flows.clear()
+        self._dead.append(self._flows)
+        self._flows = _open()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -116,20 +124,21 @@ class Wire:
             writer.transport.abort()
             return
         self._writers |= {writer, server_writer}
-        struck = asyncio.Event()
+        struck, flows = asyncio.Event(), self._flows
         try:
             await asyncio.gather(
-                self._carry_requests(reader, server_writer, struck), self._carry_answers(server_reader, writer, struck)
+                self._carry_requests(reader, server_writer, struck, flows),
+                self._carry_answers(server_reader, writer, struck, flows),
             )
         finally:
             self._writers -= {writer, server_writer}
 
     async def _carry_requests(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, struck: asyncio.Event
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, struck: asyncio.Event, flows: asyncio.Event
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
-                await self._flows.wait()
+                await flows.wait()
                 if self._gate.counts(self._store, data):
                     struck.set()
                 writer.write(data)
@@ -137,11 +146,11 @@ class Wire:
         writer.transport.abort() if struck.is_set() else writer.close()
 
     async def _carry_answers(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, struck: asyncio.Event
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, struck: asyncio.Event, flows: asyncio.Event
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
-                await self._flows.wait()
+                await flows.wait()
                 await self._answers.wait()
                 if struck.is_set():
                     struck.clear()
@@ -151,6 +160,12 @@ class Wire:
                 writer.write(data)
                 await writer.drain()
         writer.close()
+
+
+def _open() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
 
 
 @asynccontextmanager

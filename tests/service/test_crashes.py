@@ -4,6 +4,7 @@ Another process then brings everything to the one right state.
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -95,6 +96,42 @@ async def test_a_process_killed_after_any_step_leaves_nothing_undone(
         await asyncio.gather(*(kill(limit) for limit in range(1, len(steps) + 1)))
     await settle(enforced, pool)
     await check(enforced, pool, redis_client)
+
+
+CHANGES = {
+    "create": "sandbox_created",
+    "extend": "ttl_extended",
+    "bind": "guild_registered",
+    "unbind": "guild_unregistered",
+    "issue": "credentials_issued",
+    "reset": "sandbox_reset",
+    "destroy": "sandbox_destroyed",
+}
+COUNT = """
+SELECT count(*) FROM sandbox_audit_log AS entry JOIN sandboxes AS sandbox ON sandbox.id = entry.sandbox_id
+ WHERE sandbox.owner_id = $1 AND entry.event_type = $2
+"""
+
+
+@pytest.mark.parametrize("operation", CHANGES)
+async def test_what_a_process_was_killed_at_any_step_of_is_done_once_when_it_is_asked_for_again(
+    urls, seed, make_job, enforced, pool, monkeypatch, operation
+):
+    monkeypatch.setattr("bot.constants.TAKEN_OVER_AFTER_S", 0.0)
+    monkeypatch.setattr("bot.constants.FIRST_RUN_ASKED_EVERY_S", 0.01)
+    turn, keys = asyncio.Semaphore(AT_ONCE), iter(range(10**18, 10**18 + 1000))
+
+    async def repeat(limit):
+        async with turn:
+            job = replace(await make_job(operation), key=next(keys))
+            before = await pool.fetchval(COUNT, job.owner_id, CHANGES[operation])
+            _, asked = await killed_at(urls, seed, job, limit)
+            assert await perform(enforced, None, job) == ""
+            assert await pool.fetchval(COUNT, job.owner_id, CHANGES[operation]) == before + 1
+            return asked
+
+    steps = await repeat(None)
+    await asyncio.gather(*(repeat(limit) for limit in range(1, len(steps) + 1)))
 
 
 async def loses(urls, seed, job, store, limit):

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import aiohttp
 import pytest
 
 from bot import clock
@@ -46,8 +47,9 @@ def test_a_clock_that_drifts_is_seen_to_after_a_while(machine):
 
 
 async def test_an_answer_without_a_date_or_with_none_that_can_be_read_tells_nothing(machine):
-    discord = DiscordClock()
-    (tell,) = discord.trace().on_request_end
+    discord, trace = DiscordClock(), aiohttp.TraceConfig()
+    discord.follow(trace)
+    (tell,) = trace.on_request_end
     for headers in ({}, {"Date": ""}, {"Date": "now"}):
         await tell(None, SimpleNamespace(), SimpleNamespace(response=SimpleNamespace(headers=headers)))
         assert discord.now() is None

@@ -96,7 +96,8 @@ def test_no_text_at_all_breaks_the_decoding(text):
     if message is not None:
         for number in (message.guild_id, message.channel_id, message.id, message.answered_interaction):
             assert number is None or isinstance(number, int)
-        assert isinstance(message.interaction_target, str)
+        assert isinstance(message.interaction_data.command_id, int)
+        assert message.message_id is None or isinstance(message.message_id, int)
 
 
 @pytest.mark.parametrize(("message", "op"), frames.items())
@@ -107,20 +108,34 @@ def test_what_is_no_dispatch_is_decoded_too(message, op):
 
 
 @pytest.mark.parametrize(
-    ("data", "target"),
+    ("data", "facts"),
     [
-        ({"type": 2, "data": {"id": "1", "name": "sandbox", "type": 1, "options": []}}, "sandbox"),
-        ({"type": 3, "data": {"custom_id": "sbx:v1:x", "component_type": 2}}, "sbx:v1:x"),
-        ({"type": 5, "data": {"custom_id": "form", "components": []}}, "form"),
-        ({"type": 1}, ""),
-        ({"type": 2, "data": None}, ""),
-        ({"type": 2, "data": {"name": 5}}, ""),
+        (
+            {"type": 2, "data": {"id": "7", "name": "sandbox", "type": 1, "options": []}},
+            (2, 7, 1, None, "sandbox", None),
+        ),
+        ({"type": 2, "data": {"id": 7, "name": "x", "type": 3, "guild_id": "9"}}, (2, 7, 3, "9", "x", None)),
+        ({"type": 4, "data": {"name": "sandbox"}}, (4, 0, 1, None, "sandbox", None)),
+        ({"type": 3, "data": {"custom_id": "sbx:v1:x", "component_type": 2}}, (3, 0, 1, None, None, "sbx:v1:x")),
+        ({"type": 5, "data": {"custom_id": "form", "components": []}}, (5, 0, 1, None, None, "form")),
+        ({"type": 1}, (1, 0, 1, None, None, None)),
+        ({"type": 2, "data": None}, (2, 0, 1, None, None, None)),
+        ({"type": "2", "data": {"name": 5}}, (None, 0, 1, None, None, None)),
     ],
 )
-def test_an_interactions_target_is_its_command_or_its_custom_id(data, target):
+def test_an_interaction_says_what_it_is_with(data, facts):
     message = dispatch.read(gateway_text("INTERACTION_CREATE", data))
-    assert message is not None
-    assert message.interaction_target == target
+    found = message.interaction_data
+    kind = message.interaction_kind
+    assert (kind, found.command_id, found.type, found.guild_id, found.name, found.custom_id) == facts
+
+
+@pytest.mark.parametrize(
+    ("data", "message_id"),
+    [({"message": {"id": "8", "content": ""}}, 8), ({"message": {"id": 8}}, 8), ({"message": []}, None), ({}, None)],
+)
+def test_an_interaction_says_which_message_it_is_in(data, message_id):
+    assert dispatch.read(gateway_text("INTERACTION_CREATE", data)).message_id == message_id
 
 
 @pytest.mark.parametrize(

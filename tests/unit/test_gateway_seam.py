@@ -3,6 +3,7 @@
 If one of these fails after an upgrade, read the new source, mend the seam, and only then the fingerprint here.
 """
 
+import asyncio
 import hashlib
 import inspect
 
@@ -41,6 +42,15 @@ def test_a_session_is_resumed_and_closed_as_the_seam_expects():
     assert fingerprint(discord.shard.AutoShardedClient.launch_shard) == "122ec0d76793ec0a"
     assert fingerprint(discord.shard.AutoShardedClient.connect) == "52280e53c2e9c9f2"
     assert fingerprint(DiscordWebSocket.identify) == "b7aa0609de135393"
+
+
+def test_a_connection_that_is_cancelled_is_given_up_quietly_and_never_tried_again():
+    for method in (discord.shard.Shard.reidentify, discord.shard.Shard.reconnect):
+        source = inspect.getsource(method)
+        assert "except asyncio.CancelledError:\n            return\n" in source
+        assert source.index("asyncio.CancelledError") < source.index("except Exception")
+    assert "except Exception" in inspect.getsource(discord.shard.AutoShardedClient.launch_shard)
+    assert not issubclass(asyncio.CancelledError, Exception)
 
 
 def test_shards_and_clients_look_the_websocket_up_where_the_tap_is_installed():

@@ -30,7 +30,7 @@ TRANSLATING = {
     "WrongDuration",
     "NotAllowed",
     "InvalidTransition",
-    "_require_running",
+    "require_running",
 }
 
 
@@ -49,7 +49,7 @@ def sentences_in(path):
         texts = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
         if name_of(node) == "ngettext":
             yield texts[0], texts[1]
-        elif name_of(node) in {"InvalidTransition", "_require_running"}:
+        elif name_of(node) in {"InvalidTransition", "require_running"}:
             yield from ((text, None) for text in texts)
         elif texts and isinstance(node.args[0], ast.Constant):
             yield texts[0], None

@@ -29,12 +29,16 @@ class WorkerAddresses:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionDetails:
-    """The environment of a sandbox's workers. Of credentials it holds the sandbox's own at most."""
+    """The environment of a sandbox's workers. Of credentials it holds the sandbox's own at most.
+
+    `is_repeat`: a token was issued before with the same idempotency key, and was shown then or is lost.
+    """
 
     sandbox: Sandbox
     environment: Mapping[str, str] = field(repr=False)
     remarks: tuple[str, ...] = ()
     has_token: bool = False
+    is_repeat: bool = False
 
     def as_dotenv(self, *, secret: bool = True) -> str:
         """Lines for a `.env` file, quoted so that a shell that sources it runs nothing; with `secret` false, the
@@ -59,6 +63,7 @@ def connection_details(
     addresses: WorkerAddresses,
     *,
     token: str | None = None,
+    is_repeat: bool = False,
 ) -> ConnectionDetails:
     """With a token, the addresses of the stores that check it; the others' are the team's own business."""
     environment = {
@@ -74,7 +79,7 @@ def connection_details(
     if token is not None:
         environment |= _urls(sandbox, isolation, addresses, token) | _bot(sandbox, addresses, token)
     remarks = tuple(f"{line}; use your team's own address" for line in isolation.without_logins())
-    return ConnectionDetails(sandbox, environment, remarks, has_token=token is not None)
+    return ConnectionDetails(sandbox, environment, remarks, has_token=token is not None, is_repeat=is_repeat)
 
 
 def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, token: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ from bot.errors import (
     ServiceUnavailable,
 )
 from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.idempotency import Idempotency
 from bot.sandboxes.lifecycle.heartbeat import heartbeat
 from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.limits import Limits
@@ -47,13 +48,22 @@ class CreateRequest:
     metadata: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The sandbox as it is. `is_repeat`: an earlier run with the same idempotency key has reserved it."""
+
+    sandbox: Sandbox
+    is_repeat: bool
+
+
 class _IdTaken(Exception):
     """The first eight digits of the id are another sandbox's, or the random name is: another try helps."""
 
 
 class Creation:
     """Two halves: `reserve` is one transaction that settles who gets what; `provision` asks the stores, none of them
-    under a lock. Whoever dies between or in the second half leaves a sandbox without a heartbeat to the reaper."""
+    under a lock. Whoever dies between or in the second half leaves a sandbox without a heartbeat: to a repeat, which
+    goes on with it, or else to the reaper."""
 
     def __init__(
         self,
@@ -64,11 +74,13 @@ class Creation:
         streams: StreamStore,
         teardown: Teardown,
         limits: Limits,
+        idempotency: Idempotency,
     ) -> None:
         self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
         self._streams, self._teardown, self._limits = streams, teardown, limits
+        self._idempotency = idempotency
 
-    async def reserve(self, request: CreateRequest) -> Sandbox:
+    async def reserve(self, request: CreateRequest) -> Reservation:
         """Quota, name, guilds and audit in one transaction; the sandbox is `pending` then.
 
         `QuotaReached`, `NameTaken` or `GuildTaken` if another one is in the way; then nothing has changed.
@@ -77,16 +89,39 @@ class Creation:
             sandbox_id = uuid4()
             try:
                 async with transaction(self._pool) as connection:
-                    await self._reserve(connection, sandbox_id, request)
-                    return await self._records.get(connection, sandbox_id)
+                    made = {"sandbox_id": str(sandbox_id)}
+                    earlier = await self._idempotency.begin(connection, request.actor, "create", made)
+                    if earlier is None:
+                        await self._reserve(connection, sandbox_id, request)
+                    else:
+                        sandbox_id = UUID(earlier["sandbox_id"])
+                    return Reservation(await self._records.get(connection, sandbox_id), earlier is not None)
             except _IdTaken:
                 continue
         raise RuntimeError(f"no free id in {constants.CREATE_ATTEMPTS} attempts")
 
-    async def provision(self, sandbox: Sandbox, actor: Actor) -> Sandbox:
-        """Give a pending sandbox its share of every store, and let it run, as which it is returned.
+    async def complete(self, reservation: Reservation, actor: Actor) -> Sandbox:
+        """`provision` what is new. What was reserved before is returned as whoever did that has made it, or may have
+        ended it since; if they have died on the way, this goes on with it. `ProvisioningFailed` if it has never run."""
+        sandbox = reservation.sandbox
+        if not reservation.is_repeat:
+            return await self.provision(sandbox, actor)
+        while sandbox.status in {SandboxStatus.PENDING, SandboxStatus.CREATING}:
+            if await self._claim(sandbox.id):
+                return await self.provision(sandbox, actor)
+            await asyncio.sleep(constants.FIRST_RUN_ASKED_EVERY_S)
+            async with connected(self._pool) as connection:
+                sandbox = await self._records.get(connection, sandbox.id)
+        async with connected(self._pool) as connection:
+            if not await self._records.value(connection, "has_run", sandbox.id):
+                raise ProvisioningFailed(sandbox.name, "start")
+        return sandbox
 
-        If a step fails, it is taken down again, by the reaper if need be, and `ProvisioningFailed` names the step.
+    async def provision(self, sandbox: Sandbox, actor: Actor) -> Sandbox:
+        """Give an unfinished sandbox its share of every store, and let it run, as which it is returned.
+
+        Two processes may do that to the same one. If a step fails, it is taken down again, by the reaper if need be,
+        and `ProvisioningFailed` names the step.
         """
         step = "start"
         try:
@@ -95,9 +130,7 @@ class Creation:
                     if outcome is not None:
                         step = name
                         raise outcome
-                async with connected(self._pool) as connection:
-                    await self._transition(connection, sandbox.id, SandboxStatus.CREATING, SandboxStatus.RUNNING)
-                    return await self._records.get(connection, sandbox.id)
+                return await self._start(sandbox.id)
         except Exception as error:
             detail = error.detail if isinstance(error, ServiceUnavailable) else repr(error)
             if isinstance(error, TemplateError):
@@ -146,16 +179,28 @@ class Creation:
         return name
 
     async def _make_schema(self, sandbox: Sandbox) -> None:
+        pending, creating = SandboxStatus.PENDING, SandboxStatus.CREATING
         async with transaction(self._pool) as connection:
-            await self._transition(connection, sandbox.id, SandboxStatus.PENDING, SandboxStatus.CREATING)
+            if not await self._records.change_status(connection, sandbox.id, pending, creating):
+                return  # it has one already, or is being taken down, which `_start` finds out
             await self._schemas.create_schema(sandbox.id, connection)
             await self._access.create_role(connection, sandbox.id, sandbox.expires_at)
 
-    async def _transition(
-        self, connection: Connection, sandbox_id: UUID, expected: SandboxStatus, wanted: SandboxStatus
-    ) -> None:
-        if not await self._records.change_status(connection, sandbox_id, expected, wanted):
-            raise RuntimeError(f"it is not {expected} any more")
+    async def _start(self, sandbox_id: UUID) -> Sandbox:
+        """It may run already: whoever was taken for dead has been faster."""
+        creating, running = SandboxStatus.CREATING, SandboxStatus.RUNNING
+        async with connected(self._pool) as connection:
+            changed = await self._records.change_status(connection, sandbox_id, creating, running)
+            sandbox = await self._records.get(connection, sandbox_id)
+        if not changed and sandbox.status is not running:
+            raise RuntimeError(f"it is {sandbox.status} by now")
+        return sandbox
+
+    async def _claim(self, sandbox_id: UUID) -> bool:
+        """Whether whoever works on it is taken for dead; of several who ask, one gets it."""
+        patience = timedelta(seconds=constants.TAKEN_OVER_AFTER_S)
+        async with connected(self._pool) as connection:
+            return await self._records.value(connection, "claim_stuck", sandbox_id, patience) is not None
 
     async def _abort(self, sandbox: Sandbox, actor: Actor, step: str) -> None:
         try:

@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 from loguru import logger
 
-from bot import constants, names
+from bot import constants, names, request
 from bot.errors import CleanupRefused, SandboxError
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
@@ -78,6 +78,7 @@ class OrphanCollector:
         found = await self._find_except_keys()
         if not force and not await self._any_live() and (count := len(_ours(await self.find()))):
             raise CleanupRefused(count)
+        request.begin_change()
         return await self._drop(_ours(found)) + _ours(await self._scan_keys(unlink=True))
 
     async def collect(self, every: timedelta) -> list[Orphan]:

@@ -8,9 +8,10 @@ from uuid import UUID
 import asyncpg
 from loguru import logger
 
-from bot import constants
+from bot import constants, request
 from bot.errors import InvalidTransition, ResetFailed, ServiceUnavailable
 from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.idempotency import Idempotency, Result
 from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
@@ -18,6 +19,8 @@ from bot.sandboxes.template import TemplateError
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, transaction
 from bot.stores.redis import RedisStore
+
+_DONE: Result = {"reset": True}
 
 
 class Reset:
@@ -31,12 +34,22 @@ class Reset:
         access: SandboxAccess,
         redis: RedisStore,
         streams: StreamStore,
+        idempotency: Idempotency,
     ) -> None:
         self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
-        self._redis, self._streams = redis, streams
+        self._redis, self._streams, self._idempotency = redis, streams, idempotency
 
     async def run(self, sandbox: Sandbox, actor: Actor) -> None:
         """`ResetFailed` names the step that failed; until PostgreSQL's, the tables are as they were."""
+
+        async def work() -> Result:
+            await self._run(sandbox, actor)
+            return _DONE
+
+        await self._idempotency.run(actor, "reset", work)
+
+    async def _run(self, sandbox: Sandbox, actor: Actor) -> None:
+        request.begin_change()
         await self._step(sandbox, "Redis keys", self._redis.delete_keys(sandbox.id))
         await self._step(sandbox, "NATS stream", self._streams.purge(sandbox.id))
         await self._step(sandbox, "PostgreSQL schema", self._recreate_schema(sandbox.id, actor))
@@ -80,4 +93,6 @@ class Reset:
             await self._schemas.create_schema(sandbox_id, connection)
             await self._access.grant_schema(connection, sandbox_id)
             await self._records.audit(connection, sandbox_id, AuditEvent.RESET, actor, {})
+            # Here, for who dies right after the commit must not have a repeat delete what workers have written since.
+            await self._idempotency.finish(connection, actor, "reset", _DONE)
         return True

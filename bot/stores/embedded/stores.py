@@ -117,6 +117,10 @@ class EmbeddedStores:
         await self._run_servers(self._processes)
         logger.info("embedded stores run again", folder=str(self._folder), **self._layout.ports)
 
+    def runs(self, store: str) -> bool:
+        """Whether that one is among those that were asked for."""
+        return store in self._stores
+
     def url(self, store: str) -> str:
         """The address of `postgres` (as the bot's own role, which is no superuser), `redis` or `nats`."""
         if store == "postgres":

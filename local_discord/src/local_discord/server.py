@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +14,7 @@ from local_discord.gateway.conversation import accept
 from local_discord.gateway.gateway import Attempt, Gateway, Step
 from local_discord.gateway.sessions import Dispatched
 from local_discord.http.forms import MOST_BYTES
-from local_discord.http.frame import Frame, number
+from local_discord.http.frame import Frame, Refusal, number
 from local_discord.http.routes import add_routes
 from local_discord.people.person import Person
 from local_discord.wire import Json
@@ -204,9 +205,31 @@ class LocalDiscord:
         """The next request whose path contains the part is answered with 429; `retry_after` in seconds."""
         self._frame.rate_limit_next(path_part, retry_after)
 
+    def refuse_next(
+        self,
+        path_part: str,
+        status: int,
+        body: object = "",
+        *,
+        method: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        times: int = 1,
+    ) -> None:
+        """The next requests (None: of any method) whose path contains the part are answered with that, a text as it is
+        and everything else as JSON. A header replaces the one that there would be."""
+        self._frame.refuse_next(Refusal(path_part, method, status, body, headers or {}, times))
+
+    def end_refusals(self) -> None:
+        """Answer again, whatever `refuse_next` had planned."""
+        self._frame.end_refusals()
+
     def set_failing(self, path_part: str, status: int | None) -> None:
         """Until it is called with None, every request whose path contains the part is answered with that status."""
         self._frame.set_failing(path_part, status)
+
+    def cut_next(self, path_part: str) -> None:
+        """The next request whose path contains the part takes effect, but its connection ends without an answer."""
+        self._frame.cut_next(path_part)
 
     async def _send_op(self, op: int, data: object, shard: int | None) -> None:
         for session in self.gateway.live(shard):

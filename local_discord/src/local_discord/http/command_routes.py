@@ -7,6 +7,7 @@ from aiohttp import web
 from local_discord.errors import ApiError
 from local_discord.http import forms
 from local_discord.http.frame import answer, nothing, number
+from local_discord.world.commands import without_localizations
 from local_discord.world.world import World
 
 
@@ -35,7 +36,10 @@ class CommandRoutes:
         return routes
 
     async def _listing(self, request: web.Request) -> web.Response:
-        return answer(self._commands.listing(self._scope(request)))
+        listed = self._commands.listing(self._scope(request))
+        if request.query.get("with_localizations", "").lower() != "true":
+            return answer([without_localizations(command) for command in listed])
+        return answer(listed)
 
     async def _overwrite(self, request: web.Request) -> web.Response:
         form = await forms.read(request)

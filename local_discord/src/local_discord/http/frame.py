@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -17,6 +19,31 @@ _OPEN = ("/interactions/", "/webhooks/", "/gateway")
 _AUTHENTICATED_ANYWAY = "/gateway/bot"
 
 
+@dataclass
+class Refusal:
+    """What the next requests of a kind are answered with, whatever they ask. No `method` is every one."""
+
+    path_part: str
+    method: str | None
+    status: int
+    body: object
+    headers: Mapping[str, str]
+    times: int = 1
+
+    def concerns(self, method: str, path: str) -> bool:
+        """Whether a request is one of those."""
+        return self.path_part in path and self.method in (None, method)
+
+    def response(self) -> web.Response:
+        """Text goes as it is, everything else as JSON."""
+        if not isinstance(self.body, str):
+            response = answer(self.body, self.status)
+        else:
+            response = web.Response(text=self.body, status=self.status, content_type="text/plain")
+        response.headers.update(self.headers)
+        return response
+
+
 class Frame:
     """A middleware around every route of the API."""
 
@@ -24,8 +51,9 @@ class Frame:
         self._settings = settings
         self.requests: deque[tuple[str, str, int]] = deque(maxlen=_KEPT_REQUESTS)
         """The latest: method, path after `/api/v10`, status."""
-        self._rate_limits: list[tuple[str, float]] = []
+        self._refusals: list[Refusal] = []
         self._failing: dict[str, int] = {}
+        self._cut: list[str] = []
 
     def set_failing(self, path_part: str, status: int | None) -> None:
         """Answer every request whose path contains the part with that status, without a code; None: no more."""
@@ -33,9 +61,20 @@ class Frame:
         if status is not None:
             self._failing[path_part] = status
 
+    def refuse_next(self, refusal: Refusal) -> None:
+        """Answer the next requests that it concerns with it."""
+        self._refusals.append(refusal)
+
+    def end_refusals(self) -> None:
+        """Those that are still to come do not."""
+        self._refusals.clear()
+
     def rate_limit_next(self, path_part: str, retry_after: float) -> None:
         """Answer the next request whose path contains the part with 429; `retry_after` in seconds."""
-        self._rate_limits.append((path_part, retry_after))
+        body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": False}
+        # discord.py takes a 429 without `Via` for a ban by Cloudflare, and gives up.
+        headers = {"Retry-After": str(retry_after), "Via": "1.1 local-discord"}
+        self.refuse_next(Refusal(path_part, None, 429, body, headers))
 
     def middleware(self) -> Middleware:
         """Leaves alone what is asked outside the API."""
@@ -46,15 +85,26 @@ class Frame:
                 return await handler(request)
             path = request.path.removeprefix(BASE)
             response = await self._answer(request, path, handler)
+            self._cut_off(request, path)
             self.requests.append((request.method, path, response.status))
             return response
 
         return around
 
+    def cut_next(self, path_part: str) -> None:
+        """Take the next request whose path contains the part, and end its connection without an answer."""
+        self._cut.append(path_part)
+
+    def _cut_off(self, request: web.Request, path: str) -> None:
+        part = next((part for part in self._cut if part in path), None)
+        if part is not None and request.transport is not None:
+            self._cut.remove(part)
+            request.transport.abort()
+
     async def _answer(self, request: web.Request, path: str, handler: Handler) -> web.StreamResponse:
         try:
-            if (retry_after := self._rate_limit(path)) is not None:
-                return _too_many(retry_after)
+            if (refusal := self._refusal(request.method, path)) is not None:
+                return refusal.response()
             if (status := self._failure(path)) is not None:
                 raise ApiError(status, 0, f"{status}: out of order")
             if request.match_info.http_exception is None:
@@ -74,11 +124,13 @@ class Frame:
     def _failure(self, path: str) -> int | None:
         return next((status for part, status in self._failing.items() if part in path), None)
 
-    def _rate_limit(self, path: str) -> float | None:
-        for planned in self._rate_limits:
-            if planned[0] in path:
-                self._rate_limits.remove(planned)
-                return planned[1]
+    def _refusal(self, method: str, path: str) -> Refusal | None:
+        for refusal in self._refusals:
+            if refusal.concerns(method, path):
+                refusal.times -= 1
+                if not refusal.times:
+                    self._refusals.remove(refusal)
+                return refusal
         return None
 
 
@@ -103,12 +155,3 @@ def query_number(request: web.Request, name: str, default: int) -> int:
     if not text.isdigit():
         raise invalid_form((name,), f'Value "{text}" is not snowflake.')
     return int(text)
-
-
-def _too_many(retry_after: float) -> web.Response:
-    body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": False}
-    response = answer(body, 429)
-    response.headers["Retry-After"] = str(retry_after)
-    # discord.py takes a 429 without this header for a ban by Cloudflare, and gives up.
-    response.headers["Via"] = "1.1 local-discord"
-    return response

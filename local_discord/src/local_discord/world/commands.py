@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
-from local_discord.errors import unknown
+from local_discord.errors import ApiError, unknown
 from local_discord.rules import command_rules
 from local_discord.wire import Json
 from local_discord.world.core import Core
 
 _LOCALIZED = ("name_localizations", "description_localizations")
+_EMPTY: tuple[object, ...] = (None, [], {})
 
 
 class Commands:
@@ -18,6 +19,7 @@ class Commands:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._scopes: defaultdict[int | None, dict[int, Json]] = defaultdict(dict)
+        self._created: Counter[int | None] = Counter()
         self.bulk_overwrites = 0
         """How often a whole scope was replaced, successfully."""
 
@@ -32,8 +34,9 @@ class Commands:
     def overwrite(self, guild_id: int | None, forms: object) -> list[Json]:
         """Replace the whole scope; a command that stays keeps its id."""
         checked = command_rules.check_all(forms)
-        self.bulk_overwrites += 1
         before = {_key(command): command for command in self.listing(guild_id)}
+        self._count_creates(guild_id, sum(_key(form) not in before for form in checked))
+        self.bulk_overwrites += 1
         commands = [self._command(form, guild_id, before.get(_key(form))) for form in checked]
         self._scopes[guild_id] = {int(command["id"]): command for command in commands}
         return commands
@@ -44,6 +47,7 @@ class Commands:
         scope = self._scopes[guild_id]
         earlier = next((command for command in scope.values() if _key(command) == _key(checked)), None)
         command_rules.check_count([*(one for one in scope.values() if one is not earlier), checked])
+        self._count_creates(guild_id, int(earlier is None))
         command = self._command(checked, guild_id, earlier)
         scope[int(command["id"])] = command
         return command, earlier is None
@@ -76,19 +80,27 @@ class Commands:
         visible = [*self.listing(guild_id), *self.listing(None)]
         return next((one for one in visible if one["type"] == 1 and name in names_in(one, locale)), None)
 
+    def _count_creates(self, guild_id: int | None, number: int) -> None:
+        """What has a name that the scope has already is none."""
+        most = self._core.settings.daily_command_creates
+        if number and self._created[guild_id] + number > most:
+            told = f"Max number of daily application command creates has been reached ({most})"
+            raise ApiError(400, 30034, told)
+        self._created[guild_id] += number
+
     def _command(self, form: Json, guild_id: int | None, earlier: Json | None) -> Json:
         snowflakes = self._core.snowflakes
         permissions = form.get("default_member_permissions")
         command: Json = {
             "type": 1,
             "description": "",
-            "options": [],
             "nsfw": False,
             "contexts": None,
             "dm_permission": True,
             **form,
             **{key: form.get(key) or None for key in _LOCALIZED},
             "integration_types": form.get("integration_types") or [0],
+            "options": [_kept_option(option) for option in form.get("options") or []],
             "default_member_permissions": None if permissions is None else str(permissions),
             "id": earlier["id"] if earlier else str(snowflakes.next()),
             "application_id": str(self._core.application_id),
@@ -97,10 +109,27 @@ class Commands:
         return command if guild_id is None else command | {"guild_id": str(guild_id)}
 
 
+def without_localizations(node: Json) -> Json:
+    """A command, or an option or choice of one, as it is shown to whoever did not ask for all languages."""
+    shown = {key: value for key, value in node.items() if key not in _LOCALIZED}
+    for key in ("options", "choices"):
+        if key in shown:
+            shown[key] = [without_localizations(one) for one in shown[key]]
+    return shown
+
+
 def names_in(node: Json, locale: str) -> tuple[str, ...]:
     """What a command or an option may be called by whoever speaks that language; it is sent by the first of them."""
     localized = (node.get("name_localizations") or {}).get(locale)
     return (node["name"], localized) if localized else (node["name"],)
+
+
+def _kept_option(form: Json) -> Json:
+    """What says no more than its absence is not shown; a sub-command's options are, also none."""
+    kept = {key: value for key, value in form.items() if key == "options" or not (value is False or value in _EMPTY)}
+    if "options" in kept:
+        kept["options"] = [_kept_option(option) for option in kept["options"] or []]
+    return kept
 
 
 def _key(command: Json) -> tuple[int, str]:

@@ -30,6 +30,8 @@ class Settings:
     """How long the bot has for the first answer to an interaction."""
     token_lifetime_s: float = 900.0
     """How long an interaction's token is good for further answers."""
+    daily_command_creates: int = 200
+    """How many application commands may be created everywhere, and in each guild; no day ends here."""
     kept_events: int = 10_000
     """How many of its latest events a session can replay."""
     sessions_kept_s: float = 300.0

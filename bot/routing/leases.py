@@ -1,0 +1,256 @@
+"""Which process may have a shard's gateway session: a lease in PostgreSQL, renewed every second, by its server's clock.
+
+Two processes with one session would cut each other's connection without end, and carry out every command twice. The one
+without the lease is a warm standby, which takes over when the lease is given back or has run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from time import clock_gettime
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import asyncpg
+from loguru import logger
+
+from bot import constants
+from bot.errors import ServiceUnavailable
+from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, prepare_connection
+from bot.supervisor import Part
+
+_GONE = timedelta(seconds=constants.GATEWAY_PROCESS_FORGOTTEN_AFTER_S)
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while the machine is suspended, as PostgreSQL's does."""
+
+
+class LeaseNotHeld(asyncio.CancelledError):
+    """No session may be opened now. A cancellation, for that is what discord.py gives a connection up for, quietly."""
+
+
+class Shards(NamedTuple):
+    """What a process is to run: some or all of an application's `total` shards."""
+
+    application_id: int
+    total: int
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayProcess:
+    """A bot that runs shards or waits for them. `held`: those whose lease it has; it waits for the rest of its ids."""
+
+    id: UUID
+    name: str
+    shards: Shards
+    held: tuple[int, ...]
+
+    @property
+    def awaited(self) -> list[int]:
+        """The shards that it would take over."""
+        return [shard_id for shard_id in self.shards.ids if shard_id not in self.held]
+
+
+class GatewayLeases:
+    """Keeps this process's leases, over a connection of its own, which no other work delays."""
+
+    def __init__(self, dsn: str, *, is_alone: bool = False) -> None:
+        """`is_alone`: no other bot can reach that database, so that whoever holds a lease there is no more."""
+        self._dsn, self._is_alone = dsn, is_alone
+        self._sql = load_queries("leases")
+        self._id, self._name = uuid4(), f"{socket.gethostname()}, process {os.getpid()}"
+        self._connection: Connection | None = None
+        self._held: dict[int, int] = {}
+        self._valid_until = 0.0
+        self._doubtful_from = float("inf")
+        self._may_take_from, self._is_listed = 0.0, False
+        self._turned = asyncio.Event()
+        self.unopened: set[int] = set()
+        """Shards whose sessions wait for their leases to be opened; whoever opens one takes it out."""
+        self._log = _LeaseLog()
+
+    @property
+    def held(self) -> Mapping[int, int]:
+        """The epochs of the leases that this process has, by shard, as PostgreSQL has said last. They may have run out
+        since; as long as nobody else has taken one, it goes on when PostgreSQL is back."""
+        return self._held
+
+    def epoch_of(self, shard_id: int) -> int:
+        """0 if this process does not have its lease."""
+        return self._held.get(shard_id, 0)
+
+    def is_valid(self, shard_id: int) -> bool:
+        """Whether nobody else can have taken the lease: only then a session may be opened."""
+        return shard_id in self._held and _now() < self._valid_until
+
+    def may_act(self, shard_id: int, epoch: int) -> bool:
+        """Whether it may act on what comes in a session that was opened under that epoch. So it may without PostgreSQL,
+        when nobody takes a lease; after it stood still, only when PostgreSQL has answered. Asked for every event."""
+        return self._held.get(shard_id) == epoch and clock_gettime(_CLOCK) <= self._doubtful_from
+
+    async def next_turn(self) -> None:
+        """Returns when `held` is new, or PostgreSQL has turned out to be away."""
+        await self._turned.wait()
+
+    async def wait_for_any(self) -> None:
+        """Returns when this process has the lease of a shard."""
+        while not self._held:
+            await self.next_turn()
+
+    async def keep(self, shards: Shards, part: Part) -> None:
+        """Take the leases of these shards when they are free, and renew them, for ever. Goes on through outages."""
+        self.unopened |= set(shards.ids) - self._held.keys()
+        while True:
+            try:
+                async with asyncio.timeout(constants.LEASE_ANSWER_WITHIN_S):
+                    await self._renew(shards)
+            except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                part.failing(ServiceUnavailable("PostgreSQL", repr(error)))
+                self._end_turn(is_certain=False)
+                pause_s = constants.LEASE_TRIED_EVERY_S
+            else:
+                part.running()
+                self._end_turn(is_certain=True)
+                has_all = len(self._held) == len(shards.ids)
+                pause_s = constants.LEASE_RENEWED_EVERY_S if has_all else constants.LEASE_TRIED_EVERY_S
+            await asyncio.sleep(pause_s)
+
+    async def give_back(self) -> None:
+        """At once, instead of letting them run out; `OSError` or one of asyncpg's if PostgreSQL is away."""
+        self._doubtful_from = float("inf")
+        self._valid_until = 0.0
+        try:
+            if self._is_listed:
+                connection = await self._connect()
+                await connection.execute(self._sql["give_back"], self._id)
+                await connection.execute(self._sql["leave"], self._id)
+        finally:
+            self._held = {}
+            self._disconnect()
+
+    async def _renew(self, shards: Shards) -> None:
+        """Cut short, it leaves no connection behind that is in the middle of something."""
+        try:
+            await self._take_turn(shards)
+        except BaseException:
+            self._disconnect()
+            raise
+
+    async def _take_turn(self, shards: Shards) -> None:
+        self._is_listed = True
+        asked_at = _now()  # the lease runs from later on, so this process never believes in it for too long
+        connection = await self._connect()
+        # No transaction: one that is cut short would first be rolled back, by a server that may be frozen.
+        processes = await self._beat(connection, shards)
+        strangers = [one for one in processes if one.held and one.shards.total != shards.total]
+        may_take = _now() >= self._may_take_from and not strangers
+        lasts = timedelta(seconds=constants.LEASE_S)
+        rows = await connection.fetch(self._sql["keep"], self._id, *shards, lasts, may_take)
+        self._held = {row["shard_id"]: row["epoch"] for row in rows}
+        self._valid_until = asked_at + constants.LEASE_S
+        self._log.tell(self._held, shards, [one for one in processes if one.id != self._id], strangers)
+
+    async def _beat(self, connection: Connection, shards: Shards) -> list[GatewayProcess]:
+        every = timedelta(seconds=constants.LEASE_RENEWED_EVERY_S / 2)
+        await connection.execute(self._sql["beat"], self._id, *shards, self._name, every)
+        return await _list_processes(connection, shards.application_id)
+
+    async def _connect(self) -> Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                self._dsn, server_settings={"application_name": "sandbox-bot", "search_path": "public"}
+            )
+            await prepare_connection(self._connection)
+            await self._connection.execute(self._sql["forget_gone"], _GONE)
+            if self._is_alone:
+                await self._connection.execute(self._sql["free_all"], self._id)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        """PostgreSQL may find all leases run out when it is back. Who had one should have it again, and goes first."""
+        if self._connection is not None:
+            self._connection.terminate()  # a dead line would not even take a goodbye
+            self._connection = None
+        self._may_take_from = _now() + constants.LEASE_ANSWER_WITHIN_S + constants.LEASE_TRIED_EVERY_S
+
+    def _end_turn(self, *, is_certain: bool) -> None:
+        """Who stood still has to hear from PostgreSQL; an answer that was late may be its own fault."""
+        if is_certain or _now() <= self._doubtful_from:
+            self._doubtful_from = _now() + constants.LEASE_DOUBTED_AFTER_S
+        self._turned.set()
+        self._turned.clear()
+
+
+class _LeaseLog:
+    """Tells what has changed, once."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, int] = {}
+        self._awaited: list[int] = []
+        self._strangers: set[UUID] = set()
+
+    def tell(
+        self,
+        held: Mapping[int, int],
+        shards: Shards,
+        others: Collection[GatewayProcess],
+        strangers: Collection[GatewayProcess],
+    ) -> None:
+        """`strangers` run the application with another number of shards."""
+        taken = {shard_id: epoch for shard_id, epoch in held.items() if self._held.get(shard_id) != epoch}
+        if lost := [shard_id for shard_id, epoch in self._held.items() if held.get(shard_id) != epoch]:
+            logger.warning("lost shards to another bot, their connections are closed", shards=lost, by=_names(others))
+        if taken:
+            logger.info("took over shards", shards=list(taken), of=shards.total)
+        awaited = [shard_id for shard_id in shards.ids if shard_id not in held]
+        if awaited and awaited != self._awaited:
+            holders = [one for one in others if one.held]
+            logger.info("standby: another bot runs these shards", shards=awaited, held_by=_names(holders))
+        self._held, self._awaited = dict(held), awaited
+        self._tell_strangers(shards, strangers)
+
+    def _tell_strangers(self, shards: Shards, strangers: Collection[GatewayProcess]) -> None:
+        """Their sessions are others: nothing could be taken over, and side by side each event would come twice."""
+        if new := [one for one in strangers if one.id not in self._strangers]:
+            logger.warning(
+                "another bot runs with another number of shards; this one takes no shard before that one has ended. "
+                "Give both the same [discord] shard_count, or stop the other one",
+                here=shards.total,
+                there=sorted({one.shards.total for one in new}),
+                held_by=_names(new),
+            )
+        self._strangers = {one.id for one in strangers}
+
+
+async def list_processes(pool: Pool, application_id: int) -> list[GatewayProcess]:
+    """The bots that were there within the length of a lease, the oldest first; `ServiceUnavailable`."""
+    async with connected(pool) as connection:
+        return await _list_processes(connection, application_id)
+
+
+async def _list_processes(connection: Connection, application_id: int) -> list[GatewayProcess]:
+    lately = timedelta(seconds=constants.LEASE_S)
+    rows = await connection.fetch(load_queries("leases")["list_processes"], application_id, lately)
+    return [
+        GatewayProcess(
+            row["id"],
+            row["name"],
+            Shards(application_id, row["shard_count"], tuple(row["shard_ids"])),
+            tuple(row["held"]),
+        )
+        for row in rows
+    ]
+
+
+def _names(processes: Collection[GatewayProcess]) -> list[str]:
+    return [process.name for process in processes]
+
+
+def _now() -> float:
+    return clock_gettime(_CLOCK)

@@ -1,0 +1,97 @@
+"""How a sandbox's credentials are issued: for the first time, in the place of others, and anew where they were lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from uuid import UUID
+
+from loguru import logger
+
+from bot import request
+from bot.errors import InvalidTransition, ServiceUnavailable
+from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.access.tokens import Credentials, new_credentials
+from bot.sandboxes.directory import require_access
+from bot.sandboxes.idempotency import Idempotency
+from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
+from bot.sandboxes.records import SandboxRecords
+from bot.stores.nats_logins import Login
+from bot.stores.postgres import Connection, Pool, transaction
+
+
+class CredentialIssuer:
+    """Issues in a transaction that locks the sandbox, and has the stores follow after its commit."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        records: SandboxRecords,
+        access: SandboxAccess,
+        idempotency: Idempotency,
+        workers: WorkerAddresses,
+    ) -> None:
+        self._pool, self._records, self._access = pool, records, access
+        self._idempotency, self._workers = idempotency, workers
+
+    def describe(self, sandbox: Sandbox, token: str | None = None, *, is_repeat: bool = False) -> ConnectionDetails:
+        """What the workers of a running sandbox need; with a token, to log in too."""
+        require_running(sandbox, "connected to")
+        return connection_details(sandbox, self._access.isolation, self._workers, token=token, is_repeat=is_repeat)
+
+    async def issue(self, actor: Actor, sandbox_id: UUID, *, rotate: bool) -> ConnectionDetails:
+        """As `SandboxManager.issue_credentials`."""
+        making = asyncio.create_task(asyncio.to_thread(new_credentials))  # slow on purpose, as SCRAM is
+        async with transaction(self._pool) as connection:
+            earlier = await self._idempotency.begin(connection, actor, "issue", {"issued": False})
+            sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
+            if earlier is not None and earlier["issued"]:
+                return self.describe(sandbox, is_repeat=True)
+            issued_before = await self._access.has_credentials(connection, sandbox_id)
+            if issued_before and not rotate:
+                return self.describe(sandbox)
+            credentials = await making
+            details = self.describe(sandbox, credentials.token)
+            await self._save(connection, actor, sandbox, credentials, replace=issued_before)
+        login = Login(credentials.token_sha256, sandbox.expires_at)
+        # By first credentials nobody is connected: nothing to disconnect or to mark, and no wait for NATS's servers.
+        step = self._access.apply(sandbox_id) if issued_before else self._access.grant(sandbox_id, login)
+        await best_effort(step, sandbox_id)
+        return details
+
+    async def reissue(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails | None:
+        """As `SandboxManager.reissue_credentials`."""
+        async with transaction(self._pool) as connection:
+            if not await self._idempotency.take_over(connection, actor, "issue"):
+                return None
+            sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
+            credentials = await asyncio.to_thread(new_credentials)
+            details = self.describe(sandbox, credentials.token)
+            await self._save(connection, actor, sandbox, credentials, replace=True)
+        await best_effort(self._access.apply(sandbox_id), sandbox_id)
+        return details
+
+    async def _save(
+        self, connection: Connection, actor: Actor, sandbox: Sandbox, credentials: Credentials, *, replace: bool
+    ) -> None:
+        await self._access.save(connection, sandbox, credentials, replace=replace)
+        if replace:
+            await self._access.mark_changed(connection, sandbox.id)
+        await self._records.audit(connection, sandbox.id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
+        await self._idempotency.finish(connection, actor, "issue", {"issued": True})
+
+
+def require_running(sandbox: Sandbox, wanted: str) -> None:
+    """`InvalidTransition` otherwise; `wanted` is a participle."""
+    if sandbox.status is not SandboxStatus.RUNNING:
+        raise InvalidTransition(sandbox.name, sandbox.status, wanted)
+
+
+async def best_effort(step: Awaitable[None], sandbox_id: UUID) -> None:
+    """What follows a commit, which has settled new logins already. What fails is made up for by `access.reconcile`."""
+    try:
+        await step
+    except ServiceUnavailable as error:
+        request.note_behind(error.service)
+        logger.warning("access not applied yet", sandbox=str(sandbox_id), service=error.service)

@@ -1,0 +1,136 @@
+"""Bots as processes on the same settings, one local Discord that sends without a pause, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from contextlib import suppress
+
+import asyncpg
+
+from tests.e2e.test_process import Process, base_environment
+
+EVENTS_PER_S = 300
+
+
+class Bots:
+    """Started by the same command with the same environment, each told apart by its log."""
+
+    def __init__(self, discord, folder, stores, dsn, argv):
+        self._discord, self._folder, self._argv = discord, folder, argv
+        addresses = {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
+        self.environment = base_environment(discord) | addresses
+        self.all = []
+
+    async def start(self, **environment):
+        """One more, whatever becomes of it."""
+        process = await asyncio.create_subprocess_exec(
+            *self._argv, "run", cwd=self._folder, env=self.environment | environment, stderr=asyncio.subprocess.PIPE
+        )
+        self.all.append(Process(process))
+        return self.all[-1]
+
+    async def start_owner(self, **environment):
+        bot = await self.start(**environment)
+        await self.until(lambda: says(bot, "took over shards"), bot)
+        await self._discord.wait_ready(20)
+        return bot
+
+    async def start_standby(self, **environment):
+        bot = await self.start(**environment)
+        await self.until(lambda: says(bot, "standby"), bot)
+        return bot
+
+    async def until(self, condition, *bots, seconds=60):
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    assert all(bot.process.returncode is None for bot in bots), "a bot has ended"
+                    await asyncio.sleep(0.01)
+        except (TimeoutError, AssertionError) as error:
+            logs = ("".join(bot.lines) for bot in self.all)
+            raise AssertionError("\n----\n".join(logs)) from error
+
+    async def end(self):
+        for bot in self.all:
+            if bot.process.returncode is None:
+                with suppress(ProcessLookupError):
+                    bot.process.send_signal(signal.SIGCONT)
+                await bot.stop(signal.SIGKILL)
+
+
+def says(bot, text):
+    """How often."""
+    return sum(text in line for line in bot.lines)
+
+
+class Load:
+    """Events of one guild at a steady rate, and commands that each make a sandbox live a known time longer."""
+
+    def __init__(self, discord, person, guild, *, commands=True):
+        self._does = (self._send, self._extend) if commands else (self._send,)
+        self._discord, self._person, self._guild = discord, person, guild
+        self.sent = []
+        self.extensions = []
+        """Of each whether it was answered with a success."""
+        self._enough = asyncio.Event()
+
+    async def __aenter__(self):
+        self._tasks = [asyncio.create_task(do()) for do in self._does]
+        return self
+
+    async def __aexit__(self, *_):
+        self._enough.set()
+        await asyncio.gather(*self._tasks)
+
+    async def until_sent(self, more):
+        goal = len(self.sent) + more
+        while len(self.sent) < goal:
+            await asyncio.sleep(0.01)
+
+    async def _send(self):
+        started_at, guild_id = time.monotonic(), self._guild.id
+        while not self._enough.is_set():
+            due = int((time.monotonic() - started_at) * EVENTS_PER_S)
+            while len(self.sent) < due:
+                event = {"guild_id": str(guild_id), "n": len(self.sent)}
+                self.sent.append(await self._discord.dispatch("TYPING_START", event, guild_id=guild_id))
+            await asyncio.sleep(0.005)
+
+    async def _extend(self):
+        while not self._enough.is_set():
+            try:
+                reply = await self._person.command(
+                    "sandbox extend", channel=self._guild.general, sandbox="blue", by="1m"
+                )
+                self.extensions.append(reply.message is not None and "❌" not in str(reply.message.embeds))
+            except TimeoutError:  # acknowledged by one that was killed then
+                self.extensions.append(False)
+            await asyncio.sleep(0.2)
+
+
+async def stored_in(client, count):
+    """The events of the one stream, all `count` of them, in their order."""
+    events = await client.jetstream().subscribe("sandbox.*.events.TYPING_START", ordered_consumer=True)
+    stored = [(await events.next_msg(timeout=10)).data.decode() for _ in range(count)]
+    assert await count_stored(client) == count
+    return stored
+
+
+async def count_stored(client):
+    """How many of the load's events are in the one stream, in which no gap is marked."""
+    (stream,) = await client.jetstream().streams_info()
+    state = (await client.jetstream().stream_info(stream.config.name, subjects_filter=">")).state
+    by_event = {subject.rpartition(".")[2]: count for subject, count in (state.subjects or {}).items()}
+    assert "GATEWAY_GAP" not in by_event
+    return by_event.get("TYPING_START", 0)
+
+
+async def expiry(dsn):
+    """When the one sandbox ends."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval("SELECT expires_at FROM sandboxes")
+    finally:
+        await connection.close()

@@ -1,0 +1,91 @@
+"""What PostgreSQL cannot help is its trouble, named as such, and neither a bug nor the asker's fault."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bot import constants
+from bot.errors import ServiceUnavailable
+from bot.stores.postgres import connected, open_pool, transaction
+from tests.faults.wires import Gate, wired
+from tests.service.conftest import ADA
+
+TROUBLE = {
+    "no connection": "08006",
+    "no room on the disk": "53100",
+    "no room in the table of locks": "53200",
+    "too many connections": "53300",
+    "cancelled": "57014",
+    "shutting down": "57P01",
+    "an error of input or output": "58030",
+    "a standby": "25006",
+}
+
+
+@pytest.mark.parametrize("code", TROUBLE.values(), ids=TROUBLE)
+async def test_a_change_that_postgresql_cannot_make_names_it(manager, pool, code):
+    sandbox = await manager.create(ADA)
+    await pool.execute(f"""
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE 'as if' USING ERRCODE = '{code}'; END $$;
+        CREATE TRIGGER fail BEFORE UPDATE ON sandboxes FOR EACH ROW EXECUTE FUNCTION fail();
+        """)
+    with pytest.raises(ServiceUnavailable, match="PostgreSQL is not reachable"):
+        await manager.extend_ttl(ADA, sandbox.id, timedelta(hours=1))
+
+
+@pytest.fixture
+async def wired_pool(dsn, monkeypatch):
+    """A pool with two connections on a wire; what is broken off is taken for dead soon."""
+    monkeypatch.setattr(constants, "POSTGRES_GIVEN_BACK_WITHIN_S", 0.1)
+    async with wired({"postgres": dsn}, Gate()) as (detours, wires):
+        pool = await open_pool(detours["postgres"], max_size=2, whole=True)
+        yield pool, wires["postgres"]
+        pool.terminate()
+
+
+async def answers(pool):
+    async with asyncio.timeout(2), connected(pool) as connection:
+        return await connection.fetchval("SELECT true")
+
+
+@pytest.mark.parametrize("block", [connected, transaction])
+async def test_one_dead_connection_has_the_others_looked_at(wired_pool, block):
+    pool, wire = wired_pool
+    wire.lose()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1), block(pool) as connection:
+            await connection.fetchval("SELECT true")
+    assert [await answers(pool) for _ in range(2)] == [True, True]
+
+
+async def test_a_statement_that_is_broken_off_costs_no_connection(wired_pool):
+    """Each holds a slot of the server, which others may take."""
+    pool, wire = wired_pool
+    for block in (connected, transaction):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1), block(pool) as connection:
+                await connection.fetchval("SELECT pg_sleep(10)")
+    assert [await answers(pool) for _ in range(2)] == [True, True]
+    cancelling = 2
+    assert wire.connections == 2 + cancelling
+
+
+async def test_a_transaction_that_is_cut_off_at_its_beginning_is_undone(wired_pool, caplog):
+    pool, wire = wired_pool
+    wire.freeze()
+
+    async def change():
+        async with transaction(pool):
+            pass
+
+    changing = asyncio.create_task(change())
+    while pool.get_idle_size() == 2:
+        await asyncio.sleep(0)
+    changing.cancel()
+    wire.thaw()
+    await asyncio.wait({changing})
+    assert await answers(pool)
+    assert (await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'")) == 0
+    assert not caplog.records
