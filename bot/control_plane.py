@@ -88,6 +88,7 @@ async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Sup
     url = access.nats.replays_url(stores.addresses.callout.auth_url)
     rationed = RationedResponder(url, names.replay_subject, access.list_logins, service.answer)
     access.nats.before_login = rationed.admit
+    access.nats.floods.count_accepted = manager.streams.count_accepted
     async with rationed.serving(supervisor, "replay"):
         every = timedelta(seconds=constants.FLOODS_LOOKED_FOR_EVERY_S)
         supervisor.start_periodic("floods", access.nats.floods.look, every)

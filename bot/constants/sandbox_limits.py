@@ -18,6 +18,9 @@ another."""
 RESET_ATTEMPTS = 3
 """How often a reset ends its workers' sessions: one that comes back at once and holds a table again may do so twice."""
 
+DROP_ATTEMPTS = 3
+"""How often a sandbox's schema and role are dropped while a session that should be gone holds something of theirs."""
+
 SCHEMA_DROP_BATCH = 300
 """Objects of a schema that one transaction drops. Each costs some locks, and the server's table of locks holds 6,400 by
 default, for all transactions together."""

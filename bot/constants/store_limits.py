@@ -26,11 +26,12 @@ LOCKS_IN_RESERVE = 300
 LOCKS_SEEN_EVERY_S = 0.5
 """A sandbox that fills the table does so at once. Expiry and destruction have two seconds, and need some of them."""
 LOCKS_SEEN_AGAIN_EVERY_S = 0.02
-"""While somebody is kept out: about as long as a login takes."""
+"""While somebody is being ended: about as long as a login takes."""
 LOCKS_FREE_WITHIN_S = 2
 """How long a step that ends a sandbox is tried while the table is full: four of the looks above."""
-LOCK_HOARDER_BARRED_S = 10
-"""How long sessions of a sandbox that held too many locks are ended whenever they are there."""
+LOCK_HOARDER_BARRED_FIRST_S, LOCK_HOARDER_BARRED_LONGEST_S = 10.0, 300.0
+"""So long a sandbox that held too many locks is not let in, and twice as long each time: whoever fills the table again
+and again does so for half a second in five minutes."""
 
 REDIS_ANSWER_WITHIN_S = 5
 """For connecting and for one command. The bot's own take milliseconds; a server that answers none is away."""
@@ -96,8 +97,12 @@ FLOODS_LOOKED_FOR_EVERY_S = 0.5
 """A flood slows others down for so long, and a look costs the server less than a millisecond."""
 FLOOD_MESSAGES = 20_000
 """A second, of one sandbox: more than the events of all sandboxes come to, and a fifteenth of what a flood can be."""
+FLOOD_MESSAGES_OF_NO_WORKER = 100_000
+"""A second: a worker that takes events in large batches and acknowledges each comes to less on one connection."""
 FLOOD_BYTES = 64 * 1024 * 1024
 """A second, of one sandbox: sixty of the largest messages."""
+FLOOD_SUSPECTED_FOR_S = 10.0
+"""So long after a look at which it had sent too much a sandbox is barred when it does so again."""
 FLOOD_BARS_FIRST_S, FLOOD_BARS_LONGEST_S = 5.0, 300.0
 """So long a sandbox that has flooded NATS is not let in: briefly for one that has a large backlog and fast workers,
 and twice as long each time, so that an endless loop floods for a fraction of a percent of the time."""

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from bot import names
-from bot.errors import GuildNotBound, SandboxHidden, SandboxNotFound
+from bot.errors import GuildNotBound, InvalidTransition, SandboxHidden, SandboxNotFound
 from bot.sandboxes.metadata import UNSTORABLE, check_tags
 from bot.sandboxes.model import OPERATOR, Actor, AuditEntry, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
-from bot.stores.postgres import Connection, Pool, connected
+from bot.stores.postgres import Connection, Pool, connected, until_locks_are_free
 
 LIVING = tuple(status for status in SandboxStatus if status is not SandboxStatus.DESTROYED)
 
@@ -24,8 +24,12 @@ class SandboxDirectory:
 
     async def get_by_id(self, sandbox_id: UUID) -> Sandbox:
         """Also one that is destroyed; `SandboxNotFound` if there never was one."""
-        async with connected(self._pool) as connection:
-            return await self._records.get(connection, sandbox_id)
+
+        async def get() -> Sandbox:
+            async with connected(self._pool) as connection:
+                return await self._records.get(connection, sandbox_id)
+
+        return await until_locks_are_free(get)
 
     async def get_by_name(self, name: str) -> Sandbox:
         """The living sandbox of that name, or `SandboxNotFound`."""
@@ -131,6 +135,12 @@ class SandboxDirectory:
             return await self._records.one(connection, "get_sandbox", UUID(wanted))
         except ValueError:
             return None
+
+
+def require_running(sandbox: Sandbox, wanted: str) -> None:
+    """`InvalidTransition`, which says what it cannot be, unless it runs."""
+    if sandbox.status is not SandboxStatus.RUNNING:
+        raise InvalidTransition(sandbox.name, sandbox.status, wanted)
 
 
 def require_access(sandbox: Sandbox, actor: Actor, wanted: str | None = None) -> Sandbox:

@@ -125,13 +125,15 @@ class HealthProbe:
             "unacknowledged": stats.waiting,
             "waiting_workers": stats.workers,
         }
-        parts = (
+        parts = [
             ngettext(stats.messages, "{number:,} event", "{number:,} events"),
             _size(stats.bytes),
             gettext("{number:,} not yet acknowledged by a worker", number=stats.waiting),
             ngettext(stats.workers, "{number} worker waits for more", "{number} workers wait for more"),
-        )
-        return StoreHealth(True, ", ".join(parts), figures)
+        ]
+        if barred := self._access.keeps_out_of_nats(sandbox.id):
+            parts.append(gettext("its workers are kept out for a while, for they sent too much"))
+        return StoreHealth(not barred, ", ".join(parts), figures)
 
 
 class StoredRoutes:

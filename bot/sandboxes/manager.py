@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from loguru import logger
@@ -12,26 +12,27 @@ from bot import names
 from bot.errors import GuildNotBound, InvalidTransition, NotAllowed
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
-from bot.sandboxes.access.issuing import CredentialIssuer, best_effort, require_running
+from bot.sandboxes.access.issuing import CredentialIssuer, best_effort
 from bot.sandboxes.bindings import GuildBindings
-from bot.sandboxes.directory import SandboxDirectory, require_access
+from bot.sandboxes.directory import SandboxDirectory, require_access, require_running
 from bot.sandboxes.health import Health, InspectGuilds, ReadRoutes
 from bot.sandboxes.health_probe import HealthProbe, StoredRoutes
 from bot.sandboxes.idempotency import Idempotency
 from bot.sandboxes.lifecycle.creation import CreateRequest, Creation
-from bot.sandboxes.lifecycle.notices import NoticeKind, NoticeOutbox
+from bot.sandboxes.lifecycle.expiry import Expiry
+from bot.sandboxes.lifecycle.notices import NoticeOutbox
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.lifecycle.reset import Reset
 from bot.sandboxes.lifecycle.streams import StreamReconciler
 from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.metadata import check_metadata
-from bot.sandboxes.model import Actor, AuditEvent, Extension, Sandbox, SandboxStatus
+from bot.sandboxes.model import Actor, Extension, Sandbox, SandboxStatus
 from bot.sandboxes.route_hints import RouteHints
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.template import DEFAULT_TEMPLATE, UNNAMED_TEMPLATE, Statement
 from bot.stores.nats import StreamStore
-from bot.stores.postgres import Connection, Pool, connected, transaction
+from bot.stores.postgres import Connection, Pool, connected, in_transaction
 from bot.stores.redis import RedisStore
 
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
@@ -86,6 +87,7 @@ class SandboxManager(SandboxDirectory):
         self._issuer = CredentialIssuer(
             pool, self._records, self.access, self.idempotency, workers or WorkerAddresses()
         )
+        self._expiry = Expiry(pool, self._records, self.access, self.outbox, self._limits, self.idempotency)
         self._teardown = Teardown(pool, self._records, self.schemas, self.access, redis, streams)
         self._creation = Creation(
             pool,
@@ -168,14 +170,7 @@ class SandboxManager(SandboxDirectory):
 
         An expired sandbox runs again, as long as its grace time has left it its data.
         """
-        async with transaction(self._pool) as connection:
-            earlier = await self.idempotency.begin(connection, actor, "extend")
-            sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
-            if earlier is None:
-                capped = await self._extend(connection, sandbox, by, actor)
-                await self.idempotency.finish(connection, actor, "extend", {"capped": capped})
-            else:
-                capped = earlier["capped"]
+        sandbox, capped = await self._expiry.extend(actor, sandbox_id, by)
         await self._announce(sandbox.guild_ids)
         await best_effort(self.access.apply(sandbox_id, disconnect=False), sandbox_id)
         return Extension(await self.get_by_id(sandbox_id), capped)
@@ -192,11 +187,15 @@ class SandboxManager(SandboxDirectory):
 
     async def destroy(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
         """Cut it off and remove all that it has. `CleanupFailed`: cut off, and the reaper removes the rest."""
-        async with transaction(self._pool) as connection:
+
+        async def begin(connection: Connection) -> Sandbox:
             earlier = await self.idempotency.begin(connection, actor, "destroy", {})
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             if not await self._teardown.begin(connection, sandbox, actor, "asked for") and earlier is None:
                 raise InvalidTransition(sandbox.name, sandbox.status, "destroyed")
+            return sandbox
+
+        sandbox = await in_transaction(self._pool, begin)
         if sandbox.status is not SandboxStatus.DESTROYED:
             await self._announce(sandbox.guild_ids)
             await self._teardown.finish(sandbox, actor)
@@ -242,13 +241,8 @@ class SandboxManager(SandboxDirectory):
 
     async def mark_expired(self, sandbox_id: UUID) -> bool:
         """`expired`, with a notice to owner and admins; False if it is not due (any more)."""
-        async with transaction(self._pool) as connection:
-            sandbox = await self._records.lock(connection, sandbox_id)
-            if sandbox.expires_at > await self._records.now(connection) or sandbox.status is not SandboxStatus.RUNNING:
-                return False
-            await self._records.change_status(connection, sandbox_id, SandboxStatus.RUNNING, SandboxStatus.EXPIRED)
-            await self.outbox.write(connection, sandbox, NoticeKind.EXPIRED)
-            await self.access.mark_changed(connection, sandbox_id)
+        if (sandbox := await self._expiry.expire(sandbox_id)) is None:
+            return False
         await self._announce(sandbox.guild_ids)
         await best_effort(self.access.apply(sandbox_id), sandbox_id)
         logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)
@@ -270,28 +264,6 @@ class SandboxManager(SandboxDirectory):
             grace=grace,
             stuck_after=stuck_after,
         )
-
-    async def _extend(self, connection: Connection, sandbox: Sandbox, by: timedelta, actor: Actor) -> bool:
-        """Whether the longest life has cut it short."""
-        if sandbox.status not in {SandboxStatus.RUNNING, SandboxStatus.EXPIRED}:
-            raise InvalidTransition(sandbox.name, sandbox.status, "extended")
-        expires_at, capped = self._limits.extended(sandbox, by, await self._records.now(connection))
-        details = {"from": sandbox.expires_at, "to": expires_at, "status": sandbox.status, "capped": capped}
-        await self._write_expiry(connection, sandbox, expires_at, actor, details)
-        return capped
-
-    async def _write_expiry(
-        self, connection: Connection, sandbox: Sandbox, to: datetime, actor: Actor, details: Mapping[str, object]
-    ) -> None:
-        await self._records.set_expiry(connection, sandbox.id, to)
-        await self.access.note_expiry(connection, sandbox.id)
-        await self.access.mark_changed(connection, sandbox.id)
-        event, status = AuditEvent.TTL_EXTENDED, sandbox.status
-        if status is SandboxStatus.EXPIRED:
-            wanted = SandboxStatus.RUNNING
-            await self._records.change_status(connection, sandbox.id, status, wanted, event, actor, details)
-        else:
-            await self._records.audit(connection, sandbox.id, event, actor, details)
 
     async def _announce(self, guild_ids: Collection[int]) -> None:
         if not guild_ids:

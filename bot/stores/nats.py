@@ -172,6 +172,16 @@ class StreamStore:
         waiting = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
         return StreamStats(state.messages, state.bytes, waiting, consumer.num_waiting or 0)
 
+    async def count_accepted(self, sandbox_id: UUID) -> int:
+        """Acknowledgements of its workers' that the server has accepted, ever; 0 if there is no stream."""
+        with asking():
+            try:
+                consumer = await self._jetstream.consumer_info(names.stream_name(sandbox_id), names.WORKER_CONSUMER)
+            except NotFoundError:
+                return 0
+        delivered = consumer.delivered.consumer_seq if consumer.delivered else 0
+        return delivered - (consumer.num_ack_pending or 0)
+
     async def last_event_at(self, sandbox_id: UUID) -> datetime | None:
         """When the stream got its last event, also one that it holds no more; None if there was none, or no stream."""
         subject = f"$JS.API.STREAM.INFO.{names.stream_name(sandbox_id)}"

@@ -23,7 +23,7 @@ from bot import constants, names
 from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_floods import FloodWatch
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
-from bot.stores.nats_logins import BatchedLookUp, LoginLimits, LookUp, RecentLogins
+from bot.stores.nats_logins import BatchedLookUp, LoginLimits, LookUp, RecentLogins, Unanswered
 from bot.stores.nats_responder import QUEUE, Responder
 from bot.stores.urls import with_login
 from sandbox_worker import protocol
@@ -68,9 +68,9 @@ class NatsAccess:
         """`probes_only`: it answers what it asks itself, beside the bots, and leaves every worker to them."""
         self._auth, self.connections, self._issuer = auth, NatsConnections(system, ACCOUNT), issuer
         self._look_up, self._max_connections = BatchedLookUp(look_up), max_connections
-        self._recent_logins, self._limits = RecentLogins(), LoginLimits()
+        self._recent_logins, self._limits, self._unanswered = RecentLogins(), LoginLimits(), Unanswered()
         self.before_login: BeforeLogin | None = None
-        self.floods = FloodWatch(self.connections, self._limits.bar)
+        self.floods = FloodWatch(self.connections, self._limits.bars)
         self._probes_only, self._stranger = probes_only, str(uuid4())
         self.responder = Responder(auth, _REQUESTS, self._answer, queue="" if probes_only else QUEUE)
 
@@ -86,6 +86,11 @@ class NatsAccess:
             if await _has_jetstream(client):
                 return f"the account {ACCOUNT} has JetStream, so that one worker could delete another's stream"
         return None
+
+    @property
+    def reconnects(self) -> int:
+        """How often the server has been connected to again: it may be another one."""
+        return self._auth.stats["reconnects"]
 
     async def is_reached_by_workers(self) -> bool:
         """Whether the callout is in the workers' account, so that they can have answers sent to it, by the million."""
@@ -138,7 +143,7 @@ class NatsAccess:
         except _IgnoredError:
             return None
         except Exception as error:  # no answer: the client sees a timeout and tries again
-            logger.warning("an auth request was not answered", error=repr(error))
+            self._unanswered.note(error)
             return None
         signed = self._issuer.sign({"sub": user_nkey, "aud": server_id, "iat": asked_at, "nats": answer})
         return signed.encode()
@@ -169,6 +174,7 @@ class NatsAccess:
     async def _check_token(self, sandbox_id: UUID, offered: str) -> datetime:
         """Until when it counts."""
         login = await self._look_up.get(sandbox_id)
+        self._unanswered.over()
         digest = hashlib.sha256(offered.encode()).hexdigest()
         if login is None or not hmac.compare_digest(digest, login.token_sha256):
             raise _RefusedError("wrong token, or the sandbox does not run")

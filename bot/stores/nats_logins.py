@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from loguru import logger
+
 from bot import constants
+from bot.stores.bars import Bars
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,6 @@ LookUp = Callable[[Collection[UUID]], Awaitable[Mapping[UUID, Login]]]
 """Leaves out a sandbox that does not run or has no token."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Bar:
-    seconds: float
-    until: float  # of time.monotonic()
-
-
 class LoginLimits:
     """So many logins of one sandbox, and so many refusals, in a while; none of a sandbox that is barred."""
 
@@ -39,19 +36,11 @@ class LoginLimits:
         self._logins: Counter[UUID] = Counter()
         self._refusals = 0
         self._until = 0.0  # of time.monotonic(), as the times below
-        self._bars: dict[UUID, _Bar] = {}
-
-    def bar(self, sandbox_id: UUID) -> None:
-        """From now on it is not let in for a while, twice as long as the time before, until that is forgotten."""
-        now, longest = time.monotonic(), constants.FLOOD_BARS_LONGEST_S
-        self._bars = {known: bar for known, bar in self._bars.items() if bar.until > now - longest}
-        last = self._bars.get(sandbox_id)
-        seconds = min(last.seconds * 2, longest) if last else constants.FLOOD_BARS_FIRST_S
-        self._bars[sandbox_id] = _Bar(seconds, now + seconds)
+        self.bars = Bars[UUID](constants.FLOOD_BARS_FIRST_S, constants.FLOOD_BARS_LONGEST_S)
 
     def admit(self, sandbox_id: UUID) -> bool:
         """Counts one more login; false if it is one too many, or barred."""
-        if (bar := self._bars.get(sandbox_id)) and bar.until > time.monotonic():
+        if self.bars.holds(sandbox_id):
             return False
         self._begin_anew()
         self._logins[sandbox_id] += 1
@@ -69,6 +58,25 @@ class LoginLimits:
             self._until = now + constants.NATS_LOGINS_COUNTED_FOR_S
             self._logins.clear()
             self._refusals = 0
+
+
+class Unanswered:
+    """Tells of logins that get no answer when that begins and when it is over, not of each: workers try for ever."""
+
+    def __init__(self) -> None:
+        self._count, self._last = 0, 0.0  # of time.monotonic()
+
+    def note(self, error: BaseException) -> None:
+        """One more."""
+        if self._count == 0:
+            logger.warning("logins to NATS are not answered", error=repr(error))
+        self._count, self._last = self._count + 1, time.monotonic()
+
+    def over(self) -> None:
+        """One could be checked. It is over when none has failed for a while beside those."""
+        if self._count and time.monotonic() > self._last + constants.NATS_LOGINS_COUNTED_FOR_S:
+            logger.info("logins to NATS are answered again", unanswered=self._count)
+            self._count = 0
 
 
 class BatchedLookUp:

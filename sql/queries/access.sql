@@ -9,6 +9,10 @@ SELECT me.rolcreaterole OR me.rolsuper AS may_create_roles,
        has_schema_privilege('public', 'public', 'USAGE') AS public_is_open
   FROM pg_roles AS me WHERE me.rolname = current_user;
 
+-- server_started_at --
+-- Not when it read its settings, which each session does at a time of its own.
+SELECT pg_postmaster_start_time();
+
 -- group_may_connect --
 -- Asked only if the group exists.
 SELECT has_database_privilege('sandbox_worker', current_database(), 'CONNECT');
@@ -39,6 +43,11 @@ SELECT role_changed_at FROM sandboxes WHERE id = $1;
 -- shut_out_role --
 -- Noted, and no new login from the commit on. $1 sandbox id
 SELECT shut_out_sandbox_role($1);
+
+-- cut_role --
+-- For good: no credentials, and no new login from the commit on. $1 sandbox id
+WITH deleted AS (DELETE FROM sandbox_credentials WHERE sandbox_id = $1)
+SELECT cut_sandbox_role($1);
 
 -- alter_role --
 -- False if a session of the role's keeps it from that. $1 sandbox id, $2 when it was noted
@@ -101,7 +110,7 @@ RETURNING id;
 
 -- list_unapplied --
 -- Changes that nobody has applied for $1, for whoever made them is gone; a teardown needs no mark, being repeated itself.
-SELECT id FROM sandboxes
+SELECT id, access_changed_at IS NULL AS is_of_role_alone FROM sandboxes
  WHERE (access_changed_at <= now() - $1::interval OR role_changed_at <= now() - $1::interval)
    AND status IN ('running', 'expired');
 
@@ -128,10 +137,6 @@ WITH saved AS (
     RETURNING sandbox_id, scram_verifier
 )
 SELECT set_sandbox_role_password(sandbox_id, scram_verifier) FROM saved;
-
--- delete_credentials --
--- $1 sandbox id
-DELETE FROM sandbox_credentials WHERE sandbox_id = $1;
 
 -- has_credentials --
 -- $1 sandbox id

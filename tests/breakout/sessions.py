@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import redis.asyncio
 
-from tests.breakout.conftest import ADA
+from tests.breakout.by_hand import until_listening
+from tests.breakout.conftest import ADA, until
 from tests.breakout.raw import RawConnection, open_raw
 
 WITHIN_S = 2.0
@@ -134,6 +138,16 @@ async def until_async(condition, seconds=WITHIN_S):
             await asyncio.sleep(0.02)
 
 
+async def restart_redis(servers):
+    if hasattr(servers, "restart_redis"):
+        await servers.restart_redis()
+        return
+    killed = servers.pids["redis"]
+    os.kill(killed, signal.SIGKILL)
+    await until(lambda: servers.pids.get("redis", killed) != killed, 10)
+    await until_listening(urlsplit(servers.redis_url).port)
+
+
 async def logins(worker):
     """Which stores still let the worker in."""
     found = []
@@ -155,6 +169,25 @@ async def is_untouched(worker):
 async def to_postgres(worker):
     with suppress(asyncpg.PostgresError, OSError):
         return await asyncpg.connect(worker.urls["SANDBOX_DATABASE_URL"])
+
+
+async def to_postgres_and_close(worker):
+    if connection := await to_postgres(worker):
+        await connection.close()
+    return connection is not None
+
+
+async def end_all_sessions(world, worker):
+    """Whatever a test has left behind, so that the next one finds a server with room."""
+
+    async def are_ended():
+        with suppress(asyncpg.OutOfMemoryError):
+            return not await world.superuser.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", worker.sandbox.schema_name
+            )
+        return False
+
+    await until_async(are_ended, 10)
 
 
 async def to_redis(worker):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from tests.breakout.by_hand import until_listening
 from tests.breakout.conftest import ADA, furnish_redis, until
 from tests.breakout.sessions import (
     A_MINUTE,
@@ -23,6 +19,7 @@ from tests.breakout.sessions import (
     is_untouched,
     logins,
     reaping,
+    restart_redis,
     to_redis,
     until_async,
 )
@@ -96,13 +93,3 @@ async def test_a_restarted_redis_is_told_its_users_within_a_turn(world, servers)
     for worker in (world.a, world.b):
         await furnish_redis(worker)
     assert await is_untouched(world.b)
-
-
-async def restart_redis(servers):
-    if hasattr(servers, "restart_redis"):
-        await servers.restart_redis()
-        return
-    killed = servers.pids["redis"]
-    os.kill(killed, signal.SIGKILL)
-    await until(lambda: servers.pids.get("redis", killed) != killed, 10)
-    await until_listening(urlsplit(servers.redis_url).port)

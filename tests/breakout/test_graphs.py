@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import asyncpg
 import pytest
 from asyncpg.exceptions import OutOfMemoryError as OutOfLocks
 
@@ -120,3 +123,59 @@ async def test_a_sandbox_is_dropped_whatever_depends_on_whatever(world, name):
     assert await world.superuser.fetchval("SELECT to_regnamespace($1)", worker.sandbox.schema_name) is None
     assert await world.superuser.fetchval("SELECT to_regrole($1)", worker.sandbox.schema_name) is None
     await worker.close()
+
+
+@pytest.mark.parametrize("servers", ["by-hand"], indirect=True, scope="package")
+async def test_an_extension_in_a_sandboxs_schema_goes_with_it_and_what_depends_on_it(world):
+    """Only the server's administrator can have made it there."""
+    worker, schema = await world.add(), "SELECT to_regnamespace($1)"
+    await world.superuser.execute(f"CREATE EXTENSION vector SCHEMA {worker.sandbox.schema_name}")
+    await worker.pg.execute("SET statement_timeout = 0")
+    await worker.pg.execute(each("CREATE FUNCTION of_%s (vector) RETURNS int LANGUAGE sql AS 'SELECT 1'", MANY))
+    with pytest.raises(OutOfLocks):
+        await world.superuser.execute(f"DROP SCHEMA {worker.sandbox.schema_name} CASCADE")
+    await world.manager.destroy(ADA, worker.sandbox.id)
+    assert await world.superuser.fetchval(schema, worker.sandbox.schema_name) is None
+    await worker.close()
+
+
+NO_EXTENSION_OF_ITS_OWN = [
+    "CREATE EXTENSION vector",
+    "CREATE EXTENSION pg_trgm",
+    "ALTER EXTENSION plpgsql ADD TABLE communities",
+    "CREATE FOREIGN DATA WRAPPER own",
+    "CREATE LANGUAGE own HANDLER plpgsql_call_handler",
+    "CREATE EVENT TRIGGER own ON ddl_command_start EXECUTE FUNCTION fire()",
+    "CREATE PUBLICATION own FOR ALL TABLES",
+    "CREATE SUBSCRIPTION own CONNECTION '' PUBLICATION own",
+    "CREATE ACCESS METHOD own TYPE INDEX HANDLER bthandler",
+]
+
+
+@pytest.mark.parametrize("command", NO_EXTENSION_OF_ITS_OWN)
+async def test_a_worker_makes_nothing_that_is_outside_its_schema(world, command):
+    with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.FeatureNotSupportedError)):
+        await world.a.pg.execute(command)
+
+
+@pytest.mark.parametrize("servers", ["by-hand"], indirect=True, scope="package")
+async def test_grants_by_others_are_taken_from_a_sandbox_in_batches(world):
+    worker, lender = await world.add(), await world.add()
+    role, borrower = lender.sandbox.schema_name, worker.sandbox.schema_name
+    for kind, make in (("SEQUENCE", "s_%s"), ("FUNCTION", "f_%s () RETURNS int LANGUAGE sql AS 'SELECT 1'")):
+        await lender.pg.execute(each(f"CREATE {kind} {make}", 400))
+    await lender.pg.execute(each("CREATE DOMAIN d_%s AS int", 100))
+    await lender.pg.execute(each(f"GRANT USAGE ON TYPE d_%s TO {borrower}", 100))
+    for kinds in ("SEQUENCES", "FUNCTIONS"):
+        await lender.pg.execute(f"GRANT ALL ON ALL {kinds} IN SCHEMA {role} TO {borrower}")
+    granted = "SELECT count(*) FROM pg_shdepend WHERE deptype = 'a' AND refobjid = to_regrole($1)"
+    left = [await world.superuser.fetchval(granted, borrower)]
+    while await world.stores.pool.fetchval("SELECT thin_sandbox_schema($1, 300)", borrower):
+        left.append(await world.superuser.fetchval(granted, borrower))
+    assert left[0] > 900
+    assert all(0 < before - after <= 350 for before, after in pairwise(left))  # and those on what has gone beside them
+    assert left[-1] < 300
+    await world.manager.destroy(ADA, worker.sandbox.id)
+    assert await world.superuser.fetchval("SELECT to_regrole($1)", borrower) is None
+    await worker.close()
+    await lender.close()

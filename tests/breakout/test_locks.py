@@ -9,11 +9,23 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.access.lock_guard import LockGuard
 from bot.supervisor import Supervisor
 from tests.breakout.conftest import ADA, until
-from tests.breakout.sessions import A_MINUTE, WITHIN_S, destroy, has_status, move_expiry, rotate, until_async
+from tests.breakout.flood import repeating
+from tests.breakout.sessions import (
+    A_MINUTE,
+    WITHIN_S,
+    destroy,
+    end_all_sessions,
+    has_status,
+    move_expiry,
+    rotate,
+    to_postgres_and_close,
+    until_async,
+)
 
 FILL = "SELECT pg_advisory_lock(n) FROM generate_series(1, 200000) AS n"
 """The session's locks outlive the statement's failure."""
@@ -38,7 +50,7 @@ END LOOP; END $$
 
 
 async def fill(worker):
-    with suppress(asyncpg.OutOfMemoryError):
+    with suppress(asyncpg.OutOfMemoryError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError):
         await worker.pg.execute(FILL)
 
 
@@ -67,6 +79,7 @@ async def attacker(world):
     worker = await world.add()
     yield worker
     await worker.close()
+    await end_all_sessions(world, worker)
 
 
 async def lives(world):
@@ -131,29 +144,42 @@ async def persistently(end, world, sandbox):
             await asyncio.sleep(0.1)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # logins that are broken off
-@pytest.mark.parametrize("servers", ["embedded"], indirect=True, scope="package")
-async def test_locks_taken_again_and_again_by_several_sessions_keep_nobody_out(world, attacker):
-    """Each takes what is given back, and a new one comes for each that was ended."""
+async def extend(world, sandbox):
+    await world.manager.extend_ttl(ADA, sandbox.id, timedelta(hours=1))
 
-    async def come_back():
-        while True:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                session = await asyncpg.connect(attacker.urls["SANDBOX_DATABASE_URL"])
-                try:
-                    await session.execute(SNATCH)
-                finally:
-                    session.terminate()
 
-    async with guarding(world), sweeping(world):
-        attackers = [asyncio.create_task(come_back()) for _ in range(4)]
-        try:
-            await until(attacker.pg.is_closed, 5)
-            for _ in range(5):
-                await until_async(lambda: lives(world), WITHIN_S)
-            async with asyncio.timeout(2 * WITHIN_S):  # the attackers have as much of the processor as all others
-                await persistently(destroy, world, attacker.sandbox)
-        finally:
-            for task in attackers:
-                task.cancel()
-            await asyncio.gather(*attackers, return_exceptions=True)
+async def expire(world, sandbox):
+    """The reaper is running."""
+    with suppress(asyncpg.OutOfMemoryError):
+        if (await world.manager.get_by_id(sandbox.id)).status == "running":
+            await move_expiry(world, sandbox, timedelta(seconds=-1))
+            await until_async(lambda: is_expired(world, sandbox))
+            return
+    raise ServiceUnavailable("PostgreSQL", "it was full")
+
+
+@pytest.mark.parametrize("end", [extend, rotate, expire, destroy])
+async def test_locks_taken_again_and_again_by_nine_sessions_keep_nobody_out(world, attacker, end):
+    """Each takes what is given back, and a new one comes for each that was ended, from the first moment on."""
+    async with guarding(world), sweeping(world), repeating(attacker, SNATCH, sessions=9):
+        async with asyncio.timeout(WITHIN_S):
+            await persistently(end, world, attacker.sandbox)
+        await until_async(lambda: lives(world))
+
+
+async def test_who_has_held_too_many_locks_is_let_in_again_by_whoever_finds_the_note(world, attacker, monkeypatch):
+    monkeypatch.setattr(constants, "ACCESS_UNAPPLIED_AFTER_S", 1.0)
+    monkeypatch.setattr(constants, "LOCK_HOARDER_BARRED_FIRST_S", 0.5)
+    async with guarding(world):
+        await fill(attacker)
+        await until_async(lambda: is_shut_out(world, attacker))
+    async with sweeping(world):
+        await until_async(lambda: to_postgres_and_close(attacker), 5)
+    assert attacker.nats.is_connected
+
+
+async def is_shut_out(world, worker):
+    query = "SELECT NOT sandbox_role_may_connect($1)"
+    with suppress(asyncpg.OutOfMemoryError):
+        return await world.superuser.fetchval(query, worker.sandbox.schema_name)
+    return False

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import nats
 import pytest
@@ -15,6 +15,7 @@ from bot import constants, names
 from bot.stores.urls import without_login
 from tests.breakout.conftest import Worker, until
 from tests.breakout.raw import dial
+from tests.breakout.sessions import until_async
 from tests.service.conftest import ADA
 
 pytestmark = [pytest.mark.long, pytest.mark.parametrize("servers", ["embedded"], indirect=True, scope="package")]
@@ -152,6 +153,48 @@ async def test_no_answer_can_be_led_to_the_auth_callout(world):
     await a.nats.flush()
     await callout.flush()
     assert callout.stats["in_msgs"] == seen
+
+
+async def test_a_fast_worker_that_catches_up_with_a_backlog_is_not_barred(world, attacker, monkeypatch):
+    """It acknowledges each of many events, faster than a flood is allowed to be."""
+    monkeypatch.setattr(constants, "FLOOD_MESSAGES", 500)
+    publisher, subject = world.stores.nats.jetstream(), f"{attacker.sandbox.nats_prefix}events.BACKLOG"
+    await asyncio.gather(*(publisher.publish(subject, b"{}") for _ in range(BACKLOG)))
+    client = await attacker.connect_nats()
+    events = await client.jetstream().pull_subscribe_bind(consumer="worker", stream=attacker.sandbox.stream)
+    for _ in range(BACKLOG // 100):
+        for event in await events.fetch(100, timeout=5):
+            await event.ack()
+    await until_async(lambda: are_accepted(world, attacker), 5)
+    await world.manager.access.nats.floods.look()
+    assert not world.manager.access.keeps_out_of_nats(attacker.sandbox.id)
+    assert client.is_connected
+    await client.close()
+
+
+async def are_accepted(world, attacker):
+    return await world.manager.streams.count_accepted(attacker.sandbox.id) == BACKLOG
+
+
+BACKLOG = 3000
+
+
+async def test_who_floods_is_told_so_in_the_sandboxs_status(world, attacker, monkeypatch):
+    monkeypatch.setattr(constants, "FLOOD_MESSAGES", 50)
+    client = await attacker.connect_nats()
+
+    async def is_barred():
+        for _ in range(200):
+            with suppress(nats.errors.Error):
+                await client.publish(f"sandbox.{attacker.sandbox.id}.work.x", b"")
+        with suppress(nats.errors.Error):
+            await client.flush(timeout=1)
+        return world.manager.access.keeps_out_of_nats(attacker.sandbox.id)
+
+    await until_async(is_barred, 5)
+    health = await world.manager.get_health(attacker.sandbox.id)
+    assert not health.nats.ok
+    assert "sent too much" in health.nats.summary
 
 
 async def test_who_floods_is_cut_off_and_let_in_again_later(world, attacker, monkeypatch):

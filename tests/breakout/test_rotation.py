@@ -21,7 +21,7 @@ from tests.breakout.sessions import (
     logins,
     move_expiry,
     reaping,
-    to_postgres,
+    to_postgres_and_close,
     until_async,
 )
 from tests.faults.operations import Job, addresses
@@ -112,12 +112,6 @@ async def test_it_is_extended_under_it(world, worker):
             assert time.monotonic() - began < WITHIN_S
             assert (await facts_of(world, worker.sandbox))["has_its_expiry"]
     await until_async(lambda: to_postgres_and_close(worker))
-
-
-async def to_postgres_and_close(worker):
-    if connection := await to_postgres(worker):
-        await connection.close()
-    return connection is not None
 
 
 async def test_an_extension_that_nothing_keeps_back_leaves_sessions_and_their_password_alone(world, worker):

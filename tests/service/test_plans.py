@@ -88,6 +88,7 @@ IN_ONE_LIFE = (
     ("alter_role", [SOME_ID, datetime.now(UTC)]),
     ("readmit_role", [SOME_ID, datetime.now(UTC)]),
     ("shut_out_role", [SOME_ID]),
+    ("cut_role", [SOME_ID]),
 )
 CATALOGS = """
 SELECT relname, seq_scan FROM pg_stat_xact_sys_tables

@@ -7,9 +7,10 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
+from loguru import logger
 
 from bot import constants
-from bot.stores.nats_logins import BatchedLookUp, Login, LoginLimits
+from bot.stores.nats_logins import BatchedLookUp, Login, LoginLimits, Unanswered
 
 
 def test_a_sandbox_that_logs_in_without_end_takes_nobody_elses_place(monkeypatch):
@@ -34,23 +35,23 @@ def test_strangers_are_refused_so_often_and_then_not_answered(monkeypatch):
 
 def test_a_barred_sandbox_is_not_admitted_and_others_are():
     limits, sandbox_id = LoginLimits(), uuid.uuid4()
-    limits.bar(sandbox_id)
+    limits.bars.bar(sandbox_id)
     assert not limits.admit(sandbox_id)
     assert limits.admit(uuid.uuid4())
 
 
 def test_who_was_barred_lately_is_barred_twice_as_long(monkeypatch):
     now = 1000.0
-    monkeypatch.setattr("bot.stores.nats_logins.time.monotonic", lambda: now)
+    monkeypatch.setattr("bot.stores.bars.time.monotonic", lambda: now)
     limits, sandbox_id = LoginLimits(), uuid.uuid4()
     for seconds in (5, 10, 20):
-        limits.bar(sandbox_id)
+        limits.bars.bar(sandbox_id)
         now += seconds - 0.1
         assert not limits.admit(sandbox_id)
         now += 0.1
         assert limits.admit(sandbox_id)
     now += constants.FLOOD_BARS_LONGEST_S
-    limits.bar(sandbox_id)
+    limits.bars.bar(sandbox_id)
     now += constants.FLOOD_BARS_FIRST_S
     assert limits.admit(sandbox_id)
 
@@ -85,3 +86,19 @@ async def test_whoever_waits_hears_why_there_is_no_answer():
     for _ in range(2):
         with pytest.raises(OSError, match="away"):
             await lookup.get(uuid.uuid4())
+
+
+def test_logins_without_an_answer_are_told_of_once_and_their_end_when_it_is_sure(monkeypatch):
+    now, told = 1000.0, []
+    monkeypatch.setattr("bot.stores.nats_logins.time.monotonic", lambda: now)
+    sink = logger.add(lambda message: told.append(message.record["level"].name), level="INFO")
+    unanswered = Unanswered()
+    for _ in range(100):
+        unanswered.note(OSError("PostgreSQL is away"))
+        unanswered.over()
+    assert told == ["WARNING"]
+    now += constants.NATS_LOGINS_COUNTED_FOR_S + 1
+    for _ in range(2):
+        unanswered.over()
+    logger.remove(sink)
+    assert told == ["WARNING", "INFO"]

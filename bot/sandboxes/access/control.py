@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ from bot.sandboxes.access.tokens import Credentials
 from bot.sandboxes.model import Sandbox
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_logins import Login
-from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction, until_locks_are_free
+from bot.stores.postgres import Connection, Pool, Record, connected, fetch, fetch_value, load_queries
 from bot.stores.redis import RedisStore
 
 
@@ -39,6 +39,9 @@ class SandboxAccess:
         self._nats: NatsAccess | None = None
         self._redis_run_id: str | None = None
         self._users_checked_at = 0.0  # of time.monotonic()
+        self._nats_address, self._without_nats = "", "not probed"
+        self._probed: tuple[object, ...] = ()
+        self._suspected: Isolation | None = None
         self.isolation = Isolation()
 
     async def probe(
@@ -46,14 +49,42 @@ class SandboxAccess:
     ) -> Isolation:
         """Find out what each store enforces. `without_nats` is the reason if there is no `nats` to ask. The `trial` of
         Redis makes a user and deletes them."""
-        self._nats = nats
-        refused = await nats.probe(nats_address) if nats else without_nats
-        self.isolation = Isolation(
-            Enforcement(await probe_postgres(self._pool)),
-            await self._probe_redis(trial),
-            Enforcement(refused),
-        )
+        self._nats, self._nats_address, self._without_nats = nats, nats_address, without_nats
+        self._probed, self.isolation = await self._servers(), await self._find_isolation(trial=trial)
         return self.isolation
+
+    async def probe_again(self) -> None:
+        """If a server has been started anew since: it may be another version, or have other settings.
+
+        What is worse than before is believed when it is found twice in a row: a server that has just been started is
+        slow to answer. `ServiceUnavailable` if one is away.
+        """
+        if not self._probed or (servers := await self._servers()) == self._probed:
+            return
+        found = await self._find_isolation()
+        if found not in (self.isolation, self._suspected):
+            self._suspected = found
+            return
+        self._tell(found)
+        self._probed, self.isolation, self._suspected = servers, found, None
+
+    async def _servers(self) -> tuple[object, ...]:
+        """Others after one of them was started anew, or another one is asked."""
+        reconnects = self._nats.reconnects if self._nats else 0
+        return await self._value("server_started_at"), await self._redis.run_id(), reconnects
+
+    async def _find_isolation(self, *, trial: bool = True) -> Isolation:
+        refused = await self._nats.probe(self._nats_address) if self._nats else self._without_nats
+        postgres, redis = Enforcement(await probe_postgres(self._pool)), await self._probe_redis(trial)
+        return Isolation(postgres, redis, Enforcement(refused))
+
+    def _tell(self, found: Isolation) -> None:
+        before = set(self.isolation.unenforced())
+        for line in found.unenforced():
+            if line not in before:
+                logger.warning("sandboxes are not kept apart by a store any more", store=line)
+        if before and not found.unenforced():
+            logger.info("sandboxes are kept apart by all stores again")
 
     async def _probe_redis(self, trial: bool) -> Enforcement:
         if refused := await self._redis.probe(trial=trial):
@@ -65,10 +96,14 @@ class SandboxAccess:
         """What answers workers' logins to NATS; None where that asks no bot."""
         return self._nats if self.isolation.nats.enforced else None
 
+    def keeps_out_of_nats(self, sandbox_id: UUID) -> bool:
+        """Whether its workers are not let in for a while, for they have flooded NATS."""
+        return self._nats is not None and self._nats.floods.bars.holds(sandbox_id)
+
     async def look_up(self, sandbox_id: UUID) -> Login | None:
         """What a login is checked by now; None if the sandbox does not run or has no credentials."""
-        async with connected(self._pool) as connection:
-            return await self._look_up(connection, sandbox_id)
+        rows = await fetch(self._pool, self._sql["get_login"], sandbox_id)
+        return Login(rows[0]["token_sha256"], rows[0]["expires_at"]) if rows else None
 
     async def look_up_all(self, sandbox_ids: Collection[UUID]) -> dict[UUID, Login]:
         """As `look_up`, for those that have a login."""
@@ -113,9 +148,9 @@ class SandboxAccess:
         await connection.execute(self._sql["note_role"], sandbox_id)
 
     async def revoke(self, connection: Connection, sandbox_id: UUID) -> None:
-        """In the transaction that ends the sandbox: no new login from its commit on. `disconnect` comes after it."""
-        await connection.execute(self._sql["shut_out_role"], sandbox_id)
-        await connection.execute(self._sql["delete_credentials"], sandbox_id)
+        """In the transaction that ends the sandbox: no new login from its commit on, and no credentials. `disconnect`
+        comes after it."""
+        await connection.execute(self._sql["cut_role"], sandbox_id)
 
     async def drop_role(self, connection: Connection, sandbox_id: UUID) -> None:
         """In the transaction that has dropped the schema."""
@@ -126,11 +161,20 @@ class SandboxAccess:
         await connection.execute(self._sql["mark_changed"], sandbox_id)
 
     async def disconnect(self, sandbox_id: UUID) -> None:
-        """End the live connections in every store, and Redis logins with them.
+        """End the live connections in every store, and Redis logins with them, of a sandbox that is revoked.
 
         If a store is away, `ServiceUnavailable` when the others are done.
         """
-        steps = [self._role.update(sandbox_id, end_sessions=True)]
+        await self._disconnect(sandbox_id, self._value("end_sessions", sandbox_id))
+
+    async def free_role(self, sandbox_id: UUID) -> None:
+        """End what may hold the role's row: a login that was under way at the revoke, or a session that has borrowed
+        the role."""
+        await self._role.end_borrowing()
+        await self._value("end_sessions", sandbox_id)
+
+    async def _disconnect(self, sandbox_id: UUID, in_postgres: Awaitable[object]) -> None:
+        steps = [in_postgres]
         if self.isolation.redis.confines:
             steps.append(self._redis.delete_user(sandbox_id))
         if self._nats is not None:
@@ -165,12 +209,11 @@ class SandboxAccess:
         Without `disconnect` they go on, and those to NATS take up the new expiry. If a store is away,
         `ServiceUnavailable`, and the change stays marked.
         """
-        async with connected(self._pool) as connection:
-            # The mark before the login: a change between the two is applied here already, and only its mark stays.
-            changed_at = await connection.fetchval(self._sql["get_changed_at"], sandbox_id)
-            login = await self._look_up(connection, sandbox_id)
+        # The mark before the login: a change between the two is applied here already, and only its mark stays.
+        changed_at = await self._value("get_changed_at", sandbox_id)
+        login = await self.look_up(sandbox_id)
         if disconnect:
-            await self.disconnect(sandbox_id)
+            await self._disconnect(sandbox_id, self._role.update(sandbox_id, end_sessions=True))
         else:
             await self._role.update(sandbox_id, end_sessions=False)
         await self._set_user(sandbox_id, login)
@@ -183,12 +226,13 @@ class SandboxAccess:
 
     async def reconcile(self, longest_transaction: timedelta) -> None:
         """One turn over all sandboxes: end PostgreSQL sessions that are overlong or revoked, apply what was not
-        applied, and have Redis's users be those of running sandboxes.
+        applied, have Redis's users be those of running sandboxes, and probe servers that were started anew.
 
         If a store is away, `ServiceUnavailable` when the others have been looked after.
         """
         raise_first(
             await asyncio.gather(
+                self.probe_again(),
                 self._end_wrong_sessions(longest_transaction),
                 self._apply_unapplied(),
                 self._reconcile_users(),
@@ -209,10 +253,14 @@ class SandboxAccess:
 
     async def _apply_unapplied(self) -> None:
         since = timedelta(seconds=constants.ACCESS_UNAPPLIED_AFTER_S)
-        async with connected(self._pool) as connection:
-            rows = await connection.fetch(self._sql["list_unapplied"], since)
-        limit = constants.MAX_CONCURRENT_ACCESS_CHANGES
-        raise_first(await gather_bounded([row["id"] for row in rows], self.apply, limit=limit))
+        rows = await fetch(self._pool, self._sql["list_unapplied"], since)
+        raise_first(await gather_bounded(rows, self._apply_row, limit=constants.MAX_CONCURRENT_ACCESS_CHANGES))
+
+    async def _apply_row(self, row: Record) -> None:
+        if row["is_of_role_alone"]:
+            await self._role.update(row["id"], end_sessions=True)
+        else:
+            await self.apply(row["id"])
 
     async def _reconcile_users(self) -> None:
         """Redis has the users of running sandboxes, and none of those that this database knows to be over.
@@ -225,10 +273,9 @@ class SandboxAccess:
         if not restarted and time.monotonic() < self._users_checked_at + constants.REDIS_USERS_CHECKED_EVERY_S:
             return
         users = await self._redis.list_users()
-        async with transaction(self._pool) as connection:
-            logins = {row["id"] for row in await connection.fetch(self._sql["list_logins"])}
-            # A user that this database does not know is left alone: it may be another installation's.
-            revoked = {row["id"] for row in await connection.fetch(self._sql["list_revoked"], list(users - logins))}
+        logins = set(await self.list_logins())
+        # A user that this database does not know is left alone: it may be another installation's.
+        revoked = {row["id"] for row in await fetch(self._pool, self._sql["list_revoked"], list(users - logins))}
         for sandbox_id in revoked | (logins if restarted else logins - users):
             await self.grant(sandbox_id, await self.look_up(sandbox_id))
         self._redis_run_id, self._users_checked_at = run_id, time.monotonic()
@@ -242,13 +289,5 @@ class SandboxAccess:
         else:
             await self._redis.set_user(sandbox_id, login.token_sha256)
 
-    async def _look_up(self, connection: Connection, sandbox_id: UUID) -> Login | None:
-        row = await connection.fetchrow(self._sql["get_login"], sandbox_id)
-        return Login(row["token_sha256"], row["expires_at"]) if row else None
-
     async def _value(self, query: str, *arguments: object) -> Any:
-        async def ask() -> Any:
-            async with connected(self._pool) as connection:
-                return await connection.fetchval(self._sql[query], *arguments)
-
-        return await until_locks_are_free(ask)
+        return await fetch_value(self._pool, self._sql[query], *arguments)

@@ -9,16 +9,16 @@ from uuid import UUID
 from loguru import logger
 
 from bot import request
-from bot.errors import InvalidTransition, ServiceUnavailable
+from bot.errors import ServiceUnavailable
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.tokens import Credentials, new_credentials
-from bot.sandboxes.directory import require_access
+from bot.sandboxes.directory import require_access, require_running
 from bot.sandboxes.idempotency import Idempotency
-from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
+from bot.sandboxes.model import Actor, AuditEvent, Sandbox
 from bot.sandboxes.records import SandboxRecords
 from bot.stores.nats_logins import Login
-from bot.stores.postgres import Connection, Pool, transaction
+from bot.stores.postgres import Connection, Pool, in_transaction
 
 
 class CredentialIssuer:
@@ -43,33 +43,42 @@ class CredentialIssuer:
     async def issue(self, actor: Actor, sandbox_id: UUID, *, rotate: bool) -> ConnectionDetails:
         """As `SandboxManager.issue_credentials`."""
         making = asyncio.create_task(asyncio.to_thread(new_credentials))  # slow on purpose, as SCRAM is
-        async with transaction(self._pool) as connection:
+
+        async def issue(connection: Connection) -> tuple[ConnectionDetails, bool]:
             earlier = await self._idempotency.begin(connection, actor, "issue", {"issued": False})
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             if earlier is not None and earlier["issued"]:
-                return self.describe(sandbox, is_repeat=True)
+                return self.describe(sandbox, is_repeat=True), True
             issued_before = await self._access.has_credentials(connection, sandbox_id)
             if issued_before and not rotate:
-                return self.describe(sandbox)
-            credentials = await making
-            details = self.describe(sandbox, credentials.token)
-            await self._save(connection, actor, sandbox, credentials, replace=issued_before)
-        login = Login(credentials.token_sha256, sandbox.expires_at)
-        # By first credentials nobody is connected: nothing to disconnect or to mark, and no wait for NATS's servers.
-        step = self._access.apply(sandbox_id) if issued_before else self._access.grant(sandbox_id, login)
-        await best_effort(step, sandbox_id)
+                return self.describe(sandbox), True
+            details = self.describe(sandbox, (await making).token)
+            await self._save(connection, actor, sandbox, await making, replace=issued_before)
+            return details, issued_before
+
+        details, issued_before = await in_transaction(self._pool, issue)
+        if details.has_token:
+            login = Login((await making).token_sha256, details.sandbox.expires_at)
+            # By first credentials nobody is connected: nothing to disconnect or to mark, no wait for NATS.
+            step = self._access.apply(sandbox_id) if issued_before else self._access.grant(sandbox_id, login)
+            await best_effort(step, sandbox_id)
         return details
 
     async def reissue(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails | None:
         """As `SandboxManager.reissue_credentials`."""
-        async with transaction(self._pool) as connection:
+
+        async def reissue(connection: Connection) -> ConnectionDetails | None:
             if not await self._idempotency.take_over(connection, actor, "issue"):
                 return None
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             credentials = await asyncio.to_thread(new_credentials)
             details = self.describe(sandbox, credentials.token)
             await self._save(connection, actor, sandbox, credentials, replace=True)
-        await best_effort(self._access.apply(sandbox_id), sandbox_id)
+            return details
+
+        details = await in_transaction(self._pool, reissue)
+        if details is not None:
+            await best_effort(self._access.apply(sandbox_id), sandbox_id)
         return details
 
     async def _save(
@@ -82,14 +91,8 @@ class CredentialIssuer:
         await self._idempotency.finish(connection, actor, "issue", {"issued": True})
 
 
-def require_running(sandbox: Sandbox, wanted: str) -> None:
-    """`InvalidTransition` otherwise; `wanted` is a participle."""
-    if sandbox.status is not SandboxStatus.RUNNING:
-        raise InvalidTransition(sandbox.name, sandbox.status, wanted)
-
-
 async def best_effort(step: Awaitable[None], sandbox_id: UUID) -> None:
-    """What follows a commit, which has settled new logins already. What fails is made up for by `access.reconcile`."""
+    """What follows a commit, which has settled new logins already. What fails is made up for by `reconcile`."""
     try:
         await step
     except ServiceUnavailable as error:

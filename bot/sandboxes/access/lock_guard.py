@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import asyncpg
 from loguru import logger
@@ -12,12 +12,19 @@ from loguru import logger
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.model import AuditEvent
+from bot.stores.bars import Bars
 from bot.stores.postgres import Connection, load_queries
 from bot.supervisor import Part
+
+_IN_THE_WAY = (asyncpg.OutOfMemoryError, asyncpg.LockNotAvailableError, asyncpg.InternalServerError)
+"""For a moment: those who were ended are not gone yet, or the same role is changed by somebody else."""
 
 
 class LockGuard:
     """A session of its own that looks who holds how many locks, and ends all sessions of a sandbox with too many.
+
+    Its role is shut out for a while, for others' logins find no room beside those that come back again and again. That
+    is noted as any change of a role is, so that it is let in again by whoever finds the note, if this process dies too.
 
     While the table is full no login and hardly a statement gets through. So the session is there before, its statement
     is prepared, and it holds locks in reserve which that statement gives back before it needs some.
@@ -26,7 +33,8 @@ class LockGuard:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._sql = load_queries("locks")
-        self._barred: dict[int, float] = {}  # roles, and until when by time.monotonic()
+        first_s, longest_s = constants.LOCK_HOARDER_BARRED_FIRST_S, constants.LOCK_HOARDER_BARRED_LONGEST_S
+        self._bars = Bars[tuple[int, str]](first_s, longest_s)  # roles and their schemas' names
         self._untold: dict[str, int] = {}  # schema names, and how many locks were held
 
     async def run(self, part: Part) -> None:
@@ -41,37 +49,37 @@ class LockGuard:
             self._dsn,
             timeout=constants.POSTGRES_CONNECT_WITHIN_S,
             command_timeout=constants.POSTGRES_ANSWER_WITHIN_S,
-            server_settings={"application_name": "sandbox-bot", "search_path": "public"},
+            server_settings={"application_name": "sandbox-bot", "search_path": "public", "lock_timeout": "200ms"},
         )
         try:
             end_hoarders = await connection.prepare(self._sql["end_hoarders"])
+            shut_out = await connection.prepare(self._sql["shut_out"])
+            most, reserve = constants.MOST_LOCKS_OF_A_SANDBOX, constants.LOCKS_IN_RESERVE
             while True:
-                most, reserve = constants.MOST_LOCKS_OF_A_SANDBOX, constants.LOCKS_IN_RESERVE
-                self._bar(await end_hoarders.fetch(most, self._still_barred(), reserve))
-                pause_s = constants.LOCKS_SEEN_AGAIN_EVERY_S if self._barred else constants.LOCKS_SEEN_EVERY_S
-                try:
+                pause_s = constants.LOCKS_SEEN_AGAIN_EVERY_S
+                with suppress(*_IN_THE_WAY):
+                    ended = await end_hoarders.fetch(most, [role for role, _ in self._bars.held()], reserve)
+                    self._bar(ended)
+                    if barred := self._bars.held():
+                        await shut_out.fetch([name for _, name in barred])
                     await connection.execute(self._sql["reserve"], reserve)
                     await self._audit(connection)
-                except asyncpg.OutOfMemoryError:  # those who were ended are not gone yet
-                    pause_s = constants.LOCKS_SEEN_AGAIN_EVERY_S
+                    if not ended:
+                        pause_s = constants.LOCKS_SEEN_EVERY_S
                 part.running()
                 await asyncio.sleep(pause_s)
         finally:
             connection.terminate()
 
-    def _still_barred(self) -> list[int]:
-        now = time.monotonic()
-        self._barred = {role: until for role, until in self._barred.items() if until > now}
-        return list(self._barred)
-
     def _bar(self, ended: Sequence[asyncpg.Record]) -> None:
-        """Who was ended for its locks is ended for some time whenever it is there, before it holds as many again."""
         for row in ended:
             role, name, locks = row["role_id"], row["schema_name"], row["locks"]
-            if role not in self._barred:
-                self._barred[role] = time.monotonic() + constants.LOCK_HOARDER_BARRED_S
+            if not self._bars.holds((role, name)):
+                barred_s = self._bars.bar((role, name))
                 self._untold[name] = locks
-                logger.warning("a sandbox held too many locks: its sessions ended", schema=name, locks=locks)
+                logger.warning(
+                    "a sandbox held too many locks: its sessions ended", schema=name, locks=locks, barred_s=barred_s
+                )
 
     async def _audit(self, connection: Connection) -> None:
         while self._untold:

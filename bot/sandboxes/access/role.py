@@ -11,7 +11,7 @@ from loguru import logger
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.stores.postgres import Pool, transaction
+from bot.stores.postgres import Pool, fetch, fetch_value, in_transaction
 
 
 class RoleUpdater:
@@ -33,7 +33,7 @@ class RoleUpdater:
         for _ in range(constants.ROLE_UPDATE_ATTEMPTS):
             if end_sessions:
                 await self._value("end_sessions", sandbox_id)
-            if (noted_at := await self._value("get_role_changed_at", sandbox_id)) is None:
+            if (noted_at := await fetch_value(self._pool, self._sql["get_role_changed_at"], sandbox_id)) is None:
                 return
             if not await self._value("alter_role", sandbox_id, noted_at):
                 await self._value("shut_out_role", sandbox_id)
@@ -45,8 +45,7 @@ class RoleUpdater:
 
     async def end_borrowing(self) -> None:
         """No sandbox is a member of another one's role, and no session goes on that was."""
-        async with transaction(self._pool) as connection:
-            rows = await connection.fetch(self._sql["revoke_borrowed_roles"])
+        rows = await fetch(self._pool, self._sql["revoke_borrowed_roles"])
         if borrowers := sorted({row["borrower"] for row in rows}):
             await self._value("end_sessions_of", borrowers)
             logger.warning("sandboxes that were members of another one's role", roles=borrowers)
@@ -54,12 +53,9 @@ class RoleUpdater:
     async def update_held_back(self) -> None:
         """Again, for those with a login that was held back over it and may have undone it."""
         since = timedelta(seconds=constants.HELD_BACK_AFTER_S)
-        async with transaction(self._pool) as connection:
-            rows = await connection.fetch(self._sql["list_held_back"], since)
-        for row in rows:
+        for row in await fetch(self._pool, self._sql["list_held_back"], since):
             await self._value("shut_out_role", row["id"])
             await self.update(row["id"], end_sessions=True)
 
     async def _value(self, query: str, *arguments: object) -> Any:
-        async with transaction(self._pool) as connection:
-            return await connection.fetchval(self._sql[query], *arguments)
+        return await in_transaction(self._pool, lambda connection: connection.fetchval(self._sql[query], *arguments))

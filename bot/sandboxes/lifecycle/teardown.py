@@ -18,7 +18,7 @@ from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
-from bot.stores.postgres import Connection, Pool, transaction, until_locks_are_free
+from bot.stores.postgres import Connection, Pool, in_transaction
 from bot.stores.redis import RedisStore
 
 Failures = dict[str, Exception]
@@ -104,32 +104,45 @@ class Teardown:
         """PostgreSQL's part, if no other step has failed: a sandbox that is `destroyed` has nothing anywhere."""
         if failed:
             raise CleanupFailed(sandbox.name, failed) from next(iter(failed.values()))
-        finish = partial(self._finish_in_postgres, sandbox.id, actor)
         try:
-            while (done := await until_locks_are_free(finish)) is None:
-                pass
+            done = await self._drop_in_postgres(sandbox.id, actor)
         except (ServiceUnavailable, asyncpg.PostgresError) as error:
             raise CleanupFailed(sandbox.name, ["PostgreSQL schema"]) from error
+        if done:
+            logger.info("sandbox destroyed", sandbox=str(sandbox.id), name=sandbox.name)
         return done
 
-    async def _finish_in_postgres(self, sandbox_id: UUID, actor: Actor | None) -> bool | None:
+    async def _drop_in_postgres(self, sandbox_id: UUID, actor: Actor | None) -> bool:
+        """Again if a session that has got in before the revoke, or has borrowed the role, holds something of its."""
+        finish = partial(self._finish_in_postgres, sandbox_id, actor)
+        for attempt in range(1, constants.DROP_ATTEMPTS + 1):
+            try:
+                while (done := await in_transaction(self._pool, finish)) is None:
+                    pass
+            except (asyncpg.LockNotAvailableError, asyncpg.InternalServerError):
+                if attempt == constants.DROP_ATTEMPTS:
+                    raise
+                await self._access.free_role(sandbox_id)
+            else:
+                return done
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _finish_in_postgres(self, sandbox_id: UUID, actor: Actor | None, connection: Connection) -> bool | None:
         """None if there is so much in the schema that this has only dropped a part of it.
 
         Schema, role and status go together: a row that says `destroyed` has neither, whenever the process dies.
         """
-        async with transaction(self._pool) as connection:
-            sandbox = await self._records.lock(connection, sandbox_id)
-            if sandbox.status is not SandboxStatus.DESTROYING:
-                return False
-            if await self._schemas.drop_batch(connection, sandbox.schema_name):
-                return None
-            await self._schemas.drop_schema(sandbox_id, connection)
-            await self._access.drop_role(connection, sandbox_id)
-            wanted = SandboxStatus.DESTROYED
-            await self._records.change_status(
-                connection, sandbox_id, sandbox.status, wanted, AuditEvent.DESTROYED, actor, {}
-            )
-        logger.info("sandbox destroyed", sandbox=str(sandbox_id), name=sandbox.name)
+        sandbox = await self._records.lock(connection, sandbox_id)
+        if sandbox.status is not SandboxStatus.DESTROYING:
+            return False
+        if await self._schemas.drop_batch(connection, sandbox.schema_name):
+            return None
+        await self._schemas.drop_schema(sandbox_id, connection)
+        await self._access.drop_role(connection, sandbox_id)
+        wanted = SandboxStatus.DESTROYED
+        await self._records.change_status(
+            connection, sandbox_id, sandbox.status, wanted, AuditEvent.DESTROYED, actor, {}
+        )
         return True
 
 
