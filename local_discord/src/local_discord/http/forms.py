@@ -21,6 +21,8 @@ from local_discord.world.drafts import Attachment, Draft
 MOST_BYTES = 10 * 1024 * 1024
 """Of the files of one request together."""
 _FILE = re.compile(r"files?\[?(\d*)\]?")
+_IGNORED = {"pass_self_into_delete"}
+"""What libraries send by mistake (this one interactions.py), and Discord ignores."""
 _JSON, _URLENCODED = "application/json", "application/x-www-form-urlencoded"
 _AUTHORS_FLAGS = ~(LOADING | EPHEMERAL)
 
@@ -53,7 +55,7 @@ async def read(request: web.Request) -> Form:
     fields = request[ASKED].operation.fields
     if request[CHECKS_FIELDS] and fields and isinstance(form.data, dict):
         errors = FormErrors()
-        for key in form.data.keys() - fields:
+        for key in form.data.keys() - fields - _IGNORED:
             errors.add((key,), "UNKNOWN_FIELD", "This operation has no such field.")
         errors.raise_any()
     return form

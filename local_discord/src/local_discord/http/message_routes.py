@@ -11,7 +11,7 @@ from local_discord.http import forms
 from local_discord.http.frame import Handler, answer, nothing, query_number
 from local_discord.http.group import Group
 from local_discord.rules.channel_rules import ANNOUNCEMENT, WITH_MESSAGES
-from local_discord.rules.fields import each, integer, read_form, snowflake
+from local_discord.rules.fields import each, integer, optional, read_form, snowflake
 from local_discord.rules.permissions import BITS
 from local_discord.snowflakes import seconds_since
 from local_discord.wire import Json
@@ -25,10 +25,10 @@ _FORWARD = 1
 _ABOVE_ALL_IDS = 1 << 64
 _BULK_DELETE_S = 14 * 86_400
 _REFERENCE = {
-    "type": integer(0, 1),
+    "type": optional(integer(0, 1)),
     "message_id": snowflake,
-    "channel_id": snowflake,
-    "guild_id": snowflake,
+    "channel_id": optional(snowflake),
+    "guild_id": optional(snowflake),
 }
 
 
@@ -159,7 +159,7 @@ class MessageRoutes(Group):
         forwards = form["message_reference"].get("type") == _FORWARD
         required = ("message_id", "channel_id") if forwards else ("message_id",)
         reference = read_form(form["message_reference"], _REFERENCE, *required)
-        source = self._world.bots_channel(int(reference["channel_id"])) if forwards else channel
+        source = self._world.bots_channel(int(reference["channel_id"] or 0)) if forwards else channel
         self._require(source, "read_message_history")
         message = source.messages.get(int(reference["message_id"]))
         if message is None and form["message_reference"].get("fail_if_not_exists") is False and not forwards:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from local_discord.rules import permissions
 from local_discord.rules.channel_rules import CATEGORY, DIRECT, TEXT, details_of
+from local_discord.rules.component_tree import numbered
 from local_discord.rules.message_rules import EPHEMERAL, LOADING
 from local_discord.snowflakes import iso_time
 from local_discord.wire import Json
@@ -190,7 +191,7 @@ class Message:
         if draft.embeds is not None:
             self.embeds = [{"type": "rich"} | embed for embed in draft.embeds]
         if draft.components is not None:
-            self.components = draft.components
+            self.components = numbered(draft.components)
         if draft.attachments is not None:
             self.attachments = draft.attachments
 
