@@ -108,6 +108,7 @@ async def test_roles_below_the_bots_own_are_made_given_taken_and_deleted():
         assert guild.roles[role.id].name == "friends"
         for refused in (
             member.add_roles(discord.Object(staff.id)),
+            member.edit(roles=[discord.Object(staff.id)]),
             role.edit(permissions=discord.Permissions(ban_members=True)),
         ):
             with pytest.raises(discord.Forbidden) as failure:
