@@ -91,7 +91,8 @@ class Answers:
             self._propose(interaction, data)
         else:
             message_rules.check_modal(data)
-            interaction.reply.modal = Modal(interaction.user, data, interaction.channel, interaction.source)
+            place, source = interaction.channel, interaction.source
+            interaction.reply.modal = Modal(interaction.user, data, place, source, interaction.metadata())
 
     def _open(self, interaction: Interaction, data: Json, files: Uploads, *, loading: bool) -> None:
         written = Draft() if loading else draft(data, files, self._core.snowflakes)

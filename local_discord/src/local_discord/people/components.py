@@ -7,7 +7,16 @@ from typing import Any
 
 from local_discord.errors import UsageError
 from local_discord.people.resolving import Resolver
-from local_discord.rules.component_tree import BUTTON, LABEL, LINK_STYLES, SELECTS, STRING_SELECT, TEXT_INPUT, walk
+from local_discord.rules.component_tree import (
+    BUTTON,
+    LABEL,
+    LINK_STYLES,
+    SELECTS,
+    STRING_SELECT,
+    TEXT_INPUT,
+    numbered,
+    walk,
+)
 from local_discord.wire import Json
 from local_discord.world.channels import Message
 
@@ -67,7 +76,7 @@ def submission(modal: Json, fields: Mapping[str, Any], resolver: Resolver) -> Js
     rows = [_row(row, left, resolver) for row in modal["components"]]
     if left:
         raise UsageError(f"The modal has no field {', '.join(left)}.")
-    return resolver.into({"custom_id": modal["custom_id"], "components": rows})
+    return resolver.into({"custom_id": modal["custom_id"], "components": numbered(rows)})
 
 
 def _row(row: Json, fields: dict[str, Any], resolver: Resolver) -> Json:

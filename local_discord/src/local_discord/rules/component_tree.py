@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from itertools import count
 
 from local_discord.wire import Json
 
@@ -20,3 +22,14 @@ def walk(components: Sequence[Json]) -> Iterator[Json]:
             nested = component.get("components")
             yield from walk(nested if isinstance(nested, list) else ())
             yield from walk([component[key] for key in ("accessory", "component") if component.get(key)])
+
+
+def numbered(components: list[Json]) -> list[Json]:
+    """A copy in which each component has an id, counted from 1 around those that have one."""
+    copied: list[Json] = deepcopy(components)
+    found = list(walk(copied))
+    taken = {component["id"] for component in found if component.get("id")}
+    free = (number for number in count(1) if number not in taken)
+    for component in found:
+        component["id"] = component.get("id") or next(free)
+    return copied

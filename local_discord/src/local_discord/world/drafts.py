@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from local_discord.wire import Json
+from local_discord.world.polls import Poll
 
+PARTS = ("content", "embeds", "components", "attachments", "snapshots", "sticker_items", "poll")
+"""What a message may consist of; Discord takes none that has nothing of it."""
 _USER_MENTION = re.compile(r"<@!?(\d{15,20})>")
 
 
@@ -52,6 +55,15 @@ class Draft:
     enforce_nonce: bool = False
     mentions_allowed: Json | None = None
     reference: Json | None = None
+    snapshots: list[Json] = field(default_factory=list)
+    """What it forwards."""
+    sticker_items: list[Json] = field(default_factory=list)
+    poll: Poll | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """It says nothing by itself."""
+        return not any(getattr(self, part) for part in PARTS)
 
     def mentioned_ids(self) -> list[int]:
         """The users that the text names and `allowed_mentions` lets it name, each once, in the text's order."""
