@@ -39,13 +39,22 @@ class Snapshots:
         self._upstream, self._identity = upstream, identity
         self._taken: dict[tuple[UUID, int], tuple[float, asyncio.Task[Snapshot]]] = {}
 
-    async def take(self, sandbox_id: UUID, guild_id: int, last_sequence: Callable[[], Awaitable[int]]) -> Snapshot:
-        """`last_sequence` is asked before Discord is. `DiscordAway` as it says."""
+    async def take(
+        self, sandbox_id: UUID, guild_id: int, last_sequence: Callable[[], Awaitable[int]], *, not_before: int = 0
+    ) -> Snapshot:
+        """One whose mark is `not_before` at least. `last_sequence` is asked before Discord is. `DiscordAway` as it
+        says, and what `last_sequence` raises."""
         self._forget_old()
         key = sandbox_id, guild_id
+        snapshot = await self._shared(key, last_sequence)
+        if snapshot.mark < not_before:
+            self._drop(key, snapshot)
+            snapshot = await self._shared(key, last_sequence)
+        return snapshot
+
+    async def _shared(self, key: tuple[UUID, int], last_sequence: Callable[[], Awaitable[int]]) -> Snapshot:
         if key not in self._taken:
-            taking = asyncio.create_task(self._take(sandbox_id, guild_id, last_sequence))
-            self._taken[key] = time.monotonic(), taking
+            self._taken[key] = time.monotonic(), asyncio.create_task(self._take(*key, last_sequence))
         taking = self._taken[key][1]
         try:
             return await asyncio.shield(taking)
@@ -54,9 +63,11 @@ class Snapshots:
                 del self._taken[key]
             raise
 
-    def forget(self, sandbox_id: UUID, guild_id: int) -> None:
-        """What is asked for from now on is read anew."""
-        self._taken.pop((sandbox_id, guild_id), None)
+    def _drop(self, key: tuple[UUID, int], snapshot: Snapshot) -> None:
+        """Unless somebody has done so before, whose new one serves all."""
+        _, taking = self._taken.get(key, (0, None))
+        if taking is not None and taking.done() and not taking.exception() and taking.result() is snapshot:
+            del self._taken[key]
 
     async def _take(self, sandbox_id: UUID, guild_id: int, last_sequence: Callable[[], Awaitable[int]]) -> Snapshot:
         mark = await last_sequence()
