@@ -80,6 +80,12 @@ RELAY_CONNECTION_WATCHED_EVERY_S = 0.1
 RELAY_CONSUMER_MADE_AFTER_S = 0.1
 """Between two consumers of a client: NATS may lose one at once again."""
 
+RELAY_FRESH_INTERACTION_S = 10.0
+"""After that, one from before a client began is not worth a try: Discord waits three seconds for an answer."""
+
+RELAY_CLOCKS_DIFFER_S = 1.0
+"""NATS's and the relay's: an event so much older than an answer may be newer than it."""
+
 RELAY_BODY_BYTES = 32 << 20
 """The largest body of a request: Discord takes 10 MB a file, and somewhat more from servers with boosts."""
 

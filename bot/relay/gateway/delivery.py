@@ -12,20 +12,16 @@ from typing import Any
 import msgspec
 from loguru import logger
 
+from bot import constants
 from bot.relay.gateway import intents
 from bot.relay.gateway.connection import Connection
-from bot.relay.gateway.located import guild_of, guilds_of_gap, snowflake
+from bot.relay.gateway.located import UNREADABLE, guild_of, guilds_of_gap, snowflake
 from bot.relay.gateway.numbering import dispatch, numbered
 from bot.relay.gateway.sessions import Session
 from bot.relay.gateway.stream_reader import StoredEvent
 from bot.relay.gateway.waiting import until_answered
 from bot.relay.gateway.ways import CAUGHT_UP, GAP, OF_GUILDS, Way, Ways
 from bot.relay.tenants import Tenant
-
-_FRESH_INTERACTION_S = 10.0
-"""After that, one from before a client began is not worth a try: Discord waits three seconds for an answer."""
-_CLOCKS_DIFFER_S = 1.0
-"""NATS's and ours: an event so much older than an answer may be newer than it."""
 
 _decode = msgspec.json.Decoder().decode
 
@@ -70,8 +66,9 @@ class Delivery:
         """The sequence number that the client was told last."""
         self._ways = Ways(session.intents)
         self._told = dict(session.told)
-        self.guild_ids = set(session.guild_ids) ^ self._doubtful(session)
-        """What the client has been told of."""
+        self.guilds = dict(session.bound_at)
+        """What the client has been told of, and when that was bound."""
+        self._doubt(session.told)
         self._refused_at: dict[int, float] = {}
         self.answers: set[asyncio.Task[None]] = set()
         """What the client has asked for, and is being fetched."""
@@ -83,10 +80,13 @@ class Delivery:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Ends in an exception when the client can't be served any more."""
 
-    def _doubtful(self, session: Session) -> set[int]:
-        """Guilds whose coming or going the client may not have read. As if it knew the contrary, it is told again."""
-        unread = {guild_id for guild_id, number in self._told.items() if number >= self.number}
-        return {each for each in unread if (each in session.guild_ids) == (each in self._tenant.guild_ids)}
+    def _doubt(self, told: dict[int, int]) -> None:
+        """What the client may not have read is told again, as if it knew the contrary."""
+        for guild_id in [each for each, number in told.items() if number >= self.number]:
+            if guild_id in self._tenant.bound_at:
+                self.guilds.pop(guild_id, None)
+            else:
+                self.guilds[guild_id] = 0.0
 
     @property
     def is_busy(self) -> bool:
@@ -118,7 +118,7 @@ class Delivery:
 
     def current_session(self) -> Session:
         """With the guilds that the client knows by now, for its RESUME."""
-        return msgspec.structs.replace(self.session, guild_ids=tuple(sorted(self.guild_ids)), told=dict(self._told))
+        return msgspec.structs.replace(self.session, bound_at=dict(self.guilds), told=dict(self._told))
 
     def _begin(self) -> None:
         self._work = asyncio.create_task(self._work_through())
@@ -135,7 +135,7 @@ class Delivery:
     def _send_through(self, events: list[StoredEvent], start: int) -> int:
         """As many from there on as need no thought, in one write; how many these were."""
         messages: list[bytes] = []
-        done, known, shift, way_of = 0, self.guild_ids, self._shift, self._ways
+        done, known, shift, way_of = 0, self.guilds, self._shift, self._ways
         for event in islice(events, start, None):
             name, sequence, payload, _ = event
             way = way_of[name]
@@ -163,7 +163,7 @@ class Delivery:
         """A message without its content; None if it can't be read."""
         try:
             data = intents.without_content(_decode(event.payload)["d"], self.bot_id)
-        except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
+        except UNREADABLE:
             return None
         return dispatch(event.name.decode(), event.sequence + self._shift, data)
 
@@ -200,16 +200,14 @@ class Delivery:
         try:
             decoded = _decode(event.payload)
             data = await self._readable(event, decoded["d"], "too_large" in decoded)
-        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
-            # Left out: held up for ever by one event, the bot would hear nothing more at all.
-            name, sandbox = event.name.decode(), str(self.session.sandbox_id)
-            logger.error("an event cannot be read", sandbox=sandbox, event=name, error=repr(error))
-            return None
+        except UNREADABLE as error:  # left out: held up for ever by it, the bot would hear nothing more at all
+            logger.error("an event cannot be read", event=event.name.decode(), error=repr(error))
+            data = None
         return dispatch(event.name.decode(), event.sequence + self._shift, data) if data is not None else None
 
     def _is_worth_catching_up(self, event: StoredEvent) -> bool:
         if event.name == b"INTERACTION_CREATE":
-            return event.stored_at > time.time() - _FRESH_INTERACTION_S
+            return event.stored_at > time.time() - constants.RELAY_FRESH_INTERACTION_S
         return event.name in CAUGHT_UP and event.stored_at > self.session.catches_up_since
 
     async def _readable(self, event: StoredEvent, data: dict[str, Any], is_stub: bool) -> dict[str, Any] | None:
@@ -237,16 +235,16 @@ class Delivery:
 
     def _of_guild(self, name: bytes, guild_id: int, data: dict[str, Any]) -> dict[str, Any]:
         if name == b"GUILD_CREATE" and not data.get("unavailable"):
-            self._tell(guild_id, True)
+            self._tell(guild_id, self._tenant.bound_at.get(guild_id))
             return intents.readable_guild(data, self.session.intents, self.bot_id)
         if name == b"GUILD_DELETE" and not data.get("unavailable"):
-            self._tell(guild_id, False)
+            self._tell(guild_id, None)
         return data
 
     async def _in_place_of_large(self, name: bytes, guild_id: int) -> dict[str, Any] | None:
         """For what was too large for NATS: a guild can be asked for, of the rest there is nothing to show."""
         if name == b"GUILD_CREATE" and not self._ways.is_unwanted(name):
-            self._tell(guild_id, True)
+            self._tell(guild_id, self._tenant.bound_at.get(guild_id))
             return await until_answered(self.session.sandbox_id, lambda: self._load_guild(guild_id))
         if self._ways.changes_guild(name):
             await self._show(guild_id)
@@ -255,40 +253,45 @@ class Delivery:
     async def _knows(self, guild_id: int, event: StoredEvent) -> bool:
         """Whether the client has the guild. Events are faster than news of a binding: then it is told of the guild
         first. A guild's own GUILD_CREATE needs no other before it."""
-        known = self.guild_ids if event.name != b"GUILD_CREATE" else self._tenant.guild_ids
+        known = self.guilds if event.name != b"GUILD_CREATE" else self._tenant.bound_at
         if guild_id in known:
             return True
-        if event.stored_at < self._refused_at.get(guild_id, 0.0) - _CLOCKS_DIFFER_S:
+        if event.stored_at < self._refused_at.get(guild_id, 0.0) - constants.RELAY_CLOCKS_DIFFER_S:
             return False
         asked_at = time.time()
         await until_answered(self.session.sandbox_id, self._refresh)
-        if guild_id not in self._tenant.guild_ids:
+        if guild_id not in self._tenant.bound_at:
             self._refused_at[guild_id] = asked_at
             return False
         if event.name != b"GUILD_CREATE":
             await self._bring_guilds_up_to_date()
-        return guild_id in self._tenant.guild_ids
+        return guild_id in self._tenant.bound_at
 
     async def _bring_guilds_up_to_date(self) -> None:
         """The client is told which guilds it has and has no more."""
-        bound = {guild_id for guild_id in self._tenant.guild_ids if self.session.covers(guild_id)}
-        for guild_id in sorted(self.guild_ids - bound):
+        bound = {guild_id: at for guild_id, at in self._tenant.bound_at.items() if self.session.covers(guild_id)}
+        for guild_id in sorted(self.guilds.keys() - bound.keys()):
             if not self._ways.is_unwanted(b"GUILD_DELETE"):
                 self._connection.send([dispatch("GUILD_DELETE", self.number, {"id": str(guild_id)})])
-            self._tell(guild_id, False)
-        for guild_id in sorted(bound - self.guild_ids):
-            await self._show(guild_id)
+            self._tell(guild_id, None)
+        for guild_id, at in sorted(bound.items()):
+            if self.guilds.get(guild_id) != at:
+                await self._show(guild_id)
 
     async def _show(self, guild_id: int) -> None:
         """As Discord has it now, with the number that the client has."""
+        at = self._tenant.bound_at.get(guild_id)
         if not self._ways.is_unwanted(b"GUILD_CREATE"):
             data = await until_answered(self.session.sandbox_id, lambda: self._load_guild(guild_id))
             if data is not None:
                 self._connection.send([dispatch("GUILD_CREATE", self.number, data)])
-        self._tell(guild_id, True)
+        self._tell(guild_id, at)
 
-    def _tell(self, guild_id: int, has_it: bool) -> None:
-        """The client knows by now that it has the guild, or has it no more."""
-        (self.guild_ids.add if has_it else self.guild_ids.discard)(guild_id)
+    def _tell(self, guild_id: int, bound_at: float | None) -> None:
+        """The client knows by now that it has the guild, or (None) has it no more."""
+        if bound_at is None:
+            self.guilds.pop(guild_id, None)
+        else:
+            self.guilds[guild_id] = bound_at
         self._told[guild_id] = self.number
         self._told_of_guilds()

@@ -70,9 +70,10 @@ class Handshake:
         heard = await self._sessions.position(key)
         state = await self._stream_of(tenant)
         last_heard = heard.sequence if heard is not None and heard.stream_created_at == state.created_at else None
-        covered = [each for each in sorted(tenant.guild_ids) if (each >> 22) % count == shard]
-        # What is older than that the bot has had: it must not come again only because it is newer than a snapshot.
-        snapshots = await self._take_snapshots(tenant, covered, not_before=last_heard or 0)
+        covered = {each: at for each, at in tenant.bound_at.items() if (each >> 22) % count == shard}
+        # What is older the bot has had, or is not to hear: it must not come because a snapshot is older still.
+        not_before = (last_heard or 0) if self._catch_up_s else state.last
+        snapshots = await self._take_snapshots(tenant, sorted(covered), not_before=not_before)
         mark = min([state.last, *(snapshot.mark for snapshot in snapshots)])
         base = min(mark, last_heard) if last_heard is not None and catches_up and self._catch_up_s else mark
         known = [snapshot for snapshot in snapshots if snapshot.data is not None] if wanted & intents.GUILDS else []
@@ -83,7 +84,7 @@ class Handshake:
             wanted,
             shard,
             count,
-            tuple(covered),
+            covered,
             catches_up_since=time.time() - self._catch_up_s,
         )
         await self._sessions.save(session)
@@ -132,7 +133,7 @@ class Handshake:
             return (await self._stream_of(tenant)).last
 
         async def take(guild_id: int) -> Snapshot:
-            return await self._snapshots.take(tenant.sandbox_id, guild_id, last_sequence, not_before=not_before)
+            return await self._snapshots.take(tenant, guild_id, last_sequence, not_before=not_before)
 
         taken = await gather_bounded(guild_ids, take, limit=constants.RELAY_GUILDS_AT_ONCE)
         raise_first(taken)

@@ -6,6 +6,9 @@ from collections.abc import Collection
 
 import msgspec
 
+UNREADABLE = (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError)
+"""What looking into an event ends in that isn't written as Discord writes."""
+
 
 class _Located(msgspec.Struct, gc=False):
     guild_id: str | int | None = None
@@ -31,7 +34,7 @@ def guilds_of_gap(payload: bytes) -> list[int] | None:
     """In which events may be missing; None if it doesn't say."""
     try:
         return [int(guild_id) for guild_id in msgspec.json.decode(payload)["d"]["guild_ids"]]
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
+    except UNREADABLE:
         return None
 
 

@@ -141,8 +141,7 @@ class Serving:
         async def last_sequence() -> int:
             return (await self._streams.state(self._tenant.sandbox_id)).last
 
-        sandbox_id, sequence = self._tenant.sandbox_id, self.sequence
-        return (await self._snapshots.take(sandbox_id, guild_id, last_sequence, not_before=sequence)).data
+        return (await self._snapshots.take(self._tenant, guild_id, last_sequence, not_before=self.sequence)).data
 
     @property
     def _sandbox(self) -> str:

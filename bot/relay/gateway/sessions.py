@@ -30,7 +30,8 @@ class Session(msgspec.Struct, frozen=True):
     intents: int
     shard: int
     shard_count: int
-    guild_ids: tuple[int, ...]
+    bound_at: dict[int, float]
+    """The guilds that its client knows, and when they were bound (Unix time)."""
     id: str = msgspec.field(default_factory=lambda: secrets.token_hex(16))
     told: dict[int, int] = {}  # msgspec copies an empty one
     """Guilds that its client was told of since it began, had or lost, with the number that it knew then. A client with

@@ -34,7 +34,8 @@ class RawBot:
         self.sequence = self.session_id = self.resume_address = None
         self.closed_with = None
         self._changed = asyncio.Condition()
-        self._http = self._socket = self._reading = None
+        self._http = self._socket = self.transport = None
+        self._reading = None
 
     async def __aenter__(self):
         self._http = aiohttp.ClientSession()
@@ -47,7 +48,7 @@ class RawBot:
     async def connect(self):
         query = f"/?v=10&encoding=json{f'&compress={self._compress}' if self._compress else ''}"
         self._socket = await self._http.ws_connect(self._address + query, max_msg_size=0, autoclose=True)
-        self.closed_with = None
+        self.transport, self.closed_with = self._socket._response.connection.transport, None
         self._reading = asyncio.create_task(self._read(self._socket, _decompressor(self._compress)))
         await self.until(lambda: 10 in self.operations)
         return self
@@ -81,11 +82,12 @@ class RawBot:
 
     async def cut(self):
         """As when the network fails: nothing is said, and what is unread is lost."""
-        if self._socket is not None and not self._socket.closed:
-            self._socket._response.connection.transport.abort()
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait({self._reading})
+        if self._socket is None:
+            return
+        self.transport.abort()
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        await self._socket.close()
 
     async def until(self, condition, seconds=10.0):
         async with asyncio.timeout(seconds), self._changed:

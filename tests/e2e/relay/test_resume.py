@@ -254,8 +254,7 @@ async def test_a_bot_that_reads_nothing_is_closed_and_resumes_without_loss(scene
     monkeypatch.setattr(constants, "RELAY_READS_WITHIN_S", 0.3)
     monkeypatch.setattr(constants, "RELAY_CLIENT_WATCHED_EVERY_S", 0.05)
     monkeypatch.setattr(constants, "RELAY_UNSENT_BYTES", 1 << 16)
-    transport = bot._socket._response.connection.transport
-    transport.pause_reading()
+    bot.transport.pause_reading()
     text = "x" * 60_000
     for number in range(200):
         data = {"guild_id": str(scene.lab.id), "content": text, "number": number}
