@@ -81,9 +81,10 @@ async def serve_relay(
         commands = GuildCommands(stores.pool, upstream, identity)
         tokens = TokenRoutes(api, identity, webhooks, interactions, commands)
         CommandRoutes(api, identity, CommandStore(stores.pool), commands)
+        reader = StreamReader(stores.nats)
         gateway = Gateway(
             tenants,
-            Streams(StreamReader(stores.nats)),
+            Streams(reader),
             sessions,
             identity,
             Snapshots(upstream, identity),
@@ -96,8 +97,9 @@ async def serve_relay(
         )
         supervisor.start("relay access", tenants.run)
         supervisor.start("relay sessions", sessions.run)
+        supervisor.start("relay events", reader.run)
         supervisor.start_periodic("relay commands", commands.reconcile, _COMMANDS_EVERY)
-        stack.push_async_callback(supervisor.end, {"relay access", "relay sessions", "relay commands"})
+        stack.push_async_callback(supervisor.end, {"relay access", "relay sessions", "relay events", "relay commands"})
         runner = web.AppRunner(_application(gateway, api), access_log=None, shutdown_timeout=constants.CLOSE_WITHIN_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -41,6 +41,7 @@ class Connection:
         self._received_at: deque[float] = deque(maxlen=constants.RELAY_FRAMES_A_MINUTE)
         self._goodbye: asyncio.Task[None] | None = None
         self._close_received: int | None = None
+        self._written = 0
 
     async def __aenter__(self) -> Self:
         await self._socket.prepare(self._request)
@@ -63,6 +64,25 @@ class Connection:
         return self._close_received in (1000, 1001)
 
     @property
+    def is_open(self) -> bool:
+        """False as soon as nothing more can be sent, also because the client is being said goodbye."""
+        transport = self._request.transport
+        return not (transport is None or transport.is_closing() or self._socket.closed or self._goodbye is not None)
+
+    @property
+    def written_bytes(self) -> int:
+        """What was sent in all."""
+        return self._written
+
+    @property
+    def taken_bytes(self) -> int | None:
+        """How much of that has left this process; None if the connection is lost, for what was unsent is then too."""
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            return None
+        return self._written - transport.get_write_buffer_size()
+
+    @property
     def unsent_bytes(self) -> int:
         """What the client has not read yet."""
         transport = self._request.transport
@@ -81,11 +101,13 @@ class Connection:
 
     def send(self, messages: Iterable[bytes]) -> None:
         """Each is one frame. Lost if the connection is."""
-        transport = self._request.transport
-        if transport is None or transport.is_closing() or self._socket.closed or self._goodbye is not None:
+        if not self.is_open:
             return
         assert self._encode is not None
-        transport.write(self._encode(messages))
+        assert self._request.transport is not None
+        frames = self._encode(messages)
+        self._written += len(frames)
+        self._request.transport.write(frames)
 
     def send_operation(self, op: int, data: object = None) -> None:
         """A message that is no event."""
@@ -116,8 +138,8 @@ class Connection:
         with suppress(ConnectionError, RuntimeError, TimeoutError):
             async with asyncio.timeout(2 * _CLOSES_WITHIN_S):
                 await self._socket.close(code=code, message=reason.encode()[:120])
-        if self._request.transport is not None and not self._socket.closed:
-            self._request.transport.abort()
+        if self.unsent_bytes and self._request.transport is not None:
+            self._request.transport.abort()  # else it waits for as long as the client reads nothing
 
     def _count(self) -> None:
         now = time.monotonic()
