@@ -94,7 +94,7 @@ class MadeWebhooks:
         """Made by the application's user, in the time in which that one was."""
         after_s = made_at(int(webhook["id"])) - begun_at.timestamp()
         is_own = str((webhook.get("user") or {}).get("id")) == (await self._identity.get()).user_id
-        return is_own and -_CLOCKS_DIFFER_S <= after_s <= constants.RELAY_WEBHOOK_ANSWER_WITHIN_S
+        return is_own and -_CLOCKS_DIFFER_S <= after_s <= constants.RELAY_WEBHOOK_ANSWER_WITHIN_S + _CLOCKS_DIFFER_S
 
     async def _execute(self, query: str, *arguments: object) -> None:
         async with connected(self._pool) as connection:

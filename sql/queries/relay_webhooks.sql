@@ -4,7 +4,7 @@ INSERT INTO relay_webhooks (sandbox_id, guild_id, channel_id) VALUES ($1, $2, $3
 
 -- settle --
 -- $1 the row's id, $2 Discord's id of the webhook
-UPDATE relay_webhooks SET webhook_id = $2 WHERE id = $1;
+UPDATE relay_webhooks SET webhook_id = $2, next_try_at = now() WHERE id = $1;
 
 -- forget --
 -- $1 the row's id
