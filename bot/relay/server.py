@@ -119,6 +119,7 @@ async def serve_relay(
             access_log=None,
             shutdown_timeout=constants.CLOSE_WITHIN_S,
             keepalive_timeout=constants.RELAY_IDLE_CONNECTION_S,
+            auto_decompress=False,  # no compressed body is read, so that none needs unpacking
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

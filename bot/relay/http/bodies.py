@@ -16,6 +16,8 @@ from bot import constants
 
 _PAYLOAD = "payload_json"
 _FILE_FIELDS = ("file", "files[")
+_MOST_PARTS = 32
+"""Discord takes ten files."""
 _FIELDS = frozenset({"name", "description", "tags"})
 """Of a sticker, which is sent as a form."""
 
@@ -130,14 +132,16 @@ def _urlencoded(data: bytes) -> Body:
 
 async def _multipart(request: web.Request) -> Body:
     json, files, fields = Body(), [], {}
-    size = 0
+    size = parts = 0
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader):
                 raise BadBody("A form has no forms in it.")
             name = _name_of(part)
             data = bytes(await part.read(decode=False))
-            size += len(data)
+            size, parts = size + len(data), parts + 1
+            if parts > _MOST_PARTS:
+                raise BadBody(f"A form has at most {_MOST_PARTS} parts.")
             if size > constants.RELAY_BODY_BYTES:
                 raise BadBody("The body is too large.")
             if name == _PAYLOAD:

@@ -1,4 +1,4 @@
-"""Discord's limits are the whole application's: no sandbox takes another one's share, and libraries are told of them."""
+"""Discord's limits are the whole application's: no sandbox takes another's share, and libraries are told of them."""
 
 from __future__ import annotations
 
