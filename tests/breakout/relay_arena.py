@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from bot.supervisor import Supervisor
 from local_discord import LocalDiscord
 from tests.conftest import store_settings
 
-REAL_TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAw.the-real-one.of-the-application"  # noqa: S105
+REAL_TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAw.the-real-one.of-the-application"
 SECRET = "xanadu"
 """Stands in all that is B's and readable."""
 
@@ -205,7 +205,7 @@ async def _furnish(arena, stack):
     general = arena.arcade.general
     hook = await as_b("POST", f"/channels/{general.id}/webhooks", {"name": f"{SECRET} hook"})
     message = await as_b("POST", f"/channels/{general.id}/messages", {"content": f"{SECRET} words"})
-    thread = await as_b("POST", f"/channels/{general.id}/messages/{message['id']}/threads", {"name": SECRET}, 201)
+    thread = await as_b("POST", f"/channels/{general.id}/threads", {"name": SECRET, "type": 11}, 201)
     direct = await as_b("POST", "/users/@me/channels", {"recipient_id": str(arena.bob.id)})
     written = await as_b("POST", f"/channels/{direct['id']}/messages", {"content": f"{SECRET} whispered"})
     arena.names = {
@@ -229,7 +229,7 @@ async def _connect_b(arena, stack):
     session = await stack.enter_async_context(aiohttp.ClientSession())
     socket_ = await session.ws_connect(f"{arena.relay.address}/?v=10", max_msg_size=0)
     await socket_.send_json(
-        {"op": 2, "d": {"token": arena.victims_token, "intents": 0x3EFFF | 1 << 15, "properties": {}}}
+        {"op": 2, "d": {"token": arena.victims_token, "intents": 1 << 0 | 1 << 9 | 1 << 15, "properties": {}}}
     )
     reading = asyncio.create_task(_read(socket_, arena.heard))
     stack.push_async_callback(_cancel, reading, socket_)
@@ -271,3 +271,22 @@ async def until(condition, seconds=10.0):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+@contextmanager
+def watched(arena):
+    """Nothing is told that isn't A's, and nothing has changed that isn't A's."""
+    told, logged, asked = len(arena.line.told), len(arena.log), len(arena.discord.requests)
+    before = arena.of_b()
+    yield
+    seen, lines = bytes(arena.line.told[told:]), "".join(arena.log[logged:])
+    for secret in (REAL_TOKEN, REAL_TOKEN.rpartition(".")[2]):
+        assert secret.encode() not in seen
+        assert secret not in lines
+    assert SECRET.encode() not in seen
+    assert arena.of_b() == before
+    foreign = {str(arena.names[key]) for key in ("b_guild", "b_channel", "b_thread", "b_dm", "b_hook")}
+    questions = {("GET", 200), ("GET", 404)}
+    for method, path, status in arena.discord.requests[asked:]:
+        if foreign & set(path.split("/")):
+            assert (method, status) in questions, f"{method} {path} has reached Discord"

@@ -49,7 +49,6 @@ REFERENCES = {
     "another's sound": ("POST /channels/{a_channel}/send-soundboard-sound", {"sound_id": "1", "source_guild_id": "{b_guild}"}),
     "search in another's channel": ("GET /guilds/{a_guild}/messages/search?content=x&channel_id={b_channel}", None),
     "search in another's channel beside one's own": ("GET /guilds/{a_guild}/messages/search?channel_id={a_channel}&channel_id={b_channel}", None),
-    "search with a semicolon": ("GET /guilds/{a_guild}/messages/search?content=x;channel_id={b_channel}", None),
     "another's messages deleted by one's own channel": ("DELETE /channels/{a_channel}/messages/{b_message}", None),
     "another's messages deleted with one's own": ("POST /channels/{a_channel}/messages/bulk-delete", {"messages": ["{b_message}", "{p_message}"]}),
     "ids to delete that are none": ("POST /channels/{a_channel}/messages/bulk-delete", {"messages": [{"id": "{b_message}"}]}),

@@ -1,22 +1,31 @@
-"""A sandbox's bot against the relay's HTTP API: it gets nothing of another sandbox, and the application's own token is in
-no byte that goes to a client, nor in the log."""
+"""A sandbox's bot against the relay's HTTP API: it gets nothing of another sandbox, and the application's own token is
+in no byte that goes to a client, nor in the log."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import uuid
-from contextlib import contextmanager
 
 import pytest
 
 from bot.relay.http.operations import OPERATIONS
 from bot.relay.http.rules import Rule
-from tests.breakout.relay_arena import REAL_TOKEN, SECRET, open_arena, until
+from tests.breakout.relay_arena import until, watched
 from tests.breakout.relay_tries import HEADERS, PATHS, REFERENCES
-from tests.conftest import TEMPLATE, address, create_database, drop_database
 
-_PLACES = {"guild": "{b_guild}", "channel": "{b_channel}", "webhook": "{b_hook}", "message": "{b_message}", "token": "{b_hook_token}", "user": "{b_user}", "emoji": "%F0%9F%91%8D", "overwrite": "{b_user}", "role": "{b_role}"}  # fmt: skip
+_PLACES = {
+    "guild": "{b_guild}",
+    "channel": "{b_channel}",
+    "webhook": "{b_hook}",
+    "message": "{b_message}",
+    "token": "{b_hook_token}",
+    "user": "{b_user}",
+    "emoji": "%F0%9F%91%8D",
+    "overwrite": "{b_user}",
+    "role": "{b_role}",
+    "application": "{app}",
+}
+_ANY = "175928847299117063"
 _REACH_ELSEWHERE = [
     each
     for each in OPERATIONS
@@ -24,38 +33,10 @@ _REACH_ELSEWHERE = [
 ]
 
 
-@pytest.fixture(scope="module")
-async def arena(stores):
-    database = f"relay_breakout_{uuid.uuid4().hex[:8]}"
-    await create_database(stores, database, TEMPLATE)
-    async with open_arena(stores, address(stores, database)) as arena:
-        yield arena
-    await drop_database(stores, database)
-
-
 @pytest.fixture(autouse=True)
 def unharmed(arena):
     with watched(arena):
         yield
-
-
-@contextmanager
-def watched(arena):
-    """Nothing is told that isn't A's, and nothing has changed that isn't A's."""
-    told, logged, asked = len(arena.line.told), len(arena.log), len(arena.discord.requests)
-    before = arena.of_b()
-    yield
-    seen, lines = bytes(arena.line.told[told:]), "".join(arena.log[logged:])
-    for secret in (REAL_TOKEN, REAL_TOKEN.rpartition(".")[2]):
-        assert secret.encode() not in seen
-        assert secret not in lines
-    assert SECRET.encode() not in seen
-    assert arena.of_b() == before
-    foreign = {str(arena.names[key]) for key in ("b_guild", "b_channel", "b_thread", "b_dm", "b_hook")}
-    questions = {("GET", 200), ("GET", 404)}
-    for method, path, status in arena.discord.requests[asked:]:
-        if foreign & set(path.split("/")):
-            assert (method, status) in questions, f"{method} {path} has reached Discord"
 
 
 def filled(what, names):
@@ -69,10 +50,7 @@ def filled(what, names):
 @pytest.mark.parametrize("operation", _REACH_ELSEWHERE, ids=lambda each: f"{each.method} {each.template}")
 async def test_no_operation_reaches_anothers(arena, operation):
     """Every operation on a server, a channel or a webhook, on those of the other sandbox."""
-    path = re.sub(r"\{(\w+)\}", lambda place: _PLACES.get(place[1], "175928847299117063"), operation.template)
-    if "{application}" in operation.template:
-        path = operation.template.replace("{application}", "{app}")
-        path = re.sub(r"\{(?!app\})(\w+)\}", lambda place: _PLACES.get(place[1], "175928847299117063"), path)
+    path = re.sub(r"\{(\w+)\}", lambda place: _PLACES.get(place[1], _ANY), operation.template)
     body = None if operation.method == "GET" else {}
     status, told = await arena.ask(operation.method, filled(path, arena.names), json=body)
     assert status in (400, 403), told
@@ -87,14 +65,14 @@ async def test_nothing_that_a_request_names_is_anothers(arena, name):
         {"data": body, "headers": {"Content-Type": "application/json"}} if isinstance(body, str) else {"json": body}
     )
     status, told = await arena.ask(method, path, **options)
-    assert status in (400, 403), told
+    assert status in (400, 403, 404), told
 
 
 @pytest.mark.parametrize("target", PATHS)
 async def test_no_odd_path_leads_anywhere(arena, target):
     head = f"GET {filled(target, arena.names)} HTTP/1.1\r\nHost: {arena.names['host']}\r\n"
     told = await arena.raw(f"{head}Authorization: Bot {arena.token}\r\nConnection: close\r\n\r\n".encode("latin-1"))
-    assert re.match(rb"HTTP/1.1 4\d\d ", told), told[:200]
+    assert re.match(rb"HTTP/1.[01] 4\d\d ", told), told[:200]
 
 
 @pytest.mark.parametrize("name", HEADERS)

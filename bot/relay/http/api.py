@@ -18,7 +18,7 @@ from bot.relay.fairness import TooManyRequests
 from bot.relay.http import operations
 from bot.relay.http.bodies import BadBody, Body, read_body
 from bot.relay.http.operations import Match
-from bot.relay.http.references import Query, read_query, references, written_query
+from bot.relay.http.references import Query, read_query, references, snowflake, written_query
 from bot.relay.http.room import Room
 from bot.relay.http.rules import Rule
 from bot.relay.identity import IdentitySource
@@ -114,7 +114,7 @@ class Api:
             Rule.GUILD: self._guild,
             Rule.MEMBER: self._member,
             Rule.GUILD_CHANNEL: self._guild_channel,
-            Rule.STAGE: self._pass_on,
+            Rule.STAGE: self._stage,
             Rule.STICKER: self._sticker,
             Rule.REFUSED: self._refuse,
         }
@@ -245,6 +245,10 @@ class Api:
 
     async def _guild_channel(self, call: Call) -> web.Response:
         await self.require_channel(call.tenant, call.snowflake("channel"))
+        return await self._pass_on(call)
+
+    async def _stage(self, call: Call) -> web.Response:
+        snowflake(call.body.get("channel_id"), "channel_id")
         return await self._pass_on(call)
 
     async def _sticker(self, call: Call) -> web.Response:
