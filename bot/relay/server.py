@@ -42,7 +42,7 @@ from bot.supervisor import Supervisor
 _COMMANDS_EVERY = timedelta(seconds=constants.RELAY_COMMANDS_EVERY_S)
 _WEBHOOKS_EVERY = timedelta(seconds=constants.RELAY_WEBHOOKS_EVERY_S)
 _USAGE_EVERY = timedelta(seconds=constants.RELAY_USAGE_EVERY_S)
-_PARTS = frozenset(f"relay {name}" for name in ("access", "sessions", "commands", "webhooks", "usage"))
+_PARTS = frozenset(f"relay {name}" for name in ("access", "sessions", "events", "commands", "webhooks", "usage"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,10 @@ async def serve_relay(
         WebhookRoutes(api, webhooks, webhook_tokens, made_webhooks, allowed=chosen.webhooks)
         MessageRoutes(api, upstream, identity, made, DirectChannels(stores.redis), chosen.direct_messages)
         CommandRoutes(api, identity, CommandStore(stores.pool), commands)
+        reader = StreamReader(stores.nats)
         gateway = Gateway(
             tenants,
-            Streams(StreamReader(stores.nats)),
+            Streams(reader),
             sessions,
             identity,
             Snapshots(upstream, identity),
@@ -109,6 +110,7 @@ async def serve_relay(
         )
         supervisor.start("relay access", tenants.run)
         supervisor.start("relay sessions", sessions.run)
+        supervisor.start("relay events", reader.run)
         supervisor.start_periodic("relay commands", commands.reconcile, _COMMANDS_EVERY)
         supervisor.start_periodic("relay webhooks", made_webhooks.reconcile, _WEBHOOKS_EVERY)
         supervisor.start_periodic("relay usage", usage.write, _USAGE_EVERY)
