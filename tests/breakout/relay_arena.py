@@ -212,7 +212,8 @@ async def _furnish(arena, stack):
         "a_guild": arena.lab.id, "a_channel": arena.lab.general.id, "b_guild": arena.arcade.id, "b_channel": general.id,
         "b_message": message["id"], "b_thread": thread["id"], "b_dm": direct["id"], "b_written": written["id"],
         "b_hook": hook["id"], "b_hook_token": hook["token"], "b_role": arena.arcade.id, "b_user": arena.bob.id,
-        "a_user": arena.ada.id, "app": discord.application_id, "other_app": 123456789012345678, "bot": discord.bot_user.id,
+        "a_user": arena.ada.id, "bot": discord.bot_user.id,
+        "app": discord.application_id, "other_app": 123456789012345678,
         "a_token": arena.token, "b_token": arena.victims_token, "host": f"127.0.0.1:{arena.line.port}",
     }  # fmt: skip
     own = await _as_production(arena, f"/channels/{arena.lab.general.id}/messages", {"content": "the team's"})

@@ -51,7 +51,7 @@ def filled(what, names):
 async def test_no_operation_reaches_anothers(arena, operation):
     """Every operation on a server, a channel or a webhook, on those of the other sandbox."""
     path = re.sub(r"\{(\w+)\}", lambda place: _PLACES.get(place[1], _ANY), operation.template)
-    body = None if operation.method == "GET" else {}
+    body: dict | None = None if operation.method == "GET" else {}
     status, told = await arena.ask(operation.method, filled(path, arena.names), json=body)
     assert status in (400, 403), told
 

@@ -170,11 +170,11 @@ AFTERWARDS = {
     "a login as somebody else": ({"op": 2, "d": {"token": "{b_token}", "intents": 1}}, 4005),
     "another's session": ({"op": 6, "d": {"token": "{b_token}", "session_id": "{b_session}", "seq": 1}}, 4005),
     "members of another's server": ({"op": 8, "d": {"guild_id": "{b_guild}", "query": "", "limit": 0}}, None),
-    "members of both servers": ({"op": 8, "d": {"guild_id": ["{a_guild}", "{b_guild}"], "query": "", "limit": 0}}, None),
+    "members of both": ({"op": 8, "d": {"guild_id": ["{a_guild}", "{b_guild}"], "query": "", "limit": 0}}, None),
     "a member of another's server": ({"op": 8, "d": {"guild_id": "{b_guild}", "user_ids": ["{b_user}"]}}, None),
     "members with odd values": ({"op": 8, "d": {"guild_id": {"a": 1}, "query": 5, "limit": "x", "user_ids": {}}}, None),
     "another's voice channel": ({"op": 4, "d": {"guild_id": "{b_guild}", "channel_id": "{b_channel}"}}, None),
-    "a presence": ({"op": 3, "d": {"status": "invisible", "activities": [{"name": "mine", "type": 0}], "since": 0, "afk": False}}, None),
+    "a presence": ({"op": 3, "d": {"status": "invisible", "activities": [], "since": 0, "afk": False}}, None),
     "sounds of another's server": ({"op": 31, "d": {"guild_ids": ["{b_guild}"]}}, 4001),
 }  # fmt: skip
 
@@ -184,7 +184,7 @@ async def test_who_is_logged_in_asks_for_his_own_alone(arena, name):
     message, code = AFTERWARDS[name]
     text = json.dumps(message)
     for key, value in arena.names.items():
-        text = text.replace("{%s}" % key, str(value))
+        text = text.replace("{" + key + "}", str(value))
     async with connected_to(arena) as socket:
         await socket.send_json(identify(arena.token))
         await until_event(socket, "GUILD_CREATE")

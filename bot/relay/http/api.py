@@ -30,9 +30,6 @@ from bot.relay.usage import Usage
 _BASES = ("/api/v10", "/api/v9", "/api")
 _PASSED_BACK = ("retry-after", "via", "x-ratelimit-")
 _PASSED_ON = (hdrs.ACCEPT_LANGUAGE, "X-Audit-Log-Reason")
-_MOVES_CHANNELS = "PATCH /guilds/{guild}/channels"
-_LOOKED_AT_ELSEWHERE = {Rule.POST_MESSAGE: {"message_reference"}}
-"""Parts of a body whose ids the rule itself looks at."""
 
 
 class Denied(Exception):
@@ -181,14 +178,7 @@ class Api:
 
     async def _require_references(self, call: Call) -> None:
         """What the request names beside its path is the sandbox's too."""
-        named, rule = call.body.json, call.match.operation.rule
-        if rule in (Rule.COMMANDS, Rule.GUILD_COMMANDS) or call.operation.endswith(("/github", "/slack")):
-            named = None  # no channel is named by an id in these
-        elif rule in _LOOKED_AT_ELSEWHERE and isinstance(named, dict):
-            named = {key: value for key, value in named.items() if key not in _LOOKED_AT_ELSEWHERE[rule]}
-        elif call.operation == _MOVES_CHANNELS and isinstance(named, list):
-            named = [named, {"channel_ids": [each.get("id") for each in named if isinstance(each, dict)]}]
-        found = references(named, call.query)
+        found = references(call.match.operation, call.body.json, call.query)
         for guild_id in found.guilds:
             require_guild(call.tenant, guild_id)
         if found.channels and "guild" in call.match.values:
