@@ -128,3 +128,48 @@ RELAY_COMMANDS_CLAIMED_S = 60.0
 
 RELAY_COMMANDS_SPARED_S = 60.0
 """A guild in which Discord has refused commands is left alone for so long; the limit is two hundred a day."""
+
+RELAY_JSON_VALUES = 200_000
+"""The most objects, lists and values that a body's JSON may have: in memory each takes many times its text."""
+
+RELAY_JSON_DEPTH = 64
+"""How deep they may stand in one another. Discord's own forms need ten."""
+
+RELAY_BODIES_BYTES = 96 << 20
+"""What the bodies of one sandbox's requests may take at a time: three of the largest."""
+
+RELAY_REQUESTS_AT_WORK = 600
+"""Requests of one sandbox that are read or answered at a time: those that wait for their turn, and some more."""
+
+RELAY_BODY_WITHIN_S = 120.0
+"""How long a client may take to send a body: 32 MB at two megabits a second."""
+
+RELAY_IDLE_CONNECTION_S = 60.0
+"""A connection on which no request has come, or not the whole head of one, is closed: it costs a file descriptor."""
+
+RELAY_MADE_MESSAGES = 10_000
+"""Messages and answered interactions of one sandbox that are remembered as its own: 1 MB in Redis."""
+
+RELAY_MADE_KEPT_S = 30 * 24 * 3600
+"""How long they are, and its direct channels, after the last one was made or used."""
+
+RELAY_MEMBERSHIP_KEPT_S = 300.0
+"""How long somebody is taken for a member of a server to whom a sandbox's bot may write."""
+
+RELAY_MESSAGES_LOOKED_UP = 3
+"""Above so many messages whose author is not known, a page of the channel's history is cheaper than each by itself."""
+
+RELAY_WEBHOOKS_EVERY_S = 2.0
+"""How soon the webhooks of a sandbox's bot are gone from a server that is unbound."""
+
+RELAY_WEBHOOK_ANSWER_WITHIN_S = 90.0
+"""After that, Discord's answer about a new webhook does not come any more: it is looked for."""
+
+RELAY_WEBHOOKS_SPARED_S = 600.0
+"""A webhook that Discord does not let the bot delete is tried again so much later."""
+
+RELAY_USAGE_EVERY_S = 10.0
+"""How often what sandboxes' bots have changed is written down: the most that a crash forgets."""
+
+RELAY_USAGE_KEPT_S = 90 * 24 * 3600
+"""How long it is kept."""

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from bot import constants
-from bot.relay.gateway.frames import Encode, encoder
+from bot.relay.gateway.frames import Encode, close_frame, encoder
 from bot.relay.gateway.numbering import operation
 
 _CLOSES_WITHIN_S = 1.0
@@ -41,6 +41,8 @@ class Connection:
         self._received_at: deque[float] = deque(maxlen=constants.RELAY_FRAMES_A_MINUTE)
         self._goodbye: asyncio.Task[None] | None = None
         self._close_received: int | None = None
+        self._receiving: asyncio.Event | None = None
+        """While the client's next message is waited for; set when that ends."""
         self._written = 0
 
     async def __aenter__(self) -> Self:
@@ -115,7 +117,12 @@ class Connection:
 
     async def receive(self) -> dict[str, Any] | None:
         """The client's next message; None when the connection is closed. `HangUp` for what Discord doesn't take."""
-        message = await self._socket.receive()
+        self._receiving = asyncio.Event()
+        try:
+            message = await self._socket.receive()
+        finally:
+            self._receiving.set()
+            self._receiving = None
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
             if message.type is WSMsgType.CLOSE and self._goodbye is None:
                 self._close_received = message.data
@@ -135,6 +142,13 @@ class Connection:
             self._goodbye = asyncio.create_task(self._close(code, reason))
 
     async def _close(self, code: int, reason: str) -> None:
+        """What waits for the client's next message reads its answer to the goodbye, too. aiohttp would end that wait,
+        and the connection before the answer: a reset may then keep the client from reading the code."""
+        with suppress(ConnectionError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(_CLOSES_WITHIN_S):
+                if self._receiving is not None and self._request.transport is not None:
+                    self._request.transport.write(close_frame(code, reason))
+                    await self._receiving.wait()
         with suppress(ConnectionError, RuntimeError, TimeoutError):
             async with asyncio.timeout(2 * _CLOSES_WITHIN_S):
                 await self._socket.close(code=code, message=reason.encode()[:120])

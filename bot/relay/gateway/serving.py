@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from loguru import logger
 
 from bot import constants
+from bot.errors import ServiceUnavailable
 from bot.relay.gateway.connection import Connection, HangUp
 from bot.relay.gateway.delivery import Delivery, SessionInvalid, Translate
 from bot.relay.gateway.feed import Feed, StreamLost, Streams
@@ -39,7 +41,7 @@ class Serving:
     ) -> None:
         """`heard_at`: when the client said something last, by time.monotonic()."""
         self._tenant, self._connection, self._streams = tenant, connection, streams
-        self._sessions, self._snapshots = sessions, snapshots
+        self._sessions, self._tenants, self._snapshots = sessions, tenants, snapshots
         self._heard_at, self._resumed_at = heard_at, beginning.resumed_at
         self._unconfirmed: deque[tuple[int, int]] = deque()
         """Stream sequences that were sent, and how many bytes the connection had written with each."""
@@ -52,7 +54,7 @@ class Serving:
             beginning.identity.user_id,
             after=beginning.after,
             load_guild=self._load_guild,
-            refresh=lambda: tenants.refresh(tenant),
+            refresh=self._refresh,
             translate=translate,
             sent=self._on_sent,
             idle=lambda: self._feed.wake(),
@@ -66,6 +68,9 @@ class Serving:
         connection.send(beginning.messages)
         self._on_sent(beginning.after)
         self._running = asyncio.create_task(self._run())
+
+    async def _refresh(self) -> None:
+        await self._tenants.refresh(self._tenant)
 
     @property
     def session(self) -> Session:
@@ -89,6 +94,8 @@ class Serving:
                 each.result()
         except (StreamLost, SessionInvalid) as error:
             self.delivery.is_invalid = True
+            with suppress(ServiceUnavailable):
+                await self._refresh()  # if it is the sandbox that is gone, its client is told so first
             logger.info("a sandbox's bot has to begin a new session", sandbox=self._sandbox, reason=str(error))
             self._connection.send_operation(9, False)
             self._connection.hang_up(4000, "The session cannot go on.")
