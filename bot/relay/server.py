@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,9 +14,11 @@ from aiohttp import web
 from nats.aio.client import Client
 
 from bot import constants
+from bot.errors import ServiceUnavailable
 from bot.relay.commands import CommandStore, GuildCommands
 from bot.relay.gateway import intents
 from bot.relay.gateway.client import Gateway
+from bot.relay.gateway.client_log import ClientLog
 from bot.relay.gateway.feed import Streams
 from bot.relay.gateway.sessions import Sessions
 from bot.relay.gateway.stream_reader import StreamReader
@@ -29,8 +31,10 @@ from bot.relay.ownership import GuildsOf, InteractionTokens
 from bot.relay.snapshots import Snapshots
 from bot.relay.tenants import Tenants
 from bot.relay.upstream import Upstream
+from bot.routing.callbacks import CallbackNotices
 from bot.settings import Settings
-from bot.stores.postgres import Pool
+from bot.stores.postgres import Pool, database_id
+from bot.stores.relay_records import RelayRecords
 from bot.supervisor import Supervisor
 
 _COMMANDS_EVERY = timedelta(seconds=constants.RELAY_COMMANDS_EVERY_S)
@@ -68,8 +72,9 @@ async def serve_relay(
     without a path."""
     chosen, discord = settings.relay, settings.discord
     async with AsyncExitStack() as stack:
+        records = RelayRecords(stores.redis, stores.pool)
         upstream = await stack.enter_async_context(Upstream(discord.api_base, settings.require_token()))
-        tenants, sessions = Tenants(stores.pool), Sessions(stores.redis)
+        tenants, sessions, log = Tenants(stores.pool), Sessions(stores.redis), ClientLog(records)
         identity = IdentitySource(upstream)
         channels, webhooks = GuildsOf(upstream, "/channels"), GuildsOf(upstream, "/webhooks")
         interactions = InteractionTokens(stores.redis)
@@ -79,7 +84,8 @@ async def serve_relay(
 
         api = Api(tenants, upstream, identity, channels, webhooks, interactions, gateway_address)
         commands = GuildCommands(stores.pool, upstream, identity)
-        tokens = TokenRoutes(api, identity, webhooks, interactions, commands)
+        callbacks = CallbackNotices(stores.nats, await database_id(stores.pool))
+        tokens = TokenRoutes(api, identity, webhooks, interactions, commands, callbacks)
         CommandRoutes(api, identity, CommandStore(stores.pool), commands)
         gateway = Gateway(
             tenants,
@@ -93,19 +99,41 @@ async def serve_relay(
             chosen.catch_up_s,
             gateway_address,
             chosen.max_clients,
+            log=log,
         )
         supervisor.start("relay access", tenants.run)
         supervisor.start("relay sessions", sessions.run)
+        supervisor.start("relay clients", log.run)
         supervisor.start_periodic("relay commands", commands.reconcile, _COMMANDS_EVERY)
-        stack.push_async_callback(supervisor.end, {"relay access", "relay sessions", "relay commands"})
+        stack.push_async_callback(supervisor.end, {"relay access", "relay sessions", "relay clients", "relay commands"})
         runner = web.AppRunner(_application(gateway, api), access_log=None, shutdown_timeout=constants.CLOSE_WITHIN_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.SockSite(runner, listening, ssl_context=tls)
         await site.start()
+        stack.push_async_callback(_write_last, log)
         stack.push_async_callback(gateway.stop)
         stack.push_async_callback(site.stop)  # first, or else who is sent away comes back here
+        await stack.enter_async_context(_announced(records, address, supervisor))
         yield Relay(address, gateway, api)
+
+
+async def _write_last(log: ClientLog) -> None:
+    with suppress(ServiceUnavailable):
+        await log.write()
+
+
+@asynccontextmanager
+async def _announced(records: RelayRecords, address: str, supervisor: Supervisor) -> AsyncIterator[None]:
+    """Whoever hands out the address knows that somebody serves there."""
+    every = timedelta(seconds=constants.RELAY_RECORD_KEPT_S / 4)
+    supervisor.start_periodic("relay address", lambda: records.serve(address), every)
+    try:
+        yield
+    finally:
+        await supervisor.end({"relay address"})
+        with suppress(ServiceUnavailable):
+            await records.end(address)
 
 
 def _application(gateway: Gateway, api: Api) -> web.Application:

@@ -36,9 +36,13 @@ class Tenant:
     """Of time.monotonic()."""
     ends_at: float
     """When the sandbox expires, by the same clock."""
+    reset_id: int | None = None
+    """Another one after each reset; None before the first."""
     followers: set[Callable[[], None]] = field(default_factory=set, repr=False)
-    """Called after `guild_ids` has changed, and when it is over."""
+    """Called after `guild_ids` or `reset_id` has changed, and when it is over."""
     is_over: bool = False
+    is_gone: bool = False
+    """The sandbox itself runs no more: it has not only got another token."""
 
     @property
     def short_id(self) -> str:
@@ -136,6 +140,7 @@ class Tenants:
             row = rows.get(tenant.sandbox_id)
             if row is None or row["token_sha256"] != tenant.token_sha256:
                 logger.info("a sandbox's bot is logged out", sandbox=str(tenant.sandbox_id))
+                tenant.is_gone = row is None
                 tenant.end()
             else:
                 self._update(tenant, row)
@@ -148,8 +153,8 @@ class Tenants:
     def _update(tenant: Tenant, row: asyncpg.Record) -> None:
         fresh = _tenant(row)
         tenant.read_at, tenant.ends_at = fresh.read_at, fresh.ends_at
-        if fresh.guild_ids != tenant.guild_ids:
-            tenant.guild_ids = fresh.guild_ids
+        if (fresh.guild_ids, fresh.reset_id) != (tenant.guild_ids, tenant.reset_id):
+            tenant.guild_ids, tenant.reset_id = fresh.guild_ids, fresh.reset_id
             tenant.notify()
 
     @staticmethod
@@ -173,4 +178,5 @@ def _tenant(row: asyncpg.Record) -> Tenant:
         frozenset(map(int, row["guild_ids"])),
         now,
         now + row["remaining_s"],
+        row["reset_id"],
     )

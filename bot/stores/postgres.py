@@ -228,6 +228,11 @@ async def fetch_value(pool: Pool, query: str, *arguments: object) -> Any:
     return rows[0][0] if rows else None
 
 
+async def database_id(pool: Pool) -> str:
+    """What tells this database's bots apart in stores that they may share with others'."""
+    return str(await fetch_value(pool, "SELECT oid::text FROM pg_database WHERE datname = current_database()"))
+
+
 async def migrate(pool: Pool) -> list[str]:
     """Apply what is not applied yet, in order, and return the names of it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from redis.exceptions import RedisError
 from bot import constants, names
 from bot.errors import ServiceUnavailable
 from bot.relay.gateway.numbering import Numbering
+from bot.stores.relay_records import note
 from bot.supervisor import Part
 
 
@@ -30,6 +32,10 @@ class Session(msgspec.Struct, frozen=True):
     shard: int
     shard_count: int
     guild_ids: tuple[int, ...]
+    library: str = ""
+    """As it has named itself; empty if it has not."""
+    begun_at: float = msgspec.field(default_factory=time.time)
+    """Unix time."""
     id: str = msgspec.field(default_factory=lambda: secrets.token_hex(16))
 
     def covers(self, guild_id: int) -> bool:
@@ -68,7 +74,10 @@ class Sessions:
         self._own[session.id] = session
         try:
             key = names.relay_session_key(session.id)
-            await self._client.set(key, _encode(session), ex=constants.RELAY_SESSION_KEPT_S)
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.set(key, _encode(session), ex=constants.RELAY_SESSION_KEPT_S)
+            note(pipeline, session.sandbox_id, [key, session.position_key])
+            await pipeline.execute()
         except (RedisError, OSError) as error:
             logger.warning("a relay session is not saved, another process cannot resume it", error=repr(error))
 
@@ -90,6 +99,13 @@ class Sessions:
             await self._client.delete(names.relay_session_key(session_id))
         except (RedisError, OSError) as error:
             logger.debug("a relay session is not deleted", error=repr(error))
+
+    async def forget(self, session: Session) -> None:
+        """As `end`, and nobody catches up with where it was: its sandbox is gone."""
+        self._positions.pop(session.position_key, None)
+        await self.end(session.id)
+        with suppress(RedisError, OSError):
+            await self._client.delete(session.position_key)
 
     async def keep(self, session: Session) -> None:
         """Its connection is gone: its time to be resumed runs from now."""

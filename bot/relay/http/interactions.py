@@ -12,6 +12,7 @@ from bot.relay.http.operations import Rule
 from bot.relay.identity import IdentitySource
 from bot.relay.ownership import GuildsOf, InteractionTokens
 from bot.relay.tenants import Tenant
+from bot.routing.callbacks import CallbackNotices
 
 _OF_COMMANDS = (2, 4)
 """Types of interactions that name a command: its use, and a suggestion for one of its options."""
@@ -27,8 +28,9 @@ class TokenRoutes:
         webhooks: GuildsOf,
         interactions: InteractionTokens,
         commands: GuildCommands,
+        callbacks: CallbackNotices,
     ) -> None:
-        self._api, self._identity, self._commands = api, identity, commands
+        self._api, self._identity, self._commands, self._callbacks = api, identity, commands, callbacks
         self._webhooks, self._interactions = webhooks, interactions
         api.handlers[Rule.CALLBACK] = self._callback
         api.handlers[Rule.TOKEN] = self._by_token
@@ -49,7 +51,11 @@ class TokenRoutes:
 
     async def _callback(self, call: Call) -> web.Response:
         await self._require_interaction(call)
-        return await self._api.pass_on(call, authorized=False)
+        async with self._callbacks.passing(call.snowflake("interaction")) as taken:
+            response = await self._api.pass_on(call, authorized=False)
+            if response.status < 300:
+                taken()
+        return response
 
     async def _by_token(self, call: Call) -> web.Response:
         webhook = call.match.values["webhook"]
