@@ -27,6 +27,7 @@ from bot.own_commands import OwnCommands
 from bot.own_interactions import OwnInteractions
 from bot.own_messages import OwnMessages
 from bot.relay.part import RelayPart
+from bot.routing import callbacks
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway import install_tap, set_api_base
 from bot.routing.leases import GatewayLeases
@@ -85,6 +86,7 @@ class App:
     relay: RelayPart | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     commands: CommandRegistration = field(kw_only=True)
+    watchdog: ResponseWatchdog = field(kw_only=True)
 
     async def run(self) -> None:
         """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached before the
@@ -122,6 +124,8 @@ class App:
         supervisor.start("publisher", self._watch_publisher, NEVER)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
+        heard = partial(callbacks.listen, self.stores.nats, self.stores.pool, self.watchdog.note_callback)
+        supervisor.start("relay callbacks", heard)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
         supervisor.start("lock guard", LockGuard(self.stores.addresses.postgres).run, _ROUTES_RESTARTS)
         supervisor.start("sessions", self.gateway.run)
@@ -224,7 +228,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         watchdog = ResponseWatchdog(
             stores.nats,
             UnansweredReply(bot, manager.get_by_id).send,
-            is_connected=manager.access.has_connections,
+            is_connected=manager.has_reader,
             round_trip=lambda: bot.latency,
             discord_clock=bot.discord_clock,
             unanswered_after=settings.routing.unanswered_after,
@@ -268,6 +272,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             ShardLauncher(bot, leases, tap.forget),
             _relay(stack, settings, stores, supervisor) if not share else None,
             commands=CommandRegistration(bot, stores.pool, own_commands),
+            watchdog=watchdog,
         )
 
 

@@ -98,8 +98,8 @@ async def serve_relay(
             sum(intents.PRIVILEGED[name] for name in discord.privileged_intents),
             chosen.catch_up_s,
             gateway_address,
+            log,
             chosen.max_clients,
-            log=log,
         )
         supervisor.start("relay access", tenants.run)
         supervisor.start("relay sessions", sessions.run)

@@ -154,6 +154,9 @@ class ResponseWatchdog:
         try:
             consumer = await self._jetstream.consumer_info(names.stream_name(sandbox_id), names.WORKER_CONSUMER)
             is_idle = not consumer.num_waiting and not consumer.num_ack_pending and bool(consumer.num_pending)
-            return is_idle and not await self._is_connected(sandbox_id)
+            if not is_idle:
+                return False
+            async with asyncio.timeout(constants.RESPONSE_WATCH_NATS_TIMEOUT_S):
+                return not await self._is_connected(sandbox_id)
         except (nats.errors.Error, JetStreamError, TimeoutError, ServiceUnavailable):
             return False  # nobody knows

@@ -96,13 +96,14 @@ class RoutingHealth:
 
 @dataclass(frozen=True, slots=True)
 class RelayClient:
-    """A bot of the sandbox's that is connected by the relay. `library` is empty if it has not said, and `behind` counts
-    events that it was not sent yet, None: not known."""
+    """A bot of the sandbox's that is connected by the relay. `library` is empty if it has not said; `position` is the
+    sequence of the stream's up to which it was sent all, and `behind` counts what it was not, None: not known."""
 
     library: str
     shard: int
     shard_count: int
     connected_since: datetime
+    position: int
     behind: int | None
 
     @property

@@ -226,6 +226,11 @@ class SandboxManager(SandboxDirectory):
         await self.refresh_activity()
         return await self._probe.probe(await self.get_by_id(sandbox_id))
 
+    async def has_reader(self, sandbox_id: UUID) -> bool:
+        """Whether somebody of the sandbox's is connected: a bot by the relay, or a worker to NATS as far as that tells.
+        `ServiceUnavailable` if a store doesn't tell."""
+        return await self.relay.has_reader(sandbox_id) or await self.access.has_connections(sandbox_id)
+
     async def get_connection_details(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:
         """What the sandbox's workers need, without credentials. Only of a running one, for its owner or an admin."""
         sandbox = require_access(await self.get_by_id(sandbox_id), actor)

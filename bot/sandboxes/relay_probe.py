@@ -59,6 +59,7 @@ def _client(record: ClientRecord, stats: StreamStats | None) -> RelayClient:
         record.shard,
         record.shard_count,
         datetime.fromtimestamp(record.connected_since, UTC),
+        record.sequence,
         _behind(record.sequence, stats) if stats is not None and is_same else None,
     )
 

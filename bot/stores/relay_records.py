@@ -5,15 +5,15 @@ Everything of a sandbox's is named in one place, so that a teardown removes it a
 
 from __future__ import annotations
 
-import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import batched
 from uuid import UUID
 
 import msgspec
 import redis.asyncio
-from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError
 
 from bot import constants, names
@@ -24,28 +24,19 @@ _OF_CLIENTS = names.relay_client_key("")
 
 
 class ClientRecord(msgspec.Struct, frozen=True):
-    """A sandbox's bot on the relay, one for each connection. Times are Unix."""
+    """A sandbox's bot on the relay, one for each connection."""
 
     library: str
     shard: int
     shard_count: int
     connected_since: float
-    """When its session began; one that is resumed goes on."""
+    """When its session began (Unix time); one that is resumed goes on."""
     sequence: int
     """Of the stream: it was sent everything up to it, but for what its intents leave out."""
     stream_created_at: datetime
-    expected_until: float | None = None
-    """None while it is connected; otherwise until when it may be on its way back. 0: it has said goodbye."""
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether it is now."""
-        return self.expected_until is None
-
-    @property
-    def counts(self) -> bool:
-        """Whether what is in the stream has a reader in it."""
-        return self.expected_until is None or self.expected_until > time.time()
+    is_connected: bool = True
+    returns: bool = False
+    """It is not connected, and may be on its way back."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -65,23 +56,35 @@ class RelayRecords:
         pipeline = self._client.pipeline(transaction=False)
         for client_id, (sandbox_id, record) in clients.items():
             kept_s = constants.RELAY_RECORD_KEPT_S if record.is_connected else constants.RELAY_SESSION_KEPT_S
-            key = names.relay_client_key(client_id)
-            pipeline.set(key, _encode(record), ex=round(kept_s))
-            note(pipeline, sandbox_id, [key])
+            pipeline.set(names.relay_client_key(client_id), _encode(record), ex=round(kept_s))
+        owned: defaultdict[UUID, list[str]] = defaultdict(list)
+        for client_id, (sandbox_id, _) in clients.items():
+            owned[sandbox_id].append(names.relay_client_key(client_id))
         with _asking():
             await pipeline.execute()
+            await note(self._client, owned)
 
     async def list_clients(self, sandbox_id: UUID) -> list[ClientRecord]:
         """Those that are connected, and those that were within the last minutes; the longest there first."""
         with _asking():
-            named = await self._client.zrange(names.relay_records_key(sandbox_id), 0, -1)
-            keys = [key for key in map(_text, named) if key.startswith(_OF_CLIENTS)]
+            keys = await self._client_keys(sandbox_id)
             found = await self._client.mget(keys) if keys else []
         return sorted((_decode(each) for each in found if each), key=lambda record: record.connected_since)
 
     async def has_reader(self, sandbox_id: UUID) -> bool:
         """Whether a bot of the sandbox's reads by the relay, or is expected back within seconds."""
-        return any(record.counts for record in await self.list_clients(sandbox_id))
+        with _asking():
+            keys = await self._client_keys(sandbox_id)
+            pipeline = self._client.pipeline(transaction=False)
+            for key in keys:
+                pipeline.get(key)
+                pipeline.ttl(key)
+            told = await pipeline.execute()
+        return any(_counts(_decode(record), left_s) for record, left_s in batched(told, 2) if record)
+
+    async def _client_keys(self, sandbox_id: UUID) -> list[str]:
+        named = map(_text, await self._client.zrange(names.relay_records_key(sandbox_id), 0, -1))
+        return [key for key in named if key.startswith(_OF_CLIENTS)]
 
     async def forget(self, *sandbox_ids: UUID) -> None:
         """All that the relay has noted of them: sessions that could be resumed, positions, clients."""
@@ -94,7 +97,7 @@ class RelayRecords:
         """A relay serves at that address now. To be repeated."""
         relays = await self._relays_key()
         with _asking():
-            await self._client.zadd(relays, {address: time.time()})
+            await self._client.zadd(relays, {address: await _now(self._client)})
 
     async def end(self, address: str) -> None:
         """It serves no more."""
@@ -104,9 +107,10 @@ class RelayRecords:
 
     async def list_relays(self) -> list[str]:
         """The addresses at which relays of this database's bots serve."""
-        relays, now = await self._relays_key(), time.time()
+        relays = await self._relays_key()
         with _asking():
-            await self._client.zremrangebyscore(relays, "-inf", now - constants.RELAY_RECORD_KEPT_S)
+            since = await _now(self._client) - constants.RELAY_RECORD_KEPT_S
+            await self._client.zremrangebyscore(relays, "-inf", since)
             return sorted(map(_text, await self._client.zrange(relays, 0, -1)))
 
     async def _relays_key(self) -> str:
@@ -114,16 +118,32 @@ class RelayRecords:
         return self._relays
 
 
-def note(pipeline: Pipeline, sandbox_id: UUID, keys: Iterable[str]) -> None:
-    """These are the sandbox's, and are there for no longer than a session. To be executed by the caller."""
-    records, now = names.relay_records_key(sandbox_id), time.time()
-    pipeline.zadd(records, dict.fromkeys(keys, now))
-    pipeline.zremrangebyscore(records, "-inf", now - 2 * constants.RELAY_SESSION_KEPT_S)
-    pipeline.expire(records, 2 * constants.RELAY_SESSION_KEPT_S)
+async def note(client: redis.asyncio.Redis, keys: Mapping[UUID, Iterable[str]]) -> None:
+    """Those keys are the sandboxes', and are there for no longer than a session. Redis's own errors come through."""
+    now, kept_s = await _now(client), 2 * constants.RELAY_SESSION_KEPT_S
+    pipeline = client.pipeline(transaction=False)
+    for sandbox_id, owned in keys.items():
+        records = names.relay_records_key(sandbox_id)
+        pipeline.zadd(records, dict.fromkeys(owned, now))
+        pipeline.zremrangebyscore(records, "-inf", now - kept_s)
+        pipeline.expire(records, kept_s)
+    await pipeline.execute()
 
 
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _counts(record: ClientRecord, left_s: int) -> bool:
+    """`left_s`: how long it is still kept, which says how long ago it was written."""
+    written_ago_s = constants.RELAY_SESSION_KEPT_S - left_s
+    return record.is_connected or (record.returns and written_ago_s <= constants.RELAY_RECORD_KEPT_S)
+
+
+async def _now(client: redis.asyncio.Redis) -> float:
+    """By Redis's clock, which is the same for all."""
+    seconds, microseconds = await client.time()
+    return float(seconds) + float(microseconds) / 1e6
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 @contextmanager

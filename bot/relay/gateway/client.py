@@ -15,6 +15,7 @@ from loguru import logger
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.relay.fairness import TooManyRequests
+from bot.relay.gateway.client_log import ClientLog
 from bot.relay.gateway.connection import Connection, HangUp
 from bot.relay.gateway.delivery import Delivery
 from bot.relay.gateway.feed import Streams
@@ -29,7 +30,6 @@ from bot.relay.tenants import NotAuthenticated, Tenant, Tenants
 from bot.relay.upstream import DiscordAway, Refused
 
 _OUTAGE = "An outage: try again."
-_LIBRARY_NAME = 60
 
 
 @dataclass(eq=False)
@@ -49,6 +49,7 @@ class Gateway:
     catch_up_s: float
     address: Callable[[web.Request], str]
     """Where a client is to resume: without path and query."""
+    log: ClientLog
     most_clients: int = 100
     clients: set[Client] = field(default_factory=set)
     handshake: Handshake = field(init=False)
@@ -82,17 +83,16 @@ class Gateway:
 
 
 class Client:
-    """One connection. `agent` names its library, once it has identified."""
+    """One connection."""
 
     def __init__(self, gateway: Gateway, connection: Connection, address: str) -> None:
         self._gateway, self._connection, self._address = gateway, connection, address
         self.tenant: Tenant | None = None
-        self.agent = ""
-        self.connected_at = time.time()
         self.gone = asyncio.Event()
         self._serving: Serving | None = None
         self._heard_at = time.monotonic()
         self._told_presence = False
+        self._reset_id: int | None = None
 
     @property
     def session(self) -> Session | None:
@@ -135,12 +135,17 @@ class Client:
         """The connection is gone: its session may be resumed, unless the client has given it up."""
         if self.tenant is not None:
             self.tenant.followers.discard(self._on_tenant_changed)
-        if self._serving is None:
+        if self._serving is None or self.tenant is None:
             return
-        if await self._serving.end() and not self._connection.ended_for_good:
-            await self._gateway.sessions.keep(self._serving.delivery.current_session())
+        sessions = self._gateway.sessions
+        returns = await self._serving.end() and not self._connection.ended_for_good and not self.tenant.is_over
+        self._gateway.log.left(self, returns=returns)
+        if returns:
+            await sessions.keep(self._serving.delivery.current_session())
+        elif self.tenant.is_gone:
+            await sessions.forget(self._serving.session)
         else:
-            await self._gateway.sessions.end(self._serving.session.id)
+            await sessions.end(self._serving.session.id)
 
     async def _handle(self, op: int, data: Any) -> None:
         match op:
@@ -164,12 +169,11 @@ class Client:
 
     async def _identify(self, data: dict[str, Any]) -> None:
         tenant = await self._authenticate(data)
-        self.agent = _library(data.get("properties"))
         beginning = await self._gateway.handshake.identify(tenant, data, self._address)
         self._serve(beginning, tenant)
         session = beginning.session
         shard = [session.shard, session.shard_count]
-        logger.info("a sandbox's bot is connected", sandbox=self._sandbox, library=self.agent, shard=shard)
+        logger.info("a sandbox's bot is connected", sandbox=self._sandbox, library=session.library, shard=shard)
 
     async def _resume(self, data: dict[str, Any]) -> None:
         tenant = await self._authenticate(data)
@@ -207,12 +211,16 @@ class Client:
             catch_up_s=gateway.catch_up_s,
             heard_at=lambda: self._heard_at,
         )
+        self._reset_id = tenant.reset_id
+        gateway.log.entered(self)
 
     def _on_tenant_changed(self) -> None:
         assert self.tenant is not None
         if self.tenant.is_over:
             self._connection.hang_up(4004, "Authentication failed.")
         elif self._serving is not None:
+            if self.tenant.reset_id != self._reset_id:
+                self._serving.invalidate("the sandbox was reset")
             self._serving.delivery.follow_bindings()
 
     def _replace(self, session: Session) -> None:
@@ -247,9 +255,3 @@ def _object(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise HangUp(4002, "Error while decoding payload.")
     return data
-
-
-def _library(properties: Any) -> str:
-    """As IDENTIFY's properties name it; empty if they don't."""
-    named = properties if isinstance(properties, dict) else {}
-    return str(named.get("browser") or named.get("$browser") or "")[:_LIBRARY_NAME]

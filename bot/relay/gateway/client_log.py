@@ -1,4 +1,4 @@
-"""Who is connected, written down for other processes: for `status`, and for who answers in the place of an absent bot."""
+"""Who is connected, written down for other processes: for `status`, and for who answers in an absent bot's place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from contextlib import suppress
 from typing import Protocol
 from uuid import UUID
+
+import msgspec
 
 from bot import constants
 from bot.relay.gateway.sessions import Session
@@ -17,8 +19,9 @@ from bot.supervisor import Part
 class Reader(Protocol):
     """A client with a session."""
 
-    sequence: int
-    """Of the stream, as far as it was sent."""
+    @property
+    def sequence(self) -> int:
+        """Of the stream, as far as it was sent."""
 
     @property
     def session(self) -> Session | None:
@@ -50,8 +53,8 @@ class ClientLog:
             return  # another connection goes on with the session
         del self._readers[session.id]
         self._written.pop(session.id, None)
-        until = time.time() + constants.RELAY_RECORD_KEPT_S if returns else 0.0
-        self._gone[session.id] = session.sandbox_id, _record_of(reader, until)
+        record = msgspec.structs.replace(_record_of(reader), is_connected=False, returns=returns)
+        self._gone[session.id] = session.sandbox_id, record
         self._changed.set()
 
     async def run(self, part: Part) -> None:
@@ -83,11 +86,10 @@ class ClientLog:
         return found
 
 
-def _record_of(reader: Reader, expected_until: float | None = None) -> ClientRecord:
+def _record_of(reader: Reader) -> ClientRecord:
     session = _session_of(reader)
-    place = session.shard, session.shard_count
-    since = session.begun_at
-    return ClientRecord(session.library, *place, since, reader.sequence, session.stream_created_at, expected_until)
+    place, since = (session.shard, session.shard_count), session.begun_at
+    return ClientRecord(session.library, *place, since, reader.sequence, session.stream_created_at)
 
 
 def _session_of(reader: Reader) -> Session:

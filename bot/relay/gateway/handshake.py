@@ -22,6 +22,7 @@ from bot.relay.identity import Identity, IdentitySource
 from bot.relay.snapshots import Snapshot, Snapshots
 from bot.relay.tenants import Tenant
 
+_LIBRARY_NAME = 60
 _PRIVILEGED = sum(intents.PRIVILEGED.values())
 
 
@@ -69,7 +70,8 @@ class Handshake:
         mark = min([state.last, *(snapshot.mark for snapshot in snapshots)])
         known = [snapshot for snapshot in snapshots if snapshot.data is not None]
         numbering = Numbering(mark, READY_SEQUENCE + len(known), mark)
-        session = Session(tenant.sandbox_id, state.created_at, numbering, wanted, shard, count, tuple(covered))
+        library = _library(data.get("properties"))
+        session = Session(tenant.sandbox_id, state.created_at, numbering, wanted, shard, count, tuple(covered), library)
         session = await self._catching_up(session, state)
         await self._sessions.save(session)
         messages = _ready(session, identity, known, address)
@@ -86,6 +88,7 @@ class Handshake:
         if seen is None or state.created_at != session.stream_created_at or not state.holds_all_after(seen):
             await self._sessions.end(session.id)
             return None
+        await self._sessions.save(session)
         return Beginning(session, await self._identity.get(), seen, resumed_at=state.last)
 
     def _wanted(self, wanted: Any) -> int:
@@ -159,6 +162,12 @@ def _ready(session: Session, identity: Identity, known: list[Snapshot], address:
         for number, snapshot in enumerate(known, start=1)
     ]
     return [dispatch("READY", READY_SEQUENCE, ready), *guilds]
+
+
+def _library(properties: Any) -> str:
+    """As IDENTIFY's properties name it; empty if they don't."""
+    named = properties if isinstance(properties, dict) else {}
+    return str(named.get("browser") or named.get("$browser") or "")[:_LIBRARY_NAME]
 
 
 def _shard(shard: Any) -> tuple[int, int]:

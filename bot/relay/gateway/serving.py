@@ -67,6 +67,11 @@ class Serving:
         """As it began."""
         return self.delivery.session
 
+    def invalidate(self, reason: str) -> None:
+        """Its client has to begin anew."""
+        if not self.delivery.failed.done():
+            self.delivery.failed.set_exception(SessionInvalid(reason))
+
     async def end(self) -> bool:
         """Nothing more is sent. False if the session can't be resumed."""
         self._running.cancel()

@@ -74,10 +74,8 @@ class Sessions:
         self._own[session.id] = session
         try:
             key = names.relay_session_key(session.id)
-            pipeline = self._client.pipeline(transaction=False)
-            pipeline.set(key, _encode(session), ex=constants.RELAY_SESSION_KEPT_S)
-            note(pipeline, session.sandbox_id, [key, session.position_key])
-            await pipeline.execute()
+            await self._client.set(key, _encode(session), ex=constants.RELAY_SESSION_KEPT_S)
+            await note(self._client, {session.sandbox_id: [key, session.position_key]})
         except (RedisError, OSError) as error:
             logger.warning("a relay session is not saved, another process cannot resume it", error=repr(error))
 

@@ -44,6 +44,11 @@ class ConnectionDetails:
     has_token: bool = False
     is_repeat: bool = False
 
+    @property
+    def has_bot_token(self) -> bool:
+        """Whether a bot can log in to the relay with it."""
+        return variables.SANDBOX_BOT_TOKEN in self.environment
+
     def as_dotenv(self, *, secret: bool = True) -> str:
         """Lines for a `.env` file, quoted so that a shell that sources it runs nothing; with `secret` false, the
         lines that hold the token are left out."""
