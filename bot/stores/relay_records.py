@@ -54,7 +54,7 @@ class RelayRecords:
     async def write_clients(self, clients: Mapping[str, tuple[UUID, ClientRecord]]) -> None:
         """By the ids of their sessions, with whose they are. One that is gone stays known as long as its session."""
         pipeline = self._client.pipeline(transaction=False)
-        for client_id, (sandbox_id, record) in clients.items():
+        for client_id, (_, record) in clients.items():
             kept_s = constants.RELAY_RECORD_KEPT_S if record.is_connected else constants.RELAY_SESSION_KEPT_S
             pipeline.set(names.relay_client_key(client_id), _encode(record), ex=round(kept_s))
         owned: defaultdict[UUID, list[str]] = defaultdict(list)

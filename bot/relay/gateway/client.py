@@ -139,11 +139,13 @@ class Client:
             return
         sessions = self._gateway.sessions
         returns = await self._serving.end() and not self._connection.ended_for_good and not self.tenant.is_over
+        if self.tenant.is_gone:
+            sessions.drop(self._serving.session)
+            await self._gateway.log.forget(self)
+            return
         self._gateway.log.left(self, returns=returns)
         if returns:
             await sessions.keep(self._serving.delivery.current_session())
-        elif self.tenant.is_gone:
-            await sessions.forget(self._serving.session)
         else:
             await sessions.end(self._serving.session.id)
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from bot import constants
+from bot.errors import ServiceUnavailable
 from bot.relay.gateway.sessions import Session
 from bot.stores.relay_records import ClientRecord, RelayRecords
 from bot.supervisor import Part
@@ -56,6 +57,14 @@ class ClientLog:
         record = msgspec.structs.replace(_record_of(reader), is_connected=False, returns=returns)
         self._gone[session.id] = session.sandbox_id, record
         self._changed.set()
+
+    async def forget(self, reader: Reader) -> None:
+        """Its sandbox is gone: with all that was noted of it, also since the teardown."""
+        session = _session_of(reader)
+        self._readers.pop(session.id, None)
+        self._written.pop(session.id, None)
+        with suppress(ServiceUnavailable):
+            await self._records.forget(session.sandbox_id)
 
     async def run(self, part: Part) -> None:
         """Write for ever; `ServiceUnavailable` while Redis is away."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from loguru import logger
 
 from bot import constants
+from bot.errors import ServiceUnavailable
 from bot.relay.gateway.connection import Connection, HangUp
 from bot.relay.gateway.delivery import Delivery, SessionInvalid, Translate
 from bot.relay.gateway.feed import Feed, StreamLost, Streams
@@ -39,7 +41,7 @@ class Serving:
     ) -> None:
         """`heard_at`: when the client said something last, by time.monotonic()."""
         self._tenant, self._connection, self._sessions, self._snapshots = tenant, connection, sessions, snapshots
-        self._heard_at, self._resumed_at = heard_at, beginning.resumed_at
+        self._heard_at, self._resumed_at, self._tenants = heard_at, beginning.resumed_at, tenants
         self.sequence = beginning.after
         """Of the stream, as far as it was sent."""
         self.delivery = Delivery(
@@ -88,6 +90,7 @@ class Serving:
                 each.result()
         except (StreamLost, SessionInvalid) as error:
             self.delivery.is_invalid = True
+            await self._find_out_whether_it_is_over()
             logger.info("a sandbox's bot has to begin a new session", sandbox=self._sandbox, reason=str(error))
             self._connection.send_operation(9, False)
             self._connection.hang_up(4000, "The session cannot go on.")
@@ -100,6 +103,11 @@ class Serving:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+    async def _find_out_whether_it_is_over(self) -> None:
+        """A stream goes with its sandbox: then the client, which follows the tenant, is logged out for good."""
+        with suppress(ServiceUnavailable):
+            await self._tenants.refresh(self._tenant)
 
     async def _watch(self) -> None:
         """Lets the feed go on when the client has read, and ends a client that reads or says nothing."""

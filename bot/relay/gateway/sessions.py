@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -98,12 +97,10 @@ class Sessions:
         except (RedisError, OSError) as error:
             logger.debug("a relay session is not deleted", error=repr(error))
 
-    async def forget(self, session: Session) -> None:
-        """As `end`, and nobody catches up with where it was: its sandbox is gone."""
+    def drop(self, session: Session) -> None:
+        """Nothing more is written of it: its sandbox is gone."""
+        self._own.pop(session.id, None)
         self._positions.pop(session.position_key, None)
-        await self.end(session.id)
-        with suppress(RedisError, OSError):
-            await self._client.delete(session.position_key)
 
     async def keep(self, session: Session) -> None:
         """Its connection is gone: its time to be resumed runs from now."""
