@@ -52,8 +52,9 @@ def environment_of(environment, discord):
 
 
 @asynccontextmanager
-async def relay_process(environment, discord, *, ssl=True, scheme="http", **changes):
-    port = free_port()
+async def relay_process(environment, discord, *, ssl=True, scheme="http", port=None, **changes):
+    """One that serves, on loopback if nothing is said."""
+    port = port or free_port()
     chosen = {"BOT_RELAY__LISTEN": f"127.0.0.1:{port}"} | changes
     process = await asyncio.create_subprocess_exec(
         *RELAY, env=environment_of(environment, discord) | chosen, stderr=asyncio.subprocess.PIPE

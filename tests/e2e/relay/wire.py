@@ -41,7 +41,10 @@ class Wire:
     async def identify(self, library="wire", shard=(0, 1)):
         properties = {"os": "linux", "browser": library, "device": library}
         await self.send(2, {"token": self.token, "intents": INTENTS, "properties": properties, "shard": shard})
-        self.session_id = (await self.receive("READY"))["session_id"]
+        ready = await self.receive("READY")
+        self.session_id = ready["session_id"]
+        for _ in ready["guilds"]:
+            await self.receive("GUILD_CREATE")
 
     async def resume(self, earlier):
         await self.send(6, {"token": self.token, "session_id": earlier.session_id, "seq": earlier.sequence})
