@@ -27,6 +27,7 @@ from bot.own_commands import OwnCommands
 from bot.own_interactions import OwnInteractions
 from bot.own_messages import OwnMessages
 from bot.relay.part import RelayPart
+from bot.relay.upkeep import RelayUpkeep
 from bot.routing import callbacks
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.gateway import install_tap, set_api_base
@@ -124,6 +125,7 @@ class App:
         supervisor.start("publisher", self._watch_publisher, NEVER)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
+        supervisor.start("relay upkeep", RelayUpkeep(self.settings, self.stores.pool, self._serves_relay).run)
         heard = partial(callbacks.listen, self.stores.nats, self.stores.pool, self.watchdog.note_callback)
         supervisor.start("relay callbacks", heard)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
@@ -142,6 +144,9 @@ class App:
         supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
         supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
         return set(supervisor.parts) - before
+
+    def _serves_relay(self) -> bool:
+        return self.relay is not None and self.relay.relay is not None
 
     async def _shut_down(self, running: set[str]) -> None:
         logger.info("stopping")

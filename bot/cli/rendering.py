@@ -256,6 +256,7 @@ def _who(entry: AuditEntry) -> str:
 _PROOFS = {
     Proof.DESTROYED: "its sandbox is destroyed",
     Proof.MARK: "made by this database, which knows no such sandbox",
+    Proof.DISCORD: "Discord has not let it go yet: a running bot tries again",
     Proof.NONE: "perhaps another installation's: never dropped",
 }
 

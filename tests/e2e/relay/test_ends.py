@@ -110,3 +110,20 @@ async def test_a_teardown_needs_no_relay(scene, serve, blue):
     assert len(await keys(scene)) == 4
     await destroy(scene, blue)
     assert await keys(scene) == []
+
+
+async def test_commands_of_a_bot_are_taken_back_though_no_relay_serves(scene, serve, blue):
+    def there():
+        return [command["name"] for command in scene.discord.guild_commands.get(scene.lab.id, [])]
+
+    async with serve() as relayed, connected(relayed.relay.address, await issue(scene, blue)) as wire:
+        ping = {"name": "ping", "description": "Answers pong", "type": 1}
+        path = f"/applications/{scene.discord.application_id}/commands"
+        assert await wire.request("PUT", path, json=[ping]) == 200
+        assert there() == ["ping"]
+    await destroy(scene, blue)
+
+    async def taken_back():
+        return there() == []
+
+    await scene.until(taken_back)
