@@ -97,7 +97,9 @@ class RelayRecords:
         """A relay serves at that address now. To be repeated."""
         relays = await self._relays_key()
         with _asking():
-            await self._client.zadd(relays, {address: await _now(self._client)})
+            now = await _now(self._client)
+            await self._client.zadd(relays, {address: now})
+            await self._client.zremrangebyscore(relays, "-inf", now - constants.RELAY_RECORD_KEPT_S)
 
     async def end(self, address: str) -> None:
         """It serves no more."""
@@ -110,8 +112,7 @@ class RelayRecords:
         relays = await self._relays_key()
         with _asking():
             since = await _now(self._client) - constants.RELAY_RECORD_KEPT_S
-            await self._client.zremrangebyscore(relays, "-inf", since)
-            return sorted(map(_text, await self._client.zrange(relays, 0, -1)))
+            return sorted(map(_text, await self._client.zrangebyscore(relays, since, "+inf")))
 
     async def _relays_key(self) -> str:
         self._relays = self._relays or names.relays_key(await database_id(self._pool))

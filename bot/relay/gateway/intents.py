@@ -8,6 +8,13 @@ GUILD_MEMBERS, GUILD_PRESENCES, MESSAGE_CONTENT = 1 << 1, 1 << 8, 1 << 15
 PRIVILEGED = {"members": GUILD_MEMBERS, "presences": GUILD_PRESENCES, "message_content": MESSAGE_CONTENT}
 """Intents that Discord approves by application, by the names that the settings give them."""
 
+APPROVED = {
+    "presences": 1 << 12 | 1 << 13,
+    "members": 1 << 14 | 1 << 15,
+    "message_content": 1 << 18 | 1 << 19,
+}
+"""The application's flags that say so, of a large application and of a small one."""
+
 KNOWN = (1 << 17) - 1 | 1 << 20 | 1 << 21 | 1 << 24 | 1 << 25
 
 _EVENTS = {
