@@ -148,6 +148,16 @@ def relays_key(database: str) -> str:
     return f"sandbox-bot:relays:{database}"
 
 
+def relay_made_key(sandbox_id: UUID) -> str:
+    """Where Redis keeps which messages a sandbox's bot has made, and which interactions it has answered."""
+    return f"sandbox-bot:relay-made:{sandbox_id}"
+
+
+def relay_direct_channel_key(sandbox_id: UUID, channel_id: int) -> str:
+    """Where Redis keeps to whom a direct channel leads that a sandbox's bot has opened."""
+    return f"sandbox-bot:relay-direct:{sandbox_id}:{channel_id}"
+
+
 def stream_name(sandbox_id: UUID) -> str:
     """The JetStream stream of its events."""
     return f"SANDBOX_{short_id(sandbox_id)}"

@@ -25,12 +25,17 @@ from bot.relay.gateway.stream_reader import StreamReader
 from bot.relay.http.api import Api
 from bot.relay.http.commands import CommandRoutes
 from bot.relay.http.interactions import TokenRoutes
+from bot.relay.http.messages import MessageRoutes
+from bot.relay.http.webhooks import WebhookRoutes
 from bot.relay.identity import IdentitySource
+from bot.relay.made import DirectChannels, MadeMessages
 from bot.relay.members import MemberRequests
-from bot.relay.ownership import GuildsOf, InteractionTokens
+from bot.relay.ownership import GuildsOf, InteractionTokens, WebhookTokens
 from bot.relay.snapshots import Snapshots
 from bot.relay.tenants import Tenants
 from bot.relay.upstream import Upstream
+from bot.relay.usage import Usage
+from bot.relay.webhooks import MadeWebhooks
 from bot.routing.callbacks import CallbackNotices
 from bot.settings import Settings
 from bot.stores.postgres import Pool, database_id
@@ -38,6 +43,11 @@ from bot.stores.relay_records import RelayRecords
 from bot.supervisor import Supervisor
 
 _COMMANDS_EVERY = timedelta(seconds=constants.RELAY_COMMANDS_EVERY_S)
+_WEBHOOKS_EVERY = timedelta(seconds=constants.RELAY_WEBHOOKS_EVERY_S)
+_USAGE_EVERY = timedelta(seconds=constants.RELAY_USAGE_EVERY_S)
+_PARTS = frozenset(
+    f"relay {name}" for name in ("access", "sessions", "clients", "events", "commands", "webhooks", "usage")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +87,24 @@ async def serve_relay(
         tenants, sessions, log = Tenants(stores.pool), Sessions(stores.redis), ClientLog(records)
         identity = IdentitySource(upstream)
         channels, webhooks = GuildsOf(upstream, "/channels"), GuildsOf(upstream, "/webhooks")
-        interactions = InteractionTokens(stores.redis)
+        interactions, webhook_tokens = InteractionTokens(stores.redis), WebhookTokens(upstream)
+        made, usage = MadeMessages(stores.redis), Usage(stores.pool)
 
         def gateway_address(request: web.Request) -> str:
             return address.replace("http", "ws", 1)
 
-        api = Api(tenants, upstream, identity, channels, webhooks, interactions, gateway_address)
+        api = Api(tenants, upstream, identity, channels, webhook_tokens, interactions, usage, gateway_address)
         commands = GuildCommands(stores.pool, upstream, identity)
         callbacks = CallbackNotices(stores.nats, await database_id(stores.pool))
-        tokens = TokenRoutes(api, identity, webhooks, interactions, commands, callbacks)
+        tokens = TokenRoutes(api, identity, webhook_tokens, interactions, commands, made, callbacks)
+        made_webhooks = MadeWebhooks(stores.pool, upstream, identity)
+        WebhookRoutes(api, webhooks, webhook_tokens, made_webhooks, allowed=chosen.webhooks)
+        MessageRoutes(api, upstream, identity, made, DirectChannels(stores.redis), chosen.direct_messages)
         CommandRoutes(api, identity, CommandStore(stores.pool), commands)
+        reader = StreamReader(stores.nats)
         gateway = Gateway(
             tenants,
-            Streams(StreamReader(stores.nats)),
+            Streams(reader),
             sessions,
             identity,
             Snapshots(upstream, identity),
@@ -104,9 +119,19 @@ async def serve_relay(
         supervisor.start("relay access", tenants.run)
         supervisor.start("relay sessions", sessions.run)
         supervisor.start("relay clients", log.run)
+        supervisor.start("relay events", reader.run)
         supervisor.start_periodic("relay commands", commands.reconcile, _COMMANDS_EVERY)
-        stack.push_async_callback(supervisor.end, {"relay access", "relay sessions", "relay clients", "relay commands"})
-        runner = web.AppRunner(_application(gateway, api), access_log=None, shutdown_timeout=constants.CLOSE_WITHIN_S)
+        supervisor.start_periodic("relay webhooks", made_webhooks.reconcile, _WEBHOOKS_EVERY)
+        supervisor.start_periodic("relay usage", usage.write, _USAGE_EVERY)
+        stack.push_async_callback(_write_last, usage)
+        stack.push_async_callback(supervisor.end, _PARTS)
+        runner = web.AppRunner(
+            _application(gateway, api),
+            access_log=None,
+            shutdown_timeout=constants.CLOSE_WITHIN_S,
+            keepalive_timeout=constants.RELAY_IDLE_CONNECTION_S,
+            auto_decompress=False,  # no compressed body is read, so that none needs unpacking
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.SockSite(runner, listening, ssl_context=tls)
@@ -118,9 +143,9 @@ async def serve_relay(
         yield Relay(address, gateway, api)
 
 
-async def _write_last(log: ClientLog) -> None:
+async def _write_last(written: ClientLog | Usage) -> None:
     with suppress(ServiceUnavailable):
-        await log.write()
+        await written.write()
 
 
 @asynccontextmanager

@@ -36,10 +36,12 @@ class Tenant:
     """Of time.monotonic()."""
     ends_at: float
     """When the sandbox expires, by the same clock."""
+    bound_at: dict[int, float] = field(default_factory=dict)
+    """Of each guild, Unix time. One that was unbound in between has missed events."""
     reset_id: int | None = None
     """Another one after each reset; None before the first."""
     followers: set[Callable[[], None]] = field(default_factory=set, repr=False)
-    """Called after `guild_ids` or `reset_id` has changed, and when it is over."""
+    """Called after the guilds or `reset_id` have changed, and when it is over."""
     is_over: bool = False
     is_gone: bool = False
     """The sandbox itself runs no more: it has not only got another token."""
@@ -153,8 +155,8 @@ class Tenants:
     def _update(tenant: Tenant, row: asyncpg.Record) -> None:
         fresh = _tenant(row)
         tenant.read_at, tenant.ends_at = fresh.read_at, fresh.ends_at
-        if (fresh.guild_ids, fresh.reset_id) != (tenant.guild_ids, tenant.reset_id):
-            tenant.guild_ids, tenant.reset_id = fresh.guild_ids, fresh.reset_id
+        if (fresh.bound_at, fresh.reset_id) != (tenant.bound_at, tenant.reset_id):
+            tenant.guild_ids, tenant.bound_at, tenant.reset_id = fresh.guild_ids, fresh.bound_at, fresh.reset_id
             tenant.notify()
 
     @staticmethod
@@ -178,5 +180,6 @@ def _tenant(row: asyncpg.Record) -> Tenant:
         frozenset(map(int, row["guild_ids"])),
         now,
         now + row["remaining_s"],
+        dict(zip(map(int, row["guild_ids"]), row["bound_at"], strict=True)),
         row["reset_id"],
     )

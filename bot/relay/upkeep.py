@@ -9,6 +9,7 @@ from bot import constants
 from bot.relay.commands import GuildCommands
 from bot.relay.identity import IdentitySource
 from bot.relay.upstream import Upstream
+from bot.relay.webhooks import MadeWebhooks
 from bot.settings import Settings
 from bot.stores.postgres import Pool
 from bot.supervisor import Part
@@ -24,9 +25,12 @@ class RelayUpkeep:
         """For ever; `ServiceUnavailable` without PostgreSQL."""
         discord = self._settings.discord
         async with Upstream(discord.api_base, self._settings.require_token()) as upstream:
-            commands = GuildCommands(self._pool, upstream, IdentitySource(upstream))
+            identity = IdentitySource(upstream)
+            commands = GuildCommands(self._pool, upstream, identity)
+            webhooks = MadeWebhooks(self._pool, upstream, identity)
             while True:
                 if not self._is_served():
                     await commands.reconcile()
+                    await webhooks.reconcile()
                 part.running()
                 await asyncio.sleep(constants.RELAY_COMMANDS_EVERY_S)

@@ -62,7 +62,7 @@ class RelayRecords:
             owned[sandbox_id].append(names.relay_client_key(client_id))
         with _asking():
             await pipeline.execute()
-            await note(self._client, owned)
+            await note_keys(self._client, owned)
 
     async def list_clients(self, sandbox_id: UUID) -> list[ClientRecord]:
         """Those that are connected, and those that were within the last minutes; the longest there first."""
@@ -87,11 +87,12 @@ class RelayRecords:
         return [key for key in named if key.startswith(_OF_CLIENTS)]
 
     async def forget(self, *sandbox_ids: UUID) -> None:
-        """All that the relay has noted of them: sessions that could be resumed, positions, clients."""
+        """All that the relay has noted of them: sessions that could be resumed, positions, clients, whose messages."""
         with _asking():
             for sandbox_id in sandbox_ids:
                 records = names.relay_records_key(sandbox_id)
-                await self._client.delete(records, *await self._client.zrange(records, 0, -1))
+                noted = await self._client.zrange(records, 0, -1)
+                await self._client.delete(records, names.relay_made_key(sandbox_id), *noted)
 
     async def serve(self, address: str) -> None:
         """A relay serves at that address now. To be repeated."""
@@ -119,7 +120,7 @@ class RelayRecords:
         return self._relays
 
 
-async def note(client: redis.asyncio.Redis, keys: Mapping[UUID, Iterable[str]]) -> None:
+async def note_keys(client: redis.asyncio.Redis, keys: Mapping[UUID, Iterable[str]]) -> None:
     """Those keys are the sandboxes', and are there for no longer than a session. Redis's own errors come through."""
     now, kept_s = await _now(client), 2 * constants.RELAY_SESSION_KEPT_S
     pipeline = client.pipeline(transaction=False)

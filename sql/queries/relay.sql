@@ -6,7 +6,9 @@ SELECT sandbox.id, sandbox.name, sandbox.owner_id, credentials.token_sha256,
          WHERE entry.sandbox_id = sandbox.id AND entry.event_type = 'sandbox_reset'
          ORDER BY entry.id DESC LIMIT 1) AS reset_id,
        ARRAY(SELECT mapping.guild_id FROM sandbox_guild_mapping AS mapping
-              WHERE mapping.sandbox_id = sandbox.id ORDER BY mapping.created_at, mapping.guild_id) AS guild_ids
+              WHERE mapping.sandbox_id = sandbox.id ORDER BY mapping.created_at, mapping.guild_id) AS guild_ids,
+       ARRAY(SELECT extract(epoch FROM mapping.created_at)::float8 FROM sandbox_guild_mapping AS mapping
+              WHERE mapping.sandbox_id = sandbox.id ORDER BY mapping.created_at, mapping.guild_id) AS bound_at
   FROM sandboxes AS sandbox JOIN sandbox_credentials AS credentials ON credentials.sandbox_id = sandbox.id
  WHERE sandbox.status = 'running' AND sandbox.expires_at > now()
 

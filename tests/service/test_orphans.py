@@ -16,7 +16,7 @@ from tests.service.conftest import ADA
 HOUR = timedelta(hours=1)
 NO_TIME = timedelta(0)
 DIGEST = "0" * 64
-IN_STORES = [kind for kind in OrphanKind if kind is not OrphanKind.COMMAND]
+IN_STORES = [kind for kind in OrphanKind if kind not in (OrphanKind.COMMAND, OrphanKind.WEBHOOK)]
 
 
 @pytest.fixture
@@ -186,9 +186,12 @@ async def test_what_a_destroyed_sandboxs_bot_has_left_in_discord_is_listed_and_l
             number,
             sandbox_id,
         )
+    await pool.execute(
+        "INSERT INTO relay_webhooks (webhook_id, sandbox_id, guild_id, channel_id) VALUES (77, $1, 5, 6)", destroyed.id
+    )
     found = await make_collector().find()
-    assert seen(found) == {(OrphanKind.COMMAND, Proof.DISCORD)}
-    assert [orphan.name for orphan in found] == ["ping in server 0", "ping in server 2"]
+    assert seen(found) == {(OrphanKind.COMMAND, Proof.DISCORD), (OrphanKind.WEBHOOK, Proof.DISCORD)}
+    assert [orphan.name for orphan in found] == ["ping in server 0", "ping in server 2", "77 in server 5"]
     assert await make_collector(HOUR).find() == [orphan for orphan in found if orphan.sandbox_id != destroyed.id]
     assert await make_collector().drop() == []
     assert await make_collector().find() == found

@@ -73,13 +73,29 @@ class Gateway:
                 client.gone.set()
         return connection.response
 
+    def is_followed(self, position_key: str) -> bool:
+        """Whether a client is connected whose position is kept there."""
+        return any(
+            client.session is not None and client.session.position_key == position_key for client in self.clients
+        )
+
+    def others_with(self, session: Session | None, client: Client) -> list[Client]:
+        """Other connections of one session: of two, one is lost and doesn't know it yet."""
+        return [
+            each
+            for each in self.clients
+            if each is not client and session is not None and each.session is not None and each.session.id == session.id
+        ]
+
     async def stop(self) -> None:
         """Every client is told to resume elsewhere, and how far it has come is written down."""
         for client in list(self.clients):
             client.send_away()
-        await asyncio.gather(*(client.gone.wait() for client in list(self.clients)))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(constants.CLOSE_WITHIN_S):
+                await asyncio.gather(*(client.gone.wait() for client in list(self.clients)))
         with suppress(ServiceUnavailable):
-            await self.sessions.write_positions()
+            await self.sessions.write()
 
 
 class Client:
@@ -90,7 +106,7 @@ class Client:
         self.tenant: Tenant | None = None
         self.gone = asyncio.Event()
         self._serving: Serving | None = None
-        self._heard_at = time.monotonic()
+        self._connected_at = self._heard_at = time.monotonic()
         self._told_presence = False
         self._reset_id: int | None = None
 
@@ -113,9 +129,10 @@ class Client:
             async with asyncio.timeout(constants.RELAY_IDENTIFY_WITHIN_S) as patience:
                 while (message := await self._connection.receive()) is not None:
                     self._heard_at = time.monotonic()
+                    patience.reschedule(None)  # how long the answer takes is not the client's affair
                     await self._handle(message["op"], message.get("d"))
-                    if self._serving is not None:
-                        patience.reschedule(None)
+                    if self._serving is None:
+                        patience.reschedule(asyncio.get_running_loop().time() + self._identifies_within())
         except HangUp as hang_up:
             self._connection.hang_up(hang_up.code, str(hang_up))
         except TimeoutError:
@@ -125,6 +142,9 @@ class Client:
         except (ServiceUnavailable, DiscordAway, Refused, TooManyRequests) as error:
             logger.warning("the relay cannot serve a client", error=str(error))
             self._connection.hang_up(4000, _OUTAGE)
+
+    def _identifies_within(self) -> float:
+        return max(self._connected_at + constants.RELAY_IDENTIFY_WITHIN_S - time.monotonic(), 0.0)
 
     def send_away(self) -> None:
         """The relay stops: the client is to resume."""
@@ -137,17 +157,19 @@ class Client:
             self.tenant.followers.discard(self._on_tenant_changed)
         if self._serving is None or self.tenant is None:
             return
-        sessions = self._gateway.sessions
+        sessions, session = self._gateway.sessions, self._serving.session
         returns = await self._serving.end() and not self._connection.ended_for_good and not self.tenant.is_over
         if self.tenant.is_gone:
-            sessions.drop(self._serving.session)
+            sessions.drop(session)
             await self._gateway.log.forget(self)
             return
         self._gateway.log.left(self, returns=returns)
+        if self._gateway.others_with(session, self):
+            return
         if returns:
-            await sessions.keep(self._serving.delivery.current_session())
+            sessions.leave(self._serving.delivery.current_session())
         else:
-            await sessions.end(self._serving.session.id)
+            await sessions.end(session.id)
 
     async def _handle(self, op: int, data: Any) -> None:
         match op:
@@ -171,7 +193,9 @@ class Client:
 
     async def _identify(self, data: dict[str, Any]) -> None:
         tenant = await self._authenticate(data)
-        beginning = await self._gateway.handshake.identify(tenant, data, self._address)
+        beginning = await self._gateway.handshake.identify(
+            tenant, data, self._address, is_followed=self._gateway.is_followed
+        )
         self._serve(beginning, tenant)
         session = beginning.session
         shard = [session.shard, session.shard_count]
@@ -183,7 +207,8 @@ class Client:
         if beginning is None:
             self._connection.send_operation(9, False)
             return
-        self._replace(beginning.session)
+        for other in self._gateway.others_with(beginning.session, self):
+            other._connection.hang_up(4000, "Resumed elsewhere.")  # its client has lost it
         self._serve(beginning, tenant)
         missed = (beginning.resumed_at or 0) - beginning.after
         logger.info("a sandbox's bot has resumed", sandbox=self._sandbox, missed=missed)
@@ -210,7 +235,6 @@ class Client:
             tenants=gateway.tenants,
             snapshots=gateway.snapshots,
             translate=lambda data: gateway.translate(tenant, data),
-            catch_up_s=gateway.catch_up_s,
             heard_at=lambda: self._heard_at,
         )
         self._reset_id = tenant.reset_id
@@ -224,12 +248,6 @@ class Client:
             if self.tenant.reset_id != self._reset_id:
                 self._serving.invalidate("the sandbox was reset")
             self._serving.delivery.follow_bindings()
-
-    def _replace(self, session: Session) -> None:
-        """A connection that the session still has here is cut: its client has lost it."""
-        for client in list(self._gateway.clients):
-            if client is not self and client.session is not None and client.session.id == session.id:
-                client._connection.hang_up(4000, "Resumed elsewhere.")
 
     def _require_session(self) -> Delivery:
         if self._serving is None:

@@ -11,7 +11,7 @@ import zstandard
 Encode = Callable[[Iterable[bytes]], bytes]
 """Messages to the bytes of their frames, one after the other."""
 
-_TEXT, _BINARY = 0x81, 0x82
+_TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
 _SHORT, _MEDIUM = 126, 1 << 16
 _LEVEL = 1
 """Of both compressions: the higher ones cost several times as much CPU for a tenth less."""
@@ -26,6 +26,12 @@ def encoder(method: str | None) -> Encode | None:
     if method == "zstd-stream":
         return _zstd_stream()
     return None
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """The last frame of a connection; a reason of more than 120 bytes is cut."""
+    data = struct.pack("!H", code) + reason.encode()[:120]
+    return _head(_CLOSE, len(data)) + data
 
 
 def _plain(messages: Iterable[bytes]) -> bytes:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
-from bot import constants
-from bot.concurrency import gather_bounded
+from bot import constants, names
+from bot.concurrency import gather_bounded, raise_first
 from bot.errors import ServiceUnavailable
 from bot.relay.gateway import intents
 from bot.relay.gateway.connection import HangUp
@@ -57,22 +56,39 @@ class Handshake:
         self._allowed_intents, self._catch_up_s = allowed_intents, catch_up_s
         self._identified_at: dict[UUID, float] = {}
 
-    async def identify(self, tenant: Tenant, data: dict[str, Any], address: str) -> Beginning:
-        """A new session, saved. `address` is where the client is to resume. What Discord's, NATS's and the stores'
-        outages raise comes through."""
+    async def identify(
+        self, tenant: Tenant, data: dict[str, Any], address: str, *, is_followed: Callable[[str], bool]
+    ) -> Beginning:
+        """A new session, saved. `address` is where the client is to resume; `is_followed` says of a position's key
+        whether another client is there just now, so that nothing has to be caught up. What Discord's, NATS's and the
+        stores' outages raise comes through."""
         shard, count = _shard(data.get("shard") or [0, 1])
+        key = names.relay_position_key(tenant.sandbox_id, count, shard)
+        catches_up = not is_followed(key)
         wanted = self._wanted(data.get("intents"))
         await self._pace(tenant)
         identity = await self._identity.get()
+        heard = await self._sessions.position(key)
         state = await self._stream_of(tenant)
-        covered = [each for each in sorted(tenant.guild_ids) if (each >> 22) % count == shard]
-        snapshots = await self._take_snapshots(tenant, covered)
+        last_heard = heard.sequence if heard is not None and heard.stream_created_at == state.created_at else None
+        covered = {each: at for each, at in tenant.bound_at.items() if (each >> 22) % count == shard}
+        # What is older the bot has had, or is not to hear: it must not come because a snapshot is older still.
+        not_before = (last_heard or 0) if self._catch_up_s else state.last
+        snapshots = await self._take_snapshots(tenant, sorted(covered), not_before=not_before)
         mark = min([state.last, *(snapshot.mark for snapshot in snapshots)])
-        known = [snapshot for snapshot in snapshots if snapshot.data is not None]
-        numbering = Numbering(mark, READY_SEQUENCE + len(known), mark)
-        library = _library(data.get("properties"))
-        session = Session(tenant.sandbox_id, state.created_at, numbering, wanted, shard, count, tuple(covered), library)
-        session = await self._catching_up(session, state)
+        base = min(mark, last_heard) if last_heard is not None and catches_up and self._catch_up_s else mark
+        known = [snapshot for snapshot in snapshots if snapshot.data is not None] if wanted & intents.GUILDS else []
+        session = Session(
+            tenant.sandbox_id,
+            state.created_at,
+            Numbering(max(base, state.first - 1), READY_SEQUENCE + len(known), mark),
+            wanted,
+            shard,
+            count,
+            covered,
+            library=_library(data.get("properties")),
+            catches_up_since=time.time() - self._catch_up_s,
+        )
         await self._sessions.save(session)
         messages = _ready(session, identity, known, address)
         return Beginning(session, identity, session.numbering.base, messages)
@@ -88,7 +104,6 @@ class Handshake:
         if seen is None or state.created_at != session.stream_created_at or not state.holds_all_after(seen):
             await self._sessions.end(session.id)
             return None
-        await self._sessions.save(session)
         return Beginning(session, await self._identity.get(), seen, resumed_at=state.last)
 
     def _wanted(self, wanted: Any) -> int:
@@ -105,6 +120,8 @@ class Handshake:
         if turn - now > constants.RELAY_IDENTIFY_WITHIN_S / 2:
             raise HangUp(4008, "Rate limited: too many IDENTIFYs.")
         times[tenant.sandbox_id] = turn
+        for old in [each for each, at in times.items() if at < now - constants.RELAY_IDENTIFY_EVERY_S]:
+            del times[old]
         await asyncio.sleep(turn - now)
 
     async def _stream_of(self, tenant: Tenant) -> StreamState:
@@ -113,29 +130,16 @@ class Handshake:
         except StreamLost:
             raise ServiceUnavailable("NATS", "the sandbox's stream is not there; it is made again soon") from None
 
-    async def _take_snapshots(self, tenant: Tenant, guild_ids: list[int]) -> list[Snapshot]:
+    async def _take_snapshots(self, tenant: Tenant, guild_ids: list[int], *, not_before: int) -> list[Snapshot]:
         async def last_sequence() -> int:
             return (await self._stream_of(tenant)).last
 
         async def take(guild_id: int) -> Snapshot:
-            return await self._snapshots.take(tenant.sandbox_id, guild_id, last_sequence)
+            return await self._snapshots.take(tenant, guild_id, last_sequence, not_before=not_before)
 
         taken = await gather_bounded(guild_ids, take, limit=constants.RELAY_GUILDS_AT_ONCE)
-        for each in taken:
-            if isinstance(each, BaseException):
-                raise each
+        raise_first(taken)
         return [each for each in taken if isinstance(each, Snapshot)]
-
-    async def _catching_up(self, session: Session, state: StreamState) -> Session:
-        """Begins where the bot was before, if that is not long ago: what came since, nobody has seen."""
-        position = await self._sessions.position(session.position_key)
-        if position is None or not self._catch_up_s or position.stream_created_at != session.stream_created_at:
-            return session
-        numbering = session.numbering
-        base = max(position.sequence, state.first - 1)
-        if base >= numbering.base:
-            return session
-        return msgspec.structs.replace(session, numbering=Numbering(base, numbering.offset, numbering.mark))
 
 
 def _ready(session: Session, identity: Identity, known: list[Snapshot], address: str) -> list[bytes]:

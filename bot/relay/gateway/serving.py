@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -36,12 +37,15 @@ class Serving:
         tenants: Tenants,
         snapshots: Snapshots,
         translate: Translate,
-        catch_up_s: float,
         heard_at: Callable[[], float],
     ) -> None:
         """`heard_at`: when the client said something last, by time.monotonic()."""
-        self._tenant, self._connection, self._sessions, self._snapshots = tenant, connection, sessions, snapshots
-        self._heard_at, self._resumed_at, self._tenants = heard_at, beginning.resumed_at, tenants
+        self._tenant, self._connection, self._streams = tenant, connection, streams
+        self._sessions, self._snapshots = sessions, snapshots
+        self._heard_at, self._resumed_at = heard_at, beginning.resumed_at
+        self._tenants = tenants
+        self._unconfirmed: deque[tuple[int, int]] = deque()
+        """Stream sequences that were sent, and how many bytes the connection had written with each."""
         self.sequence = beginning.after
         """Of the stream, as far as it was sent."""
         self.delivery = Delivery(
@@ -49,19 +53,21 @@ class Serving:
             tenant,
             connection,
             beginning.identity.user_id,
+            after=beginning.after,
             load_guild=self._load_guild,
             refresh=lambda: tenants.refresh(tenant),
             translate=translate,
             sent=self._on_sent,
-            catches_up_since=time.time() - catch_up_s,
+            idle=lambda: self._feed.wake(),
+            told=lambda: sessions.note(self.delivery.current_session()),
         )
-        connection.send(beginning.messages)
         session = beginning.session
         self._feed = Feed(
             streams, tenant.sandbox_id, beginning.after, session.stream_created_at, self.delivery.take, self._has_room
         )
-        if self._resumed_at is not None:
-            self._on_sent(beginning.after)
+        sessions.note(session)
+        connection.send(beginning.messages)
+        self._on_sent(beginning.after)
         self._running = asyncio.create_task(self._run())
 
     @property
@@ -79,6 +85,7 @@ class Serving:
         self._running.cancel()
         await asyncio.wait({self._running})
         self.delivery.close()
+        self._note_position()
         return not self.delivery.is_invalid
 
     async def _run(self) -> None:
@@ -110,18 +117,16 @@ class Serving:
             await self._tenants.refresh(self._tenant)
 
     async def _watch(self) -> None:
-        """Lets the feed go on when the client has read, and ends a client that reads or says nothing."""
-        stuck_since: float | None = None
+        """Ends a client that reads or says nothing."""
+        taken, taken_at = 0, time.monotonic()
         while True:
             await asyncio.sleep(constants.RELAY_CLIENT_WATCHED_EVERY_S)
+            self._note_position()
             now = time.monotonic()
-            if self._has_room():
-                stuck_since = None
-                self._feed.wake()
-            elif self._connection.unsent_bytes > constants.RELAY_UNSENT_BYTES:
-                stuck_since = stuck_since or now
-                if now - stuck_since > constants.RELAY_READS_WITHIN_S:
-                    raise HangUp(4000, "The client does not read.")
+            if not self._connection.unsent_bytes or self._connection.taken_bytes != taken:
+                taken, taken_at = self._connection.taken_bytes or 0, now
+            elif now - taken_at > constants.RELAY_READS_WITHIN_S:
+                raise HangUp(4000, "The client does not read.")
             if now - self._heard_at() > 2 * constants.RELAY_HEARTBEAT_INTERVAL_S:
                 raise HangUp(4000, "No heartbeat.")
 
@@ -129,18 +134,28 @@ class Serving:
         return not self.delivery.is_busy and self._connection.unsent_bytes <= constants.RELAY_UNSENT_BYTES
 
     def _on_sent(self, sequence: int) -> None:
+        if not self._connection.is_open:
+            return  # it was not sent at all
         self.sequence = sequence
-        self._sessions.note_position(self.session, sequence)
+        self._unconfirmed.append((self._connection.written_bytes, sequence))
+        self._note_position()
         if self._resumed_at is not None and sequence >= self._resumed_at:
             self._resumed_at = None
             self._connection.send([dispatch("RESUMED", self.delivery.number, {"_trace": ["relay"]})])
 
+    def _note_position(self) -> None:
+        """What lies here unsent is lost with the connection: a bot that begins anew has to be sent it again."""
+        taken, last = self._connection.taken_bytes, None
+        while taken is not None and self._unconfirmed and self._unconfirmed[0][0] <= taken:
+            _, last = self._unconfirmed.popleft()
+        if last is not None:
+            self._sessions.note_position(self.session, last)
+
     async def _load_guild(self, guild_id: int) -> dict[str, Any] | None:
         async def last_sequence() -> int:
-            return self.sequence
+            return (await self._streams.state(self._tenant.sandbox_id)).last
 
-        self._snapshots.forget(self._tenant.sandbox_id, guild_id)
-        return (await self._snapshots.take(self._tenant.sandbox_id, guild_id, last_sequence)).data
+        return (await self._snapshots.take(self._tenant, guild_id, last_sequence, not_before=self.sequence)).data
 
     @property
     def _sandbox(self) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import NamedTuple, Protocol
 
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
-from bot import private_api
+from bot import constants, private_api
+from bot.errors import ServiceUnavailable
+from bot.stores.nats_client import unavailable
+from bot.supervisor import Part
 
 private_api.verify("nats-py")
 
@@ -45,6 +49,9 @@ class Receiver(Protocol):
     def on_status(self, status: int, left_over: int) -> None:
         """What the server says of a pull, like 408; `left_over` of its events will not come."""
 
+    def on_lost(self) -> None:
+        """The connection is a new one: nothing comes of what was asked for over the old one."""
+
 
 class StreamReader:
     """One NATS connection, which many receivers pull over. It reads nothing of an event but where it ends."""
@@ -66,6 +73,21 @@ class StreamReader:
         """Safe to repeat."""
         if self._receivers.pop(b"%d" % subscription._id, None) is not None and self.client.is_connected:
             await subscription.unsubscribe()
+
+    async def run(self, part: Part) -> None:
+        """For ever: tells the receivers of a new connection, and the part whether there is one."""
+        connections = self.client.stats["reconnects"]
+        while not self.client.is_closed:
+            if connections != self.client.stats["reconnects"]:
+                connections = self.client.stats["reconnects"]
+                for receiver in list(self._receivers.values()):
+                    receiver.on_lost()
+            if self.client.is_connected:
+                part.running()
+            else:
+                part.failing(unavailable(self.client.last_error or ConnectionError("the connection is lost")))
+            await asyncio.sleep(constants.RELAY_CONNECTION_WATCHED_EVERY_S)
+        raise ServiceUnavailable("NATS", "the connection is closed")
 
     async def parse(self, data: bytes = b"") -> None:
         """In place of nats-py's own, which is given all that is nobody's, whole and in its order."""

@@ -32,7 +32,8 @@ class OrphanKind(StrEnum):
     USER = "user"
     KEYS = "keys"
     COMMAND = "command"
-    """In Discord, made by the sandbox's own bot."""
+    WEBHOOK = "webhook"
+    """Both in Discord, made by the sandbox's own bot."""
 
 
 class Proof(StrEnum):

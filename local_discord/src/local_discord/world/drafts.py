@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from local_discord.wire import Json
 
@@ -52,6 +52,15 @@ class Draft:
     enforce_nonce: bool = False
     mentions_allowed: Json | None = None
     reference: Json | None = None
+    snapshots: list[Json] = field(default_factory=list)
+    """What it forwards."""
+    sticker_items: list[Json] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """It says nothing by itself."""
+        parts = (self.content, self.embeds, self.components, self.attachments, self.snapshots, self.sticker_items)
+        return not any(parts)
 
     def mentioned_ids(self) -> list[int]:
         """The users that the text names and `allowed_mentions` lets it name, each once, in the text's order."""
