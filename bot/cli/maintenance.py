@@ -46,7 +46,8 @@ def orphans(
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Show what no living sandbox owns: schemas, roles, streams, Redis users and keys; --drop removes it."""
+    """Show what no living sandbox owns: schemas, roles, streams, Redis users and keys, which --drop removes; and what
+    its bot has left in Discord, which a running bot takes back."""
     settings = read_settings(config, quiet=True, as_json=as_json)
     if drop:
         confirm_or_exit("Drop everything that is proved to be left behind?", yes=yes, as_json=as_json)
