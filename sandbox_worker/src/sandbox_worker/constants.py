@@ -83,3 +83,17 @@ DISCORD_TIMEOUT_S = 15
 
 DISCORD_TRIES = 3
 """Of an answer that Discord wants to have later."""
+
+# --- run -------------------------------------------------------------------------------------------------------------
+
+RUN_CERTIFICATE_DAYS = 30
+"""Longer than anyone leaves a bot running in a sandbox; the next run has another one."""
+
+RELAY_CONNECT_TIMEOUT_S = 8.0
+"""For the relay's answer before the start, and for each connection: libraries wait for longer."""
+
+LIST_TIMEOUT_S = 10
+"""For another Python's list of what is installed in it, on a machine that is busy."""
+
+FIRST_LINE_BYTES = 256
+"""What Linux itself reads of a script's `#!` line."""

@@ -43,6 +43,17 @@ class WrongDuration(WorkerError):
         super().__init__(sentence.format(text=self.text))
 
 
+class CommandNotFound(WorkerError):
+    """What `run` was to start is no program, or cannot be started; `detail` is the system's own word."""
+
+    code = "SANDBOX_008"
+
+    def __init__(self, command: str, detail: str = "") -> None:
+        self.command = command[:_LONGEST_QUOTE]
+        because = detail or "there is no such program"
+        super().__init__(f"“{self.command}” cannot be run: {because}. Give it as you would type it without this.")
+
+
 class ServiceUnavailable(WorkerError):
     """A service cannot be used. `detail` is one line for the developer and never holds a secret."""
 

@@ -1,0 +1,98 @@
+"""`sandbox-worker run`: starts the program, and says which way it is led to the relay."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sandbox_worker.environment import BotLogin, read_bot_login
+from sandbox_worker.errors import CommandNotFound
+from sandbox_worker.run.hooking import find_program, hooked, understands_hooks
+from sandbox_worker.run.libraries import KNOBS, installed_libraries
+from sandbox_worker.run.process import start_process, wait_for
+from sandbox_worker.run.relay_check import check_relay
+from sandbox_worker.text import plain
+
+Way = Literal["hooks", "namespace", "address"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """`way`: None for what suits the command and the machine. The token is set under each of the names."""
+
+    command: Sequence[str]
+    token_variables: Sequence[str]
+    way: Way | None = None
+
+
+async def run(options: RunOptions) -> int:
+    """The command's exit code, once it has ended. A `WorkerError` says why it was not started."""
+    login, own = read_bot_login(os.environ, Path(".env"))
+    program = find_program(options.command, os.environ)
+    if program is None:
+        raise CommandNotFound(options.command[0])
+    await check_relay(login)
+    environ = {**os.environ, **own, **dict.fromkeys(options.token_variables, login.token)}
+    way = options.way or ("hooks" if understands_hooks(program) else "namespace")
+    starters = {"hooks": _by_hooks, "namespace": _by_namespace, "address": _by_address}
+    async with starters[way](login, program, options.command, environ) as process:
+        return await wait_for(process)
+
+
+@asynccontextmanager
+async def _by_hooks(
+    login: BotLogin, program: Path, command: Sequence[str], environ: Mapping[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    from sandbox_worker.run.authority import make_authority
+    from sandbox_worker.run.forwarder import Forwarder, Origin
+
+    authority = make_authority()
+    async with await Forwarder(Origin.of(login.api), Origin.of(login.gateway)).listen(authority.tls) as server:
+        host, port = server.sockets[0].getsockname()
+        environ = hooked(environ, f"{host}:{port}", authority.certificate)
+        _say(f"Discord is {_origin(login)} for this program and what it starts, by hooks in Python and Node.")
+        _say("Not led there: other programs that it starts, and network code of a library's own, such as pycurl's.")
+        yield await _start(program, command, environ)
+
+
+@asynccontextmanager
+async def _by_namespace(
+    login: BotLogin, program: Path, command: Sequence[str], environ: Mapping[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    raise NotImplementedError
+    yield
+
+
+@asynccontextmanager
+async def _by_address(
+    login: BotLogin, program: Path, command: Sequence[str], environ: Mapping[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    found = await asyncio.to_thread(installed_libraries, program, Path.cwd())
+    _say("Only the variables are set; the bot's own code has to go to the relay.")
+    if not found:
+        _say(f"None of {', '.join(KNOBS)} is installed here: give yours SANDBOX_BOT_API in place of Discord's address.")
+    for name in found[:3]:
+        _say(f"{name}: {KNOBS[name]}")
+    yield await _start(program, command, environ)
+
+
+async def _start(program: Path, command: Sequence[str], environ: Mapping[str, str]) -> asyncio.subprocess.Process:
+    try:
+        return await start_process(*command, executable=str(program), environ=environ)
+    except OSError as error:
+        raise CommandNotFound(command[0], error.strerror or "") from error
+
+
+def _origin(login: BotLogin) -> str:
+    return login.api.partition("/api")[0]
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"sandbox-worker: {plain(line)}\n")
+    sys.stderr.flush()
