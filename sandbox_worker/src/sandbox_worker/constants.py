@@ -97,3 +97,17 @@ LIST_TIMEOUT_S = 10
 
 FIRST_LINE_BYTES = 256
 """What Linux itself reads of a script's `#!` line."""
+
+NAME_TIMEOUT_S = 5
+"""For a name server's answer: after that, programs ask again."""
+
+CARRIED_PORTS = 64
+"""Each is a socket that listens, and all of them are handed over in one message (the kernel takes 253)."""
+
+CLIENT_HELLO_BYTES = 16384
+"""The longest first record of a TLS client."""
+
+CLIENT_HELLO_TIMEOUT_S = 10.0
+CLIENT_HELLO_POLL_S = 0.01
+"""Until it is all there. It mostly comes in one piece; what is only looked at stays readable, so there is no waking up
+by the rest of it."""

@@ -54,6 +54,18 @@ class CommandNotFound(WorkerError):
         super().__init__(f"“{self.command}” cannot be run: {because}. Give it as you would type it without this.")
 
 
+class NamespaceRefused(WorkerError):
+    """The machine gives this user no namespace; `detail` is its own word."""
+
+    code = "SANDBOX_008"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "This program would need a network namespace to be led to the relay, and this machine gives none "
+            f"({detail}). If it starts Python or Node, add --hooks; if it can be pointed at the relay, --address."
+        )
+
+
 class ServiceUnavailable(WorkerError):
     """A service cannot be used. `detail` is one line for the developer and never holds a secret."""
 

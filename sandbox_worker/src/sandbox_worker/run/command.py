@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sandbox_worker.environment import BotLogin, read_bot_login
+from sandbox_worker.environment import BotLogin, read_bot_login, read_dotenv
 from sandbox_worker.errors import CommandNotFound
-from sandbox_worker.run.hooking import find_program, hooked, understands_hooks
+from sandbox_worker.run.hooking import find_program, hooked, understands_hooks, without_proxy
 from sandbox_worker.run.libraries import KNOBS, installed_libraries
 from sandbox_worker.run.process import start_process, wait_for
 from sandbox_worker.run.relay_check import check_relay
 from sandbox_worker.text import plain
+
+_DOTENV = Path(".env")
 
 Way = Literal["hooks", "namespace", "address"]
 
@@ -33,7 +35,7 @@ class RunOptions:
 
 async def run(options: RunOptions) -> int:
     """The command's exit code, once it has ended. A `WorkerError` says why it was not started."""
-    login, own = read_bot_login(os.environ, Path(".env"))
+    login, own = read_bot_login(os.environ, _DOTENV)
     program = find_program(options.command, os.environ)
     if program is None:
         raise CommandNotFound(options.command[0])
@@ -65,8 +67,18 @@ async def _by_hooks(
 async def _by_namespace(
     login: BotLogin, program: Path, command: Sequence[str], environ: Mapping[str, str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    raise NotImplementedError
-    yield
+    from sandbox_worker.run.authority import make_authority
+    from sandbox_worker.run.forwarder import Forwarder, Origin
+    from sandbox_worker.run.namespace import in_namespace, ports_in
+
+    ports = ports_in({**_dotenv(), **environ})
+    forwarder = Forwarder(Origin.of(login.api), Origin.of(login.gateway))
+    environ = {**environ, **without_proxy(environ)}
+    async with in_namespace(program, command, environ, ports, forwarder, make_authority()) as process:
+        _say(f"Discord is {_origin(login)} for this program and what it starts, in a namespace of Linux.")
+        _say(f"Carried out of it: TCP by IPv4, to the ports {', '.join(map(str, ports))}, and questions for names.")
+        _say("Not: UDP such as voice, ports it opens itself, and programs with authorities of their own (Java).")
+        yield process
 
 
 @asynccontextmanager
@@ -87,6 +99,11 @@ async def _start(program: Path, command: Sequence[str], environ: Mapping[str, st
         return await start_process(*command, executable=str(program), environ=environ)
     except OSError as error:
         raise CommandNotFound(command[0], error.strerror or "") from error
+
+
+def _dotenv() -> dict[str, str]:
+    """The program may read it by itself."""
+    return read_dotenv(_DOTENV.read_text(encoding="utf-8")) if _DOTENV.is_file() else {}
 
 
 def _origin(login: BotLogin) -> str:
