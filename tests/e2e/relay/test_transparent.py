@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -50,8 +51,9 @@ class Starter:
         self.variables = variables
         self._folder, self._runs = folder, []
 
-    async def __call__(self, *command, options=(), environ=None):
+    async def __call__(self, *command, options=(), environ=None, within=()):
         process = await asyncio.create_subprocess_exec(
+            *within,
             *(sys.executable, "-m", "sandbox_worker", "run", *options, "--", *map(str, command)),
             cwd=self._folder,
             env={**os.environ, **(environ or {})},
@@ -205,3 +207,41 @@ async def test_what_is_wrong_is_said_before_anything_is_started(run, environ, co
     ended, lines, complaints = await (await run(*command, environ=environ)).ended()
     assert (ended, lines) == (code, [])
     assert sentence in complaints
+
+
+@pytest.fixture
+def unprivileged():
+    """What a command is put behind so that it runs with no rights, as a user that is not root."""
+    if sys.platform != "linux" or subprocess.run(["unshare", "--user", "--net", "true"], check=False).returncode:
+        pytest.skip("no namespaces for users here: this way is not tried")
+    return ("unshare", "--user", "--map-user=1000", "--map-group=1000") if os.getuid() == 0 else ()
+
+
+async def test_a_program_in_no_language_of_ours_is_led_by_a_namespace_and_reaches_its_stores(
+    run, relayed, unprivileged
+):
+    nats = urlsplit(relayed.scene.app.stores.addresses.nats)
+    command = (
+        "id -u; curl -s https://discord.com/api/v10/gateway; echo;"
+        f"curl -s --max-time 1 telnet://{nats.hostname}:{nats.port} </dev/null | head -c 4"
+    )
+    environ = {"NATS_URL": f"nats://{nats.hostname}:{nats.port}"}
+    process = await run("sh", "-c", command, environ=environ, within=unprivileged)
+    _, lines, complaints = await process.ended()
+    gateway = relayed.relay.address.replace("http", "ws", 1)
+    assert lines == [str(os.getuid() or 1000), json.dumps({"url": gateway}, separators=(",", ":")), "INFO"]
+    assert "in a namespace of Linux" in complaints
+
+
+async def test_a_bot_lives_in_a_namespace_too(scene, run, unprivileged):
+    bot = await run(sys.executable, HERE / "unchanged_discord_py.py", options=("--namespace",), within=unprivileged)
+    await lives(scene, bot)
+
+
+async def test_where_there_are_no_namespaces_it_is_said_what_to_do(run, unprivileged):
+    none_left = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
+    within = ("unshare", "--user", "--map-root-user", "sh", "-c", none_left, "sh")
+    code, lines, complaints = await (await run("sh", "-c", "echo started", within=within)).ended()
+    assert (code, lines) == (1, [])
+    assert "this machine gives none" in complaints
+    assert "--hooks" in complaints
