@@ -92,6 +92,7 @@ def _add_run(commands: Any) -> None:
     run.add_argument(
         "--token-variable",
         action="append",
+        type=_variable,
         metavar="NAME",
         help="Where the bot reads its token, in place of DISCORD_TOKEN; repeatable.",
     )
@@ -117,6 +118,12 @@ def _add_run(commands: Any) -> None:
     run.set_defaults(handler=_run_command, parser=run)
 
 
+def _variable(name: str) -> str:
+    if not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"“{name}” is no name of a variable")
+    return name
+
+
 def _run_tail(options: argparse.Namespace) -> None:
     since = None if options.since is None else time.time() - parse_duration(options.since).total_seconds()
     names = [name.upper() for name in options.event]
@@ -126,6 +133,8 @@ def _run_tail(options: argparse.Namespace) -> None:
 def _run_command(options: argparse.Namespace) -> NoReturn:
     from sandbox_worker.run.command import RunOptions, run
 
+    if os.name != "posix":
+        _fail("`run` needs Linux or macOS; on Windows, use it in WSL.", EX_FAILED)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         options.parser.error("say which command to run: sandbox-worker run -- python bot.py")

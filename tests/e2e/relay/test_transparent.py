@@ -6,10 +6,12 @@ import asyncio
 import fcntl
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,6 +25,17 @@ NODE_LIBRARIES = {"discord.js": "14.26.0", "eris": "0.18.0"}
 ASK = (
     "import json, urllib.request;print(json.load(urllib.request.urlopen('https://discord.com/api/v10/gateway'))['url'])"
 )
+
+ASK_IN_JAVA = """
+import java.net.URI;
+import java.net.http.*;
+public class Ask {
+  public static void main(String[] arguments) throws Exception {
+    var request = HttpRequest.newBuilder(URI.create("https://discord.com/api/v10/gateway")).build();
+    System.out.println(HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString()).body());
+  }
+}
+"""
 
 
 class Run(Bot):
@@ -51,14 +64,17 @@ class Starter:
         self.variables = variables
         self._folder, self._runs = folder, []
 
-    async def __call__(self, *command, options=(), environ=None, within=()):
+    async def __call__(self, *command, options=(), environ=None, within=(), terminal=None):
         process = await asyncio.create_subprocess_exec(
             *within,
             *(sys.executable, "-m", "sandbox_worker", "run", *options, "--", *map(str, command)),
             cwd=self._folder,
             env={**os.environ, **(environ or {})},
+            stdin=terminal,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=terminal is not None,
+            preexec_fn=None if terminal is None else lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         self._runs.append(run := Run(process))
         return run
@@ -233,6 +249,16 @@ async def test_a_program_in_no_language_of_ours_is_led_by_a_namespace_and_reache
     assert "in a namespace of Linux" in complaints
 
 
+async def test_a_program_of_java_is_led_by_a_namespace(run, relayed, unprivileged, tmp_path):
+    """It has a list of authorities in a format of its own. Takes as long as Java to compile and start."""
+    if shutil.which("javac") is None:
+        pytest.skip("no Java here: it is not tried")
+    (tmp_path / "Ask.java").write_text(ASK_IN_JAVA)
+    code, lines, complaints = await (await run("java", "Ask.java", within=unprivileged)).ended(50)
+    assert code == 0, complaints
+    assert json.loads(lines[0])["url"] == relayed.relay.address.replace("http", "ws", 1)
+
+
 async def test_a_bot_lives_in_a_namespace_too(scene, run, unprivileged):
     bot = await run(sys.executable, HERE / "unchanged_discord_py.py", options=("--namespace",), within=unprivileged)
     await lives(scene, bot)
@@ -245,3 +271,23 @@ async def test_where_there_are_no_namespaces_it_is_said_what_to_do(run, unprivil
     assert (code, lines) == (1, [])
     assert "this machine gives none" in complaints
     assert "--hooks" in complaints
+
+
+async def test_ctrl_c_reaches_the_program_once(run):
+    program = (
+        "import signal, sys; heard = []\n"
+        "def hear(*_): heard.append(2); print('interrupted', flush=True)\n"
+        "signal.signal(2, hear); signal.signal(15, lambda *_: sys.exit(len(heard))); print('waits', flush=True)\n"
+        "while True: signal.pause()"
+    )
+    keyboard, terminal = pty.openpty()
+    try:
+        process = await run(sys.executable, "-c", program, terminal=terminal)
+        await process.says("waits")
+        os.write(keyboard, b"\x03")
+        await process.says("interrupted")
+        process.process.terminate()
+        assert (await process.ended())[0] == 1
+    finally:
+        os.close(keyboard)
+        os.close(terminal)

@@ -77,7 +77,7 @@ async def _by_namespace(
     async with in_namespace(program, command, environ, ports, forwarder, make_authority()) as process:
         _say(f"Discord is {_origin(login)} for this program and what it starts, in a namespace of Linux.")
         _say(f"Carried out of it: TCP by IPv4, to the ports {', '.join(map(str, ports))}, and questions for names.")
-        _say("Not: UDP such as voice, ports it opens itself, and programs with authorities of their own (Java).")
+        _say("Not: UDP such as voice, ports it opens itself, and programs with authorities built in, as some of Rust.")
         yield process
 
 

@@ -12,6 +12,7 @@ from sandbox_worker.run.names import DOMAINS, NOT_LED
 
 _HOOKS = Path(__file__).with_name("hooks")
 _LED = ("python", "pypy", "node", "npm", "npx", "yarn", "pnpm", "tsx", "ts-node", "nodemon", "pm2-runtime")
+_LONG_PATH = "'''exec'"
 _STARTERS = ("uv", "uvx", "poetry", "pipenv", "hatch", "pdm", "rye")
 """Not in Python themselves, or not always, but Python is what they start."""
 
@@ -55,9 +56,12 @@ def _is_led(name: str) -> bool:
 
 
 def _interpreter(program: Path) -> list[str]:
-    """The words of its `#!` line, as names of programs; none if it has no such line."""
+    """The words of its `#!` line, as names of programs; none if it has no such line. Where pip's scripts have a path
+    that is too long for it, those of the next one."""
     with program.open("rb") as file:
         start = file.read(constants.FIRST_LINE_BYTES)
     if not start.startswith(b"#!"):
         return []
-    return [Path(word.decode(errors="replace")).name for word in start[2:].split(b"\n")[0].split()]
+    first, _, rest = start.decode(errors="replace").partition("\n")
+    line = rest.partition("\n")[0] if rest.startswith(_LONG_PATH) else first[2:]
+    return [Path(word.strip("'\"")).name for word in line.split()]

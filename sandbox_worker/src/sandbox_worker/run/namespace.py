@@ -21,6 +21,7 @@ from sandbox_worker.run.authority import RunAuthority
 from sandbox_worker.run.client_hello import is_whole, server_name
 from sandbox_worker.run.forwarder import Forwarder
 from sandbox_worker.run.inside import Plan
+from sandbox_worker.run.java_trust import trust_store
 from sandbox_worker.run.name_server import NameServer
 from sandbox_worker.run.names import is_discord
 from sandbox_worker.run.pipes import BREAKS, both, pipe
@@ -68,9 +69,9 @@ async def in_namespace(
     if sys.platform != "linux":
         raise NamespaceRefused("only Linux has them")
     with tempfile.TemporaryDirectory(prefix="sandbox-worker-") as folder:
-        trusted = str(_write_trusted(Path(folder), environ, authority.certificate))
-        plan = Plan(program=str(program), command=[*command], ports=[*ports], trusted=trusted, bundles=_bundles())
-        process, listening = await _start(plan, {**environ, **dict.fromkeys(_TRUST_VARIABLES, trusted)})
+        trusted, environ = _trusting(Path(folder), environ, authority.certificate)
+        plan = Plan(program=str(program), command=[*command], ports=[*ports], trusted=str(trusted), bundles=_bundles())
+        process, listening = await _start(plan, environ)
         gate = _Gate(listening, forwarder, authority.tls)
         try:
             yield process
@@ -78,13 +79,17 @@ async def in_namespace(
             await gate.close()
 
 
-def _write_trusted(folder: Path, environ: Mapping[str, str], certificate: str) -> Path:
-    """What the program would trust without us, and the run's own authority."""
+def _trusting(folder: Path, environ: Mapping[str, str], certificate: str) -> tuple[Path, dict[str, str]]:
+    """A file of what the program would trust without us and of the run's own authority; and an environment that names
+    it to whoever asks there."""
     named = [Path(environ[name]).resolve() for name in _TRUST_VARIABLES if environ.get(name)]
     files = [file for file in dict.fromkeys([*named, *map(Path, _bundles())]) if file.is_file()]
-    trusted = folder / "trusted.pem"
-    trusted.write_text("\n".join([*(file.read_text(errors="replace") for file in files), certificate]))
-    return trusted
+    pem = "\n".join([*(file.read_text(errors="replace") for file in files), certificate])
+    trusted, java = folder / "trusted.pem", folder / "trusted.jks"
+    trusted.write_text(pem)
+    java.write_bytes(trust_store(pem))
+    options = f"{environ.get('JAVA_TOOL_OPTIONS', '')} -Djavax.net.ssl.trustStore={java}".strip()
+    return trusted, {**environ, **dict.fromkeys(_TRUST_VARIABLES, str(trusted)), "JAVA_TOOL_OPTIONS": options}
 
 
 def _bundles() -> list[str]:
