@@ -145,10 +145,16 @@ def test_discords_api_and_gateway_are_led_and_nothing_else(host, led):
     assert is_discord(host) is led
 
 
-def python(authority, program, forwarder="127.0.0.1:1", **environ):
+def python(authority, program, *flags, forwarder="127.0.0.1:1", **environ):
     """What a program says that is led by the hook, and its exit code."""
-    environ = hooked({**os.environ, **environ}, forwarder, authority.certificate)
-    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
+    before = {**os.environ, "SANDBOX_BOT_TOKEN": "the sandbox's", **environ}
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", program],
+        env=hooked(before, ["DISCORD_TOKEN"], forwarder, authority.certificate),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -193,6 +199,12 @@ def test_python_does_not_start_where_it_cannot_be_led(authority):
     assert "started" not in said
 
 
+def test_a_python_that_skips_the_hook_has_no_token(authority):
+    show = "import os; print(os.environ.get('DISCORD_TOKEN'))"
+    assert python(authority, show, DISCORD_TOKEN="a real one") == (0, "the sandbox's\n")
+    assert python(authority, show, "-I", DISCORD_TOKEN="a real one") == (0, "None\n")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "understood"),
     [
@@ -213,7 +225,7 @@ def test_python_and_node_are_recognized_by_their_names_and_first_lines(tmp_path,
 
 def test_what_the_environment_has_already_stays_beside_the_hooks(authority):
     before = {"PYTHONPATH": "/mine", "NODE_OPTIONS": "--enable-source-maps", "NO_PROXY": "example.org"}
-    after = hooked(before, "127.0.0.1:1", authority.certificate)
+    after = hooked(before, ["DISCORD_TOKEN"], "127.0.0.1:1", authority.certificate)
     assert all(after[name].endswith(value) for name, value in before.items())
 
 

@@ -273,9 +273,11 @@ async def test_where_there_are_no_namespaces_it_is_said_what_to_do(run, unprivil
     assert "--hooks" in complaints
 
 
-async def test_ctrl_c_reaches_the_program_once(run):
+@pytest.mark.parametrize(("start", "heard"), [("pass", 1), ("import os; os.setpgid(0, 0)", 0)])
+async def test_ctrl_c_is_left_to_the_terminal(run, start, heard):
+    """It sends it to all that is in front: the program, unless that has gone to the background by itself."""
     program = (
-        "import signal, sys; heard = []\n"
+        f"{start}\nimport signal, sys; heard = []\n"
         "def hear(*_): heard.append(2); print('interrupted', flush=True)\n"
         "signal.signal(2, hear); signal.signal(15, lambda *_: sys.exit(len(heard))); print('waits', flush=True)\n"
         "while True: signal.pause()"
@@ -285,9 +287,10 @@ async def test_ctrl_c_reaches_the_program_once(run):
         process = await run(sys.executable, "-c", program, terminal=terminal)
         await process.says("waits")
         os.write(keyboard, b"\x03")
-        await process.says("interrupted")
+        if heard:
+            await process.says("interrupted")
         process.process.terminate()
-        assert (await process.ended())[0] == 1
+        assert (await process.ended())[0] == heard
     finally:
         os.close(keyboard)
         os.close(terminal)

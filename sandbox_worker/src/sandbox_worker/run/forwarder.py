@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from sandbox_worker import constants
+from sandbox_worker.errors import WrongEnvironment
 from sandbox_worker.run.heads import Head, read_head
 from sandbox_worker.run.pipes import BREAKS, both, close, copy, pipe
 
@@ -34,10 +35,10 @@ class Origin:
 
     @classmethod
     def of(cls, url: str) -> Origin:
-        """Of http, https, ws or wss; `ValueError` for any other address."""
+        """Of http, https, ws or wss; `WrongEnvironment` for any other address."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
-            raise ValueError(f"{url} is no address of a relay")
+            raise WrongEnvironment(f"{url} is no address of a relay. `/sandbox connect` hands out the right one.")
         is_secure = parts.scheme in ("https", "wss")
         authority = parts.netloc.rpartition("@")[2]
         return cls(parts.hostname, parts.port or (443 if is_secure else 80), authority, is_secure)

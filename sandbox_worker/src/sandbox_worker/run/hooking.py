@@ -22,9 +22,16 @@ def understands_hooks(program: Path) -> bool:
     return _is_led(program.name) or program.name in _STARTERS or any(map(_is_led, _interpreter(program)))
 
 
-def hooked(environ: Mapping[str, str], forwarder: str, authority: str) -> dict[str, str]:
-    """The environment of a program whose Discord is the forwarder (host:port), in all that it starts too."""
+def hooked(
+    environ: Mapping[str, str], token_variables: Sequence[str], forwarder: str, authority: str
+) -> dict[str, str]:
+    """The environment of a program whose Discord is the forwarder (host:port), in all that it starts too.
+
+    The hooks set the token: a program that does not load them finds none, neither this one nor one from before.
+    """
+    unset = {name: value for name, value in environ.items() if name not in token_variables}
     led = {
+        "SANDBOX_RUN_TOKEN_VARIABLES": ",".join(token_variables),
         "SANDBOX_RUN_FORWARDER": forwarder,
         "SANDBOX_RUN_AUTHORITY": authority,
         "SANDBOX_RUN_DOMAINS": ",".join(DOMAINS),
@@ -32,7 +39,7 @@ def hooked(environ: Mapping[str, str], forwarder: str, authority: str) -> dict[s
         "PYTHONPATH": _joined(os.pathsep, str(_HOOKS), environ.get("PYTHONPATH")),
         "NODE_OPTIONS": _joined(" ", f'--require "{_HOOKS / "hook.cjs"}"', environ.get("NODE_OPTIONS")),
     }
-    return {**environ, **led, **without_proxy(environ)}
+    return {**unset, **led, **without_proxy(environ)}
 
 
 def without_proxy(environ: Mapping[str, str]) -> dict[str, str]:

@@ -92,4 +92,8 @@ for (const holder of [dns.promises, dns.promises.Resolver.prototype]) {
 }
 net.Socket.prototype.connect = leadConnect(net.Socket.prototype.connect);
 tls.connect = leadTls(tls.connect);
-require("node:module").syncBuiltinESMExports();
+
+// Not before: what does not load this file is left without the token.
+for (const name of process.env.SANDBOX_RUN_TOKEN_VARIABLES.split(",")) {
+  process.env[name] = process.env.SANDBOX_BOT_TOKEN;
+}

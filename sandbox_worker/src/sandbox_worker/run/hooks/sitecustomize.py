@@ -170,11 +170,18 @@ def _import_next():
     spec.loader.exec_module(module)
 
 
+def _set_token():
+    """Not before: a Python that skips this file, as with -I, is left without it."""
+    for name in os.environ["SANDBOX_RUN_TOKEN_VARIABLES"].split(","):
+        os.environ[name] = os.environ["SANDBOX_BOT_TOKEN"]
+
+
 try:
     _lead_resolver()
     _lead_connections()
     _lead_trust()
     sys.meta_path.insert(0, _AfterImport())
+    _set_token()
 except Exception as error:
     _give_up(error)
 _import_next()
