@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import termios
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -95,10 +96,10 @@ async def run(scene, relayed, tmp_path):
     await starter.end()
 
 
-async def lives(scene, bot, seconds=15.0):
-    await bot.says(f"ready {scene.discord.bot_user.name} Ada's_Lab", seconds)
+async def lives(scene, bot):
+    await bot.says(f"ready {scene.discord.bot_user.name} Ada's_Lab", 40)
     await scene.ada.send(scene.lab.general, "hello")
-    await bot.says("message Ada's Lab hello")
+    await bot.says("message Ada's Lab hello", 40)
     await scene.until(lambda: says(scene.lab.general, "echo hello"))
 
 
@@ -191,7 +192,11 @@ async def test_the_program_does_not_outlive_a_run_that_is_killed(run):
         while not process.heard:
             await asyncio.sleep(0.01)
     process.process.kill()
-    await process.ended()  # its standard output is closed when the program is gone
+    try:
+        await process.ended(10)  # its standard output is closed when the program is gone
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(int(process.heard[0]), signal.SIGKILL)
 
 
 async def test_the_token_goes_by_the_names_that_are_chosen(run):
