@@ -123,6 +123,12 @@ def test_the_authority_can_vouch_for_discords_names_alone(authority):
     assert {name.value for name in constraints.value.excluded_subtrees} == {"cdn.discordapp.com"}
 
 
+def test_without_the_extra_it_is_said_how_to_install_it():
+    program = "import sys; sys.modules['cryptography'] = None; import sandbox_worker.run.authority"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "pip install 'sandbox-worker[run]'" in done.stderr
+
+
 def test_nothing_of_an_authority_stays_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     make_authority()
