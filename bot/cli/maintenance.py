@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import rendering
+from bot.cli import json_data, rendering
 from bot.cli.runtime import Config, DryRun, Json, Yes, confirm_or_exit, read_settings, run_on_stores
 from bot.control_plane import make_orphan_collector, make_reaper
 from bot.sandboxes.lifecycle.orphans import Orphan
@@ -58,6 +58,6 @@ def orphans(
 
     found = run_on_stores(settings, work, "looking", as_json=as_json)
     if as_json:
-        rendering.show_json([rendering.orphan_data(orphan) for orphan in found])
+        rendering.show_json([json_data.orphan_data(orphan) for orphan in found])
     else:
         rendering.show_orphans(found, dropped=drop)

@@ -9,7 +9,7 @@ import pytest
 from loguru import logger
 from pydantic import SecretStr
 
-from bot.cli import rendering
+from bot.cli import json_data
 from bot.relay.part import RelayPart
 from bot.settings import Discord, Settings
 from bot.supervisor import State, Supervisor
@@ -77,7 +77,7 @@ async def test_no_output_but_the_one_for_secrets_has_the_token(serving, logged, 
         bare = ("env", "blue", "--without-credentials")
         ended = await asyncio.gather(*(cli(*each) for each in (*commands, bare, ("env", "blue"))))
     sandbox = await serving.sandbox("blue")
-    health = rendering.health_data(
+    health = json_data.health_data(
         await serving.app.manager.get_health(sandbox.id), serving.app.manager.access.isolation
     )
     keys = await serving.app.stores.redis.keys("sandbox-bot:relay-*")
