@@ -61,6 +61,17 @@ async def test_a_direct_channel_is_no_others_sandboxes(scene, adas, bobs):
     await bobs("POST", f"/channels/{channel['id']}/typing", status=403)
 
 
+async def test_two_sandboxes_of_one_owner_do_not_change_each_others_messages(scene, relayed, calling, adas):
+    other = await calling(relayed, await scene.app.manager.create(Actor(scene.ada.id, "ada"), name="second"))
+    channel = await direct_channel(adas, scene.ada)
+    assert (await direct_channel(other, scene.ada))["id"] == channel["id"]
+    path = f"/channels/{channel['id']}/messages"
+    written = await adas("POST", path, {"content": "the first one's"})
+    await other("PATCH", f"{path}/{written['id']}", {"content": "changed"}, status=403)
+    await other("DELETE", f"{path}/{written['id']}", status=403)
+    await other("POST", path, {"content": "x", "message_reference": {"message_id": written["id"]}}, status=403)
+
+
 @pytest.mark.parametrize(
     ("policy", "ada", "bob", "stranger"),
     [("owner", 200, 403, 403), ("members", 200, 200, 403), ("nobody", 403, 403, 403)],
