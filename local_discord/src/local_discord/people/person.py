@@ -10,10 +10,10 @@ from local_discord.gateway.gateway import Gateway
 from local_discord.people import components
 from local_discord.people.invocation import Invocation, foreign_data
 from local_discord.people.resolving import Resolver
-from local_discord.wire import Json
 from local_discord.world.channels import Channel, Message
 from local_discord.world.drafts import Draft
 from local_discord.world.interactions import AUTOCOMPLETE
+from local_discord.world.posts import reference_to
 from local_discord.world.replies import Choice, Modal, Reply
 from local_discord.world.users import User
 from local_discord.world.world import World
@@ -48,8 +48,9 @@ class Person(User):
         self._require_access(channel)
         if not 1 <= len(content) <= 2000:
             raise UsageError("A message has 1 to 2000 characters.")
-        draft = Draft(content=content, reference=_reference(reply_to))
-        message = self._world.posts.create(self, channel, draft, kind=_REPLY if reply_to else _DEFAULT)
+        draft = Draft(content=content, reference=reference_to(reply_to) if reply_to else None)
+        kind = _REPLY if reply_to else _DEFAULT
+        message = self._world.posts.create(self, channel, draft, kind=kind, replied_to=reply_to)
         await self._gateway.flush()
         return message
 
@@ -189,11 +190,3 @@ class Person(User):
             raise UsageError("The message is deleted.")
         if message.ephemeral and message.seen_by is not self:
             raise UsageError(f"{self.name} cannot see that ephemeral message.")
-
-
-def _reference(message: Message | None) -> Json | None:
-    if message is None:
-        return None
-    reference: Json = {"type": 0, "message_id": str(message.id), "channel_id": str(message.channel.id)}
-    guild_id = message.channel.guild_id
-    return reference | ({"guild_id": str(guild_id)} if guild_id else {})

@@ -1,21 +1,27 @@
-"""A channel and the messages in it: text channels of guilds, and the direct one between a person and the bot."""
+"""A channel and the messages in it: those of guilds, and the direct one between a person and the bot."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from local_discord.rules import permissions
+from local_discord.rules.channel_rules import CATEGORY, DIRECT, TEXT, details_of
 from local_discord.rules.message_rules import EPHEMERAL, LOADING
 from local_discord.snowflakes import iso_time
 from local_discord.wire import Json
 from local_discord.world.core import Core
 from local_discord.world.drafts import Attachment, Draft
 from local_discord.world.memberships import Membership
+from local_discord.world.overwrites import MEMBER, Overwrite, overwritten
 from local_discord.world.users import User
 
 _KEPT_MESSAGES = 1000
-_TEXT, _DIRECT = 0, 1
+CROSSPOSTED, IS_CROSSPOST, HAS_THREAD = 1 << 0, 1 << 1, 1 << 5
+"""Flags of messages that only Discord sets."""
+_SNAPSHOT = (
+    "type content embeds attachments timestamp edited_timestamp flags mentions mention_roles components sticker_items"
+).split()
 
 
 class Channel:
@@ -29,15 +35,22 @@ class Channel:
         guild: Membership | None = None,
         recipient: User | None = None,
         position: int = 0,
+        kind: int = TEXT,
+        channel_id: int | None = None,
     ) -> None:
         self._core = core
-        self.id = core.snowflakes.next()
+        self.id = channel_id or core.snowflakes.next()
+        self.kind = DIRECT if recipient is not None else kind
         self.name = name
         self.guild = guild
         self.recipient = recipient
         self.position = position
-        self.denied: dict[int, int] = {}
-        """By user id, the bits that an overwrite takes from that member here."""
+        self.parent: Channel | None = None
+        """The category that it stands in, or a thread's channel."""
+        self.details = details_of(self.kind)
+        """What else can be set on a channel of its kind, by the API's names."""
+        self.overwrites: dict[int, Overwrite] = {}
+        """By the id of the role or user."""
         self.messages: dict[int, Message] = {}
         """The latest, by id and oldest first, without deleted and ephemeral ones."""
 
@@ -53,6 +66,11 @@ class Channel:
     def guild_id(self) -> int | None:
         """None for a DM channel."""
         return self.guild.id if self.guild else None
+
+    @property
+    def send_permission(self) -> str:
+        """What it takes to write here."""
+        return "send_messages"
 
     @property
     def bot_id(self) -> int:
@@ -75,7 +93,11 @@ class Channel:
     def deny(self, user: User, names: Iterable[str]) -> None:
         """Take these permissions, and only these, away from one member here: an overwrite. In a guild alone."""
         assert self.guild is not None
-        self.denied[user.id] = permissions.bits(names)
+        self.overwrites[user.id] = Overwrite(user.id, MEMBER, deny=permissions.bits(names))
+        self.announce()
+
+    def announce(self) -> None:
+        """It has changed."""
         self.emit("CHANNEL_UPDATE", self.payload())
 
     def permissions_of(self, user: User) -> int:
@@ -83,28 +105,32 @@ class Channel:
         if self.guild is None:
             return permissions.EVERYONE
         granted = self.guild.permissions_of(user)
-        return granted if granted & permissions.ADMINISTRATOR else granted & ~self.denied.get(user.id, 0)
+        if granted & permissions.ADMINISTRATOR:
+            return granted
+        member = self.guild.members.get(user.id)
+        roles = [role.id for role in member.roles] if member else []
+        return overwritten(granted, self.overwrites, [self.guild.id], roles, [user.id])
 
     def payload(self) -> Json:
         """As the API and the gateway show it."""
-        last = next(reversed(self.messages), None)
-        data: Json = {"id": str(self.id), "last_message_id": str(last) if last else None, "flags": 0}
+        data: Json = {"id": str(self.id), "type": self.kind, "flags": 0}
+        if self.kind != CATEGORY:
+            data["last_message_id"] = self.last_message_id()
         if self.recipient is not None:
-            return data | {"type": _DIRECT, "recipients": [self.recipient.payload()]}
+            return data | {"recipients": [self.recipient.payload()]}
         return data | {
-            "type": _TEXT,
             "guild_id": str(self.guild_id),
             "name": self.name,
             "position": self.position,
-            "permission_overwrites": [
-                {"id": str(user_id), "type": 1, "allow": "0", "deny": str(denied)}
-                for user_id, denied in self.denied.items()
-            ],
-            "topic": None,
-            "nsfw": False,
-            "parent_id": None,
-            "rate_limit_per_user": 0,
+            "permission_overwrites": [overwrite.payload() for overwrite in self.overwrites.values()],
+            "parent_id": str(self.parent.id) if self.parent else None,
+            **self.details,
         }
+
+    def last_message_id(self) -> str | None:
+        """None while nothing is written here; in a forum that of its latest post."""
+        last = next(reversed(self.messages), None)
+        return str(last) if last else None
 
 
 @dataclass(eq=False)
@@ -129,6 +155,14 @@ class Message:
     origin: Json = field(default_factory=dict)
     """What tells that it answers an interaction."""
     reference: Json | None = None
+    replied_to: Message | None = None
+    """The message that it answers, deleted or not."""
+    snapshots: list[Json] = field(default_factory=list)
+    """What it forwards."""
+    thread: Channel | None = None
+    """The one that was started from it."""
+    pinned_at: str | None = None
+    sticker_items: list[Json] = field(default_factory=list)
     mentions: list[User] = field(default_factory=list)
     reactions: dict[str, set[int]] = field(default_factory=dict)
     """By emoji, the ids of the users who reacted with it."""
@@ -146,7 +180,8 @@ class Message:
     @property
     def is_empty(self) -> bool:
         """Nothing that Discord would show; it refuses such a message, unless the bot is thinking."""
-        return not (self.content or self.embeds or self.components or self.attachments)
+        parts = (self.content, self.embeds, self.components, self.attachments, self.snapshots, self.sticker_items)
+        return not any(parts)
 
     def write(self, draft: Draft, mentions: Iterable[User]) -> None:
         """Take over what the draft says; the mentions count only if it has a text."""
@@ -173,7 +208,7 @@ class Message:
             "mentions": [user.payload() for user in self.mentions],
             "mention_roles": [],
             "mention_everyone": False,
-            "pinned": False,
+            "pinned": self.pinned_at is not None,
             "tts": self.tts,
             "timestamp": iso_time(self.id),
             "edited_timestamp": self.edited_at,
@@ -181,8 +216,25 @@ class Message:
         }
         if self.reactions:
             data["reactions"] = [self._reaction(emoji, users) for emoji, users in self.reactions.items()]
-        optional = {"nonce": self.nonce, "message_reference": self.reference}
+        optional = {
+            "nonce": self.nonce,
+            "message_reference": self.reference,
+            "message_snapshots": self.snapshots or None,
+            "sticker_items": self.sticker_items or None,
+            "thread": self.thread.payload() if self.thread else None,
+        }
+        if self.replied_to is not None:
+            data["referenced_message"] = None if self.replied_to.deleted else self.replied_to.plain_payload()
         return data | {key: value for key, value in optional.items() if value is not None} | self.origin
+
+    def plain_payload(self) -> Json:
+        """The same without the message that it answers: Discord shows one level of answers."""
+        return replace(self, replied_to=None).payload()
+
+    def snapshot(self) -> Json:
+        """As it stands in a message that forwards it."""
+        shown = self.payload()
+        return {"message": {key: shown[key] for key in _SNAPSHOT if key in shown}}
 
     def event_payload(self) -> Json:
         """As the gateway shows it; an ephemeral one does not tell its guild."""
@@ -199,10 +251,16 @@ class Message:
     def _reaction(self, emoji: str, users: set[int]) -> Json:
         details = {"burst": 0, "normal": len(users)}
         return {
-            "emoji": {"id": None, "name": emoji},
+            "emoji": emoji_payload(emoji),
             "count": len(users),
             "count_details": details,
             "me": self.channel.bot_id in users,
             "me_burst": False,
             "burst_colors": [],
         }
+
+
+def emoji_payload(emoji: str) -> Json:
+    """A Unicode emoji, or one of a guild as it stands in addresses: `name:id`."""
+    name, _, emoji_id = emoji.rpartition(":")
+    return {"id": emoji_id, "name": name} if name else {"id": None, "name": emoji}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from local_discord.wire import Json
 
@@ -52,6 +52,9 @@ class Draft:
     enforce_nonce: bool = False
     mentions_allowed: Json | None = None
     reference: Json | None = None
+    snapshots: list[Json] = field(default_factory=list)
+    """What it forwards."""
+    sticker_items: list[Json] = field(default_factory=list)
 
     def mentioned_ids(self) -> list[int]:
         """The users that the text names and `allowed_mentions` lets it name, each once, in the text's order."""

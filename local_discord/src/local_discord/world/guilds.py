@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from local_discord.errors import UsageError
+from local_discord.rules.channel_rules import TEXT
+from local_discord.rules.permissions import BITS
 from local_discord.wire import Json
 from local_discord.world.channels import Channel
 from local_discord.world.core import Core
 from local_discord.world.memberships import Member, Membership
+from local_discord.world.shelves import Shelf
+from local_discord.world.threads import Thread
 from local_discord.world.users import User
+
+Prepare: TypeAlias = Callable[[Channel], object]
 
 _LARGE = 250
 _EMPTY_LISTS = (
     "voice_states",
-    "threads",
     "presences",
-    "stage_instances",
-    "guild_scheduled_events",
-    "soundboard_sounds",
     "embedded_activities",
 )
 _NOTHING = ("icon", "splash", "discovery_splash", "description", "banner", "application_id", "vanity_url_code")
@@ -29,8 +32,6 @@ _ORDINARY: dict[str, Any] = {
     "verification_level": 0,
     "default_message_notifications": 0,
     "explicit_content_filter": 0,
-    "emojis": [],
-    "stickers": [],
     "features": [],
     "mfa_level": 0,
     "system_channel_flags": 0,
@@ -52,21 +53,59 @@ class Guild(Membership):
     def __init__(self, core: Core, guild_id: int, name: str, owner: User) -> None:
         super().__init__(core, guild_id, name, owner)
         self.channels: dict[int, Channel] = {}
-        self.general = self._new_channel("general")
+        self.threads: dict[int, Thread] = {}
+        """Archived ones too."""
+        self.details: Json = dict(_ORDINARY)
+        """What else can be set on a guild, by the API's names."""
+        self.emojis = Shelf(core, "Emoji", "id", self._tell_emojis)
+        self.stickers = Shelf(core, "Sticker", "id", self._tell_stickers)
+        self.sounds = Shelf(core, "Sound", "sound_id", self._tell("GUILD_SOUNDBOARD_SOUND"))
+        self.scheduled_events = Shelf(core, "Guild Scheduled Event", "id", self._tell("GUILD_SCHEDULED_EVENT"))
+        self.moderation_rules = Shelf(core, "Auto Moderation Rule", "id", self._tell("AUTO_MODERATION_RULE"))
+        self.stages = Shelf(core, "Stage Instance", "id", self._tell("STAGE_INSTANCE"))
+        self.general = self._new_channel("general", TEXT)
+        self.details["system_channel_id"] = str(self.general.id)
 
     def __repr__(self) -> str:
         return f"<Guild {self.name!r} id={self.id}>"
 
-    def add_channel(self, name: str) -> Channel:
-        """A text channel that every member sees."""
-        channel = self._new_channel(name)
+    def add_channel(
+        self, name: str, kind: int = TEXT, *, parent: Channel | None = None, prepare: Prepare = lambda _: None
+    ) -> Channel:
+        """One that every member sees, of Discord's kind of that number; it is prepared before anybody hears of it."""
+        channel = self._new_channel(name, kind)
+        channel.parent = parent
+        prepare(channel)
         self.emit("CHANNEL_CREATE", channel.payload())
         return channel
 
     def remove_channel(self, channel: Channel) -> None:
-        """With all that was written in it; `KeyError` for a channel of another guild."""
+        """With all that was written in it, and its threads; `KeyError` for a channel of another guild."""
         del self.channels[channel.id]
+        for below in self.channels.values():
+            below.parent = None if below.parent is channel else below.parent
+        self.threads = {number: one for number, one in self.threads.items() if one.parent is not channel}
         self.emit("CHANNEL_DELETE", channel.payload())
+
+    def add_thread(self, thread: Thread, *members: User) -> Thread:
+        """Announced to whoever sees it, its owner among its members."""
+        self.threads[thread.id] = thread
+        for user in (thread.owner, *members):
+            if user.id in self.members:
+                thread.joined[user.id] = thread.created_at
+        thread.emit("THREAD_CREATE", thread.payload() | {"newly_created": True})
+        return thread
+
+    def remove_thread(self, thread: Thread) -> None:
+        """With all that was written in it."""
+        del self.threads[thread.id]
+        told = {"id": str(thread.id), "guild_id": str(self.id), "parent_id": str(thread.parent.id), "type": thread.kind}
+        thread.emit("THREAD_DELETE", told)
+
+    def active_threads(self, user: User) -> list[Thread]:
+        """Those that are awake and that the user sees, youngest first."""
+        seen = [one for one in self.threads.values() if one.permissions_of(user) & BITS["view_channel"]]
+        return sorted((one for one in seen if not one.archived), key=lambda one: -one.id)
 
     def invite_bot(self) -> None:
         """Let a kicked bot in again."""
@@ -98,12 +137,13 @@ class Guild(Membership):
 
     def payload(self) -> Json:
         """As the API shows it, without members and channels."""
-        return _ORDINARY | {
+        return self.details | {
             "id": str(self.id),
             "name": self.name,
             "owner_id": str(self.owner.id),
             "roles": [role.payload() for role in self.roles.values()],
-            "system_channel_id": str(self.general.id),
+            "emojis": self.emojis.items(),
+            "stickers": self.stickers.items(),
         }
 
     def create_payload(self, *, joined: bool = False) -> Json:
@@ -114,11 +154,24 @@ class Guild(Membership):
             "member_count": len(self.members),
             "members": [member.payload() for member in self.members.values()],
             "channels": [channel.payload() for channel in self.channels.values()],
+            "threads": [thread.payload() for thread in self.active_threads(self._core.bot)],
+            "guild_scheduled_events": self.scheduled_events.items(),
+            "soundboard_sounds": self.sounds.items(),
+            "stage_instances": self.stages.items(),
             **{key: [] for key in _EMPTY_LISTS},
         }
         return data if joined else data | {"unavailable": False}
 
-    def _new_channel(self, name: str) -> Channel:
-        channel = Channel(self._core, name, guild=self, position=len(self.channels))
+    def _new_channel(self, name: str, kind: int) -> Channel:
+        channel = Channel(self._core, name, guild=self, position=len(self.channels), kind=kind)
         self.channels[channel.id] = channel
         return channel
+
+    def _tell(self, event: str) -> Callable[[str, Json], None]:
+        return lambda change, item: self.emit(f"{event}_{change}", item)
+
+    def _tell_emojis(self, _change: str, _emoji: Json) -> None:
+        self.emit("GUILD_EMOJIS_UPDATE", {"guild_id": str(self.id), "emojis": self.emojis.items()})
+
+    def _tell_stickers(self, _change: str, _sticker: Json) -> None:
+        self.emit("GUILD_STICKERS_UPDATE", {"guild_id": str(self.id), "stickers": self.stickers.items()})

@@ -21,20 +21,26 @@ class Role:
     name: str
     permissions: int
     position: int
+    color: int = 0
+    hoist: bool = False
+    mentionable: bool = False
+    unicode_emoji: str | None = None
 
     def payload(self) -> Json:
         """As the API and the gateway show it."""
-        colours = {"primary_color": 0, "secondary_color": None, "tertiary_color": None}
+        colours = {"primary_color": self.color, "secondary_color": None, "tertiary_color": None}
         return {
             "id": str(self.id),
             "name": self.name,
             "permissions": str(self.permissions),
             "position": self.position,
-            "color": 0,
+            "color": self.color,
             "colors": colours,
-            "hoist": False,
+            "hoist": self.hoist,
+            "icon": None,
+            "unicode_emoji": self.unicode_emoji,
             "managed": False,
-            "mentionable": False,
+            "mentionable": self.mentionable,
             "flags": 0,
         }
 
@@ -46,17 +52,24 @@ class Member:
     user: User
     roles: list[Role] = field(default_factory=list)
     joined_at: str = field(default_factory=iso_now)
+    nick: str | None = None
+    timed_out_until: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the guild calls them."""
+        return self.nick or self.user.name
 
     def partial(self) -> Json:
         """Without the user: so a member stands beside a user."""
         return {
             "roles": [str(role.id) for role in self.roles],
-            "nick": None,
+            "nick": self.nick,
             "avatar": None,
             "banner": None,
             "joined_at": self.joined_at,
             "premium_since": None,
-            "communication_disabled_until": None,
+            "communication_disabled_until": self.timed_out_until,
             "deaf": False,
             "mute": False,
             "pending": False,
@@ -80,6 +93,8 @@ class Membership:
         self.unavailable = False
         self.roles = {guild_id: Role(guild_id, "@everyone", rights.EVERYONE, 0)}
         self.members = {user.id: Member(user) for user in (owner, core.bot)}
+        self.bans: dict[int, tuple[User, str | None]] = {}
+        """Who is banned, by user id, and the reason that was given."""
 
     def emit(self, event: str, data: Json) -> None:
         """To the bot, if it is here and no outage keeps it from hearing."""
@@ -96,7 +111,50 @@ class Membership:
     def edit_role(self, role: Role, permissions: int | Iterable[str]) -> None:
         """Grant it these permissions, as bits or by name, instead of those that it has."""
         role.permissions = rights.bits(permissions)
+        self.announce_role(role)
+
+    def announce_role(self, role: Role) -> None:
+        """It has changed."""
         self.emit("GUILD_ROLE_UPDATE", {"guild_id": str(self.id), "role": role.payload()})
+
+    def insert_role(self, role: Role) -> None:
+        """A new one just above @everyone, as the API makes them; those above move up."""
+        for other in self.roles.values():
+            other.position += other.position >= role.position
+        self.roles[role.id] = role
+        self.emit("GUILD_ROLE_CREATE", {"guild_id": str(self.id), "role": role.payload()})
+
+    def remove_role(self, role: Role) -> None:
+        """Whoever has it loses it; those above move down."""
+        del self.roles[role.id]
+        for other in self.roles.values():
+            other.position -= other.position > role.position
+        for member in self.members.values():
+            member.roles = [one for one in member.roles if one is not role]
+        self.emit("GUILD_ROLE_DELETE", {"guild_id": str(self.id), "role_id": str(role.id)})
+
+    def top_position(self, user: User) -> int:
+        """Of the user's highest role; the owner stands above all, and whoever is no member below all."""
+        member = self.members.get(user.id)
+        if member is None or user is self.owner:
+            return -1 if member is None else 1 << 31
+        return max((role.position for role in member.roles), default=0)
+
+    def announce_member(self, member: Member) -> None:
+        """It has changed."""
+        self.emit("GUILD_MEMBER_UPDATE", member.payload() | {"guild_id": str(self.id)})
+
+    def ban(self, user: User, reason: str | None = None) -> None:
+        """Also somebody who is not in the guild."""
+        self.bans[user.id] = (user, reason)
+        self.emit("GUILD_BAN_ADD", {"guild_id": str(self.id), "user": user.payload()})
+        if user.id in self.members:
+            self.remove_member(user)
+
+    def unban(self, user: User) -> None:
+        """`KeyError` for somebody who is not banned."""
+        del self.bans[user.id]
+        self.emit("GUILD_BAN_REMOVE", {"guild_id": str(self.id), "user": user.payload()})
 
     def add_member(
         self, user: User, manage_guild: bool = False, permissions: int | Iterable[str] | None = None

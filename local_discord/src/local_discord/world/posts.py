@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from local_discord.errors import empty_message
 from local_discord.rules.message_rules import EPHEMERAL, LOADING
 from local_discord.snowflakes import iso_now
 from local_discord.wire import Json
-from local_discord.world.channels import Channel, Message
+from local_discord.world.channels import Channel, Message, emoji_payload
 from local_discord.world.core import Core
 from local_discord.world.drafts import Draft
 from local_discord.world.files import Files
 from local_discord.world.users import User
 
 _NONCES_KEPT_S = 300.0
+PINNED, THREAD_CREATED, THREAD_STARTER = 6, 18, 21
+_SYSTEM = (PINNED, THREAD_CREATED, THREAD_STARTER)
+"""Kinds of messages whose text is made by whoever shows them."""
 
 
 class Posts:
@@ -37,18 +40,24 @@ class Posts:
         kind: int = 0,
         origin: Json | None = None,
         seen_by: User | None = None,
+        message_id: int | None = None,
+        replied_to: Message | None = None,
     ) -> Message:
         """The first message of the same author with the same nonce, if the draft insists on that.
 
-        An `ApiError` for one that is empty. An ephemeral one is shown to `seen_by`, and kept in no channel.
+        An `ApiError` for one that is empty. An ephemeral one is shown to `seen_by`, and kept in no channel. It has an
+        id of its own unless `message_id` says which.
         """
         earlier = self._earlier(author, draft)
         if earlier is not None:
             return earlier
-        message = Message(self._snowflakes.next(), channel, author, flags=draft.flags, kind=kind, tts=draft.tts)
-        message.origin, message.nonce, message.reference = origin or {}, draft.nonce, draft.reference
+        number = message_id or self._snowflakes.next()
+        message = Message(number, channel, author, flags=draft.flags, kind=kind, tts=draft.tts)
+        message.origin, message.nonce = origin or {}, draft.nonce
+        message.reference, message.replied_to = draft.reference, replied_to
+        message.snapshots, message.sticker_items = draft.snapshots, draft.sticker_items
         self._write(message, draft)
-        if message.is_empty and not message.loading:
+        if message.is_empty and not message.loading and kind not in _SYSTEM:
             raise empty_message()
         if message.ephemeral:
             message.seen_by = seen_by
@@ -75,6 +84,39 @@ class Posts:
         message.channel.messages.pop(message.id, None)
         self._emit("MESSAGE_DELETE", message, {"id": str(message.id), "channel_id": str(message.channel.id)})
 
+    def delete_all(self, channel: Channel, messages: Sequence[Message]) -> None:
+        """Several of one channel, which is one event."""
+        for message in messages:
+            message.deleted = True
+            channel.messages.pop(message.id, None)
+        told: Json = {"ids": [str(message.id) for message in messages], "channel_id": str(channel.id)}
+        channel.emit("MESSAGE_DELETE_BULK", told | _guild_of(channel))
+
+    def mark(self, message: Message, flag: int) -> None:
+        """Set a flag that only Discord sets."""
+        message.flags |= flag
+        self._emit("MESSAGE_UPDATE", message, message.event_payload())
+
+    def pin(self, message: Message, pinner: User) -> None:
+        """Nothing for one that is pinned; else a line in the channel says so."""
+        if message.pinned_at is None:
+            self._set_pinned(message, iso_now())
+            reference = reference_to(message)
+            self.create(pinner, message.channel, Draft(reference=reference), kind=PINNED)
+
+    def unpin(self, message: Message) -> None:
+        """Nothing for one that is not pinned."""
+        if message.pinned_at is not None:
+            self._set_pinned(message, None)
+
+    def _set_pinned(self, message: Message, pinned_at: str | None) -> None:
+        message.pinned_at = pinned_at
+        channel = message.channel
+        last = max((one.pinned_at for one in channel.messages.values() if one.pinned_at), default=None)
+        told: Json = {"channel_id": str(channel.id), "last_pin_timestamp": last}
+        channel.emit("CHANNEL_PINS_UPDATE", told | _guild_of(channel))
+        self._emit("MESSAGE_UPDATE", message, message.event_payload())
+
     def react(self, user: User, message: Message, emoji: str) -> None:
         """With a Unicode emoji; a second time is nothing new."""
         users = message.reactions.setdefault(emoji, set())
@@ -91,6 +133,15 @@ class Posts:
                 del message.reactions[emoji]
             self._emit("MESSAGE_REACTION_REMOVE", message, self._reaction(user, message, emoji))
 
+    def clear_reactions(self, message: Message, emoji: str | None = None) -> None:
+        """All of everybody, or those with one emoji; nothing, but for the event, if there are none."""
+        told: Json = {"channel_id": str(message.channel.id), "message_id": str(message.id)}
+        if emoji is None:
+            message.reactions.clear()
+            self._emit("MESSAGE_REACTION_REMOVE_ALL", message, told)
+        elif message.reactions.pop(emoji, None):
+            self._emit("MESSAGE_REACTION_REMOVE_EMOJI", message, told | {"emoji": emoji_payload(emoji)})
+
     def typing(self, user: User, channel: Channel) -> None:
         """Shown for some seconds; nothing is kept. `UsageError` for somebody who is not in the channel's guild."""
         data: Json = {"channel_id": str(channel.id), "user_id": str(user.id), "timestamp": int(time.time())}
@@ -104,7 +155,7 @@ class Posts:
             "channel_id": str(message.channel.id),
             "message_id": str(message.id),
             "message_author_id": str(message.author.id),
-            "emoji": {"id": None, "name": emoji},
+            "emoji": emoji_payload(emoji),
             "burst": False,
             "type": 0,
         }
@@ -114,8 +165,8 @@ class Posts:
         return data
 
     def _emit(self, event: str, message: Message, data: Json) -> None:
-        if message.channel.guild is not None and not message.ephemeral:
-            data = data | {"guild_id": str(message.channel.guild.id)}
+        if not message.ephemeral:
+            data = data | _guild_of(message.channel)
         message.channel.emit(event, data)
 
     def _write(self, message: Message, draft: Draft) -> None:
@@ -135,3 +186,13 @@ class Posts:
     def _remember(self, author: User, draft: Draft, message: Message) -> None:
         if draft.nonce is not None:
             self._nonces[author.id, str(draft.nonce)] = (time.monotonic(), message)
+
+
+def reference_to(message: Message) -> Json:
+    """What another message says of it when it answers it."""
+    reference: Json = {"type": 0, "message_id": str(message.id), "channel_id": str(message.channel.id)}
+    return reference | _guild_of(message.channel)
+
+
+def _guild_of(channel: Channel) -> Json:
+    return {} if channel.guild is None else {"guild_id": str(channel.guild.id)}

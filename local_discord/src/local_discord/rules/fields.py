@@ -1,0 +1,147 @@
+"""Reading the fields of a form: what each may hold, and what is said of the one that holds something else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from local_discord.errors import FormErrors
+from local_discord.wire import Json
+
+Read: TypeAlias = Callable[[Any], Any]
+"""A field's value as it is kept; `Unreadable` for one that it cannot hold."""
+
+
+class Unreadable(ValueError):
+    """A field holds what it cannot: Discord's code for that, and its words."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def text(most: int, least: int = 0) -> Read:
+    """A string of so many characters; both limits are allowed."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str):
+            raise Unreadable("STRING_TYPE_CONVERT", "Could not interpret as string.")
+        if not least <= len(value) <= most:
+            limits = f"between {least} and {most}" if least else f"{most} or fewer"
+            raise Unreadable("BASE_TYPE_BAD_LENGTH", f"Must be {limits} in length.")
+        return value
+
+    return read
+
+
+def integer(least: int, most: int) -> Read:
+    """A whole number, which may come as a string; both limits are allowed."""
+
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,20}", str(value)):
+            raise Unreadable("NUMBER_TYPE_COERCE", f'Value "{value}" is not int.')
+        found = int(value)
+        if not least <= found <= most:
+            raise Unreadable("NUMBER_TYPE_MAX", f"int value should be between {least} and {most}.")
+        return found
+
+    return read
+
+
+def number(least: float, most: float) -> Read:
+    """A number; both limits are allowed."""
+
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            raise Unreadable("NUMBER_TYPE_COERCE", f"A number between {least} and {most} is expected.")
+        return value
+
+    return read
+
+
+def choice(*values: int) -> Read:
+    """One of these."""
+
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or value not in values:
+            raise Unreadable("BASE_TYPE_CHOICES", f"Value must be one of {values}.")
+        return int(value)
+
+    return read
+
+
+def boolean(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise Unreadable("BOOLEAN_TYPE_CONVERT", "Must be either true or false.")
+    return value
+
+
+def snowflake(value: Any) -> str:
+    """An id, as a string or as a number; kept as a string."""
+    if isinstance(value, bool) or not str(value).isdigit():
+        raise Unreadable("NUMBER_TYPE_COERCE", f'Value "{value}" is not snowflake.')
+    return str(value)
+
+
+def time(value: Any) -> str:
+    """A time with its zone, in ISO 8601."""
+    try:
+        fine = datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise Unreadable("DATE_TIME_TYPE_PARSE", f"Could not parse {value}. Should be ISO8601.")
+    return str(value)
+
+
+def dictionary(value: Any) -> Json:
+    """Any object; what is in it is not looked at."""
+    if not isinstance(value, dict):
+        raise Unreadable("DICT_TYPE_CONVERT", "Only dictionaries may be used in this field.")
+    return value
+
+
+def each(read: Read, most: int) -> Read:
+    """A list of at most so many of these."""
+
+    def read_all(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise Unreadable("LIST_TYPE_CONVERT", "Only iterables may be used in a ListType.")
+        if len(value) > most:
+            raise Unreadable("BASE_TYPE_BAD_LENGTH", f"Must be {most} or fewer in length.")
+        return [read(item) for item in value]
+
+    return read_all
+
+
+def image(value: Any) -> str:
+    """A picture or sound as a data URI."""
+    if not (isinstance(value, str) and value.startswith("data:") and ";base64," in value):
+        raise Unreadable("IMAGE_INVALID", "Invalid image data")
+    return value
+
+
+def optional(read: Read) -> Read:
+    """The same, or null."""
+    return lambda value: None if value is None else read(value)
+
+
+def read_form(form: Any, fields: Mapping[str, Read], *required: str) -> Json:
+    """The fields that a form gives, as they are kept; an `ApiError` that names every fault. Other fields are left."""
+    errors, found = FormErrors(), {}
+    if not isinstance(form, dict):
+        errors.add((), "DICT_TYPE_CONVERT", "Only dictionaries may be used in this field.")
+        form = {}
+    for key in required:
+        if key not in form:
+            errors.add((key,), "BASE_TYPE_REQUIRED", "This field is required")
+    for key in fields.keys() & form.keys():
+        try:
+            found[key] = fields[key](form[key])
+        except Unreadable as unreadable:
+            errors.add((key,), unreadable.code, str(unreadable))
+    errors.raise_any()
+    return found
