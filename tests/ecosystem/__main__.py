@@ -23,7 +23,7 @@ from tests.ecosystem.libraries import Library, NotPossible, libraries
 from tests.ecosystem.process import running_bot
 from tests.ecosystem.scene import Scene, open_scene
 
-_SAID_LINES = 25
+_SAID_LINES = 60
 
 
 @dataclass

@@ -84,13 +84,13 @@ async def message_reply(stage: Stage) -> None:
 
 
 async def global_command(stage: Stage) -> None:
-    await stage.bot.says(lambda line: line == "registered", _WITHIN_S)
-    require("ping" in _names(stage.discord.guild_commands.get(stage.guild.id, [])), "/ping is not in the server")
-    require("ping" not in _names(stage.discord.commands), "/ping is everybody's")
+    await stage.until("/ping is not in the server", lambda: "ping" in _names(stage) or None)
+    require(all(each["name"] != "ping" for each in stage.discord.commands), "/ping is everybody's")
     _require_answer(await stage.command("ping"), "pong")
 
 
 async def guild_command(stage: Stage) -> None:
+    await stage.until("/here is not in the server", lambda: "here" in _names(stage) or None)
     _require_answer(await stage.command("here"), f"pong in {stage.guild.name}")
 
 
@@ -189,8 +189,8 @@ FEATURES: dict[str, Callable[[Stage], Awaitable[None]]] = {
 """By what stands above their columns; each needs those before it only as far as the first."""
 
 
-def _names(commands: list[dict[str, Any]]) -> set[str]:
-    return {str(command["name"]) for command in commands}
+def _names(stage: Stage) -> set[str]:
+    return {str(command["name"]) for command in stage.discord.guild_commands.get(stage.guild.id, [])}
 
 
 def _require_answer(reply: Reply, content: str) -> None:
