@@ -14,8 +14,8 @@ from local_discord.gateway.conversation import accept
 from local_discord.gateway.gateway import Attempt, Gateway, Step
 from local_discord.gateway.sessions import Dispatched
 from local_discord.http.forms import MOST_BYTES
-from local_discord.http.frame import Frame, Refusal, number
-from local_discord.http.routes import add_routes
+from local_discord.http.frame import Frame, Refusal
+from local_discord.http.routes import handlers
 from local_discord.people.person import Person
 from local_discord.wire import Json
 from local_discord.world.application import Application
@@ -44,7 +44,8 @@ class LocalDiscord:
         self._core = self.world.core
         self._team = Application(self._core.application_id, self.owner)
         self._port = port
-        self._frame = Frame(self.settings)
+        self._handlers = handlers(self.world, self._team)
+        self._frame = Frame(self.settings, self._handlers)
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_SHUTDOWN_S)
 
     async def __aenter__(self) -> Self:
@@ -125,6 +126,11 @@ class LocalDiscord:
     def requests(self) -> list[tuple[str, str, int]]:
         """The latest ones: method, path after `/api/v10`, status."""
         return list(self._frame.requests)
+
+    @property
+    def served(self) -> frozenset[str]:
+        """The operations of Discord's that it has, as `METHOD /path/{placeholder}`; it answers all others with 501."""
+        return frozenset(self._handlers)
 
     @property
     def identifies(self) -> int:
@@ -238,18 +244,18 @@ class LocalDiscord:
         await self.gateway.flush()
 
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[self._frame.middleware()], client_max_size=2 * MOST_BYTES)
+        app = web.Application(client_max_size=2 * MOST_BYTES)
         app.router.add_get("/gateway", self._gateway)
         app.router.add_get("/gateway/", self._gateway)
         app.router.add_get(r"/attachments/{channel:\d+}/{attachment:\d+}/{filename}", self._attachment)
-        add_routes(app.router, self.world, self._team)
+        app.router.add_route("*", "/api{path:/.*}", self._frame.handle)
         return app
 
     async def _gateway(self, request: web.Request) -> web.WebSocketResponse:
         return await accept(self.gateway, request)
 
     async def _attachment(self, request: web.Request) -> web.Response:
-        attachment = self.world.files.get(number(request, "attachment"))
+        attachment = self.world.files.get(int(request.match_info["attachment"]))
         if attachment is None:
             raise web.HTTPNotFound
         return web.Response(body=attachment.content)

@@ -35,3 +35,8 @@ def iso_time(snowflake: int) -> str:
 def iso_now() -> str:
     """The time of this machine, as Discord writes times."""
     return datetime.now(UTC).isoformat()
+
+
+def seconds_since(snowflake: int) -> float:
+    """How long ago the id was made."""
+    return time.time() - ((snowflake >> 22) + _EPOCH_MS) / 1000

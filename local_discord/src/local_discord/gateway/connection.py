@@ -14,6 +14,7 @@ from local_discord.gateway.compression import Compress, compression
 
 ABNORMAL = 1006
 _UNSUPPORTED = 4012
+_VERSIONS = ("9", "10")
 _ENDED_FOR_GOOD = (1000, 1001)
 _PATIENCE_S = 1.0
 """For a client that does not answer a close: a real one takes milliseconds, and a test waits for it."""
@@ -74,10 +75,15 @@ class Connection:
             reason = "zstd-stream needs the package zstandard beside local-discord."
             raise HangUp(_UNSUPPORTED, reason) from None
 
+    @property
+    def version(self) -> str:
+        """Of the API that the client speaks; the latest if it does not say."""
+        return self._request.query.get("v", _VERSIONS[-1])
+
     def require_version(self) -> None:
         """`HangUp` for a client that speaks another version, or something else than JSON."""
         query = self._request.query
-        if query.get("v", "10") != "10" or query.get("encoding", "json") != "json":
+        if self.version not in _VERSIONS or query.get("encoding", "json") != "json":
             raise HangUp(_UNSUPPORTED, "Invalid API version")
 
     def send(self, text: str) -> None:

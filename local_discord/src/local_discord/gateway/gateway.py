@@ -60,7 +60,7 @@ class Gateway:
         self.sessions[session.id] = session
         session.connection = connection
         guilds = [guild for guild in self.world.bots_guilds() if session.covers(guild.id)]
-        self.send_to(session, "READY", self._ready(session, [guild.id for guild in guilds]))
+        self.send_to(session, "READY", self._ready(session, connection, [guild.id for guild in guilds]))
         session.is_ready = True
         for guild in guilds:
             if not guild.unavailable:
@@ -149,11 +149,11 @@ class Gateway:
             return None
         return self.send_to(session, event, intents.readable(session.intents, event, data, bot_id), guild_id)
 
-    def _ready(self, session: Session, guild_ids: Iterable[int]) -> Json:
+    def _ready(self, session: Session, connection: Connection, guild_ids: Iterable[int]) -> Json:
         core = self.world.core
         flags = intents.application_flags(core.settings.approved_intents)
         return {
-            "v": 10,
+            "v": int(connection.version),
             "user": core.bot.own_payload(),
             "guilds": [{"id": str(guild_id), "unavailable": True} for guild_id in guild_ids],
             "session_id": session.id,

@@ -4,40 +4,44 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from local_discord.errors import ApiError
+from local_discord.errors import ApiError, unknown
 from local_discord.http import forms
-from local_discord.http.frame import answer, nothing, number
+from local_discord.http.frame import Handler, answer, nothing, number, places, query_flag
+from local_discord.http.group import Group
 from local_discord.world.commands import without_localizations
 from local_discord.world.world import World
 
 
-class CommandRoutes:
-    """Each handler is one request, in the scope that its path names."""
+class CommandRoutes(Group):
+    """In the scope that the path names."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        super().__init__(world)
         self._commands = world.commands
 
-    def table(self) -> list[web.RouteDef]:
-        """Paths after the API's base; the same for each of the two scopes."""
-        application = r"/applications/{application:\d+}"
-        routes = []
-        for scope in ("", r"/guilds/{guild:\d+}"):
-            commands = f"{application}{scope}/commands"
-            command = commands + r"/{command:\d+}"
-            routes += [
-                web.get(commands, self._listing),
-                web.put(commands, self._overwrite),
-                web.post(commands, self._upsert),
-                web.get(command, self._show),
-                web.patch(command, self._edit),
-                web.delete(command, self._delete),
-            ]
-        return routes
+    def table(self) -> dict[str, Handler]:
+        """The same for each of the two scopes."""
+        found: dict[str, Handler] = {}
+        for scope in ("", "/guilds/{guild_id}"):
+            commands = f"/applications/{{application_id}}{scope}/commands"
+            command = commands + "/{command_id}"
+            found |= {
+                f"GET {commands}": self._listing,
+                f"PUT {commands}": self._overwrite,
+                f"POST {commands}": self._upsert,
+                f"GET {command}": self._show,
+                f"PATCH {command}": self._edit,
+                f"DELETE {command}": self._delete,
+            }
+        permissions = "/applications/{application_id}/guilds/{guild_id}/commands"
+        return found | {
+            f"GET {permissions}/permissions": self._all_permissions,
+            f"GET {permissions}/{{command_id}}/permissions": self._permissions,
+        }
 
     async def _listing(self, request: web.Request) -> web.Response:
         listed = self._commands.listing(self._scope(request))
-        if request.query.get("with_localizations", "").lower() != "true":
+        if not query_flag(request, "with_localizations"):
             return answer([without_localizations(command) for command in listed])
         return answer(listed)
 
@@ -51,19 +55,30 @@ class CommandRoutes:
         return answer(command, 201 if is_new else 200)
 
     async def _show(self, request: web.Request) -> web.Response:
-        return answer(self._commands.get(self._scope(request), number(request, "command")))
+        return answer(self._commands.get(self._scope(request), number(request, "command_id")))
 
     async def _edit(self, request: web.Request) -> web.Response:
         form = await forms.read(request)
-        return answer(self._commands.edit(self._scope(request), number(request, "command"), form.data))
+        return answer(self._commands.edit(self._scope(request), number(request, "command_id"), form.data))
 
     async def _delete(self, request: web.Request) -> web.Response:
-        self._commands.delete(self._scope(request), number(request, "command"))
+        self._commands.delete(self._scope(request), number(request, "command_id"))
         return nothing()
 
+    async def _all_permissions(self, request: web.Request) -> web.Response:
+        self._scope(request)
+        return answer([])
+
+    async def _permissions(self, request: web.Request) -> web.Response:
+        """Nobody has set any: only a person can."""
+        guild_id, command_id = self._scope(request), number(request, "command_id")
+        if all(int(one["id"]) != command_id for one in self._commands.listing(None)):
+            self._commands.get(guild_id, command_id)
+        raise unknown("application command permissions")
+
     def _scope(self, request: web.Request) -> int | None:
-        if number(request, "application") != self._world.core.application_id:
+        if number(request, "application_id") != self._world.core.application_id:
             raise ApiError(403, 20012, "You are not authorized to perform this action on this application")
-        if "guild" not in request.match_info:
+        if "guild_id" not in places(request):
             return None
-        return self._world.bots_guild(number(request, "guild")).id
+        return self._world.bots_guild(number(request, "guild_id")).id

@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
 
 from aiohttp import BodyPartReader, web
 
 from local_discord import wire
-from local_discord.errors import ApiError, invalid_form
+from local_discord.errors import ApiError, FormErrors, invalid_form
+from local_discord.http.frame import ASKED, CHECKS_FIELDS
 from local_discord.rules.message_rules import EPHEMERAL, LOADING, check_message
 from local_discord.snowflakes import Snowflakes
 from local_discord.wire import Json
@@ -18,8 +20,8 @@ from local_discord.world.drafts import Attachment, Draft
 
 MOST_BYTES = 10 * 1024 * 1024
 """Of the files of one request together."""
-_FILE = re.compile(r"files\[(\d+)\]")
-_REFERENCE = ("message_id", "channel_id", "guild_id")
+_FILE = re.compile(r"files?\[?(\d*)\]?")
+_JSON, _URLENCODED = "application/json", "application/x-www-form-urlencoded"
 _AUTHORS_FLAGS = ~(LOADING | EPHEMERAL)
 
 
@@ -42,11 +44,36 @@ class Form:
 
 
 async def read(request: web.Request) -> Form:
-    """An `ApiError` for what is no JSON, and for files of more than `MOST_BYTES` together."""
+    """JSON, or JSON in a form's `payload_json`, or a form's plain fields.
+
+    An `ApiError` for what is none of that, for a field that the operation does not have, and for files of more than
+    `MOST_BYTES` together.
+    """
+    form = await _read(request)
+    fields = request[ASKED].operation.fields
+    if request[CHECKS_FIELDS] and fields and isinstance(form.data, dict):
+        errors = FormErrors()
+        for key in form.data.keys() - fields:
+            errors.add((key,), "UNKNOWN_FIELD", "This operation has no such field.")
+        errors.raise_any()
+    return form
+
+
+async def _read(request: web.Request) -> Form:
     if request.content_type.startswith("multipart/"):
         return await _read_multipart(request)
     body = await request.read()
-    return Form(_json(body) if body else {})
+    if not body:
+        return Form()
+    if request.content_type == _JSON:
+        return Form(_json(body))
+    if request.content_type == _URLENCODED:
+        form = Form()
+        for name, value in parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True):
+            _take(form, name, value.encode())
+        return form
+    expected = f"{{'{_JSON}', '{_URLENCODED}', 'multipart/form-data'}}"
+    raise ApiError(400, 50035, f'Expected "Content-Type" header to be one of {expected}.')
 
 
 async def _read_multipart(request: web.Request) -> Form:
@@ -60,11 +87,18 @@ async def _read_multipart(request: web.Request) -> Form:
         if size > MOST_BYTES:
             raise ApiError(413, 40005, "Request entity too large")
         name = part.name or ""
-        if name == "payload_json":
-            form.data = _json(content)
-        elif found := _FILE.fullmatch(name):
-            form.files[int(found[1])] = (part.filename or "file", content)
+        if found := _FILE.fullmatch(name):
+            form.files[int(found[1] or 0)] = (part.filename or "file", content)
+        else:
+            _take(form, name, content)
     return form
+
+
+def _take(form: Form, name: str, content: bytes) -> None:
+    if name == "payload_json":
+        form.data = _json(content)
+    elif isinstance(form.data, dict):
+        form.data.setdefault(name, content.decode("utf-8", "replace"))
 
 
 def _json(body: bytes) -> Any:
@@ -87,13 +121,7 @@ def draft(form: Json, files: Uploads, snowflakes: Snowflakes, kept: Sequence[Att
         nonce=form.get("nonce"),
         enforce_nonce=bool(form.get("enforce_nonce")),
         mentions_allowed=form.get("allowed_mentions"),
-        reference=_reference(form),
     )
-
-
-def _reference(form: Json) -> Json | None:
-    reference = form.get("message_reference")
-    return {key: str(reference[key]) for key in _REFERENCE if reference.get(key)} if reference else None
 
 
 def _attachments(

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from local_discord import wire
 from local_discord.errors import ApiError, invalid_form
+from local_discord.http.operations import Asked, Operation, find
+from local_discord.http.rate_limits import RateLimits, too_many
 from local_discord.world.core import Settings
 
-BASE = "/api/v10"
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
+
+_BASE = re.compile(r"/api(?:/v(?P<version>\d+))?(?P<path>/.*)")
+_VERSIONS = (None, "9", "10")
 _KEPT_REQUESTS = 10_000
-_OPEN = ("/interactions/", "/webhooks/", "/gateway")
-_AUTHENTICATED_ANYWAY = "/gateway/bot"
+ASKED, CHECKS_FIELDS = "asked", "checks fields"
+"""Under which a request carries what it asks for, and whether its form may have no field that Discord does not know."""
 
 
 @dataclass
@@ -45,10 +51,12 @@ class Refusal:
 
 
 class Frame:
-    """A middleware around every route of the API."""
+    """Around every operation of the API."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, handlers: Mapping[str, Handler]) -> None:
         self._settings = settings
+        self._handlers = handlers
+        self._limits = RateLimits(settings)
         self.requests: deque[tuple[str, str, int]] = deque(maxlen=_KEPT_REQUESTS)
         """The latest: method, path after `/api/v10`, status."""
         self._refusals: list[Refusal] = []
@@ -71,25 +79,17 @@ class Frame:
 
     def rate_limit_next(self, path_part: str, retry_after: float) -> None:
         """Answer the next request whose path contains the part with 429; `retry_after` in seconds."""
-        body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": False}
-        # discord.py takes a 429 without `Via` for a ban by Cloudflare, and gives up.
-        headers = {"Retry-After": str(retry_after), "Via": "1.1 local-discord"}
+        body, headers = too_many(retry_after)
         self.refuse_next(Refusal(path_part, None, 429, body, headers))
 
-    def middleware(self) -> Middleware:
-        """Leaves alone what is asked outside the API."""
-
-        @web.middleware
-        async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if not request.path.startswith(BASE + "/"):
-                return await handler(request)
-            path = request.path.removeprefix(BASE)
-            response = await self._answer(request, path, handler)
-            self._cut_off(request, path)
-            self.requests.append((request.method, path, response.status))
-            return response
-
-        return around
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Whatever is asked below `/api`, with a version or without one."""
+        found = _BASE.fullmatch(request.path)
+        path = found["path"] if found else request.path
+        response = await self._answer(request, path)
+        self._cut_off(request, path)
+        self.requests.append((request.method, path, response.status))
+        return response
 
     def cut_next(self, path_part: str) -> None:
         """Take the next request whose path contains the part, and end its connection without an answer."""
@@ -101,24 +101,44 @@ class Frame:
             self._cut.remove(part)
             request.transport.abort()
 
-    async def _answer(self, request: web.Request, path: str, handler: Handler) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, path: str) -> web.StreamResponse:
         try:
             if (refusal := self._refusal(request.method, path)) is not None:
                 return refusal.response()
             if (status := self._failure(path)) is not None:
                 raise ApiError(status, 0, f"{status}: out of order")
-            if request.match_info.http_exception is None:
-                self._authenticate(request, path)
+            asked = _asked(request)
+            self._authenticate(request, asked.operation)
+            return await self._within_limits(request, asked)
+        except ApiError as error:
+            return answer(error.body(), error.status)
+
+    async def _within_limits(self, request: web.Request, asked: Asked) -> web.StreamResponse:
+        bucket = self._limits.bucket(asked)
+        if (empty := self._limits.exceeded(bucket)) is not None:
+            body, headers = too_many(empty.reset_after, empty.scope)
+            response = answer(body, 429)
+            response.headers.update(headers)
+        else:
+            response = await self._carry_out(request, asked)
+        response.headers.update(bucket.headers())
+        return response
+
+    async def _carry_out(self, request: web.Request, asked: Asked) -> web.Response:
+        request[ASKED] = asked
+        request[CHECKS_FIELDS] = self._settings.refuses_unknown_fields
+        handler = self._handlers.get(asked.operation.name)
+        try:
+            if handler is None:
+                raise ApiError(501, 0, f"The local Discord does not serve {asked.operation.name}.")
             return await handler(request)
         except ApiError as error:
             return answer(error.body(), error.status)
         except web.HTTPException as error:
             return answer({"message": f"{error.status}: {error.reason}", "code": 0}, error.status)
 
-    def _authenticate(self, request: web.Request, path: str) -> None:
-        if path.startswith(_OPEN) and path != _AUTHENTICATED_ANYWAY:
-            return
-        if request.headers.get("Authorization") != f"Bot {self._settings.token}":
+    def _authenticate(self, request: web.Request, operation: Operation) -> None:
+        if operation.needs_token and request.headers.get("Authorization") != f"Bot {self._settings.token}":
             raise ApiError(401, 0, "401: Unauthorized")
 
     def _failure(self, path: str) -> int | None:
@@ -145,8 +165,19 @@ def nothing() -> web.Response:
 
 
 def number(request: web.Request, name: str) -> int:
-    """A snowflake in the path; its pattern lets nothing else through."""
-    return int(request.match_info[name])
+    """A snowflake in the path; nothing else was let through."""
+    return int(word(request, name))
+
+
+def word(request: web.Request, name: str) -> str:
+    """Whatever stands in that place of the path."""
+    return places(request)[name]
+
+
+def places(request: web.Request) -> Mapping[str, str]:
+    """The words in the places of the path."""
+    asked: Asked = request[ASKED]
+    return asked.places
 
 
 def query_number(request: web.Request, name: str, default: int) -> int:
@@ -155,3 +186,17 @@ def query_number(request: web.Request, name: str, default: int) -> int:
     if not text.isdigit():
         raise invalid_form((name,), f'Value "{text}" is not snowflake.')
     return int(text)
+
+
+def query_flag(request: web.Request, name: str) -> bool:
+    """Whether the query says yes; by default it says no."""
+    return request.query.get(name, "").lower() in ("1", "true")
+
+
+def _asked(request: web.Request) -> Asked:
+    found = _BASE.fullmatch(request.rel_url.raw_path)
+    if found is None:
+        raise ApiError(404, 0, "404: Not Found")
+    if found["version"] not in _VERSIONS:
+        raise ApiError(400, 50041, "Invalid API version provided.")
+    return find(request.method, found["path"])

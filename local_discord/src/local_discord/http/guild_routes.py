@@ -1,74 +1,96 @@
-"""Guilds, their members and their channels, as far as the bot asks."""
+"""Guilds themselves."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from aiohttp import web
 
 from local_discord.errors import unknown
-from local_discord.http.frame import answer, number, query_number
-from local_discord.world.guilds import Guild
-from local_discord.world.world import World
+from local_discord.http import forms
+from local_discord.http.frame import Handler, answer, query_flag
+from local_discord.http.group import Group
+from local_discord.rules.fields import Read, boolean, each, image, integer, optional, read_form, snowflake, text
+
+REGIONS = [
+    {"id": name.lower(), "name": name, "optimal": name == "Local", "deprecated": False, "custom": False}
+    for name in ("Local", "Rotterdam", "Brazil")
+]
+_FIELDS: Mapping[str, Read] = {
+    "name": text(100, 2),
+    "description": optional(text(300)),
+    "verification_level": optional(integer(0, 4)),
+    "default_message_notifications": optional(integer(0, 1)),
+    "explicit_content_filter": optional(integer(0, 2)),
+    "afk_channel_id": optional(snowflake),
+    "afk_timeout": optional(integer(60, 3600)),
+    "system_channel_id": optional(snowflake),
+    "system_channel_flags": optional(integer(0, 1 << 31)),
+    "rules_channel_id": optional(snowflake),
+    "public_updates_channel_id": optional(snowflake),
+    "safety_alerts_channel_id": optional(snowflake),
+    "preferred_locale": optional(text(10)),
+    "premium_progress_bar_enabled": optional(boolean),
+    "features": optional(each(text(100), 100)),
+    "icon": optional(image),
+}
+_NOT_KEPT = ("icon",)
+"""Nothing here serves pictures."""
 
 
-class GuildRoutes:
-    """Each handler is one request; all are about guilds that the bot is in."""
+class GuildRoutes(Group):
+    """Of those that the bot is in."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def table(self) -> list[web.RouteDef]:
-        """Paths after the API's base."""
-        guild = r"/guilds/{guild:\d+}"
-        return [
-            web.get(guild, self._show),
-            web.get(guild + "/channels", self._channels),
-            web.get(guild + "/roles", self._roles),
-            web.get(guild + "/threads/active", self._threads),
-            web.get(guild + "/scheduled-events", self._events),
-            web.get(guild + "/soundboard-sounds", self._sounds),
-            web.get(guild + "/members", self._members),
-            web.get(guild + r"/members/{user:\d+}", self._member),
-            web.get(r"/channels/{channel:\d+}", self._channel),
-        ]
+    def table(self) -> dict[str, Handler]:
+        guild = "/guilds/{guild_id}"
+        return {
+            f"GET {guild}": self._show,
+            f"PATCH {guild}": self._edit,
+            f"GET {guild}/preview": self._preview,
+            f"GET {guild}/regions": self._regions,
+            f"GET {guild}/integrations": self._integrations,
+            f"GET {guild}/welcome-screen": self._welcome_screen,
+            f"GET {guild}/vanity-url": self._vanity_url,
+            f"GET {guild}/templates": self._templates,
+        }
 
     async def _show(self, request: web.Request) -> web.Response:
         guild = self._guild(request)
         data = guild.payload()
-        if request.query.get("with_counts", "").lower() in ("1", "true"):
+        if query_flag(request, "with_counts"):
             data |= {"approximate_member_count": len(guild.members), "approximate_presence_count": 1}
         return answer(data)
 
-    async def _channels(self, request: web.Request) -> web.Response:
-        return answer([channel.payload() for channel in self._guild(request).channels.values()])
+    async def _edit(self, request: web.Request) -> web.Response:
+        guild = self._guild(request, "manage_guild")
+        form = read_form((await forms.read(request)).data, _FIELDS)
+        guild.details |= {key: value for key, value in form.items() if key not in (*_NOT_KEPT, "name")}
+        guild.rename(form.get("name", guild.name))
+        return answer(guild.payload())
 
-    async def _roles(self, request: web.Request) -> web.Response:
-        return answer([role.payload() for role in self._guild(request).roles.values()])
+    async def _preview(self, request: web.Request) -> web.Response:
+        guild = self._guild(request)
+        keys = "id name icon splash discovery_splash emojis features description stickers".split()
+        counts = {"approximate_member_count": len(guild.members), "approximate_presence_count": 1}
+        shown = guild.payload()
+        return answer({key: shown[key] for key in keys} | counts)
 
-    async def _threads(self, request: web.Request) -> web.Response:
+    async def _regions(self, request: web.Request) -> web.Response:
         self._guild(request)
-        return answer({"threads": [], "members": []})
+        return answer(REGIONS)
 
-    async def _events(self, request: web.Request) -> web.Response:
-        self._guild(request)
+    async def _integrations(self, request: web.Request) -> web.Response:
+        self._guild(request, "manage_guild")
         return answer([])
 
-    async def _sounds(self, request: web.Request) -> web.Response:
+    async def _welcome_screen(self, request: web.Request) -> web.Response:
         self._guild(request)
-        return answer({"items": []})
+        raise unknown("Guild Welcome Screen")
 
-    async def _members(self, request: web.Request) -> web.Response:
-        limit, after = query_number(request, "limit", 1), query_number(request, "after", 0)
-        members = sorted(self._guild(request).members.items())
-        return answer([member.payload() for user_id, member in members if user_id > after][:limit])
+    async def _vanity_url(self, request: web.Request) -> web.Response:
+        self._guild(request, "manage_guild")
+        return answer({"code": None, "uses": 0})
 
-    async def _member(self, request: web.Request) -> web.Response:
-        guild, user = self._guild(request), self._world.user(number(request, "user"))
-        if user.id not in guild.members:
-            raise unknown("Member")
-        return answer(guild.members[user.id].payload())
-
-    async def _channel(self, request: web.Request) -> web.Response:
-        return answer(self._world.bots_channel(number(request, "channel")).payload())
-
-    def _guild(self, request: web.Request) -> Guild:
-        return self._world.bots_guild(number(request, "guild"))
+    async def _templates(self, request: web.Request) -> web.Response:
+        self._guild(request, "manage_guild")
+        return answer([])

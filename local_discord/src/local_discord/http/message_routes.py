@@ -2,51 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from aiohttp import web
 
-from local_discord.errors import ApiError, invalid_form, missing_access, missing_permissions, unknown
+from local_discord.errors import ApiError, invalid_form, unknown
 from local_discord.http import forms
-from local_discord.http.frame import answer, nothing, number, query_number
-from local_discord.rules import permissions
-from local_discord.world.channels import Channel, Message
+from local_discord.http.frame import Handler, answer, nothing, query_number
+from local_discord.http.group import Group
+from local_discord.rules.channel_rules import ANNOUNCEMENT, WITH_MESSAGES
+from local_discord.rules.fields import each, integer, read_form, snowflake
+from local_discord.rules.permissions import BITS
+from local_discord.snowflakes import seconds_since
+from local_discord.wire import Json
+from local_discord.world.channels import CROSSPOSTED, IS_CROSSPOST, Channel, Message
 from local_discord.world.drafts import Draft
-from local_discord.world.world import World
+from local_discord.world.posts import reference_to
+from local_discord.world.threads import Thread
 
 _DEFAULT, _REPLY = 0, 19
+_FORWARD = 1
 _ABOVE_ALL_IDS = 1 << 64
+_BULK_DELETE_S = 14 * 86_400
+_REFERENCE = {
+    "type": integer(0, 1),
+    "message_id": snowflake,
+    "channel_id": snowflake,
+    "guild_id": snowflake,
+}
 
 
-class MessageRoutes:
-    """Each handler is one request; the bot acts as itself, with the permissions that it has in the channel."""
+@dataclass(slots=True)
+class _Reference:
+    """What a new message refers to; an answer to nothing is none."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._bot = world.core.bot
-        self._posts = world.posts
+    told: Json | None = None
+    replied_to: Message | None = None
+    forwarded: Message | None = None
 
-    def table(self) -> list[web.RouteDef]:
-        """Paths after the API's base."""
-        messages = r"/channels/{channel:\d+}/messages"
-        message = messages + r"/{message:\d+}"
-        reaction = message + "/reactions/{emoji}/@me"
-        return [
-            web.post(r"/channels/{channel:\d+}/typing", self._type),
-            web.post(messages, self._create),
-            web.get(messages, self._history),
-            web.get(message, self._show),
-            web.patch(message, self._edit),
-            web.delete(message, self._delete),
-            web.put(reaction, self._react),
-            web.delete(reaction, self._unreact),
-        ]
+
+class MessageRoutes(Group):
+    """With the permissions that the bot has in the channel."""
+
+    def table(self) -> dict[str, Handler]:
+        messages = "/channels/{channel_id}/messages"
+        message = messages + "/{message_id}"
+        return {
+            "POST /channels/{channel_id}/typing": self._type,
+            f"POST {messages}": self._create,
+            f"GET {messages}": self._history,
+            f"POST {messages}/bulk-delete": self._bulk_delete,
+            f"GET {message}": self._show,
+            f"PATCH {message}": self._edit,
+            f"DELETE {message}": self._delete,
+            f"POST {message}/crosspost": self._crosspost,
+        }
 
     async def _create(self, request: web.Request) -> web.Response:
         channel = self._channel(request)
         form = await forms.read(request)
         draft = forms.draft(form.object(), form.files, self._world.core.snowflakes)
         self._require_open(channel, draft)
-        kind = _REPLY if draft.reference else _DEFAULT
-        message = self._posts.create(self._bot, channel, draft, kind=kind)
+        draft.sticker_items = self._stickers(channel, form.object())
+        refers = self._reference(channel, form.object())
+        draft.reference = refers.told
+        draft.snapshots = [refers.forwarded.snapshot()] if refers.forwarded else []
+        kind = _REPLY if refers.replied_to else _DEFAULT
+        message = self._world.posts.create(self._bot, channel, draft, kind=kind, replied_to=refers.replied_to)
         if channel.recipient is not None:
             self._world.inboxes[channel.recipient.id].receive(message)
         return answer(message.payload())
@@ -55,14 +77,17 @@ class MessageRoutes:
         limit = query_number(request, "limit", 50)
         if not 1 <= limit <= 100:
             raise invalid_form(("limit",), "int value should be between 1 and 100.")
-        before, after = query_number(request, "before", _ABOVE_ALL_IDS), query_number(request, "after", 0)
-        channel = self._channel(request)
-        found = [message for message in channel.messages.values() if after < message.id < before]
-        chosen = found[:limit] if "after" in request.query else found[-limit:]
+        messages = list(self._channel(request, "read_message_history").messages.values())
+        if "around" in request.query:
+            chosen = _around(messages, query_number(request, "around", 0), limit)
+        else:
+            before, after = query_number(request, "before", _ABOVE_ALL_IDS), query_number(request, "after", 0)
+            found = [message for message in messages if after < message.id < before]
+            chosen = found[:limit] if "after" in request.query else found[-limit:]
         return answer([message.payload() for message in reversed(chosen)])
 
     async def _show(self, request: web.Request) -> web.Response:
-        return answer(self._message(request).payload())
+        return answer(self._message(request, "read_message_history").payload())
 
     async def _edit(self, request: web.Request) -> web.Response:
         message = self._message(request)
@@ -70,7 +95,7 @@ class MessageRoutes:
             raise ApiError(403, 50005, "Cannot edit a message authored by another user")
         form = await forms.read(request)
         draft = forms.draft(form.object(), form.files, self._world.core.snowflakes, message.attachments)
-        self._posts.edit(message, draft)
+        self._world.posts.edit(message, draft)
         return answer(message.payload())
 
     async def _delete(self, request: web.Request) -> web.Response:
@@ -79,41 +104,87 @@ class MessageRoutes:
             if message.channel.guild is None:
                 raise ApiError(403, 50003, "Cannot execute action on a DM channel")
             self._require(message.channel, "manage_messages")
-        self._posts.delete(message)
+        self._world.posts.delete(message)
         return nothing()
 
-    async def _react(self, request: web.Request) -> web.Response:
-        self._posts.react(self._bot, self._message(request), request.match_info["emoji"])
+    async def _bulk_delete(self, request: web.Request) -> web.Response:
+        _, channel = self._guild_channel(request, "manage_messages")
+        form = await forms.read(request)
+        ids = {int(one) for one in read_form(form.data, {"messages": each(snowflake, 100)}, "messages")["messages"]}
+        if len(ids) < 2:
+            raise ApiError(400, 50016, "Provided too few or too many messages to delete.")
+        if any(seconds_since(one) > _BULK_DELETE_S for one in ids):
+            raise ApiError(400, 50034, "You can only bulk delete messages that are under 14 days old.")
+        self._world.posts.delete_all(channel, [channel.messages[one] for one in sorted(ids) if one in channel.messages])
         return nothing()
 
-    async def _unreact(self, request: web.Request) -> web.Response:
-        self._posts.unreact(self._bot, self._message(request), request.match_info["emoji"])
-        return nothing()
+    async def _crosspost(self, request: web.Request) -> web.Response:
+        message = self._message(request, "send_messages")
+        if message.channel.kind != ANNOUNCEMENT:
+            raise ApiError(400, 50024, "Cannot execute action on this channel type")
+        if message.author is not self._bot:
+            self._require(message.channel, "manage_messages")
+        if message.flags & CROSSPOSTED:
+            raise ApiError(400, 40033, "This message has already been crossposted.")
+        self._world.posts.mark(message, CROSSPOSTED)
+        for webhook in self._world.webhooks.followers(message.channel):
+            copy = Draft(message.content, message.embeds, message.components, message.attachments, IS_CROSSPOST)
+            copy.reference = reference_to(message)
+            self._world.posts.create(webhook.author(), webhook.channel, copy, origin={"webhook_id": str(webhook.id)})
+        return answer(message.payload())
 
     async def _type(self, request: web.Request) -> web.Response:
-        self._posts.typing(self._bot, self._channel(request))
+        channel = self._channel(request)
+        self._require(channel, channel.send_permission)
+        self._world.posts.typing(self._bot, channel)
         return nothing()
-
-    def _channel(self, request: web.Request) -> Channel:
-        return self._world.bots_channel(number(request, "channel"))
-
-    def _message(self, request: web.Request) -> Message:
-        message = self._channel(request).messages.get(number(request, "message"))
-        if message is None:
-            raise unknown("Message")
-        return message
 
     def _require_open(self, channel: Channel, draft: Draft) -> None:
         recipient = channel.recipient
         if recipient is not None and (recipient.dms_closed or recipient.bot):
             raise ApiError(403, 50007, "Cannot send messages to this user")
-        self._require(channel, "send_messages")
-        if draft.reference is not None and int(draft.reference.get("message_id", 0)) not in channel.messages:
-            raise invalid_form(("message_reference",), "Unknown message")
+        if channel.kind not in WITH_MESSAGES:
+            raise ApiError(400, 50008, "Cannot send messages in a non-text channel")
+        self._require(channel, channel.send_permission)
+        if draft.attachments:
+            self._require(channel, "attach_files")
+        locked = isinstance(channel, Thread) and channel.locked
+        if locked and not channel.permissions_of(self._bot) & BITS["manage_threads"]:
+            raise ApiError(403, 160005, "Thread is locked")
 
-    def _require(self, channel: Channel, permission: str) -> None:
-        granted = channel.permissions_of(self._bot)
-        if not granted & permissions.BITS["view_channel"]:
-            raise missing_access()
-        if not granted & permissions.BITS[permission]:
-            raise missing_permissions()
+    def _reference(self, channel: Channel, form: Json) -> _Reference:
+        """An answer is to a message of the same channel; a forward may be of any that the bot can read."""
+        if not form.get("message_reference"):
+            return _Reference()
+        forwards = form["message_reference"].get("type") == _FORWARD
+        required = ("message_id", "channel_id") if forwards else ("message_id",)
+        reference = read_form(form["message_reference"], _REFERENCE, *required)
+        source = self._world.bots_channel(int(reference["channel_id"])) if forwards else channel
+        self._require(source, "read_message_history")
+        message = source.messages.get(int(reference["message_id"]))
+        if message is None and form["message_reference"].get("fail_if_not_exists") is False and not forwards:
+            return _Reference()
+        if message is None:
+            raise invalid_form(("message_reference",), "Unknown message")
+        if forwards:
+            return _Reference(reference_to(message) | {"type": _FORWARD}, forwarded=message)
+        return _Reference(reference_to(message), replied_to=message)
+
+    def _stickers(self, channel: Channel, form: Json) -> list[Json]:
+        """The guild's own; `ApiError` for any other."""
+        found = []
+        for sticker_id in form.get("sticker_ids") or []:
+            guild = self._world.guilds.get(channel.guild_id or 0)
+            if guild is None:
+                raise unknown("Sticker")
+            sticker = guild.stickers.get(int(sticker_id))
+            found.append({key: sticker[key] for key in ("id", "name", "format_type")})
+        return found
+
+
+def _around(messages: list[Message], middle: int, limit: int) -> list[Message]:
+    """The nearest ones, the message itself among them, oldest first."""
+    older = [message for message in messages if message.id < middle]
+    newer = [message for message in messages if message.id >= middle]
+    half = limit // 2
+    return older[-half:] * bool(half) + newer[: limit - min(half, len(older))]

@@ -4,37 +4,52 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from local_discord.errors import invalid_form
+from local_discord.errors import invalid_form, unknown
 from local_discord.http import forms
-from local_discord.http.frame import answer, nothing, number
+from local_discord.http.frame import Handler, answer, nothing, number, places, query_flag, query_number
+from local_discord.http.group import Group
+from local_discord.http.guild_routes import REGIONS
 from local_discord.rules import intents
+from local_discord.rules.fields import image, optional, read_form, text
 from local_discord.wire import Json
 from local_discord.world.application import Application
 from local_discord.world.guilds import Guild
 from local_discord.world.world import World
 
+_PROFILE = {"username": text(32, 2), "avatar": optional(image), "banner": optional(image)}
+_SOUNDS = [
+    {"sound_id": str(number), "name": name, "volume": 1.0, "emoji_id": None, "emoji_name": emoji, "available": True}
+    for number, (name, emoji) in enumerate([("quack", "🦆"), ("airhorn", "🔊"), ("cricket", "🦗")], start=1)
+]
 
-class UserRoutes:
-    """Each handler is one request."""
+
+class UserRoutes(Group):
+    """And what is of nobody in particular."""
 
     def __init__(self, world: World, application: Application) -> None:
-        self._world = world
+        super().__init__(world)
         self._core = world.core
         self._owners = application
 
-    def table(self) -> list[web.RouteDef]:
-        """Paths after the API's base."""
-        return [
-            web.get("/gateway", self._gateway),
-            web.get("/gateway/bot", self._bot_gateway),
-            web.get("/users/@me", self._me),
-            web.get("/users/@me/guilds", self._my_guilds),
-            web.delete(r"/users/@me/guilds/{guild:\d+}", self._leave_guild),
-            web.post("/users/@me/channels", self._open_dm),
-            web.get(r"/users/{user:\d+}", self._user),
-            web.get("/oauth2/applications/@me", self._application),
-            web.get("/applications/@me", self._application),
-        ]
+    def table(self) -> dict[str, Handler]:
+        return {
+            "GET /gateway": self._gateway,
+            "GET /gateway/bot": self._bot_gateway,
+            "GET /users/@me": self._me,
+            "PATCH /users/@me": self._edit_me,
+            "GET /users/@me/guilds": self._my_guilds,
+            "DELETE /users/@me/guilds/{guild_id}": self._leave_guild,
+            "POST /users/@me/channels": self._open_dm,
+            "GET /users/{user_id}": self._show_user,
+            "GET /oauth2/applications/@me": self._application,
+            "GET /applications/@me": self._application,
+            "GET /applications/{application_id}": self._application,
+            "GET /applications/{application_id}/entitlements": self._nothing_bought,
+            "GET /applications/{application_id}/role-connections/metadata": self._nothing_bought,
+            "GET /soundboard-default-sounds": self._sounds,
+            "GET /sticker-packs": self._sticker_packs,
+            "GET /voice/regions": self._regions,
+        }
 
     async def _gateway(self, _: web.Request) -> web.Response:
         return answer({"url": self._core.gateway_url})
@@ -47,11 +62,22 @@ class UserRoutes:
     async def _me(self, _: web.Request) -> web.Response:
         return answer(self._core.bot.own_payload())
 
-    async def _my_guilds(self, _: web.Request) -> web.Response:
-        return answer([self._summary(guild) for guild in self._world.bots_guilds()])
+    async def _edit_me(self, request: web.Request) -> web.Response:
+        form = read_form((await forms.read(request)).data, _PROFILE)
+        self._bot.name = form.get("username", self._bot.name)
+        self._core.events.emit("USER_UPDATE", self._bot.own_payload())
+        return answer(self._bot.own_payload())
+
+    async def _my_guilds(self, request: web.Request) -> web.Response:
+        limit, after = query_number(request, "limit", 200), query_number(request, "after", 0)
+        before = query_number(request, "before", 1 << 64)
+        found = [guild for guild in self._world.bots_guilds() if after < guild.id < before]
+        found.sort(key=lambda guild: guild.id)
+        chosen = found[-limit:] if "before" in request.query else found[:limit]
+        return answer([self._summary(guild, counts=query_flag(request, "with_counts")) for guild in chosen])
 
     async def _leave_guild(self, request: web.Request) -> web.Response:
-        self._world.bots_guild(number(request, "guild")).kick_bot()
+        self._world.bots_guild(number(request, "guild_id")).kick_bot()
         return nothing()
 
     async def _open_dm(self, request: web.Request) -> web.Response:
@@ -60,10 +86,12 @@ class UserRoutes:
             raise invalid_form(("recipient_id",), "This field is required")
         return answer(self._world.dm_channel(self._world.user(int(str(recipient)))).payload())
 
-    async def _user(self, request: web.Request) -> web.Response:
-        return answer(self._world.user(number(request, "user")).payload())
+    async def _show_user(self, request: web.Request) -> web.Response:
+        return answer(self._user(request).payload())
 
-    async def _application(self, _: web.Request) -> web.Response:
+    async def _application(self, request: web.Request) -> web.Response:
+        if int(places(request).get("application_id", self._core.application_id)) != self._core.application_id:
+            raise unknown("Application")
         return answer(
             {
                 "id": str(self._core.application_id),
@@ -81,12 +109,27 @@ class UserRoutes:
                 "redirect_uris": [],
                 "tags": [],
                 "approximate_guild_count": len(self._world.bots_guilds()),
+                "approximate_user_install_count": 0,
+                "approximate_user_authorization_count": 0,
+                "bot": self._bot.payload(),
                 "integration_types_config": {"0": {}},
             }
         )
 
-    def _summary(self, guild: Guild) -> Json:
-        return {
+    async def _nothing_bought(self, _: web.Request) -> web.Response:
+        return answer([])
+
+    async def _sounds(self, _: web.Request) -> web.Response:
+        return answer(_SOUNDS)
+
+    async def _sticker_packs(self, _: web.Request) -> web.Response:
+        return answer({"sticker_packs": []})
+
+    async def _regions(self, _: web.Request) -> web.Response:
+        return answer(REGIONS)
+
+    def _summary(self, guild: Guild, *, counts: bool) -> Json:
+        data: Json = {
             "id": str(guild.id),
             "name": guild.name,
             "icon": None,
@@ -95,3 +138,5 @@ class UserRoutes:
             "permissions": str(guild.permissions_of(self._core.bot)),
             "features": [],
         }
+        members = {"approximate_member_count": len(guild.members), "approximate_presence_count": 1}
+        return data | (members if counts else {})

@@ -16,6 +16,14 @@ Listener = Callable[[str, Json, int | None], object]
 """Takes an event's name, its data, and its guild's id, which is None for what belongs to no guild."""
 
 
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """So many requests in so many seconds."""
+
+    requests: int
+    per_s: float
+
+
 @dataclass
 class Settings:
     """How this Discord behaves; what is changed while a bot is connected holds from then on."""
@@ -36,6 +44,14 @@ class Settings:
     """How many of its latest events a session can replay."""
     sessions_kept_s: float = 300.0
     """How long a session without a connection can be resumed."""
+    rate_limit: RateLimit = RateLimit(1_000, 1.0)
+    """Of each operation on each guild, channel or webhook."""
+    rate_limits: dict[str, RateLimit] = field(default_factory=dict)
+    """Of single operations instead, by their line in the list: `POST /channels/{channel_id}/messages`."""
+    global_rate_limit: RateLimit = RateLimit(10_000, 1.0)
+    """Of all requests together."""
+    refuses_unknown_fields: bool = True
+    """Whether a form with a field that Discord's own list does not have is answered with 400. Discord ignores most."""
     session_starts: SessionStarts = field(default_factory=SessionStarts)
     resume_gateway: Literal["named", "null", "absent"] = "named"
     """What READY says of the address to resume at."""

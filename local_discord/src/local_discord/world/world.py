@@ -12,8 +12,11 @@ from local_discord.world.files import Files
 from local_discord.world.guilds import Guild
 from local_discord.world.inboxes import Inbox
 from local_discord.world.interactions import Interactions
+from local_discord.world.invites import Invites
 from local_discord.world.posts import Posts
+from local_discord.world.shelves import Shelf
 from local_discord.world.users import User
+from local_discord.world.webhooks import Webhooks
 
 
 class World:
@@ -28,6 +31,10 @@ class World:
         self.files = Files(self.core)
         self.posts = Posts(self.core, self.users, self.files)
         self.commands = Commands(self.core)
+        self.webhooks = Webhooks(self.core)
+        self.invites = Invites()
+        self.emojis = Shelf(self.core, "Emoji", "id", lambda _change, _emoji: None)
+        """The application's own."""
         self.interactions = Interactions(self.core)
         self._direct: dict[int, Channel] = {}
 
@@ -64,13 +71,18 @@ class World:
         return guild
 
     def bots_channel(self, channel_id: int) -> Channel:
-        """A channel that the bot can see; “Missing Access” if it cannot."""
-        if (channel := self._channels().get(channel_id)) is None:
-            raise unknown("Channel")
+        """A channel or thread that the bot can see; “Missing Access” if it cannot."""
+        channel = self.channel(channel_id)
         if channel.guild is not None and not channel.guild.has_bot:
             raise missing_access()
         return channel
 
-    def _channels(self) -> dict[int, Channel]:
-        direct = {channel.id: channel for channel in self._direct.values()}
-        return direct | {number: one for guild in self.guilds.values() for number, one in guild.channels.items()}
+    def channel(self, channel_id: int) -> Channel:
+        """Any channel or thread."""
+        for guild in self.guilds.values():
+            if channel := guild.channels.get(channel_id) or guild.threads.get(channel_id):
+                return channel
+        for channel in self._direct.values():
+            if channel.id == channel_id:
+                return channel
+        raise unknown("Channel")

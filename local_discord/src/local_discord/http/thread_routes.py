@@ -1,0 +1,191 @@
+"""Threads and posts: starting, finding, joining and leaving them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from local_discord.errors import ApiError, unknown
+from local_discord.http import forms
+from local_discord.http.forms import Form
+from local_discord.http.frame import Handler, answer, nothing, query_flag, query_number
+from local_discord.http.group import Group
+from local_discord.rules import channel_rules as rules
+from local_discord.rules.channel_rules import ANNOUNCEMENT, POSTS, PRIVATE_THREAD, TEXT
+from local_discord.wire import Json
+from local_discord.world.channels import HAS_THREAD, Channel
+from local_discord.world.drafts import Draft
+from local_discord.world.guilds import Guild
+from local_discord.world.posts import THREAD_CREATED, THREAD_STARTER, reference_to
+from local_discord.world.threads import Thread, public_kind
+
+_MOST_SHOWN = 50
+
+
+class ThreadRoutes(Group):
+    """Threads below text and announcement channels, and posts in forums and media channels."""
+
+    def table(self) -> dict[str, Handler]:
+        channel = "/channels/{channel_id}"
+        return {
+            "GET /guilds/{guild_id}/threads/active": self._active,
+            f"POST {channel}/threads": self._start,
+            f"POST {channel}/messages/{{message_id}}/threads": self._start_from_message,
+            f"GET {channel}/threads/archived/public": self._archived_public,
+            f"GET {channel}/threads/archived/private": self._archived_private,
+            f"GET {channel}/users/@me/threads/archived/private": self._archived_joined,
+            f"GET {channel}/thread-members": self._members,
+            f"GET {channel}/thread-members/{{user_id}}": self._member_of,
+            f"PUT {channel}/thread-members/@me": self._join,
+            f"DELETE {channel}/thread-members/@me": self._leave,
+            f"PUT {channel}/thread-members/{{user_id}}": self._add,
+            f"DELETE {channel}/thread-members/{{user_id}}": self._remove,
+        }
+
+    async def _active(self, request: web.Request) -> web.Response:
+        return answer(_listing(self._guild(request).active_threads(self._bot)))
+
+    async def _start(self, request: web.Request) -> web.Response:
+        guild, channel = self._guild_channel(request)
+        form = await forms.read(request)
+        wanted = rules.new_thread(form.data)
+        if channel.kind in POSTS:
+            return answer(self._post(guild, channel, form, wanted), 201)
+        self._require_threaded(channel)
+        kind = wanted.get("type", PRIVATE_THREAD)
+        is_private = kind == PRIVATE_THREAD
+        self._require(channel, "create_private_threads" if is_private else "create_public_threads")
+        kind = PRIVATE_THREAD if is_private else public_kind(channel)
+        thread = guild.add_thread(self._thread(channel, wanted, kind))
+        if not is_private:
+            told: Json = {"type": 0, "channel_id": str(thread.id), "guild_id": str(guild.id)}
+            draft = Draft(content=thread.name, reference=told)
+            self._world.posts.create(self._bot, channel, draft, kind=THREAD_CREATED)
+        return answer(thread.payload(), 201)
+
+    async def _start_from_message(self, request: web.Request) -> web.Response:
+        guild, channel = self._guild_channel(request, "create_public_threads")
+        self._require_threaded(channel)
+        message = self._message(request, "read_message_history")
+        wanted = rules.new_thread((await forms.read(request)).data)
+        if message.thread is not None:
+            raise ApiError(400, 160004, "A thread has already been created for this message")
+        thread = self._thread(channel, wanted, public_kind(channel), message.id)
+        guild.add_thread(thread, message.author)
+        message.thread = thread
+        self._world.posts.mark(message, HAS_THREAD)
+        starter = Draft(reference=reference_to(message))
+        self._world.posts.create(message.author, thread, starter, kind=THREAD_STARTER, replied_to=message)
+        return answer(thread.payload(), 201)
+
+    def _post(self, guild: Guild, channel: Channel, form: Form, wanted: Json) -> Json:
+        """A thread with its first message, whose id it has."""
+        self._require(channel, "send_messages")
+        written = form.object().get("message")
+        if not isinstance(written, dict):
+            written = {}
+        draft = forms.draft(written, form.files, self._world.core.snowflakes)
+        thread = self._thread(channel, wanted, public_kind(channel))
+        guild.add_thread(thread)
+        try:
+            message = self._world.posts.create(self._bot, thread, draft, message_id=thread.id)
+        except ApiError:
+            guild.remove_thread(thread)
+            raise
+        return thread.payload() | {"message": message.payload()}
+
+    def _thread(self, channel: Channel, wanted: Json, kind: int, thread_id: int | None = None) -> Thread:
+        thread = Thread(self._world.core, channel, wanted["name"], self._bot, kind, thread_id)
+        thread.invitable = wanted.get("invitable", True)
+        for key in ("auto_archive_duration", "rate_limit_per_user", "applied_tags"):
+            if wanted.get(key) is not None:
+                setattr(thread, key, wanted[key])
+        return thread
+
+    def _require_threaded(self, channel: Channel) -> None:
+        if channel.kind not in (TEXT, ANNOUNCEMENT):
+            raise ApiError(400, 50024, "Cannot execute action on this channel type")
+
+    async def _archived_public(self, request: web.Request) -> web.Response:
+        return self._archived(request, [one for one in self._below(request) if not one.is_private])
+
+    async def _archived_private(self, request: web.Request) -> web.Response:
+        self._channel(request, "manage_threads")
+        return self._archived(request, [one for one in self._below(request) if one.is_private])
+
+    async def _archived_joined(self, request: web.Request) -> web.Response:
+        joined = [one for one in self._below(request) if one.is_private and self._bot.id in one.joined]
+        return self._archived(request, joined)
+
+    def _below(self, request: web.Request) -> list[Thread]:
+        guild, channel = self._guild_channel(request, "read_message_history")
+        return [thread for thread in guild.threads.values() if thread.parent is channel]
+
+    def _archived(self, request: web.Request, threads: Iterable[Thread]) -> web.Response:
+        """Those archived last come first; `before` is a time, or for those that the bot has joined an id."""
+        limit, before = query_number(request, "limit", _MOST_SHOWN), request.query.get("before")
+        found = sorted((one for one in threads if one.archived), key=lambda one: one.archived_at, reverse=True)
+        if before is not None:
+            by_id = before.isdigit()
+            found = [one for one in found if (one.id < int(before) if by_id else one.archived_at < before)]
+        return answer(_listing(found[:limit]) | {"has_more": len(found) > limit})
+
+    async def _members(self, request: web.Request) -> web.Response:
+        thread = self._thread_of(request)
+        return answer([self._shown(request, thread, user_id) for user_id in thread.joined])
+
+    async def _member_of(self, request: web.Request) -> web.Response:
+        thread, user = self._thread_of(request), self._user(request)
+        if user.id not in thread.joined:
+            raise unknown("Member")
+        return answer(self._shown(request, thread, user.id))
+
+    def _shown(self, request: web.Request, thread: Thread, user_id: int) -> Json:
+        data = thread.member_payload(user_id)
+        if query_flag(request, "with_member") and thread.guild is not None:
+            data["member"] = thread.guild.members[user_id].payload()
+        return data
+
+    async def _join(self, request: web.Request) -> web.Response:
+        self._awake(request).join(self._bot)
+        return nothing()
+
+    async def _leave(self, request: web.Request) -> web.Response:
+        self._awake(request).leave(self._bot)
+        return nothing()
+
+    async def _add(self, request: web.Request) -> web.Response:
+        thread, user = self._awake(request), self._user(request)
+        self._require(thread, "send_messages_in_threads")
+        assert thread.guild is not None
+        if user.id not in thread.guild.members:
+            raise unknown("Member")
+        thread.join(user)
+        return nothing()
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        thread = self._awake(request)
+        if not (thread.is_private and thread.owner is self._bot):
+            self._require(thread, "manage_threads")
+        thread.leave(self._user(request))
+        return nothing()
+
+    def _awake(self, request: web.Request) -> Thread:
+        thread = self._thread_of(request)
+        if thread.archived:
+            raise ApiError(400, 50083, "Thread is archived")
+        return thread
+
+    def _thread_of(self, request: web.Request) -> Thread:
+        channel = self._channel(request)
+        if not isinstance(channel, Thread):
+            raise unknown("Channel")
+        self._require(channel, "view_channel")
+        return channel
+
+
+def _listing(threads: list[Thread]) -> Json:
+    """Threads, and the bot's membership of those that it has joined."""
+    members = [member for thread in threads if (member := thread.bot_member()) is not None]
+    return {"threads": [thread.payload() for thread in threads], "members": members}
