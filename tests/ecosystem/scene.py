@@ -33,6 +33,7 @@ class Scene:
         """A server with Ada and Bob in it, and what `/sandbox connect` tells her of the sandbox that it is bound to."""
         guild = self.discord.add_guild(f"Home of {name}", owner=self.ada)
         guild.add_member(self.bob)
+        guild.add_member(self.discord.bot_user, permissions=("manage_webhooks",))
         actor, manager = Actor(self.ada.id, self.ada.name), self.app.manager
         slug = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
         sandbox = await manager.create(actor, name=slug, guild_ids=[guild.id])

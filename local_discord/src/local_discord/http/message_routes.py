@@ -11,7 +11,7 @@ from local_discord.http import forms
 from local_discord.http.frame import Handler, answer, nothing, query_number
 from local_discord.http.group import Group
 from local_discord.rules.channel_rules import ANNOUNCEMENT, WITH_MESSAGES
-from local_discord.rules.fields import each, integer, read_form, snowflake
+from local_discord.rules.fields import each, integer, optional, read_form, snowflake
 from local_discord.rules.permissions import BITS
 from local_discord.snowflakes import seconds_since
 from local_discord.wire import Json
@@ -25,7 +25,7 @@ _FORWARD = 1
 _ABOVE_ALL_IDS = 1 << 64
 _BULK_DELETE_S = 14 * 86_400
 _REFERENCE = {
-    "type": integer(0, 1),
+    "type": optional(integer(0, 1)),
     "message_id": snowflake,
     "channel_id": snowflake,
     "guild_id": snowflake,

@@ -49,7 +49,7 @@ def selection(select: Json, values: Sequence[Any], resolver: Resolver) -> Json:
     least, most = select.get("min_values", 1), select.get("max_values", 1)
     if not least <= len(values) <= most:
         raise UsageError(f"Choose between {least} and {most}.")
-    data: Json = {"custom_id": select["custom_id"], "component_type": select["type"]}
+    data: Json = {"id": select["id"], "custom_id": select["custom_id"], "component_type": select["type"]}
     if select["type"] != STRING_SELECT:
         kind = _OPTION_TYPES[select["type"]]
         return resolver.into(data | {"values": [resolver.pick(one, kind) for one in values]})
@@ -72,25 +72,26 @@ def submission(modal: Json, fields: Mapping[str, Any], resolver: Resolver) -> Js
 
 def _row(row: Json, fields: dict[str, Any], resolver: Resolver) -> Json:
     if row["type"] == LABEL:
-        return {"type": LABEL, "component": _filled(row["component"], row["label"], fields, resolver)}
+        return {"type": LABEL, "id": row["id"], "component": _filled(row["component"], row["label"], fields, resolver)}
     if "components" not in row:
-        return {"type": row["type"]}
+        return {"type": row["type"], "id": row["id"]}
     children = [_filled(one, one.get("label") or "", fields, resolver) for one in row["components"]]
-    return {"type": 1, "components": children}
+    return {"type": 1, "id": row["id"], "components": children}
 
 
 def _filled(field: Json, label: str, fields: dict[str, Any], resolver: Resolver) -> Json:
     names = (field["custom_id"], label, label.lower().replace(" ", "_"))
     name = next((one for one in names if one in fields), None)
     value = fields.pop(name) if name is not None else None
+    kept = {key: field[key] for key in ("type", "id", "custom_id")}
     if field["type"] in SELECTS:
         chosen = value if isinstance(value, list | tuple) else [] if value is None else [value]
         least = field.get("min_values", 1) if field.get("required", True) else 0
         picked = selection(field | {"min_values": least}, chosen, resolver)
-        return {"type": field["type"], "custom_id": field["custom_id"], "values": picked["values"]}
+        return kept | {"values": picked["values"]}
     if field["type"] != TEXT_INPUT:
         raise UsageError(f"{label} is of a kind that cannot be filled in here.")
-    return {"type": TEXT_INPUT, "custom_id": field["custom_id"], "value": _text(field, label, value)}
+    return kept | {"value": _text(field, label, value)}
 
 
 def _text(field: Json, label: str, value: object) -> str:

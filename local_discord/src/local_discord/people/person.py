@@ -137,7 +137,7 @@ class Person(User):
         if not force:
             self._require_sight(message)
             components.require_enabled(found)
-        data = {"custom_id": found["custom_id"], "component_type": 2}
+        data = {"id": found["id"], "custom_id": found["custom_id"], "component_type": 2}
         return await self._settle(self._world.interactions.use_component(self, message, data))
 
     async def select(self, message: Message, custom_id: str, values: Sequence[Any], *, force: bool = False) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 from local_discord.wire import Json
 
@@ -20,3 +21,11 @@ def walk(components: Sequence[Json]) -> Iterator[Json]:
             nested = component.get("components")
             yield from walk(nested if isinstance(nested, list) else ())
             yield from walk([component[key] for key in ("accessory", "component") if component.get(key)])
+
+
+def number(components: Sequence[Json]) -> None:
+    """Give each the `id` that Discord gives those that have none, or 0: the free numbers in their order, from 1."""
+    taken = {component.get("id") for component in walk(components)}
+    free = (one for one in count(1) if one not in taken)
+    for component in walk(components):
+        component["id"] = component.get("id") or next(free)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from local_discord.rules import permissions
+from local_discord.rules import component_tree, permissions
 from local_discord.rules.channel_rules import CATEGORY, DIRECT, TEXT, details_of
 from local_discord.rules.message_rules import EPHEMERAL, LOADING
 from local_discord.snowflakes import iso_time
@@ -190,6 +190,7 @@ class Message:
         if draft.embeds is not None:
             self.embeds = [{"type": "rich"} | embed for embed in draft.embeds]
         if draft.components is not None:
+            component_tree.number(draft.components)
             self.components = draft.components
         if draft.attachments is not None:
             self.attachments = draft.attachments
