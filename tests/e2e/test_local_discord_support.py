@@ -13,7 +13,7 @@ from discord import app_commands
 from discord.ext import commands
 from yarl import URL
 
-from local_discord import LocalDiscord
+from local_discord import Guild, LocalDiscord, Person
 
 Setup = Callable[["ProbeBot"], None]
 DEFAULT_INTENTS = discord.Intents.default()
@@ -99,3 +99,25 @@ async def connected(
         bot = ProbeBot(setup, intents, **options)
         async with running(bot, local):
             yield local, bot
+
+
+@asynccontextmanager
+async def lab(
+    *permissions: str, intents: discord.Intents = DEFAULT_INTENTS
+) -> AsyncIterator[tuple[LocalDiscord, ProbeBot, Guild, Person]]:
+    """A guild of Ada's that the bot knows, and where it has these permissions beside everybody's."""
+    async with LocalDiscord() as local:
+        ada = local.add_person("ada")
+        guild = local.add_guild("Lab", owner=ada)
+        guild.add_member(local.bot_user, permissions=permissions)
+        bot = ProbeBot(None, intents)
+        async with running(bot, local):
+            await bot.hears("ready")
+            yield local, bot, guild, ada
+
+
+def text_channel(bot: ProbeBot, guild: Guild) -> discord.TextChannel:
+    """The guild's first, as the bot knows it."""
+    channel = bot.get_channel(guild.general.id)
+    assert isinstance(channel, discord.TextChannel)
+    return channel

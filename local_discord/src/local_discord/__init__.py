@@ -5,11 +5,12 @@ from local_discord.gateway.sessions import Dispatched
 from local_discord.people.person import Person
 from local_discord.server import LocalDiscord
 from local_discord.world.channels import Channel, Message
-from local_discord.world.core import Settings
+from local_discord.world.core import RateLimit, Settings
 from local_discord.world.drafts import Attachment
 from local_discord.world.guilds import Guild
 from local_discord.world.memberships import Member, Role
 from local_discord.world.replies import Choice, Modal, Reply
+from local_discord.world.threads import Thread
 from local_discord.world.users import User
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "Message",
     "Modal",
     "Person",
+    "RateLimit",
     "Reply",
     "Role",
     "Settings",
+    "Thread",
     "UsageError",
     "User",
 ]

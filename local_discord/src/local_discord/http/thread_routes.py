@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
@@ -12,13 +12,10 @@ from local_discord.http.forms import Form
 from local_discord.http.frame import Handler, answer, nothing, query_flag, query_number
 from local_discord.http.group import Group
 from local_discord.rules import channel_rules as rules
-from local_discord.rules.channel_rules import ANNOUNCEMENT, POSTS, PRIVATE_THREAD, TEXT
+from local_discord.rules.channel_rules import POSTS, PRIVATE_THREAD
 from local_discord.wire import Json
-from local_discord.world.channels import HAS_THREAD, Channel
-from local_discord.world.drafts import Draft
-from local_discord.world.guilds import Guild
-from local_discord.world.posts import THREAD_CREATED, THREAD_STARTER, reference_to
-from local_discord.world.threads import Thread, public_kind
+from local_discord.world.channels import Channel
+from local_discord.world.threads import Thread
 
 _MOST_SHOWN = 50
 
@@ -47,65 +44,32 @@ class ThreadRoutes(Group):
         return answer(_listing(self._guild(request).active_threads(self._bot)))
 
     async def _start(self, request: web.Request) -> web.Response:
-        guild, channel = self._guild_channel(request)
+        _, channel = self._guild_channel(request)
         form = await forms.read(request)
         wanted = rules.new_thread(form.data)
         if channel.kind in POSTS:
-            return answer(self._post(guild, channel, form, wanted), 201)
-        self._require_threaded(channel)
-        kind = wanted.get("type", PRIVATE_THREAD)
-        is_private = kind == PRIVATE_THREAD
-        self._require(channel, "create_private_threads" if is_private else "create_public_threads")
-        kind = PRIVATE_THREAD if is_private else public_kind(channel)
-        thread = guild.add_thread(self._thread(channel, wanted, kind))
-        if not is_private:
-            told: Json = {"type": 0, "channel_id": str(thread.id), "guild_id": str(guild.id)}
-            draft = Draft(content=thread.name, reference=told)
-            self._world.posts.create(self._bot, channel, draft, kind=THREAD_CREATED)
+            return answer(self._post(channel, form, wanted), 201)
+        private = wanted.get("type", PRIVATE_THREAD) == PRIVATE_THREAD
+        self._require(channel, "create_private_threads" if private else "create_public_threads")
+        starts = self._world.thread_starts
+        thread = starts.alone(channel, wanted["name"], self._bot, private=private, prepare=_as_wanted(wanted))
         return answer(thread.payload(), 201)
 
     async def _start_from_message(self, request: web.Request) -> web.Response:
-        guild, channel = self._guild_channel(request, "create_public_threads")
-        self._require_threaded(channel)
+        self._guild_channel(request, "create_public_threads")
         message = self._message(request, "read_message_history")
         wanted = rules.new_thread((await forms.read(request)).data)
-        if message.thread is not None:
-            raise ApiError(400, 160004, "A thread has already been created for this message")
-        thread = self._thread(channel, wanted, public_kind(channel), message.id)
-        guild.add_thread(thread, message.author)
-        message.thread = thread
-        self._world.posts.mark(message, HAS_THREAD)
-        starter = Draft(reference=reference_to(message))
-        self._world.posts.create(message.author, thread, starter, kind=THREAD_STARTER, replied_to=message)
+        starts = self._world.thread_starts
+        thread = starts.from_message(message, wanted["name"], self._bot, prepare=_as_wanted(wanted))
         return answer(thread.payload(), 201)
 
-    def _post(self, guild: Guild, channel: Channel, form: Form, wanted: Json) -> Json:
-        """A thread with its first message, whose id it has."""
+    def _post(self, channel: Channel, form: Form, wanted: Json) -> Json:
         self._require(channel, "send_messages")
         written = form.object().get("message")
-        if not isinstance(written, dict):
-            written = {}
-        draft = forms.draft(written, form.files, self._world.core.snowflakes)
-        thread = self._thread(channel, wanted, public_kind(channel))
-        guild.add_thread(thread)
-        try:
-            message = self._world.posts.create(self._bot, thread, draft, message_id=thread.id)
-        except ApiError:
-            guild.remove_thread(thread)
-            raise
+        draft = forms.draft(written if isinstance(written, dict) else {}, form.files, self._world.core.snowflakes)
+        starts = self._world.thread_starts
+        thread, message = starts.post(channel, wanted["name"], self._bot, draft, prepare=_as_wanted(wanted))
         return thread.payload() | {"message": message.payload()}
-
-    def _thread(self, channel: Channel, wanted: Json, kind: int, thread_id: int | None = None) -> Thread:
-        thread = Thread(self._world.core, channel, wanted["name"], self._bot, kind, thread_id)
-        thread.invitable = wanted.get("invitable", True)
-        for key in ("auto_archive_duration", "rate_limit_per_user", "applied_tags"):
-            if wanted.get(key) is not None:
-                setattr(thread, key, wanted[key])
-        return thread
-
-    def _require_threaded(self, channel: Channel) -> None:
-        if channel.kind not in (TEXT, ANNOUNCEMENT):
-            raise ApiError(400, 50024, "Cannot execute action on this channel type")
 
     async def _archived_public(self, request: web.Request) -> web.Response:
         return self._archived(request, [one for one in self._below(request) if not one.is_private])
@@ -183,6 +147,17 @@ class ThreadRoutes(Group):
             raise unknown("Channel")
         self._require(channel, "view_channel")
         return channel
+
+
+def _as_wanted(wanted: Json) -> Callable[[Thread], None]:
+    """Sets what a form says beside the name."""
+
+    def prepare(thread: Thread) -> None:
+        for key in ("auto_archive_duration", "rate_limit_per_user", "applied_tags", "invitable"):
+            if wanted.get(key) is not None:
+                setattr(thread, key, wanted[key])
+
+    return prepare
 
 
 def _listing(threads: list[Thread]) -> Json:

@@ -13,8 +13,9 @@ from local_discord.rules.channel_rules import POSTS, WITH_MESSAGES
 from local_discord.rules.fields import image, optional, read_form, snowflake, text
 from local_discord.wire import Json
 from local_discord.world.channels import Channel, Message
-from local_discord.world.threads import Thread, public_kind
-from local_discord.world.webhooks import INCOMING, Webhook
+from local_discord.world.drafts import Draft
+from local_discord.world.threads import Thread
+from local_discord.world.webhooks import Webhook
 from local_discord.world.world import World
 
 _FIELDS = {"name": text(80, 1), "avatar": optional(image), "channel_id": optional(snowflake)}
@@ -102,27 +103,22 @@ class WebhookRoutes(Group):
         form = await forms.read(request)
         data = form.object()
         draft = forms.draft(data, form.files, self._world.core.snowflakes)
-        author = webhook.author(_username(data))
-        channel, message_id = self._place(request, webhook, data)
-        origin = {"webhook_id": str(webhook.id)}
-        if webhook.kind == INCOMING:
-            origin["application_id"] = str(webhook.application_id)
-        message = self._world.posts.create(author, channel, draft, origin=origin, message_id=message_id)
+        message = self._write(request, webhook, draft, data)
         return answer(message.payload()) if query_flag(request, "wait") else nothing()
 
-    def _place(self, request: web.Request, webhook: Webhook, data: Json) -> tuple[Channel, int | None]:
-        """Where it writes: a thread that the query names, a new post in a forum, or its channel."""
-        channel = webhook.channel
+    def _write(self, request: web.Request, webhook: Webhook, draft: Draft, data: Json) -> Message:
+        """In a thread that the query names, as a new post of a forum, or in its channel."""
+        author, channel = webhook.author(_username(data)), webhook.channel
+        origin = {"webhook_id": str(webhook.id), "application_id": str(webhook.application_id)}
         if "thread_id" in request.query:
-            return self._thread(channel, query_number(request, "thread_id", 0)), None
-        if channel.kind not in POSTS:
-            return channel, None
-        name = data.get("thread_name")
-        if not name:
-            raise ApiError(400, 220001, "Webhooks posted to forum channels must have a thread_name or thread_id")
-        thread = Thread(self._world.core, channel, str(name), webhook.author(), public_kind(channel))
-        self._world.guilds[channel.guild_id or 0].add_thread(thread)
-        return thread, thread.id
+            channel = self._thread(channel, query_number(request, "thread_id", 0))
+        elif channel.kind in POSTS:
+            if not data.get("thread_name"):
+                told = "Webhooks posted to forum channels must have a thread_name or thread_id"
+                raise ApiError(400, 220001, told)
+            starts = self._world.thread_starts
+            return starts.post(channel, str(data["thread_name"]), author, draft, origin=origin)[1]
+        return self._world.posts.create(author, channel, draft, origin=origin)
 
     def _thread(self, channel: Channel, thread_id: int) -> Thread:
         thread = self._world.guilds[channel.guild_id or 0].threads.get(thread_id)

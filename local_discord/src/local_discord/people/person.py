@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from local_discord.errors import UsageError
+from local_discord.errors import ApiError, UsageError
 from local_discord.gateway.gateway import Gateway
 from local_discord.people import components
 from local_discord.people.invocation import Invocation, foreign_data
 from local_discord.people.resolving import Resolver
+from local_discord.rules.channel_rules import POSTS
+from local_discord.rules.permissions import BITS
 from local_discord.world.channels import Channel, Message
 from local_discord.world.drafts import Draft
 from local_discord.world.interactions import AUTOCOMPLETE
 from local_discord.world.posts import reference_to
 from local_discord.world.replies import Choice, Modal, Reply
+from local_discord.world.threads import Thread
 from local_discord.world.users import User
 from local_discord.world.world import World
 
@@ -46,8 +49,7 @@ class Person(User):
     async def send(self, channel: Channel, content: str, *, reply_to: Message | None = None) -> Message:
         """Write in a channel, or in the own DM channel with the bot."""
         self._require_access(channel)
-        if not 1 <= len(content) <= 2000:
-            raise UsageError("A message has 1 to 2000 characters.")
+        _require_length(content)
         draft = Draft(content=content, reference=reference_to(reply_to) if reply_to else None)
         kind = _REPLY if reply_to else _DEFAULT
         message = self._world.posts.create(self, channel, draft, kind=kind, replied_to=reply_to)
@@ -68,6 +70,43 @@ class Person(User):
         """Only own ones."""
         self._require_own(message)
         self._world.posts.delete(message)
+        await self._gateway.flush()
+
+    async def start_thread(
+        self, channel: Channel, name: str, *, message: Message | None = None, private: bool = False
+    ) -> Thread:
+        """Below a text or announcement channel, from one of its messages or from nothing."""
+        self._require_access(channel)
+        starts = self._world.thread_starts
+        try:
+            if message is not None:
+                thread = starts.from_message(message, name, self)
+            else:
+                thread = starts.alone(channel, name, self, private=private)
+        except ApiError as refused:
+            raise UsageError(refused.message) from None
+        await self._gateway.flush()
+        return thread
+
+    async def post(self, channel: Channel, title: str, content: str) -> Thread:
+        """Begin a post in a forum."""
+        self._require_access(channel)
+        if channel.kind not in POSTS:
+            raise UsageError(f"{channel.name} is no forum.")
+        _require_length(content)
+        thread, _ = self._world.thread_starts.post(channel, title, self, Draft(content=content))
+        await self._gateway.flush()
+        return thread
+
+    async def join(self, thread: Thread) -> None:
+        """Nothing if they have joined."""
+        self._require_access(thread)
+        thread.join(self)
+        await self._gateway.flush()
+
+    async def leave(self, thread: Thread) -> None:
+        """Nothing if they have not joined."""
+        thread.leave(self)
         await self._gateway.flush()
 
     async def react(self, message: Message, emoji: str) -> None:
@@ -177,6 +216,8 @@ class Person(User):
     def _require_access(self, channel: Channel) -> None:
         if channel.guild is not None:
             channel.guild.require_member(self)
+            if not channel.permissions_of(self) & BITS["view_channel"]:
+                raise UsageError(f"{self.name} cannot see #{channel.name}.")
         elif channel.recipient is not self:
             raise UsageError(f"{self.name} cannot see the direct messages of {channel.name}.")
 
@@ -190,3 +231,8 @@ class Person(User):
             raise UsageError("The message is deleted.")
         if message.ephemeral and message.seen_by is not self:
             raise UsageError(f"{self.name} cannot see that ephemeral message.")
+
+
+def _require_length(content: str) -> None:
+    if not 1 <= len(content) <= 2000:
+        raise UsageError("A message has 1 to 2000 characters.")

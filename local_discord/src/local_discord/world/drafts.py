@@ -56,6 +56,12 @@ class Draft:
     """What it forwards."""
     sticker_items: list[Json] = field(default_factory=list)
 
+    @property
+    def is_empty(self) -> bool:
+        """It says nothing by itself."""
+        parts = (self.content, self.embeds, self.components, self.attachments, self.snapshots, self.sticker_items)
+        return not any(parts)
+
     def mentioned_ids(self) -> list[int]:
         """The users that the text names and `allowed_mentions` lets it name, each once, in the text's order."""
         ids = dict.fromkeys(int(found) for found in _USER_MENTION.findall(self.content or ""))

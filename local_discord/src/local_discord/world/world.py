@@ -15,6 +15,7 @@ from local_discord.world.interactions import Interactions
 from local_discord.world.invites import Invites
 from local_discord.world.posts import Posts
 from local_discord.world.shelves import Shelf
+from local_discord.world.thread_starts import ThreadStarts
 from local_discord.world.users import User
 from local_discord.world.webhooks import Webhooks
 
@@ -30,6 +31,7 @@ class World:
         """By user id."""
         self.files = Files(self.core)
         self.posts = Posts(self.core, self.users, self.files)
+        self.thread_starts = ThreadStarts(self.core, self.guilds, self.posts)
         self.commands = Commands(self.core)
         self.webhooks = Webhooks(self.core)
         self.invites = Invites()
