@@ -49,6 +49,7 @@ async def open_scene(folder: Path) -> AsyncIterator[Scene]:
     """Until the context is left; `folder` holds the stores' files."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         async with LocalDiscord() as discord, open_app(_settings(discord, folder, listening)) as app:
+            discord.settings.refuses_unknown_fields = False  # as Discord does: libraries send some of their own
             scene = Scene(discord, app, discord.add_person("ada"), discord.add_person("bob"))
             running, ready = asyncio.create_task(app.run()), asyncio.create_task(discord.wait_ready(_READY_WITHIN_S))
             await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
