@@ -50,6 +50,10 @@ async def try_library(scene: Scene, library: Library) -> Outcome:
         await library.install()
     except NotPossible as why:
         return Outcome(library.name, pending=str(why))
+    except RuntimeError as error:
+        return Outcome(
+            library.name, failed=dict.fromkeys(FEATURES, "it is not installed"), said=str(error).splitlines()
+        )
     async with scene.sandbox(library.name) as (guild, environment):
         environment |= {"GUILD_ID": str(guild.id)}
         async with running_bot(command, library.environment(environment)) as bot:
@@ -58,7 +62,7 @@ async def try_library(scene: Scene, library: Library) -> Outcome:
 
 
 async def try_them(chosen: list[Library], console: Console) -> list[Outcome]:
-    """One after the other; the next one is installed meanwhile."""
+    """One after the other, each installed before its turn if it isn't yet."""
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="ecosystem-") as folder:
         async with open_scene(Path(folder)) as scene:
@@ -74,7 +78,7 @@ def show(outcomes: list[Outcome], console: Console) -> None:
     """The table, and what there is to know of what failed."""
     table = Table("library", *FEATURES, title="Bots as their authors wrote them, in a sandbox", title_justify="left")
     for outcome in outcomes:
-        cells = ["pending" if outcome.pending else "FAILED" if name in outcome.failed else "✓" for name in FEATURES]
+        cells = ["–" if outcome.pending else "FAILED" if name in outcome.failed else "✓" for name in FEATURES]
         table.add_row(outcome.library, *cells)
     console.print(table)
     for outcome in outcomes:

@@ -28,11 +28,11 @@ class Stage:
     ada: Person
     bot: BotProcess
 
-    async def until[T](self, what: str, look: Callable[[], T | None]) -> T:
-        """What `look` finds, as soon as it does. `Missing` if it never does."""
+    async def until[T](self, what: str, look: Callable[[], T]) -> T:
+        """What `look` finds, as soon as that is something. `Missing` if it never is."""
         try:
             async with asyncio.timeout(_WITHIN_S):
-                while (found := look()) is None:
+                while not (found := look()):
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise Missing(what) from None
@@ -84,13 +84,13 @@ async def message_reply(stage: Stage) -> None:
 
 
 async def global_command(stage: Stage) -> None:
-    await stage.until("/ping is not in the server", lambda: "ping" in _names(stage) or None)
+    await stage.until("/ping is not in the server", lambda: "ping" in _names(stage))
     require(all(each["name"] != "ping" for each in stage.discord.commands), "/ping is everybody's")
     _require_answer(await stage.command("ping"), "pong")
 
 
 async def guild_command(stage: Stage) -> None:
-    await stage.until("/here is not in the server", lambda: "here" in _names(stage) or None)
+    await stage.until("/here is not in the server", lambda: "here" in _names(stage))
     _require_answer(await stage.command("here"), f"pong in {stage.guild.name}")
 
 
@@ -102,14 +102,12 @@ async def deferred(stage: Stage) -> None:
 
 async def edit(stage: Stage) -> None:
     reply = await stage.command("edit")
-    await stage.until("the answer is not edited", lambda: reply.message and reply.message.content == "after" or None)
+    await stage.until("the answer is not edited", lambda: reply.message and reply.message.content == "after")
 
 
 async def follow_up(stage: Stage) -> None:
     reply = await stage.command("more")
-    await stage.until(
-        "no follow-up", lambda: [each.content for each in reply.messages] == ["first", "second"] or None
-    )
+    await stage.until("no follow-up", lambda: [each.content for each in reply.messages] == ["first", "second"])
 
 
 async def button(stage: Stage) -> None:
@@ -148,7 +146,7 @@ async def members(stage: Stage) -> None:
 async def reaction(stage: Stage) -> None:
     asked = await stage.say("!react")
     bot_id = stage.discord.bot_user.id
-    await stage.until("no reaction of the bot's", lambda: bot_id in asked.reactions.get("👍", ()) or None)
+    await stage.until("no reaction of the bot's", lambda: bot_id in asked.reactions.get("👍", ()))
     await stage.ada.react(asked, "🎉")
     await stage.written("ada reacted with 🎉")
 

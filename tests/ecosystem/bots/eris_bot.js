@@ -50,7 +50,7 @@ const answers = {
     console.log('thread', talk.name);
   },
   async '!webhook'(message) {
-    const echo = await message.channel.createWebhook({ name: 'Echo' });
+    const echo = await client.createChannelWebhook(message.channel.id, { name: 'Echo' });
     await client.executeWebhook(echo.id, echo.token, { content: 'said by the webhook' });
     console.log('webhook', echo.name);
   },
@@ -88,7 +88,7 @@ const commands = {
 function menu() {
   const button = (label) => ({ type: ComponentTypes.BUTTON, style: 2, label, custom_id: label.toLowerCase() });
   const options = colours.map((value) => ({ label: value, value }));
-  const select = { type: ComponentTypes.STRING_SELECT, custom_id: 'choose', placeholder: 'Choose', options };
+  const select = { type: ComponentTypes.SELECT_MENU, custom_id: 'choose', placeholder: 'Choose', options };
   return [{ type: 1, components: [button('Press'), button('Form')] }, { type: 1, components: [select] }];
 }
 
@@ -106,7 +106,7 @@ client.on('interactionCreate', async (interaction) => {
     await interaction.result(proposed.map((each) => ({ name: each, value: each })));
   } else if (type === InteractionTypes.MODAL_SUBMIT) {
     await interaction.createMessage(`hello ${data.components[0].components[0].value}`);
-  } else if (data.component_type === ComponentTypes.STRING_SELECT) await interaction.createMessage(`chose ${data.values[0]}`);
+  } else if (data.component_type === ComponentTypes.SELECT_MENU) await interaction.createMessage(`chose ${data.values[0]}`);
   else if (data.custom_id === 'form') await interaction.createModal(form());
   else await interaction.editParent({ content: `pressed by ${username}` });
 });

@@ -91,7 +91,7 @@ class Answers:
             self._propose(interaction, data)
         else:
             message_rules.check_modal(data)
-            component_tree.number(data["components"])
+            component_tree.complete(data["components"])
             interaction.reply.modal = Modal(interaction.user, data, interaction.channel, interaction.source)
 
     def _open(self, interaction: Interaction, data: Json, files: Uploads, *, loading: bool) -> None:

@@ -23,9 +23,12 @@ def walk(components: Sequence[Json]) -> Iterator[Json]:
             yield from walk([component[key] for key in ("accessory", "component") if component.get(key)])
 
 
-def number(components: Sequence[Json]) -> None:
-    """Give each the `id` that Discord gives those that have none, or 0: the free numbers in their order, from 1."""
+def complete(components: Sequence[Json]) -> None:
+    """Make of them what Discord shows: each without `id`, or with 0, gets the next free one from 1, and null is no value."""
     taken = {component.get("id") for component in walk(components)}
     free = (one for one in count(1) if one not in taken)
     for component in walk(components):
         component["id"] = component.get("id") or next(free)
+        for part in (component, *(component.get("options") or ())):
+            for key in [key for key, value in part.items() if value is None]:
+                del part[key]

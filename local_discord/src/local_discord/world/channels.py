@@ -190,7 +190,7 @@ class Message:
         if draft.embeds is not None:
             self.embeds = [{"type": "rich"} | embed for embed in draft.embeds]
         if draft.components is not None:
-            component_tree.number(draft.components)
+            component_tree.complete(draft.components)
             self.components = draft.components
         if draft.attachments is not None:
             self.attachments = draft.attachments
