@@ -15,7 +15,8 @@ from bot import log, names
 from bot.clock import elapsed
 from bot.routing.table import Route, RouteTable
 from bot.routing.watcher import RouteWatcher
-from bot.stores.postgres import migrate, open_pool
+from bot.stores.migrations import migrate
+from bot.stores.postgres import open_pool
 from bot.supervisor import Supervisor
 
 _FIRST = 10**17

@@ -217,3 +217,8 @@ def chosen_intents(privileged: Sequence[str]) -> discord.Intents:
     for name in privileged:
         setattr(intents, name, True)
     return intents
+
+
+def invite_link(bot: SandboxBot) -> str:
+    """Where somebody with Manage Server adds the bot to a server."""
+    return discord.utils.oauth_url(bot.application_id or 0, scopes=("bot", "applications.commands"))

@@ -17,7 +17,8 @@ from pydantic import SecretStr
 
 from bot.settings import Nats, Postgres, Redis
 from bot.stores.embedded import EmbeddedStores
-from bot.stores.postgres import migrate, open_pool
+from bot.stores.migrations import migrate
+from bot.stores.postgres import open_pool
 from tests.memory import keep_files_in_memory
 from tests.timing import pytest_terminal_summary as pytest_terminal_summary
 

@@ -18,9 +18,9 @@ from bot.cli import check_command
 from bot.cli.runtime import EX_UNAVAILABLE, Config, exit_with_error, read_settings, run_or_exit
 from bot.keys import KeyRing
 from bot.settings import Settings
+from bot.stores.migrations import migrate as apply_migrations
 from bot.stores.opening import open_addresses
 from bot.stores.postgres import Pool, open_pool
-from bot.stores.postgres import migrate as apply_migrations
 
 cli = typer.Typer()
 cli.add_typer(check_command.cli)

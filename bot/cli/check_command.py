@@ -13,8 +13,8 @@ from bot.control_plane import probe_isolation, try_template
 from bot.routing.leases import GatewayProcess, list_processes
 from bot.sandboxes.access.isolation import list_postgres_risks
 from bot.settings import Settings
+from bot.stores.migrations import list_missing_migrations
 from bot.stores.opening import Stores, open_stores
-from bot.stores.postgres import list_missing_migrations
 from bot.stores.redis import RedisStore
 from sandbox_worker.text import plain
 

@@ -11,8 +11,8 @@ from loguru import logger
 from bot import names
 from bot.errors import GuildNotBound, InvalidTransition, NotAllowed
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses
-from bot.sandboxes.access.control import SandboxAccess, best_effort
-from bot.sandboxes.access.issuing import CredentialIssuer
+from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.access.issuing import CredentialIssuer, best_effort
 from bot.sandboxes.bindings import GuildBindings
 from bot.sandboxes.directory import SandboxDirectory, require_access, require_running
 from bot.sandboxes.health import Health, InspectGuilds, ReadRoutes

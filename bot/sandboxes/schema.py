@@ -15,7 +15,8 @@ from loguru import logger
 from bot import constants, names
 from bot.errors import CleanupRefused
 from bot.sandboxes.template import Statement, TemplateError, read_template
-from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, sql_folder, transaction, trial
+from bot.stores.migrations import trial
+from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, sql_folder, transaction
 
 _SCHEMA_NAME = re.compile(names.SCHEMA_PREFIX + r"([0-9a-f]{8})")
 

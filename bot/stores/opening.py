@@ -15,9 +15,10 @@ from bot.errors import ServiceUnavailable
 from bot.settings import Embedded, Settings
 from bot.shutdown import Deadline
 from bot.stores.embedded import EmbeddedError, EmbeddedStores, Programs
+from bot.stores.migrations import migrate
 from bot.stores.nats_access import Callout
 from bot.stores.nats_client import abort_nats, close_nats, open_nats
-from bot.stores.postgres import Pool, migrate, open_pool
+from bot.stores.postgres import Pool, open_pool
 from bot.stores.redis import open_redis
 from bot.stores.urls import without_login
 from bot.supervisor import Part, State

@@ -10,7 +10,8 @@ from asyncpg.exceptions import OutOfMemoryError as OutOfLocks
 from bot.sandboxes.model import SandboxStatus
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.embedded import EmbeddedStores, configuration
-from bot.stores.postgres import migrate, open_pool
+from bot.stores.migrations import migrate
+from bot.stores.postgres import open_pool
 from tests.service.conftest import ADA, new_guild
 
 MANY = """

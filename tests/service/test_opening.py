@@ -10,9 +10,10 @@ from bot.settings import Embedded, Settings
 from bot.stores.embedded import EmbeddedError
 from bot.stores.embedded.folder import free_port
 from bot.stores.embedded.programs import nats_program
+from bot.stores.migrations import migrate
 from bot.stores.nats_client import open_nats
 from bot.stores.opening import open_addresses
-from bot.stores.postgres import migrate, open_pool
+from bot.stores.postgres import open_pool
 from bot.stores.redis import open_redis
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from bot.errors import CleanupRefused
 from bot.sandboxes.records import SandboxRecords
-from bot.stores.postgres import load_queries, migrate, sql_folder
+from bot.stores.migrations import migrate
+from bot.stores.postgres import load_queries, sql_folder
 from tests.service.conftest import ADA, new_guild
 
 NO_TIME = timedelta(0)

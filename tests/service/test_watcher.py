@@ -14,7 +14,8 @@ from bot.keys import HINT_CHANNEL, KeyRing
 from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.stores.embedded import EmbeddedStores
-from bot.stores.postgres import load_queries, migrate, open_pool
+from bot.stores.migrations import migrate
+from bot.stores.postgres import load_queries, open_pool
 from bot.supervisor import Restarts, Supervisor
 from tests.conftest import until_blocked
 from tests.service.conftest import ADA, new_guild

@@ -11,9 +11,8 @@ from uuid import UUID
 
 from loguru import logger
 
-from bot import constants, request
+from bot import constants
 from bot.concurrency import gather_bounded, raise_first
-from bot.errors import ServiceUnavailable
 from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgres
 from bot.sandboxes.access.role import RoleUpdater
 from bot.sandboxes.access.tokens import Credentials
@@ -292,12 +291,3 @@ class SandboxAccess:
 
     async def _value(self, query: str, *arguments: object) -> Any:
         return await fetch_value(self._pool, self._sql[query], *arguments)
-
-
-async def best_effort(step: Awaitable[None], sandbox_id: UUID) -> None:
-    """What follows a commit, which has settled new logins already. What fails is made up for by `reconcile`."""
-    try:
-        await step
-    except ServiceUnavailable as error:
-        request.note_behind(error.service)
-        logger.warning("access not applied yet", sandbox=str(sandbox_id), service=error.service)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from uuid import UUID
 
+from loguru import logger
+
+from bot import request
+from bot.errors import ServiceUnavailable
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
-from bot.sandboxes.access.control import SandboxAccess, best_effort
+from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.tokens import Credentials, new_credentials
 from bot.sandboxes.directory import require_access, require_running
 from bot.sandboxes.idempotency import Idempotency
@@ -84,3 +89,12 @@ class CredentialIssuer:
             await self._access.mark_changed(connection, sandbox.id)
         await self._records.audit(connection, sandbox.id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
         await self._idempotency.finish(connection, actor, "issue", {"issued": True})
+
+
+async def best_effort(step: Awaitable[None], sandbox_id: UUID) -> None:
+    """What follows a commit, which has settled new logins already. What fails is made up for by `reconcile`."""
+    try:
+        await step
+    except ServiceUnavailable as error:
+        request.note_behind(error.service)
+        logger.warning("access not applied yet", sandbox=str(sandbox_id), service=error.service)

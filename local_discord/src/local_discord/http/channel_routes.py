@@ -60,11 +60,11 @@ class ChannelRoutes(Group):
         if not isinstance(form, list):
             raise invalid_form((), "Only a list is accepted.")
         for one in form:
-            moved = read_form(one, {"id": snowflake}, "id")
-            channel = guild.channels.get(int(moved["id"]))
+            channel = guild.channels.get(int(read_form(one, {"id": snowflake}, "id")["id"]))
             if channel is None:
                 raise unknown("Channel")
-            self._change(guild, channel, {key: one[key] for key in ("position", "parent_id") if one.get(key)})
+            moved = rules.changed_channel(one)
+            self._change(guild, channel, {key: moved[key] for key in ("position", "parent_id") if key in moved})
         return nothing()
 
     async def _edit(self, request: web.Request) -> web.Response:

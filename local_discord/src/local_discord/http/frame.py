@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from aiohttp import web
 
@@ -21,7 +21,9 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 _BASE = re.compile(r"/api(?:/v(?P<version>\d+))?(?P<path>/.*)")
 _VERSIONS = (None, "9", "10")
 _KEPT_REQUESTS = 10_000
-ASKED, CHECKS_FIELDS = "asked", "checks fields"
+# aiohttp before 3.14 takes plain names, and warns of them since.
+_key: Callable[[str, type], Any] = getattr(web, "RequestKey", lambda name, _: name)
+ASKED, CHECKS_FIELDS = _key("asked", Asked), _key("checks_fields", bool)
 """Under which a request carries what it asks for, and whether its form may have no field that Discord does not know."""
 
 

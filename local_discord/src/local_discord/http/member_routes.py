@@ -137,7 +137,8 @@ class MemberRoutes(Group):
 
     async def _ban(self, request: web.Request) -> web.Response:
         guild, user = self._guild(request, "ban_members"), self._user(request)
-        form = read_form((await forms.read(request)).data, _BAN)
+        # Libraries send these in the query as well as in the body.
+        form = read_form(dict(request.query) | (await forms.read(request)).object(), _BAN)
         self._require_over(guild, user)
         seconds = form.get("delete_message_seconds") or (form.get("delete_message_days") or 0) * 86_400
         guild.ban(user, _reason(request))

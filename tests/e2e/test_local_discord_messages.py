@@ -1,0 +1,147 @@
+"""What else discord.py does with messages in the local Discord: forwards, pins, reactions, deletions."""
+
+from __future__ import annotations
+
+import discord
+import pytest
+
+from local_discord import UsageError
+from tests.e2e.test_local_discord_support import lab, text_channel
+
+EVERYTHING = discord.Intents.all()
+
+
+async def test_a_forward_carries_a_copy_of_what_the_bot_can_read():
+    async with lab(intents=EVERYTHING) as (local, bot, guild, ada):
+        other = guild.add_channel("other")
+        said = await ada.send(guild.general, "wise words")
+        message = await bot.hears("message", lambda one: one.id == said.id)
+        sent = await message.forward(bot.get_partial_messageable(other.id))
+        assert [one.content for one in sent.message_snapshots] == ["wise words"]
+        assert (sent.reference.type, sent.reference.channel_id) == (
+            discord.MessageReferenceType.forward,
+            guild.general.id,
+        )
+        guild.general.deny(local.bot_user, ["read_message_history"])
+        with pytest.raises(discord.Forbidden) as refused:
+            await message.forward(bot.get_partial_messageable(other.id))
+        assert refused.value.code == 50013
+
+
+async def test_a_message_of_a_guild_that_the_bot_has_left_cannot_be_forwarded():
+    async with lab() as (local, bot, guild, ada):
+        left = local.add_guild("Left", owner=ada)
+        said = await ada.send(left.general, "inside")
+        left.kick_bot()
+        reference = discord.MessageReference(
+            message_id=said.id, channel_id=left.general.id, type=discord.MessageReferenceType.forward
+        )
+        with pytest.raises(discord.Forbidden) as refused:
+            await text_channel(bot, guild).send(reference=reference)
+        assert refused.value.code == 50001
+
+
+async def test_an_answer_shows_the_message_that_it_answers_while_that_is_there():
+    async with lab(intents=EVERYTHING) as (_, bot, guild, ada):
+        said = await ada.send(guild.general, "question")
+        message = await bot.hears("message", lambda one: one.id == said.id)
+        answer = await message.reply("answer")
+        fetched = await text_channel(bot, guild).fetch_message(answer.id)
+        assert (fetched.reference.channel_id, fetched.reference.guild_id) == (guild.general.id, guild.id)
+        assert fetched.reference.resolved.content == "question"
+        await ada.delete(said)
+        fetched = await text_channel(bot, guild).fetch_message(answer.id)
+        assert isinstance(fetched.reference.resolved, discord.DeletedReferencedMessage)
+
+
+async def test_an_answer_to_a_deleted_message_may_stand_alone():
+    async with lab() as (_, bot, guild, ada):
+        said = await ada.send(guild.general, "question")
+        await ada.delete(said)
+        reference = discord.MessageReference(message_id=said.id, channel_id=guild.general.id, fail_if_not_exists=False)
+        sent = await text_channel(bot, guild).send("answer", reference=reference)
+        assert guild.general.messages[sent.id].reference is None
+
+
+async def test_messages_are_pinned_listed_and_unpinned():
+    async with lab("pin_messages") as (local, bot, guild, ada):
+        said = await ada.send(guild.general, "keep this")
+        partial = text_channel(bot, guild).get_partial_message(said.id)
+        await partial.pin()
+        await bot.hears("guild_channel_pins_update")
+        assert [pinned.id async for pinned in text_channel(bot, guild).pins()] == [said.id]
+        assert said.payload()["pinned"]
+        told = list(guild.general.messages.values())[-1]
+        assert told.kind == 6
+        assert told.reference is not None
+        assert told.reference["message_id"] == str(said.id)
+        await partial.unpin()
+        assert [pinned.id async for pinned in text_channel(bot, guild).pins()] == []
+        guild.general.deny(local.bot_user, ["pin_messages"])
+        with pytest.raises(discord.Forbidden):
+            await partial.pin()
+
+
+async def test_many_messages_are_deleted_by_one_event():
+    async with lab("manage_messages") as (local, bot, guild, ada):
+        said = [await ada.send(guild.general, str(number)) for number in range(3)]
+        kept = await ada.send(guild.general, "kept")
+        await text_channel(bot, guild).delete_messages([discord.Object(one.id) for one in said])
+        assert (await bot.hears("raw_bulk_message_delete")).message_ids == {one.id for one in said}
+        assert list(guild.general.messages) == [kept.id]
+        assert sum(record.event == "MESSAGE_DELETE_BULK" for record in local.dispatched) == 1
+
+
+async def test_reactions_are_listed_and_taken_away_by_whoever_manages_messages():
+    async with lab("manage_messages") as (_, bot, guild, ada):
+        said = await ada.send(guild.general, "vote")
+        for emoji in ("👍", "👎"):
+            await ada.react(said, emoji)
+        message = await text_channel(bot, guild).fetch_message(said.id)
+        await message.add_reaction("👍")
+        up = next(one for one in (await message.fetch()).reactions if one.emoji == "👍")
+        assert {user.id async for user in up.users()} == {ada.id, bot.user.id}
+        await message.remove_reaction("👍", discord.Object(ada.id))
+        assert said.reactions["👍"] == {bot.user.id}
+        await message.clear_reaction("👎")
+        assert (await bot.hears("raw_reaction_clear_emoji")).emoji.name == "👎"
+        await message.clear_reactions()
+        await bot.hears("raw_reaction_clear")
+        assert said.reactions == {}
+
+
+async def test_history_is_read_around_a_message():
+    async with lab(intents=EVERYTHING) as (_, bot, guild, ada):
+        said = [await ada.send(guild.general, str(number)) for number in range(7)]
+        around = text_channel(bot, guild).history(around=discord.Object(said[3].id), limit=3)
+        assert [message.content async for message in around] == ["4", "3", "2"]
+
+
+async def test_what_the_bot_may_not_do_in_a_channel_is_refused():
+    async with lab() as (local, bot, guild, ada):
+        said = await ada.send(guild.general, "hello")
+        channel = text_channel(bot, guild)
+        guild.general.deny(local.bot_user, ["send_messages", "add_reactions", "read_message_history", "attach_files"])
+        for refused in (
+            channel.send("no"),
+            channel.typing(),
+            channel.fetch_message(said.id),
+            channel.get_partial_message(said.id).add_reaction("👍"),
+            channel.get_partial_message(said.id).clear_reactions(),
+        ):
+            with pytest.raises(discord.Forbidden) as failure:
+                await refused
+            assert failure.value.code == 50013
+        guild.general.deny(local.bot_user, ["view_channel"])
+        with pytest.raises(discord.Forbidden) as failure:
+            await channel.send("no")
+        assert failure.value.code == 50001
+
+
+async def test_somebody_does_not_write_where_they_see_nothing():
+    async with lab() as (local, _, guild, _ada):
+        bob = local.add_person("bob")
+        guild.add_member(bob)
+        guild.general.deny(bob, ["view_channel"])
+        with pytest.raises(UsageError, match="cannot see"):
+            await bob.send(guild.general, "psst")
