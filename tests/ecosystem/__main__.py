@@ -78,7 +78,7 @@ def show(outcomes: list[Outcome], console: Console) -> None:
     """The table, and what there is to know of what failed."""
     table = Table("library", *FEATURES, title="Bots as their authors wrote them, in a sandbox", title_justify="left")
     for outcome in outcomes:
-        cells = ["–" if outcome.pending else "FAILED" if name in outcome.failed else "✓" for name in FEATURES]
+        cells = ["-" if outcome.pending else "FAILED" if name in outcome.failed else "✓" for name in FEATURES]
         table.add_row(outcome.library, *cells)
     console.print(table)
     for outcome in outcomes:

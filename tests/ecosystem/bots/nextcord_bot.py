@@ -129,7 +129,9 @@ class Menu(nextcord.ui.View):
         await interaction.response.send_modal(Form())
 
     @nextcord.ui.string_select(
-        custom_id="choose", placeholder="Choose", options=[nextcord.SelectOption(label=each.title(), value=each) for each in COLOURS]
+        custom_id="choose",
+        placeholder="Choose",
+        options=[nextcord.SelectOption(label=each.title(), value=each) for each in COLOURS],
     )
     async def choose(self, select, interaction):
         await interaction.response.send_message(f"chose {select.values[0]}")

@@ -24,7 +24,7 @@ def walk(components: Sequence[Json]) -> Iterator[Json]:
 
 
 def complete(components: Sequence[Json]) -> None:
-    """Make of them what Discord shows: each without `id`, or with 0, gets the next free one from 1, and null is no value."""
+    """Make of them what Discord shows: each without an `id` gets the next free one from 1, and null is left out."""
     taken = {component.get("id") for component in walk(components)}
     free = (one for one in count(1) if one not in taken)
     for component in walk(components):
