@@ -246,10 +246,9 @@ class Api:
 def passed_back(answer: Answer) -> web.Response:
     """What Discord has said, with the headers that libraries pace themselves by."""
     headers = {name: value for name, value in answer.headers.items() if name.startswith(_PASSED_BACK)}
-    if not answer.body:  # a type would have clients read what isn't there
-        return web.Response(status=answer.status, headers=headers)
     kind = answer.headers.get(hdrs.CONTENT_TYPE, "application/json")
-    return web.Response(status=answer.status, body=answer.body, headers={**headers, hdrs.CONTENT_TYPE: kind})
+    typed = {hdrs.CONTENT_TYPE: kind} if answer.body else {}  # of a type, clients would read what isn't there
+    return web.Response(status=answer.status, body=answer.body or None, headers={**headers, **typed})
 
 
 def require_guild(tenant: Tenant, guild_id: int) -> None:
