@@ -42,7 +42,7 @@ class Library:
         return ROOT / (".venv-eco-" + re.sub(r"[^\w.]+", "-", "-".join(self.packages)))
 
     async def install(self) -> None:
-        """`NotPossible` without Node.js; `RuntimeError` with what the installer says."""
+        """Once. `NotPossible` without Node.js, or with what the installer says."""
         installed = self.folder / ".installed"
         if installed.exists():
             return
@@ -53,7 +53,7 @@ class Library:
         else:
             _require_node()
             self.folder.mkdir(exist_ok=True)
-            quiet = ("--silent", "--no-audit", "--no-fund", "--no-package-lock", "--omit=optional")
+            quiet = ("--loglevel=error", "--no-audit", "--no-fund", "--no-package-lock", "--omit=optional")
             await _call("npm", "install", "--prefix", self.folder, *quiet, *self.packages)
         installed.touch()
 
@@ -107,4 +107,4 @@ async def _call(*command: str | Path) -> None:
     )
     said, _ = await process.communicate()
     if process.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command[:4]))} … has failed:\n{said.decode(errors='replace')[-2000:]}")
+        raise NotPossible(f"it cannot be installed: {said.decode(errors='replace')[-2000:]}")
