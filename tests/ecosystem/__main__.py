@@ -53,7 +53,7 @@ async def try_library(scene: Scene, library: Library) -> Outcome:
     async with scene.sandbox(library.name) as (guild, environment):
         environment |= {"GUILD_ID": str(guild.id)}
         async with running_bot(command, library.environment(environment)) as bot:
-            failed = await try_all(Stage(scene.discord, guild, scene.ada, bot))
+            failed = await try_all(Stage(scene.discord, guild, scene.ada, bot, scene.relay))
     return Outcome(library.name, failed=failed, said=bot.lines, took_s=time.monotonic() - began)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bot.relay.server import Relay
 from local_discord import Channel, Guild, LocalDiscord, Message, Person, Reply
 from tests.ecosystem.process import BotProcess
 
@@ -27,6 +28,7 @@ class Stage:
     guild: Guild
     ada: Person
     bot: BotProcess
+    relay: Relay
 
     async def until[T](self, what: str, look: Callable[[], T]) -> T:
         """What `look` finds, as soon as that is something. `Missing` if it never is."""
@@ -145,8 +147,7 @@ async def members(stage: Stage) -> None:
 
 async def reaction(stage: Stage) -> None:
     asked = await stage.say("!react")
-    bot_id = stage.discord.bot_user.id
-    await stage.until("no reaction of the bot's", lambda: bot_id in asked.reactions.get("👍", ()))
+    await _reacts(stage, asked)
     await stage.ada.react(asked, "🎉")
     await stage.written("ada reacted with 🎉")
 
@@ -166,6 +167,17 @@ async def webhook(stage: Stage) -> None:
     require(said.author.name == "Echo", f"it is said by {said.author.name}")
 
 
+async def resume(stage: Stage) -> None:
+    sessions = _sessions(stage)
+    await stage.relay.gateway.stop()  # everybody is sent away
+    sent = await stage.say("hello")
+    await stage.written("hello ada", after=sent.id)
+    require(_sessions(stage) == sessions, "it has not resumed its session")
+    await _reacts(stage, await stage.say("!react"))
+    answers = [each.content for number, each in stage.guild.general.messages.items() if number > sent.id]
+    require(answers.count("hello ada") == 1, "it has heard a message more than once")
+
+
 FEATURES: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "ready": ready,
     "reply": message_reply,
@@ -183,12 +195,23 @@ FEATURES: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "react": reaction,
     "thread": thread,
     "webhook": webhook,
+    "resume": resume,
 }
 """By what stands above their columns; each needs those before it only as far as the first."""
 
 
 def _names(stage: Stage) -> set[str]:
     return {str(command["name"]) for command in stage.discord.guild_commands.get(stage.guild.id, [])}
+
+
+def _sessions(stage: Stage) -> set[str]:
+    """Those of all who are connected to the relay."""
+    return {client.session.id for client in stage.relay.gateway.clients if client.session is not None}
+
+
+async def _reacts(stage: Stage, message: Message) -> None:
+    bot_id = stage.discord.bot_user.id
+    await stage.until("no reaction of the bot's", lambda: bot_id in message.reactions.get("👍", ()))
 
 
 def _require_answer(reply: Reply, content: str) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from bot import settings
 from bot.app import App, open_app
+from bot.relay.server import Relay
 from bot.sandboxes.model import Actor
-from bot.settings import Discord, Embedded, Relay, Settings
 from local_discord import Guild, LocalDiscord, Person
 
 _READY_WITHIN_S = 30.0
@@ -27,6 +28,13 @@ class Scene:
     app: App
     ada: Person
     bob: Person
+
+    @property
+    def relay(self) -> Relay:
+        """The team's, which serves."""
+        assert self.app.relay is not None
+        assert self.app.relay.relay is not None
+        return self.app.relay.relay
 
     @asynccontextmanager
     async def sandbox(self, name: str) -> AsyncIterator[tuple[Guild, dict[str, str]]]:
@@ -64,10 +72,10 @@ async def open_scene(folder: Path) -> AsyncIterator[Scene]:
                 await running
 
 
-def _settings(discord: LocalDiscord, folder: Path, listening: socket.socket) -> Settings:
+def _settings(discord: LocalDiscord, folder: Path, listening: socket.socket) -> settings.Settings:
     host, port = listening.getsockname()
-    return Settings(
-        discord=Discord(token=SecretStr(discord.token), api_base=discord.api_base),
-        embedded=Embedded(folder=folder, durable=False),
-        relay=Relay(listen=f"fd:{listening.fileno()}", address=f"http://{host}:{port}"),
+    return settings.Settings(
+        discord=settings.Discord(token=SecretStr(discord.token), api_base=discord.api_base),
+        embedded=settings.Embedded(folder=folder, durable=False),
+        relay=settings.Relay(listen=f"fd:{listening.fileno()}", address=f"http://{host}:{port}"),
     )

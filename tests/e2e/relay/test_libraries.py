@@ -25,7 +25,7 @@ async def failures(scene, relayed, sandbox, known, command):
     scene.lab.add_member(scene.discord.bot_user, permissions=("manage_webhooks",))
     environment = await relayed.environment(sandbox) | {"GUILD_ID": str(scene.lab.id)}
     async with running_bot(command, known.environment(environment)) as bot:
-        return await try_all(Stage(scene.discord, scene.lab, scene.ada, bot)), bot.lines
+        return await try_all(Stage(scene.discord, scene.lab, scene.ada, bot, relayed.relay)), bot.lines
 
 
 # The next two are a bot's whole life each, sixteen features one after the other: some seconds.
