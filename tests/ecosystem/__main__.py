@@ -50,10 +50,11 @@ async def try_library(scene: Scene, library: Library) -> Outcome:
         await library.install()
     except NotPossible as why:
         return Outcome(library.name, pending=str(why))
-    async with scene.sandbox(library.name) as (guild, environment):
-        environment |= {"GUILD_ID": str(guild.id)}
-        async with running_bot(command, library.environment(environment)) as bot:
-            failed = await try_all(Stage(scene.discord, guild, scene.ada, bot, scene.relay))
+    async with (
+        scene.sandbox(library.name) as home,
+        running_bot(command, library.environment(home.environment)) as bot,
+    ):
+        failed = await try_all(Stage(scene.discord, home.guild, scene.ada, bot, scene.relay, home.bind))
     return Outcome(library.name, failed=failed, said=bot.lines, took_s=time.monotonic() - began)
 
 

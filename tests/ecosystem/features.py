@@ -29,6 +29,8 @@ class Stage:
     ada: Person
     bot: BotProcess
     relay: Relay
+    bind: Callable[[Guild], Awaitable[object]]
+    """Gives its sandbox another server."""
 
     async def until[T](self, what: str, look: Callable[[], T]) -> T:
         """What `look` finds, as soon as that is something. `Missing` if it never is."""
@@ -178,6 +180,13 @@ async def resume(stage: Stage) -> None:
     require(answers.count("hello ada") == 1, "it has heard a message more than once")
 
 
+async def bind(stage: Stage) -> None:
+    annex = stage.discord.add_guild(f"Annex of {stage.guild.name}", owner=stage.ada)
+    await stage.bind(annex)
+    await stage.ada.send(annex.general, "hello")
+    await stage.written("hello ada", annex.general)
+
+
 FEATURES: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "ready": ready,
     "reply": message_reply,
@@ -196,6 +205,7 @@ FEATURES: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "thread": thread,
     "webhook": webhook,
     "resume": resume,
+    "bind": bind,
 }
 """By what stands above their columns; each needs those before it only as far as the first."""
 

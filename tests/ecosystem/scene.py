@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,15 @@ from bot.sandboxes.model import Actor
 from local_discord import Guild, LocalDiscord, Person
 
 _READY_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True)
+class Home:
+    """A server, what `/sandbox connect` tells of the sandbox that it is bound to, and how to bind more of them."""
+
+    guild: Guild
+    environment: dict[str, str]
+    bind: Callable[[Guild], Awaitable[object]]
 
 
 @dataclass
@@ -37,8 +46,8 @@ class Scene:
         return self.app.relay.relay
 
     @asynccontextmanager
-    async def sandbox(self, name: str) -> AsyncIterator[tuple[Guild, dict[str, str]]]:
-        """A server with Ada and Bob in it, and what `/sandbox connect` tells her of the sandbox that it is bound to."""
+    async def sandbox(self, name: str) -> AsyncIterator[Home]:
+        """With a server that Ada and Bob are in."""
         guild = self.discord.add_guild(f"Home of {name}", owner=self.ada)
         guild.add_member(self.bob)
         guild.add_member(self.discord.bot_user, permissions=("manage_webhooks",))
@@ -47,7 +56,8 @@ class Scene:
         sandbox = await manager.create(actor, name=slug, guild_ids=[guild.id])
         try:
             details = await manager.issue_credentials(actor, sandbox.id, rotate=True)
-            yield guild, dict(details.environment)
+            environment = {**details.environment, "GUILD_ID": str(guild.id)}
+            yield Home(guild, environment, lambda other: manager.register_guild(actor, sandbox.id, other.id))
         finally:
             await manager.destroy(actor, sandbox.id)
 

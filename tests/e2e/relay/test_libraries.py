@@ -24,8 +24,12 @@ async def sandbox(scene):
 async def failures(scene, relayed, sandbox, known, command):
     scene.lab.add_member(scene.discord.bot_user, permissions=("manage_webhooks",))
     environment = await relayed.environment(sandbox) | {"GUILD_ID": str(scene.lab.id)}
+
+    async def bind(guild):
+        await scene.app.manager.register_guild(Actor(scene.ada.id, "ada"), sandbox.id, guild.id)
+
     async with running_bot(command, known.environment(environment)) as bot:
-        return await try_all(Stage(scene.discord, scene.lab, scene.ada, bot, relayed.relay)), bot.lines
+        return await try_all(Stage(scene.discord, scene.lab, scene.ada, bot, relayed.relay, bind)), bot.lines
 
 
 # The next two are a bot's whole life each, sixteen features one after the other: some seconds.
