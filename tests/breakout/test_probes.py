@@ -10,6 +10,7 @@ from loguru import logger
 from redis.exceptions import RedisError
 
 from bot.errors import ServiceUnavailable
+from tests.breakout.conftest import furnish_redis
 from tests.breakout.sessions import A_MINUTE, restart_redis, until_async
 
 NO_MORE = "sandboxes are not kept apart by a store any more"
@@ -61,6 +62,10 @@ async def test_redis_is_asked_again_when_it_has_been_started_anew(world, servers
         await until_async(lambda: has_turned(world, "redis", enforced=True), 5)
     with suppress(RedisError):
         await client.aclose()
+    await world.manager.access.reconcile(A_MINUTE)
+    for worker in (world.a, world.b):  # other tests use what they had there
+        await worker.redis.connection_pool.disconnect()
+        await furnish_redis(worker)
 
 
 async def test_nats_is_asked_again_when_it_has_been_started_anew_and_slow_answers_change_nothing(world, monkeypatch):

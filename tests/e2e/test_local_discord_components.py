@@ -8,7 +8,8 @@ import discord
 import pytest
 from discord import ui
 
-from local_discord import UsageError
+from local_discord import LocalDiscord, UsageError
+from local_discord.world.drafts import Draft
 from tests.e2e.test_local_discord_support import ProbeBot, connected
 
 Interaction = discord.Interaction[Any]
@@ -197,3 +198,28 @@ async def test_a_modal_may_hold_select_menus_under_labels(local: Any):
     assert (await ada.submit(opened.modal, colour="Blue")).message.content == "Blue"
     with pytest.raises(UsageError):
         await ada.submit(opened.modal, colour="Green")
+
+
+async def test_components_are_numbered_as_clients_that_are_strict_read_them():
+    async with LocalDiscord() as local:
+        guild = local.add_guild("Lab", owner=local.add_person("ada"))
+        row = {"type": 1, "components": [{"type": 2, "custom_id": "a"}, {"type": 2, "custom_id": "b", "id": 2}]}
+        message = local.world.posts.create(local.bot_user, guild.general, Draft(components=[row]))
+        (shown,) = message.payload()["components"]
+        assert [shown["id"], *(one["id"] for one in shown["components"])] == [1, 3, 2]
+
+
+async def test_an_answer_to_a_modal_tells_of_what_opened_it():
+    def setup(bot: ProbeBot) -> None:
+        @bot.tree.command()
+        async def form(interaction: Interaction) -> None:
+            """Fill in a form."""
+            await interaction.response.send_modal(Form())
+
+    async with connected(setup) as (local, _):
+        ada = local.add_person("ada")
+        opened = await ada.command("form")
+        answered = await ada.submit(opened.modal, your_name="Ada")
+        assert answered.message is not None
+        told = answered.message.payload()["interaction_metadata"]["triggering_interaction_metadata"]
+        assert (told["id"], told["type"]) == (str(opened.interaction_id), 2)

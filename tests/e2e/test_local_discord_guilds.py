@@ -108,6 +108,7 @@ async def test_roles_below_the_bots_own_are_made_given_taken_and_deleted():
         assert guild.roles[role.id].name == "friends"
         for refused in (
             member.add_roles(discord.Object(staff.id)),
+            member.edit(roles=[discord.Object(staff.id)]),
             role.edit(permissions=discord.Permissions(ban_members=True)),
         ):
             with pytest.raises(discord.Forbidden) as failure:
@@ -254,3 +255,20 @@ async def test_a_guild_is_changed_by_whoever_manages_it():
         assert (guild.name, (await bot.fetch_guild(guild.id)).description) == ("Laboratory", "Science")
         assert (await bot.fetch_guild_preview(guild.id)).name == "Laboratory"
         assert [one.approximate_member_count async for one in bot.fetch_guilds()] == [2]
+
+
+async def test_a_stage_is_opened_changed_and_closed():
+    async with lab("manage_channels", "mute_members", "move_members") as (_, bot, guild, _ada):
+        made = guild.add_channel("Talks", STAGE)
+        seen = await bot.hears("guild_channel_create", lambda one: one.id == made.id)
+        instance = await seen.create_instance(topic="Science")
+        assert (await bot.hears("stage_instance_create")).topic == "Science"
+        with pytest.raises(discord.HTTPException) as refused:
+            await seen.create_instance(topic="Art")
+        assert refused.value.code == 150006
+        await instance.edit(topic="Music")
+        assert (await seen.fetch_instance()).topic == "Music"
+        await instance.delete()
+        with pytest.raises(discord.NotFound) as missing:
+            await seen.fetch_instance()
+        assert missing.value.code == 10067

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import discord
 import pytest
 
@@ -145,3 +147,33 @@ async def test_somebody_does_not_write_where_they_see_nothing():
         guild.general.deny(bob, ["view_channel"])
         with pytest.raises(UsageError, match="cannot see"):
             await bob.send(guild.general, "psst")
+
+
+async def test_a_poll_is_voted_in_by_people_and_ended_by_the_bot():
+    async with lab(intents=EVERYTHING) as (_, bot, guild, ada):
+        poll = discord.Poll(question="Tea?", duration=timedelta(hours=1))
+        poll.add_answer(text="yes", emoji="🍵").add_answer(text="no")
+        sent = await text_channel(bot, guild).send(poll=poll)
+        asked = guild.general.messages[sent.id]
+        await ada.vote(asked, "no")
+        await ada.vote(asked, "yes")
+        assert (await bot.hears("raw_poll_vote_remove")).answer_id == 2
+        with pytest.raises(UsageError, match="takes one answer"):
+            await ada.vote(asked, "yes", "no")
+        fetched = await sent.fetch()
+        assert fetched.poll is not None
+        assert [(answer.text, answer.vote_count) for answer in fetched.poll.answers] == [("yes", 1), ("no", 0)]
+        assert [user.id async for user in fetched.poll.answers[0].voters()] == [ada.id]
+        ended = await sent.end_poll()
+        assert ended.poll is not None
+        assert ended.poll.is_finalised()
+        with pytest.raises(UsageError, match="over"):
+            await ada.vote(asked, "no")
+
+
+async def test_a_faulty_poll_is_refused_where_it_is_faulty():
+    async with lab() as (_, bot, guild, _ada):
+        poll = discord.Poll(question="x" * 301, duration=timedelta(hours=1))
+        with pytest.raises(discord.HTTPException, match=r"poll\.question\.text") as refused:
+            await text_channel(bot, guild).send(poll=poll)
+        assert "poll.answers" in str(refused.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from local_discord.http.operations import OPERATIONS
 from tests.e2e.test_local_discord_support import lab, text_channel
 from tools.operations_table import PAGE, page
 
+OPEN = ("GET /gateway", "GET /invites/{code}", "GET /sticker-packs")
 LISTED = (Path(__file__).parents[1] / "discord_operations.txt").read_text().splitlines()
 
 
@@ -23,7 +25,7 @@ class Api:
     """Plain requests, as other libraries send them."""
 
     def __init__(self, local: LocalDiscord, session: aiohttp.ClientSession) -> None:
-        self.local, self._session = local, session
+        self.local, self.session = local, session
         self.ada = local.add_person("ada")
         self.guild = local.add_guild("Lab", owner=self.ada)
         self.messages = f"/channels/{self.guild.general.id}/messages"
@@ -35,7 +37,7 @@ class Api:
     async def whole(self, method: str, path: str, *, base: str = "/api/v10", **options: Any) -> tuple[int, Any, Any]:
         headers = {"Authorization": f"Bot {self.local.token}", **options.pop("headers", {})}
         url = self.local.api_base.removesuffix("/api/v10") + base + path
-        async with self._session.request(method, url, headers=headers, **options) as response:
+        async with self.session.request(method, url, headers=headers, **options) as response:
             body = await response.json() if response.status != 204 else None
             return response.status, body, response.headers
 
@@ -86,12 +88,11 @@ async def test_the_api_has_the_versions_that_libraries_ask_for(api: Api):
 
 
 async def test_the_gateway_speaks_version_nine_too(api: Api):
-    async with aiohttp.ClientSession() as session:
-        for version in (9, 10):
-            async with session.ws_connect(f"{api.local.gateway_url}/?v={version}&encoding=json") as socket:
-                assert (await socket.receive_json())["op"] == 10
-                await socket.send_json({"op": 2, "d": {"token": api.local.token, "intents": 0, "properties": {}}})
-                assert (await socket.receive_json())["d"]["v"] == version
+    for version in (9, 10):
+        async with api.session.ws_connect(f"{api.local.gateway_url}/?v={version}&encoding=json") as socket:
+            assert (await socket.receive_json())["op"] == 10
+            await socket.send_json({"op": 2, "d": {"token": api.local.token, "intents": 0, "properties": {}}})
+            assert (await socket.receive_json())["d"]["v"] == version
 
 
 async def test_a_form_may_come_urlencoded(api: Api):
@@ -154,6 +155,25 @@ async def test_the_application_and_the_guilds_have_the_fields_that_strict_librar
     assert (await api("GET", "/users/@me/guilds", params={"after": str(api.guild.id)}))[1] == []
 
 
+async def test_the_answer_to_an_interaction_has_no_limit_and_tells_of_none(api: Api):
+    callback = "/interactions/1/word/callback"
+    for _ in range(2):
+        status, _, headers = await api.whole("POST", callback, json={"type": 4, "data": {"content": "late"}})
+        assert status == 404
+        assert not [name for name in headers if name.startswith("X-RateLimit")]
+
+
+async def test_a_token_names_its_application_as_libraries_read_it(api: Api):
+    named = api.local.token.split(".")[0]
+    assert int(base64.b64decode(named + "=" * (-len(named) % 4))) == api.local.application_id
+    assert len(api.local.token) >= 59
+    async with api.session.ws_connect(f"{api.local.gateway_url}/?v=10") as socket:
+        assert (await socket.receive_json())["op"] == 10
+        data = {"token": f"Bot {api.local.token}", "intents": 1 << 17, "properties": {}}
+        await socket.send_json({"op": 2, "d": data})
+        assert (await socket.receive_json())["t"] == "READY"
+
+
 async def test_a_file_may_come_under_the_names_that_libraries_give_it(api: Api):
     for name in ("files[0]", "file", "file0"):
         form = aiohttp.FormData()
@@ -163,9 +183,9 @@ async def test_a_file_may_come_under_the_names_that_libraries_give_it(api: Api):
         assert (status, body["attachments"][0]["filename"]) == (200, "a.txt")
 
 
-async def test_nothing_but_addresses_with_a_token_is_open_without_the_bots(api: Api):
+async def test_little_is_open_without_the_bots_token(api: Api):
     for name in sorted(api.local.served):
         method, template = name.split()
         path = re.sub(r"\{\w+\}", "1", template)
         status, _ = await api(method, path, headers={"Authorization": "Bot wrong"})
-        assert (status == 401) == ("_token}" not in name and name != "GET /gateway"), name
+        assert (status == 401) == ("_token}" not in name and name not in OPEN), name

@@ -32,6 +32,9 @@ async def test_a_webhook_needs_no_token_of_the_bot_and_ends_when_it_is_deleted()
         async with aiohttp.ClientSession() as session:
             webhook = discord.Webhook.from_url(made.url, session=session)
             assert (await webhook.fetch()).user is None
+            with pytest.raises(discord.NotFound) as missing:
+                await discord.Webhook.partial(made.id, "wrong", session=session).send("not mine")
+            assert missing.value.code == 10015
             assert (await webhook.edit(name="Climate")).name == "Climate"
             await webhook.delete()
             with pytest.raises(discord.NotFound) as missing:

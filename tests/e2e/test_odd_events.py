@@ -45,7 +45,8 @@ MALFORMED = (
     '{"op":0,"t":"TYPING_START","s":null,"d":{}}',
     '{"op":0,"t":"GUILD_CREATE","s":7,"d":{"id":"x"}}',
     '{"op":0,"t":"GUILD_ROLE_UPDATE","s":7,"d":[]}',
-    '{"op":0,"t":"INTERACTION_CREATE","s":7,"d":{"id":"1","guild_id":"2","data":{"name":"sandbox"}}}',
+    '{"op":0,"t":"INTERACTION_CREATE","s":7,"d":{"id":"1","type":2,"guild_id":"2",'
+    '"data":{"type":1,"id":"9999999999999999999","name":"sandbox"}}}',
     '{"op":0,"t":"MESSAGE_CREATE","s":7,"d":{}}',
     '{"op":10,"d":null}',
     '{"op":0,"t":"X","s":7,"d":' + "[" * 50_000 + "]" * 50_000 + "}",

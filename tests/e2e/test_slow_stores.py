@@ -119,14 +119,18 @@ async def press_all(presses):
     return by_name
 
 
-async def all_say(replies, store):
+async def all_say(replies, store, *, or_outcome=False):
+    def is_answered(reply):
+        return says(reply, store) or (or_outcome and reply.message is not None and not says(reply, "bot's fault"))
+
     async def one(name, reply):
         try:
-            await reply.wait_for(lambda it: says(it, store), WORK_S + LATE_S)
+            await reply.wait_for(is_answered, WORK_S + LATE_S)
         except TimeoutError:
             pytest.fail(f"{name} does not name {store}: {reply}")
 
     await asyncio.gather(*(one(name, reply) for name, reply in replies.items()))
+    assert any(says(reply, store) for reply in replies.values())
 
 
 async def is_well(scene):
@@ -142,7 +146,9 @@ async def is_well(scene):
 async def test_without_an_answer_of_postgresql_everything_says_so(scene, wires, told, strike):
     presses = await prepared(scene)
     strike(wires.lines["postgres"])
-    await all_say(await press_all(presses), "PostgreSQL")
+    replies = await press_all(presses)
+    # Of half-open lines the first that fails has the others dropped: who asks a moment later has an outcome.
+    await all_say(replies, "PostgreSQL", or_outcome=strike is Wire.lose)
     wires.lines["postgres"].thaw()
     await is_well(scene)
     assert not [record for record in told if record["exception"] or record["level"].name == "ERROR"]

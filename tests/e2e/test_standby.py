@@ -14,7 +14,7 @@ from tests.faults.wires import Gate, wired
 pytestmark = pytest.mark.timeout(180)  # two bots and more are started, each of which takes seconds on a busy machine
 
 MINUTE = timedelta(minutes=1)
-COMMANDS_ARE_DONE_ONCE_WHOEVER_IS_KILLED = False
+COMMANDS_ARE_DONE_ONCE_WHOEVER_IS_KILLED = True
 """So far an interaction that is sent again, for its answer's sender was killed at once, is carried out again."""
 
 

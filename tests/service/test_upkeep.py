@@ -89,13 +89,13 @@ async def test_an_extension_that_overtakes_the_expiry_keeps_its_redis_user(enfor
     sandbox = await enforced.create(ADA, ttl=HOUR)
     await enforced.issue_credentials(ADA, sandbox.id)
     await age(sandbox, 2 * HOUR)
-    disconnect = enforced.access.disconnect
+    disconnect = enforced.access._disconnect
 
-    async def disconnect_late(sandbox_id):
+    async def disconnect_late(sandbox_id, in_postgres):
         await enforced.extend_ttl(ADA, sandbox_id, HOUR)
-        await disconnect(sandbox_id)
+        await disconnect(sandbox_id, in_postgres)
 
-    monkeypatch.setattr(enforced.access, "disconnect", disconnect_late)
+    monkeypatch.setattr(enforced.access, "_disconnect", disconnect_late)
     assert await enforced.mark_expired(sandbox.id)
     assert await users(redis_client) == [f"sandbox-{sandbox.id}"]
 
@@ -107,7 +107,8 @@ async def test_a_change_of_access_that_its_process_did_not_apply_is_applied_by_a
     first = await enforced.issue_credentials(ADA, sandbox.id)
     worker = await asyncpg.connect(first.environment["SANDBOX_DATABASE_URL"])
     with monkeypatch.context() as patched:
-        patched.setattr("bot.sandboxes.manager._best_effort", lambda step, _: asyncio.sleep(0, step.close()))
+        for module in ("bot.sandboxes.manager", "bot.sandboxes.access.issuing"):
+            patched.setattr(f"{module}.best_effort", lambda step, _: asyncio.sleep(0, step.close()))
         second = await enforced.issue_credentials(ADA, sandbox.id, rotate=True)
     await pool.execute("UPDATE sandboxes SET access_changed_at = access_changed_at - interval '1m'")
     await enforced.access.reconcile(MINUTE)
@@ -122,7 +123,8 @@ async def test_a_change_of_access_that_its_process_did_not_apply_is_applied_by_a
 async def test_a_first_token_that_its_process_did_not_tell_redis_is_told_by_another(enforced, monkeypatch):
     sandbox = await enforced.create(ADA)
     with monkeypatch.context() as patched:
-        patched.setattr("bot.sandboxes.manager._best_effort", lambda step, _: asyncio.sleep(0, step.close()))
+        for module in ("bot.sandboxes.manager", "bot.sandboxes.access.issuing"):
+            patched.setattr(f"{module}.best_effort", lambda step, _: asyncio.sleep(0, step.close()))
         details = await enforced.issue_credentials(ADA, sandbox.id)
     client = redis.asyncio.from_url(details.environment["SANDBOX_REDIS_URL"])
     with pytest.raises(redis.AuthenticationError):

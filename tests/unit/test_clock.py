@@ -68,6 +68,8 @@ SHOWN = {
     "bot/supervisor.py": "since when a part is in its state",
     "bot/cli/rendering.py": "how long is left, to a person",
     "bot/demo/transcript.py": "how long is left, to a person",
+    "bot/certificates.py": "from when until when a certificate is valid, by whoever reads it",
+    "bot/routing/reconnects.py": "until when there is a pause, to a person",
     "bot/routing/sessions.py": "when a session was seen, before Discord has told the time",
     "bot/routing/tap.py": "when a gap has ended, if Discord has not told the time",
     "sandbox_worker/src/sandbox_worker/cli.py": "which events are meant, by the clock of who asks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
@@ -35,9 +36,11 @@ class LocalDiscord:
     it, to the gateway. Nothing it sends leaves this machine.
     """
 
-    def __init__(self, shards: int = 1, port: int = 0, token: str = "local.discord.token") -> None:  # noqa: S107
-        self.settings = Settings(token=token, shards=shards)
+    def __init__(self, shards: int = 1, port: int = 0, token: str | None = None) -> None:
+        """Port 0 is any that is free. Without a token there is one in Discord's form, which names the application."""
+        self.settings = Settings(token=token or "", shards=shards)
         self.world = World(self.settings)
+        self.settings.token = token or _token(self.world.core.application_id)
         self.gateway = Gateway(self.world)
         self.owner = self.add_person("owner")
         """The application's."""
@@ -259,3 +262,9 @@ class LocalDiscord:
         if attachment is None:
             raise web.HTTPNotFound
         return web.Response(body=attachment.content)
+
+
+def _token(application_id: int) -> str:
+    """As libraries take tokens apart: the application, a time, and what would be secret if this were Discord."""
+    named = urlsafe_b64encode(str(application_id).encode()).decode().rstrip("=")
+    return f"{named}.local_.{'discord' * 4}"

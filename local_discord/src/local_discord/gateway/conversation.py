@@ -140,7 +140,8 @@ class _Conversation:
     def _authenticate(self, data: Any) -> None:
         if self.session is not None:
             raise HangUp(4005, "Already authenticated.")
-        if not isinstance(data, dict) or data.get("token") != self._settings.token:
+        # Some libraries send what they send over HTTP, and Discord takes it.
+        if not isinstance(data, dict) or str(data.get("token")).removeprefix("Bot ") != self._settings.token:
             raise HangUp(4004, "Authentication failed.")
 
     def _needs_session(self, _: object) -> Session:

@@ -6,7 +6,7 @@ import time
 
 from local_discord.errors import FormErrors, invalid_form, unknown
 from local_discord.http.forms import Form, Uploads, draft
-from local_discord.rules import command_rules, component_tree, message_rules
+from local_discord.rules import command_rules, message_rules
 from local_discord.rules.message_rules import EPHEMERAL, LOADING
 from local_discord.wire import Json
 from local_discord.world.channels import Message
@@ -91,8 +91,8 @@ class Answers:
             self._propose(interaction, data)
         else:
             message_rules.check_modal(data)
-            component_tree.complete(data["components"])
-            interaction.reply.modal = Modal(interaction.user, data, interaction.channel, interaction.source)
+            place, source = interaction.channel, interaction.source
+            interaction.reply.modal = Modal(interaction.user, data, place, source, interaction.metadata())
 
     def _open(self, interaction: Interaction, data: Json, files: Uploads, *, loading: bool) -> None:
         written = Draft() if loading else draft(data, files, self._core.snowflakes)

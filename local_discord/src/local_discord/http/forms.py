@@ -14,13 +14,17 @@ from local_discord import wire
 from local_discord.errors import ApiError, FormErrors, invalid_form
 from local_discord.http.frame import ASKED, CHECKS_FIELDS
 from local_discord.rules.message_rules import EPHEMERAL, LOADING, check_message
+from local_discord.rules.poll_rules import check_poll
 from local_discord.snowflakes import Snowflakes
 from local_discord.wire import Json
 from local_discord.world.drafts import Attachment, Draft
+from local_discord.world.polls import Poll
 
 MOST_BYTES = 10 * 1024 * 1024
 """Of the files of one request together."""
 _FILE = re.compile(r"files?\[?(\d*)\]?")
+_IGNORED = {"pass_self_into_delete"}
+"""What libraries send by mistake (this one interactions.py), and Discord ignores."""
 _JSON, _URLENCODED = "application/json", "application/x-www-form-urlencoded"
 _AUTHORS_FLAGS = ~(LOADING | EPHEMERAL)
 
@@ -53,7 +57,7 @@ async def read(request: web.Request) -> Form:
     fields = request[ASKED].operation.fields
     if request[CHECKS_FIELDS] and fields and isinstance(form.data, dict):
         errors = FormErrors()
-        for key in form.data.keys() - fields:
+        for key in form.data.keys() - fields - _IGNORED:
             errors.add((key,), "UNKNOWN_FIELD", "This operation has no such field.")
         errors.raise_any()
     return form
@@ -111,6 +115,8 @@ def _json(body: bytes) -> Any:
 def draft(form: Json, files: Uploads, snowflakes: Snowflakes, kept: Sequence[Attachment] = ()) -> Draft:
     """What a valid form says, or an `ApiError`; `kept` are the attachments that a message has before it is edited."""
     check_message(form)
+    if form.get("poll") is not None:
+        check_poll(form["poll"])
     return Draft(
         content=(form["content"] or "") if "content" in form else None,
         embeds=(form["embeds"] or []) if "embeds" in form else None,
@@ -121,6 +127,7 @@ def draft(form: Json, files: Uploads, snowflakes: Snowflakes, kept: Sequence[Att
         nonce=form.get("nonce"),
         enforce_nonce=bool(form.get("enforce_nonce")),
         mentions_allowed=form.get("allowed_mentions"),
+        poll=Poll(form["poll"]) if form.get("poll") is not None else None,
     )
 
 

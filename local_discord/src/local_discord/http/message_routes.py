@@ -27,8 +27,8 @@ _BULK_DELETE_S = 14 * 86_400
 _REFERENCE = {
     "type": optional(integer(0, 1)),
     "message_id": snowflake,
-    "channel_id": snowflake,
-    "guild_id": snowflake,
+    "channel_id": optional(snowflake),
+    "guild_id": optional(snowflake),
 }
 
 
@@ -159,7 +159,7 @@ class MessageRoutes(Group):
         forwards = form["message_reference"].get("type") == _FORWARD
         required = ("message_id", "channel_id") if forwards else ("message_id",)
         reference = read_form(form["message_reference"], _REFERENCE, *required)
-        source = self._world.bots_channel(int(reference["channel_id"])) if forwards else channel
+        source = self._world.bots_channel(int(reference["channel_id"] or 0)) if forwards else channel
         self._require(source, "read_message_history")
         message = source.messages.get(int(reference["message_id"]))
         if message is None and form["message_reference"].get("fail_if_not_exists") is False and not forwards:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from local_discord.errors import ApiError, invalid_form
 
 _NO_SNOWFLAKES = ("instance_id",)
+_OPEN = ("GET /gateway", "GET /invites/{code}", "GET /sticker-packs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ class Operation:
 
     @property
     def needs_token(self) -> bool:
-        """Whether the bot's own token opens it, and not one in its path."""
-        return "_token}" not in self.name and self.name != "GET /gateway"
+        """Whether the bot's own token opens it, and not one in its path or none at all."""
+        return "_token}" not in self.name and self.name not in _OPEN
 
 
 @dataclass(slots=True)

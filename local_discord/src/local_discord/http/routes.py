@@ -12,9 +12,11 @@ from local_discord.http.member_routes import MemberRoutes
 from local_discord.http.message_routes import MessageRoutes
 from local_discord.http.operations import OPERATIONS
 from local_discord.http.pin_routes import PinRoutes
+from local_discord.http.poll_routes import PollRoutes
 from local_discord.http.reaction_routes import ReactionRoutes
 from local_discord.http.role_routes import RoleRoutes
 from local_discord.http.shelf_routes import ShelfRoutes
+from local_discord.http.stage_routes import StageRoutes
 from local_discord.http.thread_routes import ThreadRoutes
 from local_discord.http.user_routes import UserRoutes
 from local_discord.http.webhook_routes import WebhookRoutes
@@ -28,11 +30,13 @@ _GROUPS = (
     MessageRoutes,
     PinRoutes,
     ReactionRoutes,
+    PollRoutes,
     MemberRoutes,
     RoleRoutes,
     InviteRoutes,
     WebhookRoutes,
     ShelfRoutes,
+    StageRoutes,
     CommandRoutes,
 )
 

@@ -48,6 +48,7 @@ class UserRoutes(Group):
             "GET /applications/{application_id}/role-connections/metadata": self._nothing_bought,
             "GET /soundboard-default-sounds": self._sounds,
             "GET /sticker-packs": self._sticker_packs,
+            "GET /sticker-packs/{pack_id}": self._sticker_pack,
             "GET /voice/regions": self._regions,
         }
 
@@ -124,6 +125,9 @@ class UserRoutes(Group):
 
     async def _sticker_packs(self, _: web.Request) -> web.Response:
         return answer({"sticker_packs": []})
+
+    async def _sticker_pack(self, _: web.Request) -> web.Response:
+        raise unknown("sticker pack")
 
     async def _regions(self, _: web.Request) -> web.Response:
         return answer(REGIONS)

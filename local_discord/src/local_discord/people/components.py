@@ -7,7 +7,16 @@ from typing import Any
 
 from local_discord.errors import UsageError
 from local_discord.people.resolving import Resolver
-from local_discord.rules.component_tree import BUTTON, LABEL, LINK_STYLES, SELECTS, STRING_SELECT, TEXT_INPUT, walk
+from local_discord.rules.component_tree import (
+    BUTTON,
+    LABEL,
+    LINK_STYLES,
+    SELECTS,
+    STRING_SELECT,
+    TEXT_INPUT,
+    numbered,
+    walk,
+)
 from local_discord.wire import Json
 from local_discord.world.channels import Message
 
@@ -49,7 +58,7 @@ def selection(select: Json, values: Sequence[Any], resolver: Resolver) -> Json:
     least, most = select.get("min_values", 1), select.get("max_values", 1)
     if not least <= len(values) <= most:
         raise UsageError(f"Choose between {least} and {most}.")
-    data: Json = {"id": select["id"], "custom_id": select["custom_id"], "component_type": select["type"]}
+    data: Json = {"custom_id": select["custom_id"], "component_type": select["type"]}
     if select["type"] != STRING_SELECT:
         kind = _OPTION_TYPES[select["type"]]
         return resolver.into(data | {"values": [resolver.pick(one, kind) for one in values]})
@@ -67,31 +76,30 @@ def submission(modal: Json, fields: Mapping[str, Any], resolver: Resolver) -> Js
     rows = [_row(row, left, resolver) for row in modal["components"]]
     if left:
         raise UsageError(f"The modal has no field {', '.join(left)}.")
-    return resolver.into({"custom_id": modal["custom_id"], "components": rows})
+    return resolver.into({"custom_id": modal["custom_id"], "components": numbered(rows)})
 
 
 def _row(row: Json, fields: dict[str, Any], resolver: Resolver) -> Json:
     if row["type"] == LABEL:
-        return {"type": LABEL, "id": row["id"], "component": _filled(row["component"], row["label"], fields, resolver)}
+        return {"type": LABEL, "component": _filled(row["component"], row["label"], fields, resolver)}
     if "components" not in row:
-        return {"type": row["type"], "id": row["id"]}
+        return {"type": row["type"]}
     children = [_filled(one, one.get("label") or "", fields, resolver) for one in row["components"]]
-    return {"type": 1, "id": row["id"], "components": children}
+    return {"type": 1, "components": children}
 
 
 def _filled(field: Json, label: str, fields: dict[str, Any], resolver: Resolver) -> Json:
     names = (field["custom_id"], label, label.lower().replace(" ", "_"))
     name = next((one for one in names if one in fields), None)
     value = fields.pop(name) if name is not None else None
-    kept = {key: field[key] for key in ("type", "id", "custom_id")}
     if field["type"] in SELECTS:
         chosen = value if isinstance(value, list | tuple) else [] if value is None else [value]
         least = field.get("min_values", 1) if field.get("required", True) else 0
         picked = selection(field | {"min_values": least}, chosen, resolver)
-        return kept | {"values": picked["values"]}
+        return {"type": field["type"], "custom_id": field["custom_id"], "values": picked["values"]}
     if field["type"] != TEXT_INPUT:
         raise UsageError(f"{label} is of a kind that cannot be filled in here.")
-    return kept | {"value": _text(field, label, value)}
+    return {"type": TEXT_INPUT, "custom_id": field["custom_id"], "value": _text(field, label, value)}
 
 
 def _text(field: Json, label: str, value: object) -> str:

@@ -120,6 +120,19 @@ class Person(User):
         self._world.posts.unreact(self, message, emoji)
         await self._gateway.flush()
 
+    async def vote(self, message: Message, *answers: str) -> None:
+        """Choose answers of a poll by their texts, and none else."""
+        self._require_sight(message)
+        poll = message.poll
+        if poll is None or poll.is_over or (len(answers) > 1 and not poll.takes_several):
+            raise UsageError("There is no such choice: the poll is over, takes one answer, or is none.")
+        texts = [one["poll_media"]["text"] for one in poll.form["answers"]]
+        if not set(answers) <= set(texts):
+            raise UsageError(f"{list(answers)} are not all among {texts}.")
+        for number, text in enumerate(texts, start=1):
+            self._world.posts.vote(self, message, number, chosen=text in answers)
+        await self._gateway.flush()
+
     async def typing(self, channel: Channel) -> None:
         """Begin to write, without sending."""
         self._require_access(channel)
@@ -185,7 +198,7 @@ class Person(User):
         if not force:
             self._require_sight(message)
             components.require_enabled(found)
-        data = components.selection(found, values, Resolver(self._world, self, message.channel))
+        data = {"id": found["id"], **components.selection(found, values, Resolver(self._world, self, message.channel))}
         return await self._settle(self._world.interactions.use_component(self, message, data))
 
     async def submit(self, modal: Modal | None, fields: Mapping[str, Any] | None = None, /, **named: Any) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from itertools import count
 
 from local_discord.wire import Json
@@ -23,12 +24,15 @@ def walk(components: Sequence[Json]) -> Iterator[Json]:
             yield from walk([component[key] for key in ("accessory", "component") if component.get(key)])
 
 
-def complete(components: Sequence[Json]) -> None:
-    """Make of them what Discord shows: each without an `id` gets the next free one from 1, and null is left out."""
-    taken = {component.get("id") for component in walk(components)}
-    free = (one for one in count(1) if one not in taken)
-    for component in walk(components):
+def numbered(components: list[Json]) -> list[Json]:
+    """A copy in which each component has an id, counted from 1 around those that have one, and nothing is null."""
+    copied: list[Json] = deepcopy(components)
+    found = list(walk(copied))
+    taken = {component["id"] for component in found if component.get("id")}
+    free = (number for number in count(1) if number not in taken)
+    for component in found:
         component["id"] = component.get("id") or next(free)
         for part in (component, *(component.get("options") or ())):
             for key in [key for key, value in part.items() if value is None]:
                 del part[key]
+    return copied

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from local_discord.rules import component_tree, permissions
+from local_discord.rules import permissions
 from local_discord.rules.channel_rules import CATEGORY, DIRECT, TEXT, details_of
+from local_discord.rules.component_tree import numbered
 from local_discord.rules.message_rules import EPHEMERAL, LOADING
 from local_discord.snowflakes import iso_time
 from local_discord.wire import Json
 from local_discord.world.core import Core
-from local_discord.world.drafts import Attachment, Draft
+from local_discord.world.drafts import PARTS, Attachment, Draft
 from local_discord.world.memberships import Membership
 from local_discord.world.overwrites import MEMBER, Overwrite, overwritten
+from local_discord.world.polls import Poll
 from local_discord.world.users import User
 
 _KEPT_MESSAGES = 1000
@@ -163,6 +165,7 @@ class Message:
     """The one that was started from it."""
     pinned_at: str | None = None
     sticker_items: list[Json] = field(default_factory=list)
+    poll: Poll | None = None
     mentions: list[User] = field(default_factory=list)
     reactions: dict[str, set[int]] = field(default_factory=dict)
     """By emoji, the ids of the users who reacted with it."""
@@ -180,8 +183,7 @@ class Message:
     @property
     def is_empty(self) -> bool:
         """Nothing that Discord would show; it refuses such a message, unless the bot is thinking."""
-        parts = (self.content, self.embeds, self.components, self.attachments, self.snapshots, self.sticker_items)
-        return not any(parts)
+        return not any(getattr(self, part) for part in PARTS)
 
     def write(self, draft: Draft, mentions: Iterable[User]) -> None:
         """Take over what the draft says; the mentions count only if it has a text."""
@@ -190,8 +192,7 @@ class Message:
         if draft.embeds is not None:
             self.embeds = [{"type": "rich"} | embed for embed in draft.embeds]
         if draft.components is not None:
-            component_tree.complete(draft.components)
-            self.components = draft.components
+            self.components = numbered(draft.components)
         if draft.attachments is not None:
             self.attachments = draft.attachments
 
@@ -222,6 +223,7 @@ class Message:
             "message_reference": self.reference,
             "message_snapshots": self.snapshots or None,
             "sticker_items": self.sticker_items or None,
+            "poll": self.poll.payload(self.channel.bot_id) if self.poll else None,
             "thread": self.thread.payload() if self.thread else None,
         }
         if self.replied_to is not None:

@@ -7,7 +7,10 @@ import re
 from dataclasses import dataclass, field
 
 from local_discord.wire import Json
+from local_discord.world.polls import Poll
 
+PARTS = ("content", "embeds", "components", "attachments", "snapshots", "sticker_items", "poll")
+"""What a message may consist of; Discord takes none that has nothing of it."""
 _USER_MENTION = re.compile(r"<@!?(\d{15,20})>")
 
 
@@ -55,12 +58,12 @@ class Draft:
     snapshots: list[Json] = field(default_factory=list)
     """What it forwards."""
     sticker_items: list[Json] = field(default_factory=list)
+    poll: Poll | None = None
 
     @property
     def is_empty(self) -> bool:
         """It says nothing by itself."""
-        parts = (self.content, self.embeds, self.components, self.attachments, self.snapshots, self.sticker_items)
-        return not any(parts)
+        return not any(getattr(self, part) for part in PARTS)
 
     def mentioned_ids(self) -> list[int]:
         """The users that the text names and `allowed_mentions` lets it name, each once, in the text's order."""

@@ -36,6 +36,7 @@ _ORDINARY: dict[str, Any] = {
     "mfa_level": 0,
     "system_channel_flags": 0,
     "max_members": 500_000,
+    "max_presences": None,
     "max_video_channel_users": 25,
     "max_stage_video_channel_users": 50,
     "premium_tier": 0,

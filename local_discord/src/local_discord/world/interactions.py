@@ -30,6 +30,8 @@ class Interaction:
     reply: Reply
     command: str | None = None
     source: Message | None = None
+    trigger: Json | None = None
+    """Of a modal's submission, what is told of the interaction that opened it."""
     data: Json = field(default_factory=dict)
     started_at: float = field(default_factory=time.monotonic)
     acknowledged_with: int | None = None
@@ -40,27 +42,34 @@ class Interaction:
     """By id, those that its token may change."""
     deadline: asyncio.TimerHandle | None = None
 
-    def origin(self, application_id: int) -> Json:
-        """What a message tells of the interaction it answers."""
-        user = self.user.payload()
+    def metadata(self) -> Json:
+        """What a message, or a later interaction, tells of it."""
         kind = COMMAND if self.kind == AUTOCOMPLETE else self.kind
         metadata: Json = {
             "id": str(self.id),
             "type": kind,
-            "user": user,
+            "user": self.user.payload(),
             "authorizing_integration_owners": self.integration_owners(),
         }
         if self.original is not None:
             metadata["original_response_message_id"] = str(self.original.id)
         if self.source is not None and kind == COMPONENT:
             metadata["interacted_message_id"] = str(self.source.id)
+        if self.trigger is not None:
+            metadata["triggering_interaction_metadata"] = self.trigger
+        return metadata
+
+    def origin(self, application_id: int) -> Json:
+        """What a message tells of the interaction it answers."""
+        metadata = self.metadata()
         origin: Json = {
             "webhook_id": str(application_id),
             "application_id": str(application_id),
             "interaction_metadata": metadata,
         }
         if self.command is not None and self.original is None:
-            origin["interaction"] = {"id": str(self.id), "type": kind, "name": self.command, "user": user}
+            told = {key: metadata[key] for key in ("id", "type", "user")}
+            origin["interaction"] = told | {"name": self.command}
         return origin
 
     def integration_owners(self) -> Json:
@@ -91,7 +100,7 @@ class Interactions:
     def submit(self, modal: Modal, data: Json) -> Reply:
         """The bot may answer in the message whose component opened the modal."""
         interaction = self._new(MODAL_SUBMIT, modal.user, modal.channel)
-        interaction.source = modal.source
+        interaction.source, interaction.trigger = modal.source, modal.trigger
         return self._send(interaction, data)
 
     def awaiting(self, interaction_id: int, token: str) -> Interaction:

@@ -55,7 +55,7 @@ class Posts:
         message = Message(number, channel, author, flags=draft.flags, kind=kind, tts=draft.tts)
         message.origin, message.nonce = origin or {}, draft.nonce
         message.reference, message.replied_to = draft.reference, replied_to
-        message.snapshots, message.sticker_items = draft.snapshots, draft.sticker_items
+        message.snapshots, message.sticker_items, message.poll = draft.snapshots, draft.sticker_items, draft.poll
         self._write(message, draft)
         if message.is_empty and not message.loading and kind not in _SYSTEM:
             raise empty_message()
@@ -108,6 +108,23 @@ class Posts:
         """Nothing for one that is not pinned."""
         if message.pinned_at is not None:
             self._set_pinned(message, None)
+
+    def vote(self, user: User, message: Message, answer: int, *, chosen: bool) -> None:
+        """Choose an answer of its poll, or take that back; nothing if it stands so already."""
+        assert message.poll is not None
+        voters = message.poll.votes[answer]
+        if (user.id in voters) == chosen:
+            return
+        (voters.add if chosen else voters.remove)(user.id)
+        told: Json = {"channel_id": str(message.channel.id), "message_id": str(message.id)}
+        told |= {"user_id": str(user.id), "answer_id": answer}
+        self._emit(f"MESSAGE_POLL_VOTE_{'ADD' if chosen else 'REMOVE'}", message, told)
+
+    def end_poll(self, message: Message) -> None:
+        """Nobody can vote any more."""
+        assert message.poll is not None
+        message.poll.is_over, message.poll.ends_at = True, iso_now()
+        self._emit("MESSAGE_UPDATE", message, message.event_payload())
 
     def _set_pinned(self, message: Message, pinned_at: str | None) -> None:
         message.pinned_at = pinned_at

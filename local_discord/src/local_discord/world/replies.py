@@ -28,6 +28,8 @@ class Modal:
     channel: Channel
     source: Message | None
     """The message with the component that opened it; None if a command did."""
+    trigger: Json | None = None
+    """What is told of the interaction that opened it."""
 
     @property
     def title(self) -> str:
