@@ -95,17 +95,17 @@ async def latency(stores: EmbeddedStores, size: Size) -> list[Row]:
         bound = await bot.ask("bind", owner=about["owner"], guilds=about["guilds"])
         async with start("worker", nats=stores.nats_url) as worker:
             await worker.ask("watch", sandboxes=bound["sandboxes"])
-            await _trickle(sender, worker, 200, 1)
+            await trickle(sender, worker, 200, 1)
             for rate in (200, 1000):
-                ms = await _trickle(sender, worker, rate, size.latencies_s)
-                p99 = _percentile(ms, 99)
+                ms = await trickle(sender, worker, rate, size.latencies_s)
+                p99 = percentile(ms, 99)
                 goal = ("≤ 2", p99 <= 2) if rate == 200 else ("", None)
-                rows.append(Row("d", f"gateway to worker at {rate}/s, p50", _percentile(ms, 50), "ms"))
+                rows.append(Row("d", f"gateway to worker at {rate}/s, p50", percentile(ms, 50), "ms"))
                 rows.append(Row("d", f"gateway to worker at {rate}/s, p99", p99, "ms", *goal))
     return rows
 
 
-async def _trickle(sender: Process, worker: Process, rate: int, seconds: float) -> list[float]:
+async def trickle(sender: Process, worker: Process, rate: int, seconds: float) -> list[float]:
     events = int(rate * seconds)
     _, received = await asyncio.gather(
         sender.ask("trickle", events=events, rate=rate), worker.ask("latencies", events=events)
@@ -126,8 +126,8 @@ async def changes(stores: EmbeddedStores, size: Size) -> list[Row]:
             destroy_ms.append(await _effect(other, guild, False, manager.destroy(_OWNER, sandbox.id)))
     rows: list[Row] = []
     for name, ms in (("bind", bind_ms), ("destroy", destroy_ms)):
-        p99 = _percentile(ms, 99)
-        rows.append(Row("e", f"a {name} is effective in another process, p50", _percentile(ms, 50), "ms"))
+        p99 = percentile(ms, 99)
+        rows.append(Row("e", f"a {name} is effective in another process, p50", percentile(ms, 50), "ms"))
         rows.append(Row("e", f"a {name} is effective in another process, p99", p99, "ms", "≤ 50", p99 <= 50))
     return rows
 
@@ -173,5 +173,5 @@ async def memory(stores: EmbeddedStores, size: Size) -> list[Row]:
     ]
 
 
-def _percentile(values: list[float], percent: int) -> float:
+def percentile(values: list[float], percent: int) -> float:
     return quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -13,7 +13,7 @@ from bench.processes import Json
 from bot import log
 from bot.app import App, open_app
 from bot.sandboxes.model import Actor
-from bot.settings import Discord, Nats, Postgres, Redis, Routing, Sandboxes, Settings
+from bot.settings import Discord, Nats, Postgres, Redis, Relay, Routing, Sandboxes, Settings
 
 
 def settings_of(config: Json) -> Settings:
@@ -24,6 +24,7 @@ def settings_of(config: Json) -> Settings:
         nats=Nats(url=SecretStr(config["nats"]), stream_max_messages=config.get("stream_max_messages", 1_000_000)),
         routing=Routing(window=config.get("window", 4096)),
         sandboxes=Sandboxes(max_per_owner=1000, sweep_every=timedelta(seconds=5)),
+        relay=Relay(listen="off", address="http://127.0.0.1", max_clients=100),
     )
 
 
@@ -36,6 +37,13 @@ class Tapped:
         actor = Actor(owner, "owner", is_admin=True)
         made = [await self._app.manager.create(actor, guild_ids=[guild]) for guild in guilds]
         return {"sandboxes": [str(sandbox.id) for sandbox in made]}
+
+    async def bind_all(self, owner: int, guilds: list[int]) -> Json:
+        """One sandbox for all of them: its id, and what its own bot logs in to the relay with."""
+        actor = Actor(owner, "owner", is_admin=True)
+        made = await self._app.manager.create(actor, guild_ids=guilds)
+        credentials = await self._app.manager.issue_credentials(actor, made.id)
+        return {"sandbox": str(made.id), "token": credentials.environment["SANDBOX_BOT_TOKEN"]}
 
     async def counts(self) -> Json:
         return {"router": dict(self._app.router.counts), "publisher": dict(self._app.publisher.counts)}
@@ -51,7 +59,13 @@ async def main() -> None:
         meter = Meter(tapped.acknowledged)
         running = asyncio.create_task(app.run())
         await processes.serve(
-            {"bind": tapped.bind, "counts": tapped.counts, "expect": meter.expect, "measure": meter.measure}
+            {
+                "bind": tapped.bind,
+                "bind_all": tapped.bind_all,
+                "counts": tapped.counts,
+                "expect": meter.expect,
+                "measure": meter.measure,
+            }
         )
         app.stop.set()
         await running

@@ -28,9 +28,6 @@ from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import Actor
 from bot.silence import SilenceLimit
 
-# At its start discord.py warns where the libraries for voice are missing. This bot never speaks.
-discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
-
 COGS = ("bot.cogs.sandbox_group", "bot.cogs.admin_group", "bot.cogs.dm_help")
 
 

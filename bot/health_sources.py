@@ -102,7 +102,7 @@ async def open_inspector(settings: Settings) -> AsyncIterator[InspectGuilds | No
 
     async def get_client() -> discord.Client:
         if not clients or clients[-1].user is None:
-            clients.append(discord.Client(intents=discord.Intents.none()))
+            clients.append(http_client())
             await _login(clients[-1], token)
         return clients[-1]
 
@@ -111,6 +111,11 @@ async def open_inspector(settings: Settings) -> AsyncIterator[InspectGuilds | No
     finally:
         for client in clients:
             await client.close()
+
+
+def http_client() -> discord.Client:
+    """For Discord's HTTP API alone; without the intent for guilds discord.py would warn."""
+    return discord.Client(intents=discord.Intents(guilds=True))
 
 
 async def log_in(client: discord.Client, settings: Settings) -> None:

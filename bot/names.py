@@ -133,6 +133,16 @@ def relay_position_key(sandbox_id: UUID, shard_count: int, shard: int) -> str:
     return f"sandbox-bot:relay-position:{sandbox_id}:{shard_count}:{shard}"
 
 
+def relay_made_key(sandbox_id: UUID) -> str:
+    """Where Redis keeps which messages a sandbox's bot has made, and which interactions it has answered."""
+    return f"sandbox-bot:relay-made:{sandbox_id}"
+
+
+def relay_direct_channel_key(sandbox_id: UUID, channel_id: int) -> str:
+    """Where Redis keeps to whom a direct channel leads that a sandbox's bot has opened."""
+    return f"sandbox-bot:relay-direct:{sandbox_id}:{channel_id}"
+
+
 def stream_name(sandbox_id: UUID) -> str:
     """The JetStream stream of its events."""
     return f"SANDBOX_{short_id(sandbox_id)}"

@@ -43,7 +43,7 @@ def check(
 ) -> None:
     """Ask the three stores and Discord whether they would serve the bot. It leaves nothing: no migration, no key, no
     stream, no folder."""
-    settings = read_settings(config, need_token=True)
+    settings = read_settings(config, need_token=True, quiet=True)
     report = run_or_exit(_check(settings, not no_trials))
     for fact in report.facts:
         typer.echo(plain(fact))
@@ -69,13 +69,11 @@ async def _check(settings: Settings, trials: bool) -> Report:
 
 async def _ask_discord(settings: Settings) -> tuple[str, int]:
     """Whom the token belongs to, and of which application."""
-    import discord
-
-    from bot.health_sources import log_in
+    from bot.health_sources import http_client, log_in
     from bot.routing.gateway import set_api_base
 
     set_api_base(settings.discord.api_base)
-    async with discord.Client(intents=discord.Intents.none()) as client:
+    async with http_client() as client:
         await log_in(client, settings)
         return str(client.user), client.application_id or 0
 

@@ -18,7 +18,7 @@ RELAY_UNSENT_BYTES = 1 << 20
 """Above this nothing more is pulled for a client that does not read; what it has not read is kept by JetStream."""
 
 RELAY_READS_WITHIN_S = 60.0
-"""A client that has not read for so long is closed with 4000. It may resume."""
+"""A client that has not read a byte for so long is closed with 4000. It may resume."""
 
 RELAY_PULL_EVENTS = 256
 """Events asked for at a time and client. Half of them have come when the next ones are asked for."""
@@ -40,7 +40,8 @@ RELAY_SESSION_KEPT_S = 15 * 60
 """How long a session may be resumed after its connection was lost. Discord keeps them for some minutes."""
 
 RELAY_POSITIONS_EVERY_S = 0.1
-"""How often it is written down how far the clients have come: one pipeline to Redis for all of them."""
+"""How often it is written down how far the clients have come, and which guilds they know: one pipeline to Redis for all
+of them."""
 
 RELAY_SNAPSHOT_SHARED_S = 5.0
 """A guild's state that was fetched so recently serves others that identify, from the place in the stream where it was
@@ -67,8 +68,23 @@ RELAY_IDENTITY_KEPT_S = 300.0
 RELAY_ASKS_AGAIN_AFTER_S = 0.5
 """At first, while PostgreSQL or Discord gives no answer that a client's events wait for; up to eight times that."""
 
-RELAY_CLIENT_WATCHED_EVERY_S = 0.2
+RELAY_CLIENT_WATCHED_EVERY_S = 1.0
+"""How often it is looked whether a client reads and speaks."""
+
+RELAY_ROOM_LOOKED_FOR_EVERY_S = 0.02
 """How soon a client that has read what was unsent is sent more."""
+
+RELAY_CONNECTION_WATCHED_EVERY_S = 0.1
+"""How soon after NATS is back the clients' consumers are made again."""
+
+RELAY_CONSUMER_MADE_AFTER_S = 0.1
+"""Between two consumers of a client: NATS may lose one at once again."""
+
+RELAY_FRESH_INTERACTION_S = 10.0
+"""After that, one from before a client began is not worth a try: Discord waits three seconds for an answer."""
+
+RELAY_CLOCKS_DIFFER_S = 1.0
+"""NATS's and the relay's: an event so much older than an answer may be newer than it."""
 
 RELAY_BODY_BYTES = 32 << 20
 """The largest body of a request: Discord takes 10 MB a file, and somewhat more from servers with boosts."""
@@ -112,3 +128,48 @@ RELAY_COMMANDS_CLAIMED_S = 60.0
 
 RELAY_COMMANDS_SPARED_S = 60.0
 """A guild in which Discord has refused commands is left alone for so long; the limit is two hundred a day."""
+
+RELAY_JSON_VALUES = 200_000
+"""The most objects, lists and values that a body's JSON may have: in memory each takes many times its text."""
+
+RELAY_JSON_DEPTH = 64
+"""How deep they may stand in one another. Discord's own forms need ten."""
+
+RELAY_BODIES_BYTES = 96 << 20
+"""What the bodies of one sandbox's requests may take at a time: three of the largest."""
+
+RELAY_REQUESTS_AT_WORK = 600
+"""Requests of one sandbox that are read or answered at a time: those that wait for their turn, and some more."""
+
+RELAY_BODY_WITHIN_S = 120.0
+"""How long a client may take to send a body: 32 MB at two megabits a second."""
+
+RELAY_IDLE_CONNECTION_S = 60.0
+"""A connection on which no request has come, or not the whole head of one, is closed: it costs a file descriptor."""
+
+RELAY_MADE_MESSAGES = 10_000
+"""Messages and answered interactions of one sandbox that are remembered as its own: 1 MB in Redis."""
+
+RELAY_MADE_KEPT_S = 30 * 24 * 3600
+"""How long they are, and its direct channels, after the last one was made or used."""
+
+RELAY_MEMBERSHIP_KEPT_S = 300.0
+"""How long somebody is taken for a member of a server to whom a sandbox's bot may write."""
+
+RELAY_MESSAGES_LOOKED_UP = 3
+"""Above so many messages whose author is not known, a page of the channel's history is cheaper than each by itself."""
+
+RELAY_WEBHOOKS_EVERY_S = 2.0
+"""How soon the webhooks of a sandbox's bot are gone from a server that is unbound."""
+
+RELAY_WEBHOOK_ANSWER_WITHIN_S = 90.0
+"""After that, Discord's answer about a new webhook does not come any more: it is looked for."""
+
+RELAY_WEBHOOKS_SPARED_S = 600.0
+"""A webhook that Discord does not let the bot delete is tried again so much later."""
+
+RELAY_USAGE_EVERY_S = 10.0
+"""How often what sandboxes' bots have changed is written down: the most that a crash forgets."""
+
+RELAY_USAGE_KEPT_S = 90 * 24 * 3600
+"""How long it is kept."""

@@ -40,7 +40,7 @@ class MemberRequests:
             guild_id = int(request["guild_id"])
         except (KeyError, TypeError, ValueError):
             return
-        if guild_id in delivery.guild_ids:
+        if guild_id in delivery.guilds:
             task = asyncio.create_task(self._answer(guild_id, delivery, request, connection))
             delivery.answers.add(task)
             task.add_done_callback(delivery.answers.discard)

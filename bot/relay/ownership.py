@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Collection
+from contextlib import suppress
 from uuid import UUID
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from bot import constants, names
-from bot.relay.upstream import Refused, Upstream
+from bot.errors import ServiceUnavailable
+from bot.relay.upstream import DiscordAway, Refused, Upstream
+
+STRANGERS = UUID(int=0)
+"""Stands for the sandbox of those who do not say which is theirs."""
 
 
 class GuildsOf:
@@ -45,6 +51,48 @@ class GuildsOf:
         self.learn(snowflake, int(guild_id) if guild_id is not None else None)
         return self._known[snowflake]
 
+    async def learn_guild(self, guild_id: int, snowflakes: Collection[int], sandbox_id: UUID) -> None:
+        """All of a guild's channels in one request, if there are more of these than one that are not known."""
+        if sum(each not in self._known for each in snowflakes) < 2:
+            return
+        with suppress(Refused):
+            for channel in await self._upstream.get(f"/guilds/{guild_id}/channels", sandbox_id=sandbox_id):
+                self.learn(int(channel["id"]), guild_id)
+
+
+class WebhookTokens:
+    """The guild of each webhook with a token, which Discord tells to whoever has that: it needs no other login."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._known: dict[str, int] = {}
+        self._unknown_until: dict[str, float] = {}
+
+    def learn(self, webhook_id: int, token: str, guild_id: int) -> None:
+        """It was made just now."""
+        if len(self._known) >= constants.RELAY_REMEMBERED_CHANNELS:
+            del self._known[next(iter(self._known))]
+        self._known[_digest(f"{webhook_id}/{token}")] = guild_id
+
+    async def find(self, webhook_id: int, token: str, sandbox_id: UUID = STRANGERS) -> int | None:
+        """None if there is no such webhook, or it has another token. Asked in that sandbox's turn, and refused as that
+        is: who says not who he is shares turns and refusals with all others who don't."""
+        key = _digest(f"{webhook_id}/{token}")
+        if key in self._known or time.monotonic() < self._unknown_until.get(key, 0.0):
+            return self._known.get(key)
+        path = f"/webhooks/{webhook_id}/{token}"
+        answer = await self._upstream.request("GET", path, authorized=False, sandbox_id=sandbox_id)
+        if answer.status >= 500 or answer.status == 429:
+            raise DiscordAway(f"Discord answers {answer.status}")
+        guild_id = answer.json().get("guild_id") if answer.status == 200 else None
+        if guild_id is None:
+            if len(self._unknown_until) >= constants.RELAY_REMEMBERED_CHANNELS:
+                self._unknown_until.clear()
+            self._unknown_until[key] = time.monotonic() + constants.RELAY_UNKNOWN_KEPT_S
+            return None
+        self.learn(webhook_id, token, int(guild_id))
+        return int(guild_id)
+
 
 class InteractionTokens:
     """Which sandbox was sent each interaction: its token alone says so afterwards."""
@@ -65,15 +113,15 @@ class InteractionTokens:
             return
 
     async def owner(self, token: str) -> UUID | None:
-        """None if it was sent to nobody, or is over."""
+        """None if it was sent to nobody, or is over. `ServiceUnavailable` without Redis, if it isn't known here."""
         key = _digest(token)
         known = self._known.get(key)
         if known is not None:
             return known[0] if known[1] > time.monotonic() else None
         try:
             saved = await self._client.get(names.relay_interaction_key(key))
-        except (RedisError, OSError):
-            return None
+        except (RedisError, OSError) as error:
+            raise ServiceUnavailable("Redis", repr(error)) from error
         return UUID(saved.decode() if isinstance(saved, bytes) else saved) if saved else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +14,7 @@ from aiohttp import web
 from nats.aio.client import Client
 
 from bot import constants
+from bot.errors import ServiceUnavailable
 from bot.relay.commands import CommandStore, GuildCommands
 from bot.relay.gateway import intents
 from bot.relay.gateway.client import Gateway
@@ -23,17 +24,25 @@ from bot.relay.gateway.stream_reader import StreamReader
 from bot.relay.http.api import Api
 from bot.relay.http.commands import CommandRoutes
 from bot.relay.http.interactions import TokenRoutes
+from bot.relay.http.messages import MessageRoutes
+from bot.relay.http.webhooks import WebhookRoutes
 from bot.relay.identity import IdentitySource
+from bot.relay.made import DirectChannels, MadeMessages
 from bot.relay.members import MemberRequests
-from bot.relay.ownership import GuildsOf, InteractionTokens
+from bot.relay.ownership import GuildsOf, InteractionTokens, WebhookTokens
 from bot.relay.snapshots import Snapshots
 from bot.relay.tenants import Tenants
 from bot.relay.upstream import Upstream
+from bot.relay.usage import Usage
+from bot.relay.webhooks import MadeWebhooks
 from bot.settings import Settings
 from bot.stores.postgres import Pool
 from bot.supervisor import Supervisor
 
 _COMMANDS_EVERY = timedelta(seconds=constants.RELAY_COMMANDS_EVERY_S)
+_WEBHOOKS_EVERY = timedelta(seconds=constants.RELAY_WEBHOOKS_EVERY_S)
+_USAGE_EVERY = timedelta(seconds=constants.RELAY_USAGE_EVERY_S)
+_PARTS = frozenset(f"relay {name}" for name in ("access", "sessions", "events", "commands", "webhooks", "usage"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +81,23 @@ async def serve_relay(
         tenants, sessions = Tenants(stores.pool), Sessions(stores.redis)
         identity = IdentitySource(upstream)
         channels, webhooks = GuildsOf(upstream, "/channels"), GuildsOf(upstream, "/webhooks")
-        interactions = InteractionTokens(stores.redis)
+        interactions, webhook_tokens = InteractionTokens(stores.redis), WebhookTokens(upstream)
+        made, usage = MadeMessages(stores.redis), Usage(stores.pool)
 
         def gateway_address(request: web.Request) -> str:
             return address.replace("http", "ws", 1)
 
-        api = Api(tenants, upstream, identity, channels, webhooks, interactions, gateway_address)
+        api = Api(tenants, upstream, identity, channels, webhook_tokens, interactions, usage, gateway_address)
         commands = GuildCommands(stores.pool, upstream, identity)
-        tokens = TokenRoutes(api, identity, webhooks, interactions, commands)
+        tokens = TokenRoutes(api, identity, webhook_tokens, interactions, commands, made)
+        made_webhooks = MadeWebhooks(stores.pool, upstream, identity)
+        WebhookRoutes(api, webhooks, webhook_tokens, made_webhooks, allowed=chosen.webhooks)
+        MessageRoutes(api, upstream, identity, made, DirectChannels(stores.redis), chosen.direct_messages)
         CommandRoutes(api, identity, CommandStore(stores.pool), commands)
+        reader = StreamReader(stores.nats)
         gateway = Gateway(
             tenants,
-            Streams(StreamReader(stores.nats)),
+            Streams(reader),
             sessions,
             identity,
             Snapshots(upstream, identity),
@@ -96,9 +110,19 @@ async def serve_relay(
         )
         supervisor.start("relay access", tenants.run)
         supervisor.start("relay sessions", sessions.run)
+        supervisor.start("relay events", reader.run)
         supervisor.start_periodic("relay commands", commands.reconcile, _COMMANDS_EVERY)
-        stack.push_async_callback(supervisor.end, {"relay access", "relay sessions", "relay commands"})
-        runner = web.AppRunner(_application(gateway, api), access_log=None, shutdown_timeout=constants.CLOSE_WITHIN_S)
+        supervisor.start_periodic("relay webhooks", made_webhooks.reconcile, _WEBHOOKS_EVERY)
+        supervisor.start_periodic("relay usage", usage.write, _USAGE_EVERY)
+        stack.push_async_callback(_write_last, usage)
+        stack.push_async_callback(supervisor.end, _PARTS)
+        runner = web.AppRunner(
+            _application(gateway, api),
+            access_log=None,
+            shutdown_timeout=constants.CLOSE_WITHIN_S,
+            keepalive_timeout=constants.RELAY_IDLE_CONNECTION_S,
+            auto_decompress=False,  # no compressed body is read, so that none needs unpacking
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.SockSite(runner, listening, ssl_context=tls)
@@ -106,6 +130,11 @@ async def serve_relay(
         stack.push_async_callback(gateway.stop)
         stack.push_async_callback(site.stop)  # first, or else who is sent away comes back here
         yield Relay(address, gateway, api)
+
+
+async def _write_last(usage: Usage) -> None:
+    with suppress(ServiceUnavailable):
+        await usage.write()
 
 
 def _application(gateway: Gateway, api: Api) -> web.Application:

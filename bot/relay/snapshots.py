@@ -15,10 +15,14 @@ from uuid import UUID
 
 from bot import constants
 from bot.relay.identity import IdentitySource
+from bot.relay.tenants import Tenant
 from bot.relay.upstream import Refused, Upstream
 
 _NOT_READABLE: dict[str, list[Any]] = {"voice_states": [], "presences": [], "stage_instances": []}
 _LARGE = 250
+
+_Key = tuple[UUID, int, float]
+"""Sandbox, guild, and when that was bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +41,24 @@ class Snapshots:
 
     def __init__(self, upstream: Upstream, identity: IdentitySource) -> None:
         self._upstream, self._identity = upstream, identity
-        self._taken: dict[tuple[UUID, int], tuple[float, asyncio.Task[Snapshot]]] = {}
+        self._taken: dict[_Key, tuple[float, asyncio.Task[Snapshot]]] = {}
 
-    async def take(self, sandbox_id: UUID, guild_id: int, last_sequence: Callable[[], Awaitable[int]]) -> Snapshot:
-        """`last_sequence` is asked before Discord is. `DiscordAway` as it says."""
+    async def take(
+        self, tenant: Tenant, guild_id: int, last_sequence: Callable[[], Awaitable[int]], *, not_before: int = 0
+    ) -> Snapshot:
+        """One since the guild was bound, whose mark is `not_before` at least. `last_sequence` is asked before Discord
+        is. `DiscordAway` as it says, and what `last_sequence` raises."""
         self._forget_old()
-        key = sandbox_id, guild_id
+        key = tenant.sandbox_id, guild_id, tenant.bound_at.get(guild_id, 0.0)
+        snapshot = await self._shared(key, last_sequence)
+        if snapshot.mark < not_before:
+            self._drop(key, snapshot)
+            snapshot = await self._shared(key, last_sequence)
+        return snapshot
+
+    async def _shared(self, key: _Key, last_sequence: Callable[[], Awaitable[int]]) -> Snapshot:
         if key not in self._taken:
-            taking = asyncio.create_task(self._take(sandbox_id, guild_id, last_sequence))
-            self._taken[key] = time.monotonic(), taking
+            self._taken[key] = time.monotonic(), asyncio.create_task(self._take(key[0], key[1], last_sequence))
         taking = self._taken[key][1]
         try:
             return await asyncio.shield(taking)
@@ -54,9 +67,11 @@ class Snapshots:
                 del self._taken[key]
             raise
 
-    def forget(self, sandbox_id: UUID, guild_id: int) -> None:
-        """What is asked for from now on is read anew."""
-        self._taken.pop((sandbox_id, guild_id), None)
+    def _drop(self, key: _Key, snapshot: Snapshot) -> None:
+        """Unless somebody has done so before, whose new one serves all."""
+        _, taking = self._taken.get(key, (0, None))
+        if taking is not None and taking.done() and not taking.exception() and taking.result() is snapshot:
+            del self._taken[key]
 
     async def _take(self, sandbox_id: UUID, guild_id: int, last_sequence: Callable[[], Awaitable[int]]) -> Snapshot:
         mark = await last_sequence()

@@ -36,8 +36,10 @@ class Tenant:
     """Of time.monotonic()."""
     ends_at: float
     """When the sandbox expires, by the same clock."""
+    bound_at: dict[int, float] = field(default_factory=dict)
+    """Of each guild, Unix time. One that was unbound in between has missed events."""
     followers: set[Callable[[], None]] = field(default_factory=set, repr=False)
-    """Called after `guild_ids` has changed, and when it is over."""
+    """Called after the guilds have changed, and when it is over."""
     is_over: bool = False
 
     @property
@@ -148,8 +150,8 @@ class Tenants:
     def _update(tenant: Tenant, row: asyncpg.Record) -> None:
         fresh = _tenant(row)
         tenant.read_at, tenant.ends_at = fresh.read_at, fresh.ends_at
-        if fresh.guild_ids != tenant.guild_ids:
-            tenant.guild_ids = fresh.guild_ids
+        if fresh.bound_at != tenant.bound_at:
+            tenant.guild_ids, tenant.bound_at = fresh.guild_ids, fresh.bound_at
             tenant.notify()
 
     @staticmethod
@@ -173,4 +175,5 @@ def _tenant(row: asyncpg.Record) -> Tenant:
         frozenset(map(int, row["guild_ids"])),
         now,
         now + row["remaining_s"],
+        dict(zip(map(int, row["guild_ids"]), row["bound_at"], strict=True)),
     )

@@ -29,6 +29,23 @@ class Answer:
         """`ValueError` if it is none."""
         return orjson.loads(self.body)
 
+    @property
+    def code(self) -> int | None:
+        """Discord's own code of an error; None if it says none."""
+        try:
+            code = self.json().get("code")
+        except (ValueError, AttributeError):
+            return None
+        return code if isinstance(code, int) else None
+
+    @property
+    def snowflake(self) -> int | None:
+        """The id of what it shows; None if it shows no one thing."""
+        try:
+            return int(self.json()["id"])
+        except (ValueError, TypeError, KeyError):
+            return None
+
 
 class DiscordAway(Exception):
     """Discord gives no answer, or none that is meant for a bot."""

@@ -38,6 +38,9 @@ from bot.routing.tap import ATTENDED, RightsChanged, Tap
 
 private_api.verify("discord.py", "aiohttp")
 
+# At its start discord.py warns where the libraries for voice are missing. This bot never speaks.
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+
 _PAYLOADS = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
 _ENDINGS = {7: "Discord asks for a new connection", 9: "Discord says that the session is invalid"}
 """By the op of the message after which a connection ends."""

@@ -3,7 +3,9 @@
 SELECT sandbox.id, sandbox.name, sandbox.owner_id, credentials.token_sha256,
        extract(epoch FROM sandbox.expires_at - now())::float8 AS remaining_s,
        ARRAY(SELECT mapping.guild_id FROM sandbox_guild_mapping AS mapping
-              WHERE mapping.sandbox_id = sandbox.id ORDER BY mapping.created_at, mapping.guild_id) AS guild_ids
+              WHERE mapping.sandbox_id = sandbox.id ORDER BY mapping.created_at, mapping.guild_id) AS guild_ids,
+       ARRAY(SELECT extract(epoch FROM mapping.created_at)::float8 FROM sandbox_guild_mapping AS mapping
+              WHERE mapping.sandbox_id = sandbox.id ORDER BY mapping.created_at, mapping.guild_id) AS bound_at
   FROM sandboxes AS sandbox JOIN sandbox_credentials AS credentials ON credentials.sandbox_id = sandbox.id
  WHERE sandbox.status = 'running' AND sandbox.expires_at > now()
 

@@ -22,7 +22,8 @@ from bot.settings import Sandboxes, Settings
 from bot.stores.opening import Stores, open_stores
 from bot.supervisor import Supervisor
 from tests.breakout.by_hand import servers_by_hand
-from tests.conftest import create_database, drop_database, store_settings
+from tests.breakout.relay_arena import open_arena
+from tests.conftest import TEMPLATE, address, create_database, drop_database, store_settings
 
 ADA = Actor(100_000_000_000_000_001, "ada")
 BOB = Actor(100_000_000_000_000_002, "bob")
@@ -134,6 +135,16 @@ async def servers(request, stores, tmp_path_factory):
 async def world(servers):
     async with open_world(servers) as world:
         yield world
+
+
+@pytest.fixture(scope="module")
+async def arena(stores):
+    """Two sandboxes on one relay, on a database of its own."""
+    database = f"breakout_{uuid.uuid4().hex[:8]}"
+    await create_database(stores, database, TEMPLATE)
+    async with open_arena(stores, address(stores, database)) as arena:
+        yield arena
+    await drop_database(stores, database)
 
 
 @asynccontextmanager

@@ -174,6 +174,13 @@ async def test_a_token_names_its_application_as_libraries_read_it(api: Api):
         assert (await socket.receive_json())["t"] == "READY"
 
 
+async def test_an_old_address_that_libraries_still_use_leads_to_the_operation_of_today(api: Api):
+    path = f"/guilds/{api.guild.id}/members/@me"
+    for address, nick in ((path, "new"), (f"{path}/nick", "old")):
+        assert (await api("PATCH", address, json={"nick": nick}))[0] == 200
+        assert api.guild.members[api.local.application_id].nick == nick
+
+
 async def test_a_file_may_come_under_the_names_that_libraries_give_it(api: Api):
     for name in ("files[0]", "file", "file0"):
         form = aiohttp.FormData()

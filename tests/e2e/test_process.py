@@ -343,6 +343,7 @@ async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):
         "NATS_URL": stores.nats_url,
     }
     checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
+    assert [line for line in checked.stderr.splitlines() if not line.startswith("sandbox-bot: Warning: ")] == []
     assert (checked.returncode, "PostgreSQL, Valkey 9." in checked.stdout) == (0, True)
     synced = await asyncio.to_thread(refuse, tmp_path, "sync", **environment)
     assert (synced.returncode, synced.stdout) == (0, "created /sandbox\ncreated /sandbox-admin\n")

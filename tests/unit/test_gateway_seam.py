@@ -6,6 +6,7 @@ If one of these fails after an upgrade, read the new source, mend the seam, and 
 import asyncio
 import hashlib
 import inspect
+from typing import Any
 
 import aiohttp
 import discord
@@ -18,7 +19,7 @@ from nats.protocol.parser import Parser
 from bot import private_api
 from bot.routing.shards import SupervisedShard
 
-(SHARD,) = SupervisedShard.__bases__
+SHARD: Any = SupervisedShard.__bases__[0]
 """discord.py's own: in its place stands the bot's as soon as a tap is installed anywhere in this process."""
 
 

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from bot import constants
-from bot.relay.gateway.frames import Encode, encoder
+from bot.relay.gateway.frames import Encode, close_frame, encoder
 from bot.relay.gateway.numbering import operation
 
 _CLOSES_WITHIN_S = 1.0
@@ -41,6 +41,9 @@ class Connection:
         self._received_at: deque[float] = deque(maxlen=constants.RELAY_FRAMES_A_MINUTE)
         self._goodbye: asyncio.Task[None] | None = None
         self._close_received: int | None = None
+        self._receiving: asyncio.Event | None = None
+        """While the client's next message is waited for; set when that ends."""
+        self._written = 0
 
     async def __aenter__(self) -> Self:
         await self._socket.prepare(self._request)
@@ -63,6 +66,25 @@ class Connection:
         return self._close_received in (1000, 1001)
 
     @property
+    def is_open(self) -> bool:
+        """False as soon as nothing more can be sent, also because the client is being said goodbye."""
+        transport = self._request.transport
+        return not (transport is None or transport.is_closing() or self._socket.closed or self._goodbye is not None)
+
+    @property
+    def written_bytes(self) -> int:
+        """What was sent in all."""
+        return self._written
+
+    @property
+    def taken_bytes(self) -> int | None:
+        """How much of that has left this process; None if the connection is lost, for what was unsent is then too."""
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            return None
+        return self._written - transport.get_write_buffer_size()
+
+    @property
     def unsent_bytes(self) -> int:
         """What the client has not read yet."""
         transport = self._request.transport
@@ -81,11 +103,13 @@ class Connection:
 
     def send(self, messages: Iterable[bytes]) -> None:
         """Each is one frame. Lost if the connection is."""
-        transport = self._request.transport
-        if transport is None or transport.is_closing() or self._socket.closed or self._goodbye is not None:
+        if not self.is_open:
             return
         assert self._encode is not None
-        transport.write(self._encode(messages))
+        assert self._request.transport is not None
+        frames = self._encode(messages)
+        self._written += len(frames)
+        self._request.transport.write(frames)
 
     def send_operation(self, op: int, data: object = None) -> None:
         """A message that is no event."""
@@ -93,7 +117,12 @@ class Connection:
 
     async def receive(self) -> dict[str, Any] | None:
         """The client's next message; None when the connection is closed. `HangUp` for what Discord doesn't take."""
-        message = await self._socket.receive()
+        self._receiving = asyncio.Event()
+        try:
+            message = await self._socket.receive()
+        finally:
+            self._receiving.set()
+            self._receiving = None
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
             if message.type is WSMsgType.CLOSE and self._goodbye is None:
                 self._close_received = message.data
@@ -113,11 +142,18 @@ class Connection:
             self._goodbye = asyncio.create_task(self._close(code, reason))
 
     async def _close(self, code: int, reason: str) -> None:
+        """What waits for the client's next message reads its answer to the goodbye, too. aiohttp would end that wait,
+        and the connection before the answer: a reset may then keep the client from reading the code."""
+        with suppress(ConnectionError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(_CLOSES_WITHIN_S):
+                if self._receiving is not None and self._request.transport is not None:
+                    self._request.transport.write(close_frame(code, reason))
+                    await self._receiving.wait()
         with suppress(ConnectionError, RuntimeError, TimeoutError):
             async with asyncio.timeout(2 * _CLOSES_WITHIN_S):
                 await self._socket.close(code=code, message=reason.encode()[:120])
-        if self._request.transport is not None and not self._socket.closed:
-            self._request.transport.abort()
+        if self.unsent_bytes and self._request.transport is not None:
+            self._request.transport.abort()  # else it waits for as long as the client reads nothing
 
     def _count(self) -> None:
         now = time.monotonic()

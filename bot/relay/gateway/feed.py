@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -17,7 +18,7 @@ from nats.js.errors import NotFoundError
 from bot import constants, names
 from bot.errors import ServiceUnavailable
 from bot.relay.gateway.stream_reader import StoredEvent, StreamReader
-from bot.stores.nats_client import FAILURES, unavailable
+from bot.stores.nats_client import FAILURES, asking, unavailable
 
 _IDLE = 100
 
@@ -50,7 +51,7 @@ class Streams:
         try:
             info = await self._jetstream.stream_info(names.stream_name(sandbox_id))
         except NotFoundError:
-            raise StreamLost from None
+            raise StreamLost("its stream is not there") from None
         except FAILURES as error:
             raise unavailable(error) from error
         assert info.created is not None
@@ -70,12 +71,14 @@ class Streams:
         try:
             return (await self._jetstream.add_consumer(names.stream_name(sandbox_id), config)).name
         except NotFoundError:
-            raise StreamLost from None
+            raise StreamLost("its stream is not there") from None
         except FAILURES as error:
             raise unavailable(error) from error
 
     async def delete_consumer(self, sandbox_id: UUID, name: str) -> None:
         """Best effort: what stays is forgotten by itself."""
+        if not self.reader.client.is_connected:
+            return
         with suppress(*FAILURES):
             await self._jetstream.delete_consumer(names.stream_name(sandbox_id), name)
 
@@ -99,7 +102,10 @@ class Feed:
         self._deliver, self._has_room = on_events, has_room
         self.last = after
         """The stream sequence that was received last."""
+        self._arrived: list[StoredEvent] = []
         self._awaited = 0
+        self._heard_at = 0.0
+        """When NATS has said something of the consumer last, by time.monotonic()."""
         self._skipped = self._consumer_lost = False
         """The stream has thrown away what was not delivered; NATS has thrown away the consumer."""
         self._signal = asyncio.Event()
@@ -107,40 +113,54 @@ class Feed:
     async def run(self) -> None:
         """Ends in `StreamLost` only; while NATS is away it waits."""
         while True:
-            try:
+            with suppress(ServiceUnavailable):
                 await self._run_consumer()
-            except ServiceUnavailable:
-                await asyncio.sleep(constants.NATS_RECONNECT_AFTER_S)
+            await asyncio.sleep(constants.RELAY_CONSUMER_MADE_AFTER_S)
 
     def wake(self) -> None:
-        """There is room again."""
+        """There may be room again."""
         self._signal.set()
 
     def on_events(self, events: list[StoredEvent]) -> None:
         """What a pull has brought."""
+        self._heard_at = time.monotonic()
         self._awaited -= len(events)
         self._skipped |= events[-1].sequence != self.last + len(events)
         self.last = events[-1].sequence
         if not self._skipped:
-            self._deliver(events)
+            # Not yet: what else NATS has sent by now goes out in the same write, which is what costs most.
+            if not self._arrived:
+                asyncio.get_running_loop().call_soon(self._hand_over)
+            self._arrived += events
         if self._skipped or self._awaited <= constants.RELAY_PULL_EVENTS // 2:
             self._signal.set()
 
+    def _hand_over(self) -> None:
+        events, self._arrived = self._arrived, []
+        self._deliver(events)
+
     def on_status(self, status: int, left_over: int) -> None:
         """A pull has ended without all that was asked for, or NATS is alive."""
+        self._heard_at = time.monotonic()
         if left_over:
             self._awaited -= left_over
+            self._signal.set()
         elif status != _IDLE:
-            self._consumer_lost = True
+            self.on_lost()
+
+    def on_lost(self) -> None:
+        """What was asked for will not come: NATS has lost the consumer, or it is another server's connection."""
+        self._consumer_lost = True
         self._signal.set()
 
     async def _run_consumer(self) -> None:
         state = await self._streams.state(self._sandbox_id)
         if state.created_at != self._created_at or not state.holds_all_after(self.last):
-            raise StreamLost
+            raise StreamLost("its stream is another one, or has lost events that are still to come")
         self._awaited, self._consumer_lost = 0, False
         inbox = self._streams.reader.client.new_inbox()
-        subscription = await self._streams.reader.open(inbox, self)
+        with asking():
+            subscription = await self._streams.reader.open(inbox, self)
         try:
             consumer = await self._streams.add_consumer(self._sandbox_id, self.last)
             try:
@@ -151,20 +171,20 @@ class Feed:
             await self._streams.reader.close(subscription)
 
     async def _pull(self, subject: str, inbox: str) -> None:
-        """Until nothing is heard of the consumer any more, or NATS has lost it."""
-        client = self._streams.reader.client
+        """Until NATS has lost the consumer, or says nothing of it any more."""
         while not self._consumer_lost:
             self._signal.clear()  # before the look: what comes meanwhile has to be looked at too
             if self._skipped:
-                raise StreamLost
-            if self._awaited <= constants.RELAY_PULL_EVENTS // 2 and self._has_room():
+                raise StreamLost("its stream has lost events that were still to come")
+            has_room = self._has_room()
+            if has_room and self._awaited <= constants.RELAY_PULL_EVENTS // 2:
                 await self._ask(subject, inbox)
-            try:
-                async with asyncio.timeout(2.5 * constants.RELAY_PULL_HEARTBEAT_S):
+            elif self._awaited and time.monotonic() - self._heard_at > 2.5 * constants.RELAY_PULL_HEARTBEAT_S:
+                return
+            pause = constants.RELAY_PULL_HEARTBEAT_S if has_room else constants.RELAY_ROOM_LOOKED_FOR_EVERY_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
                     await self._signal.wait()
-            except TimeoutError:
-                if self._has_room() or not client.is_connected:
-                    return
 
     async def _ask(self, subject: str, inbox: str) -> None:
         wanted = constants.RELAY_PULL_EVENTS
@@ -175,8 +195,8 @@ class Feed:
             "expires": int(expires * 1e9),
             "idle_heartbeat": int(heartbeat * 1e9),
         }
-        try:
+        with asking():
             await self._streams.reader.client.publish(subject, json.dumps(request).encode(), reply=inbox)
-        except FAILURES as error:
-            raise unavailable(error) from error
+        if not self._awaited:
+            self._heard_at = time.monotonic()
         self._awaited += wanted

@@ -11,8 +11,9 @@ import zstandard
 Encode = Callable[[Iterable[bytes]], bytes]
 """Messages to the bytes of their frames, one after the other."""
 
-_TEXT, _BINARY = 0x81, 0x82
+_TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
 _SHORT, _MEDIUM = 126, 1 << 16
+_pack_medium, _pack_long = struct.Struct("!BBH").pack, struct.Struct("!BBQ").pack
 _LEVEL = 1
 """Of both compressions: the higher ones cost several times as much CPU for a tenth less."""
 
@@ -26,6 +27,12 @@ def encoder(method: str | None) -> Encode | None:
     if method == "zstd-stream":
         return _zstd_stream()
     return None
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """The last frame of a connection; a reason of more than 120 bytes is cut."""
+    data = struct.pack("!H", code) + reason.encode()[:120]
+    return _head(_CLOSE, len(data)) + data
 
 
 def _plain(messages: Iterable[bytes]) -> bytes:
@@ -57,5 +64,5 @@ def _head(kind: int, size: int) -> bytes:
     if size < _SHORT:
         return bytes((kind, size))
     if size < _MEDIUM:
-        return struct.pack("!BBH", kind, 126, size)
-    return struct.pack("!BBQ", kind, 127, size)
+        return _pack_medium(kind, 126, size)
+    return _pack_long(kind, 127, size)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-GUILD_MEMBERS, GUILD_PRESENCES, MESSAGE_CONTENT = 1 << 1, 1 << 8, 1 << 15
+GUILDS, GUILD_MEMBERS, GUILD_EXPRESSIONS, GUILD_PRESENCES = 1 << 0, 1 << 1, 1 << 3, 1 << 8
+MESSAGE_CONTENT, GUILD_SCHEDULED_EVENTS = 1 << 15, 1 << 16
 PRIVILEGED = {"members": GUILD_MEMBERS, "presences": GUILD_PRESENCES, "message_content": MESSAGE_CONTENT}
 """Intents that Discord approves by application, by the names that the settings give them."""
 
@@ -49,11 +50,34 @@ def without_content(message: dict[str, Any], bot_id: str) -> dict[str, Any]:
     """As a bot without the intent reads it: the bot's own messages whole, and those that mention it."""
     people = [message.get("author") or {}, *(message.get("mentions") or ())]
     if any(str(person.get("id")) == bot_id for person in people):
-        return message
-    return message | {key: empty for key, empty in _HIDDEN.items() if key in message}
+        shown = dict(message)
+    else:
+        shown = {key: _HIDDEN.get(key, value) for key, value in message.items() if key != "poll"}
+    if isinstance(answered := message.get("referenced_message"), dict):
+        shown["referenced_message"] = without_content(answered, bot_id)
+    if forwarded := message.get("message_snapshots"):
+        shown["message_snapshots"] = [_snapshot_without_content(each, bot_id) for each in forwarded]
+    return shown
 
 
-def with_own_member(guild: dict[str, Any], bot_id: str) -> dict[str, Any]:
-    """A GUILD_CREATE as a bot without the intent for members reads it."""
-    own = [member for member in guild.get("members") or () if (member.get("user") or {}).get("id") == bot_id]
-    return guild | {"members": own}
+def _snapshot_without_content(snapshot: dict[str, Any], bot_id: str) -> dict[str, Any]:
+    """Of a forward, which says nothing of the author."""
+    return snapshot | {"message": without_content(snapshot.get("message") or {}, bot_id)}
+
+
+def readable_guild(guild: dict[str, Any], wanted: int, bot_id: str) -> dict[str, Any]:
+    """A GUILD_CREATE as a bot with these intents reads it: without the ones for them no members and presences but its
+    own."""
+    shown = dict(guild)
+    if not wanted & GUILD_MEMBERS:
+        members = guild.get("members") or ()
+        shown["members"] = [each for each in members if (each.get("user") or {}).get("id") == bot_id]
+    if not wanted & GUILD_PRESENCES:
+        shown["presences"] = []
+    return shown
+
+
+def is_of_bot(data: dict[str, Any], bot_id: str) -> bool:
+    """Whether a change of members, of a server's or of a thread's, is about the bot itself."""
+    people = [data.get("user") or {}, *({"id": each.get("user_id")} for each in data.get("added_members") or ())]
+    return bot_id in (data.get("removed_member_ids") or ()) or any(str(each.get("id")) == bot_id for each in people)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -29,8 +30,14 @@ class Session(msgspec.Struct, frozen=True):
     intents: int
     shard: int
     shard_count: int
-    guild_ids: tuple[int, ...]
+    bound_at: dict[int, float]
+    """The guilds that its client knows, and when they were bound (Unix time)."""
     id: str = msgspec.field(default_factory=lambda: secrets.token_hex(16))
+    told: dict[int, int] = {}  # msgspec copies an empty one
+    """Guilds that its client was told of since it began, had or lost, with the number that it knew then. A client with
+    that number may have read it or not."""
+    catches_up_since: float = 0.0
+    """Unix time: of what is older than `numbering.mark`, and than that, nothing is delivered."""
 
     def covers(self, guild_id: int) -> bool:
         """Whether the guild is on its shard."""
@@ -49,6 +56,11 @@ class Position(msgspec.Struct, frozen=True):
     sequence: int
     stream_created_at: datetime
 
+    @property
+    def order(self) -> tuple[datetime, int]:
+        """The greater one is the further one."""
+        return self.stream_created_at, self.sequence
+
 
 _encode = msgspec.json.Encoder().encode
 _decode_session = msgspec.json.Decoder(Session).decode
@@ -62,80 +74,105 @@ class Sessions:
         self._client = client
         self._own: dict[str, Session] = {}
         self._positions: dict[str, Position] = {}
+        self._unsaved: set[str] = set()
+        """Of both, by their ids and keys."""
+        self._writing = asyncio.Lock()
+        self._left: set[str] = set()
+        """Sessions without a connection, which are Redis's alone once they are written down."""
 
     async def save(self, session: Session) -> None:
-        """Best effort: told in the log if Redis is away."""
+        """A new one, at once; with Redis away, as soon as that is back."""
+        self.note(session)
+        with suppress(ServiceUnavailable):
+            await self.write()
+
+    def note(self, session: Session) -> None:
+        """It has a connection here, and is as given from now on. Written down soon."""
         self._own[session.id] = session
-        try:
-            key = names.relay_session_key(session.id)
-            await self._client.set(key, _encode(session), ex=constants.RELAY_SESSION_KEPT_S)
-        except (RedisError, OSError) as error:
-            logger.warning("a relay session is not saved, another process cannot resume it", error=repr(error))
+        self._unsaved.add(session.id)
+        self._left.discard(session.id)
+
+    def leave(self, session: Session) -> None:
+        """Its connection is gone: its time to be resumed runs from now."""
+        self.note(session)
+        self._left.add(session.id)
 
     async def load(self, session_id: str) -> Session | None:
         """None if it is unknown, or over."""
+        if (own := self._own.get(session_id)) is not None:
+            return own
         try:
             saved = await self._client.get(names.relay_session_key(session_id))
-        except (RedisError, OSError):
-            return self._own.get(session_id)
-        try:
             return _decode_session(saved) if saved else None
-        except msgspec.MsgspecError:
+        except (RedisError, OSError, msgspec.MsgspecError):
             return None
 
     async def end(self, session_id: str) -> None:
         """It can't be resumed any more."""
-        self._own.pop(session_id, None)
+        self._forget(session_id)
         try:
             await self._client.delete(names.relay_session_key(session_id))
         except (RedisError, OSError) as error:
             logger.debug("a relay session is not deleted", error=repr(error))
 
-    async def keep(self, session: Session) -> None:
-        """Its connection is gone: its time to be resumed runs from now."""
-        await self.save(session)
-        self._own.pop(session.id, None)
-
     def note_position(self, session: Session, sequence: int) -> None:
-        """The client was sent everything up to it. Written down soon."""
-        self._positions[session.position_key] = Position(time.time(), sequence, session.stream_created_at)
+        """A client was sent everything up to it; of several, the furthest counts. Written down soon."""
+        key = session.position_key
+        position = Position(time.time(), sequence, session.stream_created_at)
+        known = self._positions.get(key)
+        if known is None or known.order < position.order:
+            self._positions[key] = position
+            self._unsaved.add(key)
 
     async def position(self, key: str) -> Position | None:
-        """Where the last client was; None if that isn't known."""
-        if key in self._positions:
-            return self._positions[key]
-        try:
+        """Where the furthest client was; None if that isn't known."""
+        known = [self._positions[key]] if key in self._positions else []
+        with suppress(RedisError, OSError, msgspec.MsgspecError):
             saved = await self._client.get(key)
-            return _decode_position(saved) if saved else None
-        except (RedisError, OSError, msgspec.MsgspecError):
-            return None
+            known += [_decode_position(saved)] if saved else []
+        return max(known, key=lambda position: position.order, default=None)
 
     async def run(self, part: Part) -> None:
-        """Write the positions down for ever; `ServiceUnavailable` while Redis is away."""
-        refreshed_at = time.monotonic()
+        """Write down what has changed, for ever; `ServiceUnavailable` while Redis is away."""
+        refreshed_at = 0.0  # Redis may come back without what it held
         while True:
-            await asyncio.sleep(constants.RELAY_POSITIONS_EVERY_S)
-            await self.write_positions()
             if time.monotonic() - refreshed_at > constants.RELAY_SESSION_KEPT_S / 5:
-                await self._refresh()
+                self._refresh()
                 refreshed_at = time.monotonic()
+            await self.write()
             part.running()
+            await asyncio.sleep(constants.RELAY_POSITIONS_EVERY_S)
 
-    async def _refresh(self) -> None:
-        """The sessions of those that are connected do not end."""
-        for session in list(self._own.values()):
-            await self.save(session)
+    def _refresh(self) -> None:
+        """The sessions of those that are connected do not end; old positions are Redis's alone."""
+        self._unsaved |= self._own.keys()
+        since = time.time() - constants.RELAY_SESSION_KEPT_S
+        for key in [key for key, position in self._positions.items() if position.sent_at < since]:
+            del self._positions[key]
 
-    async def write_positions(self) -> None:
-        """All that have moved, in one go."""
-        if not self._positions:
-            return
-        moved, self._positions = self._positions, {}
+    async def write(self) -> None:
+        """All that has changed, in one go. `ServiceUnavailable` without Redis: then it is written the next time."""
+        async with self._writing:
+            if self._unsaved:
+                await self._write_unsaved()
+
+    async def _write_unsaved(self) -> None:
+        unsaved, self._unsaved = self._unsaved, set()
         pipeline = self._client.pipeline(transaction=False)
-        for key, position in moved.items():
-            pipeline.set(key, _encode(position), ex=constants.RELAY_SESSION_KEPT_S)
+        for key in unsaved:
+            if (session := self._own.get(key)) is not None:
+                pipeline.set(names.relay_session_key(key), _encode(session), ex=constants.RELAY_SESSION_KEPT_S)
+            elif (position := self._positions.get(key)) is not None:
+                pipeline.set(key, _encode(position), ex=constants.RELAY_SESSION_KEPT_S)
         try:
             await pipeline.execute()
         except (RedisError, OSError) as error:
-            self._positions = moved | self._positions
+            self._unsaved |= unsaved
             raise ServiceUnavailable("Redis", repr(error)) from error
+        for session_id in self._left & unsaved - self._unsaved:
+            self._forget(session_id)
+
+    def _forget(self, session_id: str) -> None:
+        self._own.pop(session_id, None)
+        self._left.discard(session_id)
+        self._unsaved.discard(session_id)

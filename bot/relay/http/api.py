@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,14 +17,18 @@ from bot.errors import ServiceUnavailable
 from bot.relay.fairness import TooManyRequests
 from bot.relay.http import operations
 from bot.relay.http.bodies import BadBody, Body, read_body
-from bot.relay.http.operations import Match, Rule
+from bot.relay.http.operations import Match
+from bot.relay.http.references import Query, read_query, references, snowflake, written_query
+from bot.relay.http.room import Room
+from bot.relay.http.rules import Rule
 from bot.relay.identity import IdentitySource
-from bot.relay.ownership import GuildsOf, InteractionTokens
+from bot.relay.ownership import GuildsOf, InteractionTokens, WebhookTokens
 from bot.relay.tenants import NotAuthenticated, Tenant, Tenants
 from bot.relay.upstream import Answer, DiscordAway, Refused, Upstream
+from bot.relay.usage import Usage
 
 _BASES = ("/api/v10", "/api/v9", "/api")
-_PASSED_BACK = ("Retry-After", "Via", "X-RateLimit-")
+_PASSED_BACK = ("retry-after", "via", "x-ratelimit-")
 _PASSED_ON = (hdrs.ACCEPT_LANGUAGE, "X-Audit-Log-Reason")
 
 
@@ -50,9 +55,14 @@ class Call:
 
     tenant: Tenant
     match: Match
-    query: str
+    query: Query
     headers: Mapping[str, str]
     body: Body
+
+    @property
+    def operation(self) -> str:
+        """Its method and its path, with places in braces."""
+        return f"{self.match.operation.method} {self.match.operation.template}"
 
     def snowflake(self, place: str) -> int:
         """What stands in that place of the path."""
@@ -84,13 +94,15 @@ class Api:
         upstream: Upstream,
         identity: IdentitySource,
         channels: GuildsOf,
-        webhooks: GuildsOf,
+        webhook_tokens: WebhookTokens,
         interactions: InteractionTokens,
+        usage: Usage,
         gateway_address: Callable[[web.Request], str],
     ) -> None:
         self._tenants, self._upstream, self._identity = tenants, upstream, identity
-        self._channels, self._webhooks, self._interactions = channels, webhooks, interactions
-        self._gateway_address = gateway_address
+        self._channels, self._webhook_tokens, self._interactions = channels, webhook_tokens, interactions
+        self._usage, self._gateway_address = usage, gateway_address
+        self._room = Room()
         self.handlers: dict[Rule, Handler] = {
             Rule.USER: self._user,
             Rule.APPLICATION: self._application,
@@ -99,12 +111,8 @@ class Api:
             Rule.GUILD: self._guild,
             Rule.MEMBER: self._member,
             Rule.GUILD_CHANNEL: self._guild_channel,
-            Rule.CHANNEL: self._guild_channel,
-            Rule.CHANGE_MESSAGE: self._guild_channel,
-            Rule.POST_MESSAGE: self._post_message,
-            Rule.FOLLOW: self._follow,
             Rule.STAGE: self._stage,
-            Rule.WEBHOOK: self._webhook,
+            Rule.STICKER: self._sticker,
             Rule.REFUSED: self._refuse,
         }
         """By rule; the other parts of the relay add theirs."""
@@ -123,6 +131,8 @@ class Api:
             return too_many_requests(error.retry_after_s)
         except web.HTTPRequestEntityTooLarge:
             return Denied(413, 40005, "Request entity too large").response()
+        except TimeoutError:
+            return Denied(408, 0, "408: Request Timeout").response()
         except (ServiceUnavailable, DiscordAway, Refused, ConnectionResetError) as error:
             logger.warning("the relay cannot answer", path=request.path, error=str(error))
             return Denied(503, 0, "503: Service Unavailable").response()
@@ -139,7 +149,43 @@ class Api:
             return await self._gateway(request, found)
         tenant = await self._tenant(request, found)
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
-        return await self.handlers[rule](Call(tenant, found, query, headers, await read_body(request)))
+        async with self._room.taken(tenant.sandbox_id, request):
+            async with asyncio.timeout(constants.RELAY_BODY_WITHIN_S):
+                body = await read_body(request)
+            return await self._counted(Call(tenant, found, read_query(query), headers, body))
+
+    async def _counted(self, call: Call) -> web.Response:
+        is_refused = True
+        try:
+            response = await self._answer(call)
+            is_refused = response.status >= 400
+            return response
+        finally:
+            if call.match.operation.method != "GET":
+                self._usage.count(call.tenant.sandbox_id, call.operation, refused=is_refused)
+
+    async def _answer(self, call: Call) -> web.Response:
+        rule = call.match.operation.rule
+        if rule is not Rule.REFUSED:
+            await self._require_own_application(call)
+            await self._require_references(call)
+        return await self.handlers[rule](call)
+
+    async def _require_own_application(self, call: Call) -> None:
+        asked = call.match.values.get("application")
+        if asked is not None and asked != (await self._identity.get()).application_id:
+            raise missing_access("another application")
+
+    async def _require_references(self, call: Call) -> None:
+        """What the request names beside its path is the sandbox's too."""
+        found = references(call.match.operation, call.body.json, call.query)
+        for guild_id in found.guilds:
+            require_guild(call.tenant, guild_id)
+        if found.channels and "guild" in call.match.values:
+            require_guild(call.tenant, call.snowflake("guild"))
+            await self._channels.learn_guild(call.snowflake("guild"), found.channels, call.tenant.sandbox_id)
+        for channel_id in found.channels:
+            await self.require_channel(call.tenant, channel_id)
 
     async def _gateway(self, request: web.Request, found: Match) -> web.Response:
         url = self._gateway_address(request)
@@ -159,7 +205,7 @@ class Api:
             return await self._tenants.of_sandbox(owner)
         if "webhook" not in found.values or found.values["webhook"] == (await self._identity.get()).application_id:
             raise NotAuthenticated
-        guild_id = await self._webhooks.find(int(found.values["webhook"]))
+        guild_id = await self._webhook_tokens.find(int(found.values["webhook"]), found.values["token"])
         if guild_id is None:
             raise NotAuthenticated
         return await self._tenants.of_guild(guild_id)
@@ -168,10 +214,7 @@ class Api:
         return answered((await self._identity.get()).user)
 
     async def _application(self, call: Call) -> web.Response:
-        identity = await self._identity.get()
-        if call.match.values.get("application", identity.application_id) != identity.application_id:
-            raise missing_access("another application")
-        return answered(identity.application)
+        return answered((await self._identity.get()).application)
 
     async def _guilds(self, call: Call) -> web.Response:
         get = partial(self._upstream.get, sandbox_id=call.tenant.sandbox_id)
@@ -194,58 +237,56 @@ class Api:
         await self.require_channel(call.tenant, call.snowflake("channel"))
         return await self._pass_on(call)
 
-    async def _post_message(self, call: Call) -> web.Response:
-        reference = call.body.get("message_reference")
-        if isinstance(reference, dict) and reference.get("channel_id") is not None:
-            await self.require_channel(call.tenant, _snowflake(reference["channel_id"]))
-        return await self._guild_channel(call)
-
-    async def _follow(self, call: Call) -> web.Response:
-        await self.require_channel(call.tenant, _snowflake(call.body.get("webhook_channel_id")))
-        return await self._guild_channel(call)
-
     async def _stage(self, call: Call) -> web.Response:
-        await self.require_channel(call.tenant, _snowflake(call.body.get("channel_id")))
+        snowflake(call.body.get("channel_id"), "channel_id")
         return await self._pass_on(call)
 
-    async def _webhook(self, call: Call) -> web.Response:
-        guild_id = await self._webhooks.find(call.snowflake("webhook"), call.tenant.sandbox_id)
-        if guild_id is None or guild_id not in call.tenant.guild_ids:
-            raise missing_access("this webhook is not in a server of the sandbox")
-        if call.body.get("channel_id") is not None:
-            await self.require_channel(call.tenant, _snowflake(call.body.get("channel_id")))
-        return await self._pass_on(call)
+    async def _sticker(self, call: Call) -> web.Response:
+        answer = await self.ask(call)
+        guild_id = answer.json().get("guild_id") if answer.status == 200 else None
+        if guild_id is not None:
+            require_guild(call.tenant, int(guild_id))
+        return passed_back(answer)
 
     async def _refuse(self, call: Call) -> web.Response:
         raise missing_access("it is the whole application's, or needs another login")
 
-    async def require_channel(self, tenant: Tenant, channel_id: int) -> None:
-        """`Denied` unless it is in a guild of the sandbox's."""
+    async def guild_of_channel(self, tenant: Tenant, channel_id: int) -> int | None:
+        """None unless it is in a guild of the sandbox's."""
         guild_id = await self._channels.find(channel_id, tenant.sandbox_id)
-        if guild_id is None or guild_id not in tenant.guild_ids:
+        return guild_id if guild_id in tenant.guild_ids else None
+
+    async def require_channel(self, tenant: Tenant, channel_id: int) -> int:
+        """Its guild; `Denied` unless that is the sandbox's."""
+        guild_id = await self.guild_of_channel(tenant, channel_id)
+        if guild_id is None:
             raise missing_access("this channel is not in a server of the sandbox")
+        return guild_id
 
     async def _pass_on(self, call: Call) -> web.Response:
-        return await self.pass_on(call, authorized=True)
+        return passed_back(await self.ask(call))
 
-    async def pass_on(self, call: Call, *, authorized: bool, path: str | None = None) -> web.Response:
-        """Discord's own answer, of another `path` if that is given."""
+    async def ask(self, call: Call, *, authorized: bool = True, path: str | None = None) -> Answer:
+        """Discord's own answer, of another `path` if that is given. `DiscordAway` if it doesn't know the application's
+        token: a library that is told so takes it for its own."""
         data, kind = call.body.written()
         answer = await self._upstream.request(
             call.match.operation.method,
             path or call.match.path,
-            query=call.query,
+            query=written_query(call.query),
             headers={**call.headers, **kind},
             body=data,
             authorized=authorized,
             sandbox_id=call.tenant.sandbox_id,
         )
-        return passed_back(answer)
+        if authorized and answer.status == 401:
+            raise DiscordAway("Discord does not accept the application's token")
+        return answer
 
 
 def passed_back(answer: Answer) -> web.Response:
     """What Discord has said, with the headers that libraries pace themselves by."""
-    headers = {name: value for name, value in answer.headers.items() if name.startswith(_PASSED_BACK)}
+    headers = {name: value for name, value in answer.headers.items() if name.lower().startswith(_PASSED_BACK)}
     kind = answer.headers.get(hdrs.CONTENT_TYPE, "application/json")
     typed: dict[str, str] = {hdrs.CONTENT_TYPE: kind} if answer.body else {}  # clients read whatever has a type
     return web.Response(status=answer.status, body=answer.body or None, headers={**headers, **typed})
@@ -255,10 +296,3 @@ def require_guild(tenant: Tenant, guild_id: int) -> None:
     """`Denied` unless it is the sandbox's."""
     if guild_id not in tenant.guild_ids:
         raise missing_access("this server is not bound to the sandbox")
-
-
-def _snowflake(value: Any) -> int:
-    text = str(value)
-    if not text.isascii() or not text.isdecimal() or len(text) > constants.SNOWFLAKE_DIGITS:
-        raise Denied(400, 50035, "Invalid Form Body: that is no snowflake")
-    return int(text)

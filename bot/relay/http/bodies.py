@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
@@ -16,6 +16,8 @@ from bot import constants
 
 _PAYLOAD = "payload_json"
 _FILE_FIELDS = ("file", "files[")
+_MOST_PARTS = 32
+"""Discord takes ten files."""
 _FIELDS = frozenset({"name", "description", "tags"})
 """Of a sticker, which is sent as a form."""
 
@@ -91,10 +93,30 @@ async def read_body(request: web.Request) -> Body:
 def _json(data: bytes) -> Body:
     if not data:
         return Body()
+    if sum(map(data.count, (b",", b"[", b"{"))) > constants.RELAY_JSON_VALUES:
+        raise BadBody("The JSON has too many values.")
     try:
-        return Body(orjson.loads(data), is_empty=False)
+        parsed = orjson.loads(data)
     except orjson.JSONDecodeError:
         raise BadBody("The body is no JSON.") from None
+    _require_shallow(parsed)
+    return Body(parsed, is_empty=False)
+
+
+def _require_shallow(data: Any) -> None:
+    """Deeper than Discord's forms are, it can be read, but not be written anew."""
+    level = [data]
+    for _ in range(constants.RELAY_JSON_DEPTH):
+        level = [part for each in level for part in _parts(each)]
+        if not level:
+            return
+    raise BadBody("The JSON is too deep.")
+
+
+def _parts(data: Any) -> Iterable[Any]:
+    if isinstance(data, dict):
+        return data.values()
+    return data if isinstance(data, list) else ()
 
 
 def _urlencoded(data: bytes) -> Body:
@@ -110,14 +132,16 @@ def _urlencoded(data: bytes) -> Body:
 
 async def _multipart(request: web.Request) -> Body:
     json, files, fields = Body(), [], {}
-    size = 0
+    size = parts = 0
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader):
                 raise BadBody("A form has no forms in it.")
             name = _name_of(part)
             data = bytes(await part.read(decode=False))
-            size += len(data)
+            size, parts = size + len(data), parts + 1
+            if parts > _MOST_PARTS:
+                raise BadBody(f"A form has at most {_MOST_PARTS} parts.")
             if size > constants.RELAY_BODY_BYTES:
                 raise BadBody("The body is too large.")
             if name == _PAYLOAD:
@@ -125,9 +149,8 @@ async def _multipart(request: web.Request) -> Body:
                     raise BadBody("payload_json is there twice.")
                 json = _json(data)
             elif name.startswith(_FILE_FIELDS) and part.filename is not None:
-                files.append(
-                    File(name, part.filename, part.headers.get(hdrs.CONTENT_TYPE, "application/octet-stream"), data)
-                )
+                kind = part.headers.get(hdrs.CONTENT_TYPE, "application/octet-stream")
+                files.append(File(_printable(name), _printable(part.filename), _printable(kind), data))
             elif name in _FIELDS and name not in fields:
                 fields[name] = data.decode()
             else:
@@ -135,6 +158,13 @@ async def _multipart(request: web.Request) -> Body:
     except (ValueError, UnicodeError, AssertionError):
         raise BadBody("The form cannot be read.") from None
     return Body(json.json, json.is_empty, tuple(files), fields)
+
+
+def _printable(text: str) -> str:
+    """It stands in a header again, where a line's end would begin another one."""
+    if not text.isprintable():
+        raise BadBody("A part of the form has odd headers.")
+    return text
 
 
 def _name_of(part: BodyPartReader) -> str:

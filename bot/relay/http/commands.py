@@ -10,8 +10,8 @@ import asyncpg
 from aiohttp import web
 
 from bot.relay.commands import CHAT_INPUT, CommandStore, Definition, GuildCommands, Scope, key_of
-from bot.relay.http.api import Api, Call, Denied, answered, missing_access, passed_back, require_guild
-from bot.relay.http.operations import Rule
+from bot.relay.http.api import Api, Call, Denied, answered, passed_back, require_guild
+from bot.relay.http.rules import Rule
 from bot.relay.identity import IdentitySource
 from bot.relay.upstream import Refused
 
@@ -31,7 +31,7 @@ class CommandRoutes:
         api.handlers[Rule.PERMISSIONS] = self._permissions
 
     async def _handle(self, call: Call) -> web.Response:
-        scope = await self._scope(call)
+        scope = self._scope(call)
         method, single = call.match.operation.method, "command" in call.match.values
         if method == "GET":
             return await (self._show(call, scope) if single else self._list(scope))
@@ -41,16 +41,11 @@ class CommandRoutes:
             return await self._edit(call, scope)
         return await (self._overwrite(call, scope) if method == "PUT" else self._create(call, scope))
 
-    async def _scope(self, call: Call) -> Scope:
-        await self._require_application(call)
+    def _scope(self, call: Call) -> Scope:
         if "guild" not in call.match.values:
             return Scope(call.tenant.sandbox_id, None)
         require_guild(call.tenant, call.snowflake("guild"))
         return Scope(call.tenant.sandbox_id, call.snowflake("guild"))
-
-    async def _require_application(self, call: Call) -> None:
-        if call.match.values["application"] != (await self._identity.get()).application_id:
-            raise missing_access("another application")
 
     async def _list(self, scope: Scope) -> web.Response:
         return answered([await self._shown(row) for row in await self._store.registered(scope)])
@@ -93,15 +88,14 @@ class CommandRoutes:
 
     async def _permissions(self, call: Call) -> web.Response:
         """Discord's ids in place of those that the bot was told."""
-        await self._require_application(call)
         require_guild(call.tenant, call.snowflake("guild"))
         if "command" not in call.match.values:
-            return await self._api.pass_on(call, authorized=True)
+            return passed_back(await self._api.ask(call))
         discords_id = await self._guilds.id_in_guild(call.snowflake("guild"), call.snowflake("command"))
         if discords_id is None:
             raise Denied(404, 10066, "Unknown application command permissions")
         path = call.match.path.replace(f"/{call.match.values['command']}/", f"/{discords_id}/")
-        return await self._api.pass_on(call, authorized=True, path=path)
+        return passed_back(await self._api.ask(call, path=path))
 
     async def _require(self, call: Call, scope: Scope) -> asyncpg.Record:
         row = await self._store.get(scope, call.snowflake("command"))

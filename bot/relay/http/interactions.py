@@ -7,10 +7,11 @@ from typing import Any
 from aiohttp import web
 
 from bot.relay.commands import GuildCommands
-from bot.relay.http.api import Api, Call, missing_access
-from bot.relay.http.operations import Rule
+from bot.relay.http.api import Api, Call, missing_access, passed_back
+from bot.relay.http.rules import Rule
 from bot.relay.identity import IdentitySource
-from bot.relay.ownership import GuildsOf, InteractionTokens
+from bot.relay.made import MadeMessages
+from bot.relay.ownership import InteractionTokens, WebhookTokens
 from bot.relay.tenants import Tenant
 
 _OF_COMMANDS = (2, 4)
@@ -24,12 +25,13 @@ class TokenRoutes:
         self,
         api: Api,
         identity: IdentitySource,
-        webhooks: GuildsOf,
+        webhooks: WebhookTokens,
         interactions: InteractionTokens,
         commands: GuildCommands,
+        made: MadeMessages,
     ) -> None:
         self._api, self._identity, self._commands = api, identity, commands
-        self._webhooks, self._interactions = webhooks, interactions
+        self._webhooks, self._interactions, self._made = webhooks, interactions, made
         api.handlers[Rule.CALLBACK] = self._callback
         api.handlers[Rule.TOKEN] = self._by_token
 
@@ -49,17 +51,23 @@ class TokenRoutes:
 
     async def _callback(self, call: Call) -> web.Response:
         await self._require_interaction(call)
-        return await self._api.pass_on(call, authorized=False)
+        answer = await self._api.ask(call, authorized=False)
+        if answer.status < 300:  # what answers it is the sandbox's, also by way of the channel
+            await self._made.add(call.tenant.sandbox_id, call.snowflake("interaction"))
+        return passed_back(answer)
 
     async def _by_token(self, call: Call) -> web.Response:
-        webhook = call.match.values["webhook"]
+        webhook, token = call.match.values["webhook"], call.match.values["token"]
         if webhook == (await self._identity.get()).application_id:
             await self._require_interaction(call)
-        else:
-            guild_id = await self._webhooks.find(int(webhook), call.tenant.sandbox_id)
-            if guild_id is None or guild_id not in call.tenant.guild_ids:
-                raise missing_access("this webhook is not in a server of the sandbox")
-        return await self._api.pass_on(call, authorized=False)
+            answer = await self._api.ask(call, authorized=False)
+            if answer.status < 300 and answer.snowflake is not None:
+                await self._made.add(call.tenant.sandbox_id, answer.snowflake)
+            return passed_back(answer)
+        guild_id = await self._webhooks.find(int(webhook), token, call.tenant.sandbox_id)
+        if guild_id is None or guild_id not in call.tenant.guild_ids:
+            raise missing_access("this webhook is not in a server of the sandbox, or has another token")
+        return passed_back(await self._api.ask(call, authorized=False))
 
     async def _require_interaction(self, call: Call) -> None:
         owner = await self._interactions.owner(call.match.values["token"])

@@ -8,53 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Rule(StrEnum):
-    """What has to hold for an operation, beyond a valid token."""
-
-    GATEWAY = "gateway"
-    """Answered by the relay: where its own gateway is."""
-    USER = "user"
-    APPLICATION = "application"
-    GUILDS = "guilds"
-    """Answered by the relay: the real user, the real application, the sandbox's guilds."""
-    OPEN = "open"
-    """Of nobody in particular."""
-    GUILD = "guild"
-    """`{guild}` is the sandbox's."""
-    MEMBER = "member"
-    """The same, and `{user}` is not the bot itself."""
-    CHANNEL = "channel"
-    """`{channel}` is in a guild of the sandbox's, or a direct channel of its making."""
-    GUILD_CHANNEL = "guild channel"
-    """`{channel}` is in a guild of the sandbox's."""
-    POST_MESSAGE = "post message"
-    """As CHANNEL, and so is the channel of the message that it forwards."""
-    CHANGE_MESSAGE = "change message"
-    """As CHANNEL, and the message is none of this project's own; in a direct channel, one of the sandbox's making."""
-    FOLLOW = "follow"
-    """As GUILD_CHANNEL, and so is `webhook_channel_id` of the body."""
-    STAGE = "stage"
-    """`channel_id` of the body is in a guild of the sandbox's."""
-    DIRECT_CHANNEL = "direct channel"
-    """By the policy for direct messages."""
-    WEBHOOK = "webhook"
-    """`{webhook}` is in a guild of the sandbox's, and so is `channel_id` of the body, if there is one."""
-    TOKEN = "token"  # noqa: S105
-    """`{token}` is of an interaction that was sent to the sandbox, or of a webhook in one of its guilds. Without the
-    application's own token."""
-    CALLBACK = "callback"
-    """`{token}` is of an interaction that was sent to the sandbox. Without the application's own token."""
-    COMMANDS = "commands"
-    GUILD_COMMANDS = "guild commands"
-    """Of `{application}`, which is the real one: kept, and mapped to commands of the sandbox's guilds."""
-    PERMISSIONS = "command permissions"
-    """Of commands of `{guild}`, which is the sandbox's."""
-    REFUSED = "refused"
-    """They are the whole application's, or need another login than a bot's."""
-
+from bot.relay.http.rules import Rule
 
 _TABLE = """
 GET                   /gateway                                                        gateway
@@ -68,6 +23,7 @@ GET                   /users/{user}                                             
 GET                   /invites/{code}                                                 open
 GET                   /sticker-packs                                                  open
 GET                   /sticker-packs/{pack}                                           open
+GET                   /stickers/{sticker}                                             sticker
 GET                   /voice/regions                                                  open
 GET                   /soundboard-default-sounds                                      open
 GET                   /applications/{application}/emojis                              open
@@ -91,7 +47,7 @@ GET                   /channels/{channel}/messages/pins                         
 PUT DELETE            /channels/{channel}/messages/pins/{message}                     guild channel
 GET                   /channels/{channel}/messages/{message}                          guild channel
 DELETE PATCH          /channels/{channel}/messages/{message}                          change message
-POST                  /channels/{channel}/messages/{message}/crosspost                guild channel
+POST                  /channels/{channel}/messages/{message}/crosspost                change message
 DELETE                /channels/{channel}/messages/{message}/reactions                guild channel
 GET DELETE            /channels/{channel}/messages/{message}/reactions/{emoji}        guild channel
 PUT DELETE            /channels/{channel}/messages/{message}/reactions/{emoji}/@me    guild channel
@@ -106,21 +62,22 @@ POST                  /channels/{channel}/send-soundboard-sound                 
 GET                   /channels/{channel}/thread-members                              guild channel
 PUT DELETE            /channels/{channel}/thread-members/@me                          guild channel
 GET PUT DELETE        /channels/{channel}/thread-members/{user}                       guild channel
-POST                  /channels/{channel}/threads                                     guild channel
+POST                  /channels/{channel}/threads                                     new thread
 GET                   /channels/{channel}/threads/archived/private                    guild channel
 GET                   /channels/{channel}/threads/archived/public                     guild channel
 GET                   /channels/{channel}/threads/search                              guild channel
 POST                  /channels/{channel}/typing                                      channel
 GET                   /channels/{channel}/users/@me/threads/archived/private          guild channel
 PUT                   /channels/{channel}/voice-status                                guild channel
-GET POST              /channels/{channel}/webhooks                                    guild channel
+GET                   /channels/{channel}/webhooks                                    guild channel
+POST                  /channels/{channel}/webhooks                                    new webhook
 
 GET PATCH             /guilds/{guild}                                                 guild
 GET                   /guilds/{guild}/audit-logs                                      guild
 GET POST              /guilds/{guild}/auto-moderation/rules                           guild
 GET DELETE PATCH      /guilds/{guild}/auto-moderation/rules/{rule}                    guild
 GET                   /guilds/{guild}/bans                                            guild
-GET PUT DELETE        /guilds/{guild}/bans/{user}                                     guild
+GET PUT DELETE        /guilds/{guild}/bans/{user}                                     member
 POST                  /guilds/{guild}/bulk-ban                                        guild
 GET POST PATCH        /guilds/{guild}/channels                                        guild
 GET POST              /guilds/{guild}/emojis                                          guild
@@ -219,7 +176,6 @@ POST                  /partner-sdk/token                                        
 POST                  /partner-sdk/token/bot                                          refused
 GET                   /skus/{sku}/subscriptions                                       refused
 GET                   /skus/{sku}/subscriptions/{subscription}                        refused
-GET                   /stickers/{sticker}                                             open
 GET                   /users/@me/applications/{application}/entitlements              refused
 GET PUT DELETE        /users/@me/applications/{application}/role-connection           refused
 GET                   /users/@me/connections                                          refused

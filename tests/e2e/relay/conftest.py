@@ -6,16 +6,18 @@ import asyncio
 import os
 import socket
 import sys
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bot.relay.server import Relay, RelayStores, serve_relay
 from bot.sandboxes.access.tokens import make_bot_token
 from bot.sandboxes.model import Actor
+from bot.settings import Relay as RelaySettings
 from bot.stores.nats_client import close_nats, open_nats
 from bot.supervisor import Supervisor
 
@@ -88,10 +90,11 @@ async def start_bot():
 
 @pytest.fixture
 def serve(scene):
-    """Serves a relay on the scene's stores, on a socket that may be handed from one to the next."""
+    """Serves a relay on the scene's stores, on a socket that may be handed from one to the next, with other settings of
+    [relay] if some are given."""
 
     @asynccontextmanager
-    async def serve_(listening=None):
+    async def serve_(listening=None, **changes):
         stores = scene.app.stores
         nats = await open_nats(stores.addresses.nats, name="sandbox-relay")
         listening = listening or socket.create_server(("127.0.0.1", 0))
@@ -101,7 +104,7 @@ def serve(scene):
                 serve_relay(
                     RelayStores(stores.pool, stores.redis, nats),
                     supervisor,
-                    scene.app.settings,
+                    scene.app.settings.model_copy(update={"relay": RelaySettings(**changes)}),
                     listening=listening,
                     address="http://{}:{}".format(*listening.getsockname()),
                 ) as relay,
@@ -117,3 +120,48 @@ def serve(scene):
 async def relayed(serve):
     async with serve() as relayed:
         yield relayed
+
+
+@dataclass
+class Caller:
+    """Asks the relay's HTTP API, as the bot of a sandbox or as nobody."""
+
+    session: aiohttp.ClientSession
+    base: str
+    sandbox: Any = None
+
+    async def __call__(self, method, path, json=None, status=200, **options):
+        async with self.session.request(method, self.base + path, json=json, **options) as response:
+            self.headers = response.headers
+            body = await response.json() if response.content_type == "application/json" else await response.read()
+            assert response.status == status, (method, path, response.status, body)
+            return body
+
+
+@pytest.fixture
+async def calling():
+    """Whoever asks a relay as a sandbox's bot (None: without saying who he is)."""
+    async with AsyncExitStack() as stack:
+
+        async def make(relayed, sandbox=None):
+            headers = {"Authorization": f"Bot {await relayed.token(sandbox)}"} if sandbox is not None else {}
+            session = await stack.enter_async_context(aiohttp.ClientSession(headers=headers))
+            return Caller(session, f"{relayed.relay.address}/api/v10", sandbox)
+
+        yield make
+
+
+@pytest.fixture
+async def adas(scene, relayed, calling):
+    """The bot of a sandbox of Ada's, which has her lab."""
+    sandbox = await scene.app.manager.create(Actor(scene.ada.id, "ada"), name="adas", guild_ids=[scene.lab.id])
+    scene.lab.add_member(scene.discord.bot_user, permissions=["administrator"])
+    return await calling(relayed, sandbox)
+
+
+@pytest.fixture
+async def bobs(scene, relayed, calling):
+    """The bot of a sandbox of Bob's, which has his arcade."""
+    sandbox = await scene.app.manager.create(Actor(scene.bob.id, "bob"), name="bobs", guild_ids=[scene.arcade.id])
+    scene.arcade.add_member(scene.discord.bot_user, permissions=["administrator"])
+    return await calling(relayed, sandbox)

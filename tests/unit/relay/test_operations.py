@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.relay.http.operations import OPERATIONS, Rule, match
+from bot.relay.http.operations import OPERATIONS, match
+from bot.relay.http.rules import Rule
 
 LISTED = (Path(__file__).parents[2] / "discord_operations.txt").read_text().splitlines()
 

@@ -14,6 +14,8 @@ from urllib.parse import unquote
 from local_discord.errors import ApiError, invalid_form
 
 _NO_SNOWFLAKES = ("instance_id",)
+_OLD_NAMES = {"PATCH /guilds/{guild_id}/members/@me/nick": "PATCH /guilds/{guild_id}/members/@me"}
+"""What Discord has taken off its list and still serves; nextcord asks for it."""
 _OPEN = ("GET /gateway", "GET /invites/{code}", "GET /sticker-packs")
 
 
@@ -58,8 +60,9 @@ def _load() -> dict[str, Operation]:
 
 def _grow(operations: dict[str, Operation]) -> _Step:
     root = _Step()
-    for operation in operations.values():
-        method, path = operation.name.split(" ")
+    old = {name: operations[today] for name, today in _OLD_NAMES.items()}
+    for name, operation in (operations | old).items():
+        method, path = name.split(" ")
         step = root
         for word in path.split("/")[1:]:
             step = _below(step, word)
