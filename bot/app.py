@@ -80,7 +80,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         watchdog = ResponseWatchdog(
             stores.nats,
             UnansweredReply(bot, manager.get_by_id).send,
-            is_connected=manager.access.has_connections,
+            is_connected=manager.has_reader,
             round_trip=lambda: bot.latency,
             discord_clock=bot.discord_clock,
             unanswered_after=settings.routing.unanswered_after,
@@ -124,6 +124,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             ShardLauncher(bot, leases, tap.forget),
             _relay(stack, settings, stores, supervisor) if not share else None,
             commands=CommandRegistration(bot, stores.pool, own_commands),
+            watchdog=watchdog,
         )
 
 

@@ -53,9 +53,22 @@ def write_certificates(folder: Path, hosts: Sequence[str]) -> list[Path]:
     return written
 
 
-def expires_at(certificate: Path) -> datetime:
-    """When it ends; `CertificateError` if it is none."""
-    return _load(certificate).not_valid_after_utc
+def left_of(certificate: Path) -> timedelta:
+    """Until it ends, negative afterwards; `CertificateError` if it is none."""
+    return _load(certificate).not_valid_after_utc - datetime.now(UTC)
+
+
+def covers(certificate: Path, host: str) -> bool:
+    """Whether clients that come to that name or address accept it; `CertificateError` if it is none."""
+    try:
+        names = _load(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    try:
+        return ipaddress.ip_address(host) in names.get_values_for_type(x509.IPAddress)
+    except ValueError:
+        above = host.lower().partition(".")[2]
+        return bool({host.lower(), f"*.{above}"}.intersection(names.get_values_for_type(x509.DNSName)))
 
 
 def _new_authority() -> _Authority:

@@ -202,4 +202,10 @@ def _worker_addresses(settings: Settings, stores: Stores) -> WorkerAddresses:
     public = stores.addresses.public.items()
     chosen = {store: getattr(settings.workers, store) or address for store, address in public}
     bot_id = bot_id_of(settings.discord.token.get_secret_value()) or constants.UNKNOWN_BOT_ID
-    return WorkerAddresses(**chosen, discord=settings.discord.api_base, relay=settings.relay_address, bot_id=bot_id)
+    return WorkerAddresses(
+        **chosen,
+        discord=settings.discord.api_base,
+        relay=settings.relay_address,
+        bot_id=bot_id,
+        relay_is_usual=not (settings.relay.listen or settings.relay.address),
+    )

@@ -133,6 +133,21 @@ def relay_position_key(sandbox_id: UUID, shard_count: int, shard: int) -> str:
     return f"sandbox-bot:relay-position:{sandbox_id}:{shard_count}:{shard}"
 
 
+def relay_client_key(client_id: str) -> str:
+    """Where Redis keeps who is connected to the relay, and how far they have come."""
+    return f"sandbox-bot:relay-client:{client_id}"
+
+
+def relay_records_key(sandbox_id: UUID) -> str:
+    """Where Redis keeps which keys the relay has made for a sandbox."""
+    return f"sandbox-bot:relay-records:{sandbox_id}"
+
+
+def relays_key(database: str) -> str:
+    """Where Redis keeps the addresses at which relays of that database's bots serve."""
+    return f"sandbox-bot:relays:{database}"
+
+
 def relay_made_key(sandbox_id: UUID) -> str:
     """Where Redis keeps which messages a sandbox's bot has made, and which interactions it has answered."""
     return f"sandbox-bot:relay-made:{sandbox_id}"

@@ -17,8 +17,11 @@ from bot.command_registration import CommandRegistration
 from bot.discord_away import FAILURES, unavailable
 from bot.discord_start import connect, lift_when_connected, log_in, try_until_done
 from bot.relay.part import RelayPart
+from bot.relay.upkeep import RelayUpkeep
+from bot.routing import callbacks
 from bot.routing.leases import GatewayLeases
 from bot.routing.publisher import Publisher
+from bot.routing.response_watchdog import ResponseWatchdog
 from bot.routing.router import EventRouter
 from bot.routing.shard_launcher import ShardLauncher
 from bot.routing.table import RouteTable
@@ -67,6 +70,7 @@ class App:
     relay: RelayPart | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     commands: CommandRegistration = field(kw_only=True)
+    watchdog: ResponseWatchdog = field(kw_only=True)
 
     async def run(self) -> None:
         """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached before the
@@ -104,6 +108,9 @@ class App:
         supervisor.start("publisher", self._watch_publisher, NEVER)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
+        supervisor.start("relay upkeep", RelayUpkeep(self.settings, self.stores.pool, self._serves_relay).run)
+        heard = partial(callbacks.listen, self.stores.nats, self.stores.pool, self.watchdog.note_callback)
+        supervisor.start("relay callbacks", heard)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
         supervisor.start("lock guard", LockGuard(self.stores.addresses.postgres).run, _ROUTES_RESTARTS)
         supervisor.start("sessions", self.gateway.run)
@@ -120,6 +127,9 @@ class App:
         supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
         supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
         return set(supervisor.parts) - before
+
+    def _serves_relay(self) -> bool:
+        return self.relay is not None and self.relay.relay is not None
 
     async def _shut_down(self, running: set[str]) -> None:
         logger.info("stopping")

@@ -156,7 +156,7 @@ class Supervisor:
         ending = [name for name in self._tasks if names is None or name in names]
         await self.deadline.cancel([self._tasks[name] for name in ending])
         for name in ending:
-            if self._tasks[name].done():
+            if name in self._tasks and self._tasks[name].done():  # a part may end parts of its own meanwhile
                 del self._tasks[name]
                 self.parts[name].stopped()
         if stubborn := [name for name in ending if name in self._tasks]:

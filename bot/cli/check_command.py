@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bot.cli.check_relay import check_relay
 from bot.cli.runtime import Config, print_warning, read_settings, run_or_exit
 from bot.control_plane import probe_isolation, try_template
 from bot.routing.leases import GatewayProcess, list_processes
@@ -54,7 +55,7 @@ def check(
 async def _check(settings: Settings, trials: bool) -> Report:
     report = Report()
     async with open_stores(settings, share=True, migrating=False) as stores:
-        user, application_id = await _ask_discord(settings)
+        user, application_id, flags = await _ask_discord(settings)
         server = await RedisStore(stores.redis, configures=False).describe_server()
         report.facts.append(f"PostgreSQL, {server}, NATS (JetStream) and Discord (as {user}) answer.")
         _tell_of_other_bot(settings, stores, report)
@@ -64,18 +65,21 @@ async def _check(settings: Settings, trials: bool) -> Report:
         await _check_isolation(settings, stores, trials, server.partition(" ")[0], report)
         report.warnings += [f"PostgreSQL: {risk}" for risk in await list_postgres_risks(stores.pool)]
         await _check_refusals(stores, trials, server.partition(" ")[0], report)
+        facts, warnings = await check_relay(settings, stores, flags)
+        report.facts += facts
+        report.warnings += warnings
     return report
 
 
-async def _ask_discord(settings: Settings) -> tuple[str, int]:
-    """Whom the token belongs to, and of which application."""
+async def _ask_discord(settings: Settings) -> tuple[str, int, int]:
+    """Whom the token belongs to, of which application, and with which flags."""
     from bot.health_sources import http_client, log_in
     from bot.routing.gateway import set_api_base
 
     set_api_base(settings.discord.api_base)
     async with http_client() as client:
         await log_in(client, settings)
-        return str(client.user), client.application_id or 0
+        return str(client.user), client.application_id or 0, (await client.application_info()).flags.value
 
 
 def _tell_of_other_bot(settings: Settings, stores: Stores, report: Report) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import rendering
+from bot.cli import json_data, rendering
 from bot.cli.runtime import Config, DryRun, Json, Yes, confirm_or_exit, read_settings, run_on_stores
 from bot.control_plane import make_orphan_collector, make_reaper
 from bot.sandboxes.lifecycle.orphans import Orphan
@@ -46,7 +46,8 @@ def orphans(
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Show what no living sandbox owns: schemas, roles, streams, Redis users and keys; --drop removes it."""
+    """Show what no living sandbox owns: schemas, roles, streams, Redis users and keys, which --drop removes; and what
+    its bot has left in Discord, which a running bot takes back."""
     settings = read_settings(config, quiet=True, as_json=as_json)
     if drop:
         confirm_or_exit("Drop everything that is proved to be left behind?", yes=yes, as_json=as_json)
@@ -57,6 +58,6 @@ def orphans(
 
     found = run_on_stores(settings, work, "looking", as_json=as_json)
     if as_json:
-        rendering.show_json([rendering.orphan_data(orphan) for orphan in found])
+        rendering.show_json([json_data.orphan_data(orphan) for orphan in found])
     else:
         rendering.show_orphans(found, dropped=drop)

@@ -79,7 +79,7 @@ async def _keep_serving(settings: Settings) -> int:
 
     listening = open_socket(settings.relay_listen, settings.relay)
     listening.set_inheritable(True)
-    stop, child = asyncio.Event(), _Child(listening.fileno())
+    stop, child = asyncio.Event(), _Child(listening.fileno(), settings.relay_address)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -98,8 +98,8 @@ async def _keep_serving(settings: Settings) -> int:
 class _Child:
     """The process that serves. It runs this very command on a socket that it is handed."""
 
-    def __init__(self, fileno: int) -> None:
-        self._fileno = fileno
+    def __init__(self, fileno: int, address: str) -> None:
+        self._fileno, self._address = fileno, address
         self._process: asyncio.subprocess.Process | None = None
         self.wanted_anew = False
 
@@ -111,7 +111,8 @@ class _Child:
     async def run(self, stopped: asyncio.Task[bool]) -> int:
         """Until it ends, or everything is to stop; its exit code."""
         self.wanted_anew = False
-        environment = {**os.environ, "BOT_RELAY__LISTEN": f"fd:{self._fileno}"}
+        handed = {"BOT_RELAY__LISTEN": f"fd:{self._fileno}", "BOT_RELAY__ADDRESS": self._address}
+        environment = {**os.environ, **handed}
         arguments = [sys.executable, "-m", "bot", *sys.argv[1:]]
         self._process = await asyncio.create_subprocess_exec(*arguments, env=environment, pass_fds=(self._fileno,))
         ended = asyncio.create_task(self._process.wait())

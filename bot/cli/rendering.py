@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 import typer
 from rich.console import Console
@@ -16,7 +15,7 @@ from rich.table import Table
 
 from bot.durations import format_duration
 from bot.sandboxes.access.isolation import Isolation
-from bot.sandboxes.health import GuildRouting, Health, RoutingHealth
+from bot.sandboxes.health import GuildRouting, Health, RelayClient, RelayHealth, RoutingHealth
 from bot.sandboxes.lifecycle.orphans import Orphan, Proof
 from bot.sandboxes.metadata import write_tags
 from bot.sandboxes.model import OPERATOR, OPERATOR_DETAIL, AuditEntry, Extension, Sandbox
@@ -38,88 +37,6 @@ def progress(doing: str | None, *, quiet: bool) -> Iterator[None]:
         return
     with Console(stderr=True).status(f"{doing} …"):
         yield
-
-
-def sandbox_data(sandbox: Sandbox) -> dict[str, Any]:
-    """The object that every command with `--json` prints of a sandbox; times are ISO 8601 with their offset.
-
-    Discord's ids are strings: not every reader of JSON keeps 64 bits.
-    """
-    return {
-        "id": str(sandbox.id),
-        "short_id": sandbox.short_id,
-        "name": sandbox.name,
-        "owner_id": str(sandbox.owner_id),
-        "description": sandbox.description,
-        "status": str(sandbox.status),
-        "guild_ids": [str(guild_id) for guild_id in sandbox.guild_ids],
-        "schema": sandbox.schema_name,
-        "redis_prefix": sandbox.redis_prefix,
-        "nats_prefix": sandbox.nats_prefix,
-        "nats_stream": sandbox.stream,
-        "created_at": sandbox.created_at.isoformat(),
-        "expires_at": sandbox.expires_at.isoformat(),
-        "last_activity_at": sandbox.last_activity_at.isoformat() if sandbox.last_activity_at else None,
-        "event_count": sandbox.event_count,
-        "metadata": sandbox.metadata,
-    }
-
-
-def extension_data(extension: Extension) -> dict[str, Any]:
-    """`sandbox_data`, and whether the longest life cut the extension short."""
-    return {**sandbox_data(extension.sandbox), "capped": extension.capped}
-
-
-def health_data(health: Health, isolation: Isolation) -> dict[str, Any]:
-    """`sandbox_data` with `level` and its `reasons`, `ok` and, for each of `stores`, its answer and whether it enforces
-    isolation; and `routing`, where null means not known."""
-    stores = {
-        name: {"ok": store.ok, "summary": store.summary, **store.figures, "isolation": str(getattr(isolation, name))}
-        for name, store in health.stores.items()
-    }
-    return {
-        **sandbox_data(health.sandbox),
-        "level": str(health.level),
-        "reasons": health.reasons,
-        "ok": health.ok,
-        "stores": stores,
-        "routing": _routing_data(health.routing),
-    }
-
-
-def _routing_data(routing: RoutingHealth) -> dict[str, Any]:
-    return {
-        "guilds": [_guild_data(guild) for guild in routing.guilds],
-        "last_event_at": routing.last_event_at.isoformat() if routing.last_event_at else None,
-        "stale": routing.stale,
-        "unknown": list(routing.unknown),
-    }
-
-
-def _guild_data(guild: GuildRouting) -> dict[str, Any]:
-    presence = guild.presence
-    hidden = presence.hidden_channels if presence else None
-    return {
-        "id": str(guild.guild_id),
-        "name": presence.name if presence else None,
-        "has_bot": presence.has_bot if presence else None,
-        "hidden_channels": hidden,
-        "route_in_force": guild.in_force,
-    }
-
-
-def audit_data(entry: AuditEntry) -> dict[str, Any]:
-    """`actor_id` is null for what the bot did by itself, and "0" for the operator on the command line, whose account of
-    the system is `operator`: null for everybody else, and where it was not noted."""
-    return {
-        "id": entry.id,
-        "sandbox_id": str(entry.sandbox_id),
-        "event": entry.event_type,
-        "actor_id": str(entry.actor_id) if entry.actor_id is not None else None,
-        "operator": entry.operator,
-        "details": entry.details,
-        "created_at": entry.created_at.isoformat(),
-    }
 
 
 def show_sandboxes(sandboxes: Sequence[Sandbox]) -> None:
@@ -183,13 +100,24 @@ def show_health(health: Health, isolation: Isolation) -> None:
         for name, store in health.stores.items()
     ]
     guilds = [(f"server {guild.guild_id}", _guild_line(guild)) for guild in health.routing.guilds]
-    _pairs(*stores, ("routing", _routing_line(health.routing)), *guilds)
+    clients = [("", _client_line(client)) for client in health.relay.clients] if health.relay is not None else []
+    _pairs(*stores, ("routing", _routing_line(health.routing)), *guilds, ("relay", _relay_line(health.relay)), *clients)
     _pairs(("health", str(health.level)), *(("", reason) for reason in health.reasons))
 
 
 def _routing_line(routing: RoutingHealth) -> str:
     last = f"last event {_relative(routing.last_event_at)}" if routing.last_event_at else "no event yet"
     return ". ".join([f"{routing.summary}, {last}", *routing.unknown])
+
+
+def _relay_line(relay: RelayHealth | None) -> str:
+    if relay is None:
+        return "not known"
+    return ", ".join([relay.summary, *(f"serves at {address}" for address in relay.addresses)])
+
+
+def _client_line(client: RelayClient) -> str:
+    return f"{client.summary}, connected {_relative(client.connected_since)}"
 
 
 def _guild_line(guild: GuildRouting) -> str:
@@ -227,19 +155,9 @@ def _who(entry: AuditEntry) -> str:
 _PROOFS = {
     Proof.DESTROYED: "its sandbox is destroyed",
     Proof.MARK: "made by this database, which knows no such sandbox",
+    Proof.DISCORD: "Discord has not let it go yet: a running bot tries again",
     Proof.NONE: "perhaps another installation's: never dropped",
 }
-
-
-def orphan_data(orphan: Orphan) -> dict[str, Any]:
-    """`sandbox_id` is null where the store knows only its first digits; `size` counts keys or messages, or is null."""
-    return {
-        "kind": str(orphan.kind),
-        "name": orphan.name,
-        "proof": str(orphan.proof),
-        "sandbox_id": str(orphan.sandbox_id) if orphan.sandbox_id else None,
-        "size": orphan.size,
-    }
 
 
 def show_orphans(orphans: Sequence[Orphan], *, dropped: bool) -> None:

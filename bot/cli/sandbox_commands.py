@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bot import constants, names
-from bot.cli import maintenance, rendering, status_command
+from bot.cli import json_data, maintenance, rendering, status_command
 from bot.cli.runtime import (
     EX_FAILED,
     EX_SHOWN,
@@ -108,7 +108,7 @@ def list_(
 
     found = run_with_manager(work, config, "reading", as_json=as_json)
     if as_json:
-        rendering.show_json([rendering.sandbox_data(sandbox) for sandbox in found])
+        rendering.show_json([json_data.sandbox_data(sandbox) for sandbox in found])
     else:
         rendering.show_sandboxes(found)
 
@@ -128,7 +128,7 @@ def extend(
 
     extension = run_with_manager(work, config, "extending", as_json=as_json)
     if as_json:
-        rendering.show_json(rendering.extension_data(extension))
+        rendering.show_json(json_data.extension_data(extension))
     else:
         rendering.show_extension(extension)
 
@@ -248,7 +248,7 @@ def audit(
 
     entries = run_with_manager(work, config, "reading", as_json=as_json)
     if as_json:
-        rendering.show_json([rendering.audit_data(entry) for entry in entries])
+        rendering.show_json([json_data.audit_data(entry) for entry in entries])
     else:
         rendering.show_audit(entries)
 
@@ -263,14 +263,14 @@ def _shown_before(sandbox: Sandbox) -> str:
 
 def _show(sandbox: Sandbox, as_json: bool) -> None:
     if as_json:
-        rendering.show_json(rendering.sandbox_data(sandbox))
+        rendering.show_json(json_data.sandbox_data(sandbox))
     else:
         rendering.show_sandbox(sandbox)
 
 
 def _show_destroyed(destroyed: list[Sandbox], dry_run: bool, as_json: bool) -> None:
     if as_json:
-        rendering.show_json([rendering.sandbox_data(sandbox) for sandbox in destroyed])
+        rendering.show_json([json_data.sandbox_data(sandbox) for sandbox in destroyed])
     else:
         verb = "would be destroyed" if dry_run else "is destroyed"
         typer.echo("\n".join(f"{sandbox.name} {verb}" for sandbox in destroyed) or "There is nothing to destroy.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import rendering
+from bot.cli import json_data, rendering
 from bot.cli.runtime import EX_FAILED, Config, Json, exit_with_error, operator, print_warning, run_with_manager
 from bot.durations import parse_duration
 from bot.sandboxes.health import Health, HealthLevel
@@ -47,7 +47,7 @@ def status(
 
 def _show(health: Health, manager: SandboxManager, as_json: bool) -> None:
     if as_json:
-        rendering.show_json(rendering.health_data(health, manager.access.isolation))
+        rendering.show_json(json_data.health_data(health, manager.access.isolation))
     else:
         rendering.show_health(health, manager.access.isolation)
 

@@ -129,6 +129,16 @@ RELAY_COMMANDS_CLAIMED_S = 60.0
 RELAY_COMMANDS_SPARED_S = 60.0
 """A guild in which Discord has refused commands is left alone for so long; the limit is two hundred a day."""
 
+RELAY_RECORDS_WRITTEN_EVERY_S = 1.0
+"""How soon it is seen elsewhere how far a client of the relay has come; that one has come or gone is told at once."""
+
+RELAY_RECORD_KEPT_S = 10.0
+"""A client, or a relay, of which nothing is heard for so long is gone with its process. A client that has lost its
+connection is expected back for so long, and counts as somebody who reads."""
+
+RELAY_CALLBACK_WITHIN_S = 10.0
+"""How long nobody answers an interaction in the place of a bot whose own answer is on its way to Discord."""
+
 RELAY_JSON_VALUES = 200_000
 """The most objects, lists and values that a body's JSON may have: in memory each takes many times its text."""
 

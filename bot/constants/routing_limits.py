@@ -92,7 +92,8 @@ WATCHED_INTERACTIONS = 1000
 unwatched."""
 
 RESPONSE_WATCH_NATS_TIMEOUT_S = 1.0
-"""How long NATS may take to say whether a worker is connected: no longer than what is left until the bot answers."""
+"""How long NATS, and the relay's records, may take to say whether anybody is connected: no longer than what is left
+until the bot answers."""
 
 PUBLISH_HEADERS_BYTES = 512
 """What is set aside for headers in NATS's limit of a message: id, size and the protocol's own are below 200."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,10 +21,11 @@ from pydantic import SecretStr
 import sandbox_worker
 from bot.app import App, open_app
 from bot.sandboxes.model import Sandbox
-from bot.settings import Discord, Embedded, Routing, Sandboxes, Settings
+from bot.settings import Discord, Embedded, Relay, Routing, Sandboxes, Settings
 from local_discord import Guild, LocalDiscord, Person
 
 GRACE = timedelta(seconds=2)
+ORDINARY_BOT = Path(__file__).with_name("ordinary_bot.py")
 _EVERY = timedelta(milliseconds=200)
 _TIMEOUT_S = 10.0
 """For what takes milliseconds: a slow machine passes, a broken step ends the tour."""
@@ -46,10 +49,19 @@ class Scenario:
     lobby: Guild
     stack: AsyncExitStack
     workers: dict[str, Worker] = field(default_factory=dict)
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What `/sandbox connect` has handed out, by the name of the sandbox."""
+
+    async def start_bot(self, name: str) -> None:
+        """An ordinary bot in a process of its own, which knows no more than the sandbox's environment."""
+        environment = {**os.environ, **self.environments[name]}
+        process = await asyncio.create_subprocess_exec(sys.executable, ORDINARY_BOT, env=environment)
+        self.stack.push_async_callback(_end, process)
 
     async def start_worker(self, sandbox: Sandbox, dotenv: str) -> Worker:
         """A worker that knows no more than `dotenv`, the text of the file that `/sandbox connect` has attached."""
         environ = {name: value for name, value in dotenv_values(stream=io.StringIO(dotenv)).items() if value}
+        self.environments[sandbox.name] = environ
         kit = await self.stack.enter_async_context(sandbox_worker.Sandbox.from_env(environ, dotenv=Path(os.devnull)))
         worker = self.workers[sandbox.name] = Worker(sandbox, kit, self.app.stores.nats.jetstream())
         return worker
@@ -88,7 +100,8 @@ async def open_scenario(progress: Callable[[str], None]) -> AsyncIterator[Scenar
         progress("starting a local Discord")
         discord = await stack.enter_async_context(LocalDiscord())
         progress("starting PostgreSQL, Valkey and NATS from their wheels")
-        app = await stack.enter_async_context(open_app(_settings(discord, folder)))
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        app = await stack.enter_async_context(open_app(_settings(discord, folder, listening)))
         scenario = _populate(discord, app, stack)
         progress("starting the bot, an unmodified discord.py client")
         running = asyncio.create_task(app.run())
@@ -115,16 +128,24 @@ async def _until_ready(ready: asyncio.Task[None], running: asyncio.Task[None]) -
     await ready
 
 
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
+
+
 async def _stop(app: App, running: asyncio.Task[None]) -> None:
     app.stop.set()
     await running
 
 
-def _settings(discord: LocalDiscord, folder: Path) -> Settings:
-    """The defaults but for what somebody who watches would have to wait for."""
+def _settings(discord: LocalDiscord, folder: Path, listening: socket.socket) -> Settings:
+    """The defaults but for what somebody who watches would have to wait for, and a port that nobody has."""
+    host, port = listening.getsockname()
     return Settings(
         discord=Discord(token=SecretStr(discord.token), api_base=discord.api_base),
         sandboxes=Sandboxes(grace=GRACE, sweep_every=_EVERY, activity_every=_EVERY),
         embedded=Embedded(folder=folder / "stores", durable=False),
+        relay=Relay(listen=f"fd:{listening.fileno()}", address=f"http://{host}:{port}"),
         routing=Routing(reload_every=timedelta(seconds=30)),
     )

@@ -9,23 +9,17 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from functools import partial
 
+import aiohttp
+
 from bot.demo.break_in import ATTEMPTS
-from bot.demo.scenario import GRACE, Scenario
-from bot.demo.transcript import Transcript
+from bot.demo.scenario import GRACE, ORDINARY_BOT
+from bot.demo.walk import Walk, is_titled, message_of, title_of
 from bot.durations import format_duration
-from bot.sandboxes.model import Sandbox, SandboxStatus
-from local_discord import Channel, Guild, Message, Person, Reply
+from bot.sandboxes.model import SandboxStatus
 
 
-class StepFailed(Exception):
-    """What the step should have shown did not happen."""
-
-
-class Steps:
+class Steps(Walk):
     """They build on each other, and are shown under their docstrings. A step raises `StepFailed` or `TimeoutError`."""
-
-    def __init__(self, scenario: Scenario, transcript: Transcript) -> None:
-        self.scenario, self.transcript = scenario, transcript
 
     @property
     def in_order(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
@@ -38,6 +32,9 @@ class Steps:
             self.message_for_bob,
             self.message_for_nobody,
             self.foreign_command,
+            self.own_bots,
+            self.own_command,
+            self.own_bot_refused,
             self.status,
             self.break_in,
             self.refused,
@@ -101,8 +98,40 @@ class Steps:
         self.check(event.data["data"]["name"] == "score", "it came first: no /sandbox command was forwarded before it")
         await event.reply("ada leads with 3 points", ephemeral=True)
         await reply.wait_for(lambda reply: reply.message is not None)
-        self.transcript.shows(_message(reply), bob.name)
-        self.check("leads" in _message(reply).content, "it took the interaction's id and token, not the bot's token")
+        self.transcript.shows(message_of(reply), bob.name)
+        self.check("leads" in message_of(reply).content, "it took the interaction's id and token, not the bot's token")
+
+    async def own_bots(self) -> None:
+        """Each starts an ordinary discord.py bot, with the token and the address of the same file."""
+        self.transcript.code(ORDINARY_BOT)
+        for name, guild in (("login-page", self.scenario.lab), ("leaderboard", self.scenario.arcade)):
+            await self.scenario.start_bot(name)
+            message = await self.wait_formessage_of(guild, f"at home in {guild.name}")
+            self.transcript.shows(message, guild.name, sender=ORDINARY_BOT.name)
+        token = self.scenario.discord.token
+        told = [value for environment in self.scenario.environments.values() for value in environment.values()]
+        self.check(token not in told, "both are one application's, and neither has seen its token")
+
+    async def own_command(self) -> None:
+        """Ada uses a command that her bot has registered; it is in her server alone."""
+        ada, lab = self.scenario.ada, self.scenario.lab
+        reply = await self.use_command(ada, lab.general, "hello", sender=ORDINARY_BOT.name)
+        self.check(message_of(reply).content == "hello ada", "her bot has answered it")
+        names = {command["name"] for command in self.scenario.discord.commands}
+        self.check("hello" not in names, "the application's own commands are as they were")
+
+    async def own_bot_refused(self) -> None:
+        """Her bot's token opens nothing of Bob's."""
+        environment, channel = self.scenario.environments["login-page"], self.scenario.arcade.general
+        url = f"{environment['SANDBOX_BOT_API']}/channels/{channel.id}/messages"
+        headers = {"Authorization": f"Bot {environment['SANDBOX_BOT_TOKEN']}"}
+        self.transcript.note(f"  POST /channels/{channel.id}/messages")
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(url, json={"content": "hello?"}) as response,
+        ):
+            answer = await response.json()
+        self.check(response.status == 403, f"403: {answer['message']}")
 
     async def status(self) -> None:
         """Ada's worker leaves rows and keys behind, and she looks at the status."""
@@ -111,7 +140,7 @@ class Steps:
         await worker.pg.execute(add_lab, Decimal(self.scenario.lab.id))
         await worker.redis.set("greeting", "hello")
         reply = await self.use_command(self.scenario.ada, None, "sandbox status", sandbox="login-page")
-        text = json.dumps(_message(reply).embeds)
+        text = json.dumps(message_of(reply).embeds)
         self.check("1 row," in text and "1 key" in text, "each store was really asked")
 
     async def break_in(self) -> None:
@@ -130,7 +159,7 @@ class Steps:
         reply = await self.use_command(
             self.scenario.bob, self.scenario.arcade.general, "sandbox destroy", sandbox="login-page"
         )
-        self.check("SANDBOX_004" in json.dumps(_message(reply).embeds), "a refusal is a sentence and a code")
+        self.check("SANDBOX_004" in json.dumps(message_of(reply).embeds), "a refusal is a sentence and a code")
         self.check((await self.sandbox("login-page")).status is SandboxStatus.RUNNING, "it still runs")
 
     async def extend(self) -> None:
@@ -150,7 +179,7 @@ class Steps:
         await self.check_routed(bob, attic, "try-out", "quick, before it expires", "login-page")
         for wanted in ("about to expire", "has expired"):
             for person in (bob, olga):
-                message = await person.wait_for_dm(partial(_is_titled, wanted), timeout=10)
+                message = await person.wait_for_dm(partial(is_titled, wanted), timeout=10)
                 self.transcript.shows(message, f"{person.name}, direct message")
         self.check(len(bob.inbox) == len(olga.inbox) == 2, "each came once, with a button that extends")
 
@@ -174,83 +203,8 @@ class Steps:
         ada, sandbox = self.scenario.ada, await self.sandbox("login-page")
         reply = await self.use_command(ada, self.scenario.lab.general, "sandbox destroy", sandbox="login-page")
         self.transcript.says(ada, self.scenario.lab.general, "presses “Destroy”")
-        question = _message(reply)
+        question = message_of(reply)
         pressed = await ada.click(question, "Destroy")
-        await pressed.wait_for(lambda _: "is destroyed" in _title(question), timeout=10)
+        await pressed.wait_for(lambda _: "is destroyed" in title_of(question), timeout=10)
         self.transcript.shows(question, ada.name)
         await self.check_gone(sandbox)
-
-    async def use_command(self, person: Person, channel: Channel | None, command: str, **options: object) -> Reply:
-        """Somebody uses a slash command and sees the answer."""
-        typed = " ".join(f"{name}:{str(value).lower()}" for name, value in options.items())
-        self.transcript.says(person, channel, f"/{command} {typed}".strip())
-        reply = await person.command(command, channel=channel, **options)
-        if reply.message is None:
-            raise StepFailed("the bot did not answer")
-        self.transcript.shows(reply.message, person.name)
-        return reply
-
-    async def connect_worker(self, person: Person, channel: Channel, name: str, *, shown: bool = True) -> None:
-        """With the file that `/sandbox connect` attaches, and nothing else."""
-        if shown:
-            reply = await self.use_command(person, channel, "sandbox connect", sandbox=name)
-        else:
-            reply = await person.command("sandbox connect", channel=channel, sandbox=name)
-        (attachment,) = _message(reply).attachments
-        await self.scenario.start_worker(await self.sandbox(name), attachment.content.decode())
-
-    async def check_routed(self, person: Person, guild: Guild, name: str, text: str, other: str) -> None:
-        """Somebody writes in a bound server; the event is in that sandbox's stream and in no other."""
-        before = await self.scenario.workers[other].count()
-        self.transcript.says(person, guild.general, text)
-        await person.send(guild.general, text)
-        worker = self.scenario.workers[name]
-        event = await worker.receive("MESSAGE_CREATE")
-        self.transcript.arrives(worker.subject_of(event), event, name)
-        sent = [record.text for record in self.scenario.discord.dispatched if record.event == "MESSAGE_CREATE"]
-        self.check(event.raw.decode() == sent[-1], "byte for byte what Discord's gateway sent")
-        self.check(await self.scenario.workers[other].count() == before, f"nothing new in the stream of “{other}”")
-
-    async def until_routed(self) -> None:
-        """Returns when the bot has routed all that was sent so far."""
-        worker = self.scenario.workers["login-page"]
-        await self.scenario.ada.typing(self.scenario.lab.general)
-        await worker.receive("TYPING_START")
-
-    async def sandbox(self, name: str) -> Sandbox:
-        """The living sandbox of that name, as the manager knows it."""
-        return await self.scenario.app.manager.get_by_name(name)
-
-    async def is_left(self, sandbox: Sandbox) -> bool:
-        """Whether it is not wholly destroyed yet."""
-        return (await self.scenario.app.manager.get_by_id(sandbox.id)).status is not SandboxStatus.DESTROYED
-
-    async def check_gone(self, sandbox: Sandbox) -> None:
-        """Nothing of the sandbox is left in any store."""
-        stores = self.scenario.app.stores
-        schema = await stores.pool.fetchval("SELECT to_regnamespace($1)", sandbox.schema_name)
-        self.check(schema is None, f"schema {sandbox.schema_name} is gone")
-        keys = await stores.redis.keys(f"{sandbox.redis_prefix}*")
-        self.check(not keys, f"keys {sandbox.redis_prefix}* are gone")
-        streams = [stream.config.name for stream in await stores.nats.jetstream().streams_info()]
-        self.check(sandbox.stream not in streams, f"stream {sandbox.stream} is gone")
-
-    def check(self, condition: bool, fact: str) -> None:
-        """Shows the fact, or fails the step."""
-        if not condition:
-            raise StepFailed(f"not true: {fact}")
-        self.transcript.fact(fact)
-
-
-def _message(reply: Reply) -> Message:
-    if reply.message is None:
-        raise StepFailed("the bot did not answer")
-    return reply.message
-
-
-def _is_titled(wanted: str, message: Message) -> bool:
-    return wanted in _title(message)
-
-
-def _title(message: Message) -> str:
-    return str(message.embeds[0].get("title", "")) if message.embeds else ""

@@ -10,8 +10,9 @@ from pathlib import Path
 from loguru import logger
 
 from bot.demo.scenario import Scenario, open_scenario
-from bot.demo.steps import StepFailed, Steps
+from bot.demo.steps import Steps
 from bot.demo.transcript import Transcript
+from bot.demo.walk import StepFailed
 
 
 async def run_tour(*, keep: bool = False, svg: Path | None = None) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
+from rich.syntax import Syntax
 from rich.text import Text
 
 from local_discord import Channel, Message, Person
@@ -44,7 +45,7 @@ class Transcript:
         where = f"{channel.guild.name} #{channel.name}" if channel and channel.guild else "direct message"
         self._console.print(f"[bold cyan]{escape(person.name)}[/] [dim]in {escape(where)}[/]  {escape(text)}")
 
-    def shows(self, message: Message, reader: str) -> None:
+    def shows(self, message: Message, reader: str, sender: str = "sandbox-bot") -> None:
         """A message of the bot, as its reader sees it."""
         parts: list[RenderableType] = []
         if message.content:
@@ -56,7 +57,7 @@ class Transcript:
         buttons = _buttons(message.components)
         if buttons:
             parts.append(Text("  ".join(f"[ {label} ]" for label in buttons), style="bold"))
-        title = f"sandbox-bot → {reader}" + (" (only visible to them)" if message.ephemeral else "")
+        title = f"{sender} → {reader}" + (" (only visible to them)" if message.ephemeral else "")
         self._console.print(
             Panel(Group(*parts), title=title, title_align="left", style=f"#{colour:06x}", width=WIDTH - 4)
         )
@@ -67,6 +68,12 @@ class Transcript:
         text, content = event.raw.decode(), event.data.get("content")
         shown = text[:36] + (f" … {json.dumps({'content': content})[1:-1]} …" if content else " …")
         self._console.print(Text(f"  {shown}  ({len(event.raw)} bytes)", style="dim"))
+
+    def code(self, path: Path) -> None:
+        """A program in Python, whole but for what it says of itself."""
+        program = path.read_text(encoding="utf-8").partition("\n\n")[2].rstrip()
+        shown = Syntax(program, "python", theme="ansi_dark", background_color="default")
+        self._console.print(Panel(shown, title=path.name, title_align="left", style="dim", width=WIDTH - 4))
 
     def fact(self, text: str) -> None:
         """What was checked and is true."""
@@ -81,7 +88,7 @@ class Transcript:
         self._console.print(escape(text))
 
     def summary(self, passed: int, steps: int) -> None:
-        """The last line, which scripts look for: `tour: 14/14 steps passed`."""
+        """The last line, which scripts look for: `tour: 17/17 steps passed`."""
         self._console.print()
         style = "bold green" if passed == steps else "bold red"
         self._console.print(f"tour: {passed}/{steps} steps passed", style=style)

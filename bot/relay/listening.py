@@ -54,15 +54,23 @@ def _bound(listen: str) -> socket.socket:
 
 
 def _inherited(listen: str) -> socket.socket:
-    if listen == "systemd" and os.environ.get("LISTEN_PID") != str(os.getpid()):
-        raise SettingsError(
-            "relay.listen: systemd has handed over no socket; see the .socket unit in the documentation."
-        )
+    if listen == "systemd":
+        _require_one_of_systemds()
     number = _FIRST_HANDED_OVER if listen == "systemd" else int(listen.removeprefix("fd:"))
     try:
         return socket.socket(fileno=os.dup(number))
     except OSError as error:
         raise SettingsError(f"relay.listen: file descriptor {number} is no socket: {error.strerror}.") from None
+
+
+def _require_one_of_systemds() -> None:
+    is_ours = os.environ.get("LISTEN_PID") == str(os.getpid())
+    handed_over = os.environ.get("LISTEN_FDS") if is_ours else None
+    if handed_over != "1":
+        raise SettingsError(
+            f"relay.listen: systemd has handed over {handed_over or 'no'} socket(s); the relay serves on one, of a "
+            ".socket unit with one ListenStream."
+        )
 
 
 def _is_loopback(listening: socket.socket) -> bool:

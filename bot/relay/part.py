@@ -27,6 +27,8 @@ class RelayPart:
         self._settings, self._stores, self._supervisor = settings, stores, supervisor
         self._tls = server_tls(settings.relay)
         self._listening = open_socket(settings.relay.listen, settings.relay) if settings.relay.listen else None
+        if self._listening is not None and self._listening.family == socket.AF_UNIX and not settings.relay_address:
+            raise SettingsError("relay.address: missing; a socket without a port does not say where clients reach it.")
         self.relay: Relay | None = None
 
     async def run(self, part: Part) -> None:

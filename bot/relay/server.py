@@ -18,6 +18,7 @@ from bot.errors import ServiceUnavailable
 from bot.relay.commands import CommandStore, GuildCommands
 from bot.relay.gateway import intents
 from bot.relay.gateway.client import Gateway
+from bot.relay.gateway.client_log import ClientLog
 from bot.relay.gateway.feed import Streams
 from bot.relay.gateway.sessions import Sessions
 from bot.relay.gateway.stream_reader import StreamReader
@@ -35,14 +36,18 @@ from bot.relay.tenants import Tenants
 from bot.relay.upstream import Upstream
 from bot.relay.usage import Usage
 from bot.relay.webhooks import MadeWebhooks
+from bot.routing.callbacks import CallbackNotices
 from bot.settings import Settings
-from bot.stores.postgres import Pool
+from bot.stores.postgres import Pool, database_id
+from bot.stores.relay_records import RelayRecords
 from bot.supervisor import Supervisor
 
 _COMMANDS_EVERY = timedelta(seconds=constants.RELAY_COMMANDS_EVERY_S)
 _WEBHOOKS_EVERY = timedelta(seconds=constants.RELAY_WEBHOOKS_EVERY_S)
 _USAGE_EVERY = timedelta(seconds=constants.RELAY_USAGE_EVERY_S)
-_PARTS = frozenset(f"relay {name}" for name in ("access", "sessions", "events", "commands", "webhooks", "usage"))
+_PARTS = frozenset(
+    f"relay {name}" for name in ("access", "sessions", "clients", "events", "commands", "webhooks", "usage")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,9 @@ async def serve_relay(
     without a path."""
     chosen, discord = settings.relay, settings.discord
     async with AsyncExitStack() as stack:
+        records = RelayRecords(stores.redis, stores.pool)
         upstream = await stack.enter_async_context(Upstream(discord.api_base, settings.require_token()))
-        tenants, sessions = Tenants(stores.pool), Sessions(stores.redis)
+        tenants, sessions, log = Tenants(stores.pool), Sessions(stores.redis), ClientLog(records)
         identity = IdentitySource(upstream)
         channels, webhooks = GuildsOf(upstream, "/channels"), GuildsOf(upstream, "/webhooks")
         interactions, webhook_tokens = InteractionTokens(stores.redis), WebhookTokens(upstream)
@@ -89,7 +95,8 @@ async def serve_relay(
 
         api = Api(tenants, upstream, identity, channels, webhook_tokens, interactions, usage, gateway_address)
         commands = GuildCommands(stores.pool, upstream, identity)
-        tokens = TokenRoutes(api, identity, webhook_tokens, interactions, commands, made)
+        callbacks = CallbackNotices(stores.nats, await database_id(stores.pool))
+        tokens = TokenRoutes(api, identity, webhook_tokens, interactions, commands, made, callbacks)
         made_webhooks = MadeWebhooks(stores.pool, upstream, identity)
         WebhookRoutes(api, webhooks, webhook_tokens, made_webhooks, allowed=chosen.webhooks)
         MessageRoutes(api, upstream, identity, made, DirectChannels(stores.redis), chosen.direct_messages)
@@ -106,10 +113,12 @@ async def serve_relay(
             sum(intents.PRIVILEGED[name] for name in discord.privileged_intents),
             chosen.catch_up_s,
             gateway_address,
+            log,
             chosen.max_clients,
         )
         supervisor.start("relay access", tenants.run)
         supervisor.start("relay sessions", sessions.run)
+        supervisor.start("relay clients", log.run)
         supervisor.start("relay events", reader.run)
         supervisor.start_periodic("relay commands", commands.reconcile, _COMMANDS_EVERY)
         supervisor.start_periodic("relay webhooks", made_webhooks.reconcile, _WEBHOOKS_EVERY)
@@ -127,14 +136,29 @@ async def serve_relay(
         stack.push_async_callback(runner.cleanup)
         site = web.SockSite(runner, listening, ssl_context=tls)
         await site.start()
+        stack.push_async_callback(_write_last, log)
         stack.push_async_callback(gateway.stop)
         stack.push_async_callback(site.stop)  # first, or else who is sent away comes back here
+        await stack.enter_async_context(_announced(records, address, supervisor))
         yield Relay(address, gateway, api)
 
 
-async def _write_last(usage: Usage) -> None:
+async def _write_last(written: ClientLog | Usage) -> None:
     with suppress(ServiceUnavailable):
-        await usage.write()
+        await written.write()
+
+
+@asynccontextmanager
+async def _announced(records: RelayRecords, address: str, supervisor: Supervisor) -> AsyncIterator[None]:
+    """Whoever hands out the address knows that somebody serves there."""
+    every = timedelta(seconds=constants.RELAY_RECORD_KEPT_S / 4)
+    supervisor.start_periodic("relay address", lambda: records.serve(address), every)
+    try:
+        yield
+    finally:
+        await supervisor.end({"relay address"})
+        with suppress(ServiceUnavailable):
+            await records.end(address)
 
 
 def _application(gateway: Gateway, api: Api) -> web.Application:

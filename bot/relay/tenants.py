@@ -38,9 +38,13 @@ class Tenant:
     """When the sandbox expires, by the same clock."""
     bound_at: dict[int, float] = field(default_factory=dict)
     """Of each guild, Unix time. One that was unbound in between has missed events."""
+    reset_id: int | None = None
+    """Another one after each reset; None before the first."""
     followers: set[Callable[[], None]] = field(default_factory=set, repr=False)
-    """Called after the guilds have changed, and when it is over."""
+    """Called after the guilds or `reset_id` have changed, and when it is over."""
     is_over: bool = False
+    is_gone: bool = False
+    """The sandbox itself runs no more: it has not only got another token."""
 
     @property
     def short_id(self) -> str:
@@ -138,6 +142,7 @@ class Tenants:
             row = rows.get(tenant.sandbox_id)
             if row is None or row["token_sha256"] != tenant.token_sha256:
                 logger.info("a sandbox's bot is logged out", sandbox=str(tenant.sandbox_id))
+                tenant.is_gone = row is None
                 tenant.end()
             else:
                 self._update(tenant, row)
@@ -150,8 +155,8 @@ class Tenants:
     def _update(tenant: Tenant, row: asyncpg.Record) -> None:
         fresh = _tenant(row)
         tenant.read_at, tenant.ends_at = fresh.read_at, fresh.ends_at
-        if fresh.bound_at != tenant.bound_at:
-            tenant.guild_ids, tenant.bound_at = fresh.guild_ids, fresh.bound_at
+        if (fresh.bound_at, fresh.reset_id) != (tenant.bound_at, tenant.reset_id):
+            tenant.guild_ids, tenant.bound_at, tenant.reset_id = fresh.guild_ids, fresh.bound_at, fresh.reset_id
             tenant.notify()
 
     @staticmethod
@@ -176,4 +181,5 @@ def _tenant(row: asyncpg.Record) -> Tenant:
         now,
         now + row["remaining_s"],
         dict(zip(map(int, row["guild_ids"]), row["bound_at"], strict=True)),
+        row["reset_id"],
     )

@@ -20,6 +20,7 @@ from bot import clock, constants, names
 from bot.clock import DiscordClock
 from bot.errors import ServiceUnavailable
 from bot.routing import dispatch
+from bot.routing.callbacks import Callback
 from sandbox_worker.text import replace_lone_surrogates
 
 
@@ -35,8 +36,8 @@ class Unanswered:
 type OnUnanswered = Callable[[Unanswered], Awaitable[None]]
 
 type IsConnected = Callable[[UUID], Awaitable[bool]]
-"""Whether somebody with a sandbox's credentials is connected to NATS; False too where that can't be known.
-`ServiceUnavailable` if NATS doesn't tell."""
+"""Whether somebody with a sandbox's credentials is connected, to NATS or to the relay; False too where that can't be
+known. `ServiceUnavailable` if a store doesn't tell."""
 
 
 class ResponseWatchdog:
@@ -44,7 +45,8 @@ class ResponseWatchdog:
     worker's place: three seconds by its clock, less twice the round trip. Where no worker is connected, under one.
 
     A worker's response goes to Discord, not through the bot. A message that answers shows it, and ends the watch; where
-    there is none, the bot's own attempt fails, which disturbs nobody.
+    there is none, the bot's own attempt fails, which disturbs nobody. What passes the relay is told by that: nobody
+    answers while it is on its way, nor after Discord has taken it.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class ResponseWatchdog:
         self._round_trip, self._unanswered_after = round_trip, unanswered_after
         self._clock = discord_clock
         self._watches: dict[int, asyncio.Task[None]] = {}
+        self._on_the_way: dict[int, asyncio.Event] = {}
+        """Answers that pass the relay; set when Discord has not taken them."""
         self._answered_here: deque[int] = deque(maxlen=constants.WATCHED_INTERACTIONS)
 
     def watch(self, interaction_id: int, prefix: str, text: str) -> None:
@@ -75,7 +79,7 @@ class ResponseWatchdog:
             answer_at = clock.elapsed() + left_s
             task = asyncio.create_task(self._watch(interaction_id, names.sandbox_of_subject(prefix), text, answer_at))
             self._watches[interaction_id] = task
-            task.add_done_callback(lambda _: self._watches.pop(interaction_id, None))
+            task.add_done_callback(lambda _: self._forget(interaction_id))
 
     def record_response(self, interaction_id: int) -> bool:
         """A message responds to it; True if that message is the bot's own."""
@@ -85,12 +89,38 @@ class ResponseWatchdog:
             task.cancel()
         return False
 
+    def note_callback(self, interaction_id: int, callback: Callback) -> None:
+        """A worker's answer passes the relay. One that Discord refuses leaves the time to give another."""
+        if (task := self._watches.get(interaction_id)) is None:
+            return
+        match callback:
+            case Callback.SENT:
+                self._on_the_way[interaction_id] = asyncio.Event()
+            case Callback.REFUSED:
+                if (refused := self._on_the_way.pop(interaction_id, None)) is not None:
+                    refused.set()
+            case Callback.TAKEN:
+                task.cancel()
+
     async def close(self) -> None:
         """Ends all watches; nobody is told any more."""
         tasks = list(self._watches.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, interaction_id: int) -> None:
+        del self._watches[interaction_id]
+        self._on_the_way.pop(interaction_id, None)
+
+    async def _until_refused(self, interaction_id: int) -> None:
+        """At once if no answer is on its way. The relay that has sent it may be gone, so not for ever."""
+        while (refused := self._on_the_way.get(interaction_id)) is not None:
+            try:
+                async with asyncio.timeout(constants.RELAY_CALLBACK_WITHIN_S):
+                    await refused.wait()
+            except TimeoutError:
+                return
 
     def _longest_wait(self) -> float:
         round_trip = self._round_trip()
@@ -101,6 +131,7 @@ class ResponseWatchdog:
         is_deserted = await self._stays_deserted(sandbox_id, answer_at)
         if not is_deserted:
             await asyncio.sleep(answer_at - clock.elapsed())
+        await self._until_refused(interaction_id)
         # Before it is sent: its message may come back on the gateway sooner than the request returns.
         self._answered_here.append(interaction_id)
         try:
@@ -123,6 +154,9 @@ class ResponseWatchdog:
         try:
             consumer = await self._jetstream.consumer_info(names.stream_name(sandbox_id), names.WORKER_CONSUMER)
             is_idle = not consumer.num_waiting and not consumer.num_ack_pending and bool(consumer.num_pending)
-            return is_idle and not await self._is_connected(sandbox_id)
+            if not is_idle:
+                return False
+            async with asyncio.timeout(constants.RESPONSE_WATCH_NATS_TIMEOUT_S):
+                return not await self._is_connected(sandbox_id)
         except (nats.errors.Error, JetStreamError, TimeoutError, ServiceUnavailable):
             return False  # nobody knows

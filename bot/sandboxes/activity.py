@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from bot import constants, names
 from bot.errors import ServiceUnavailable
 from bot.stores.nats_client import FAILURES, unavailable, watch_connection
-from bot.stores.postgres import Pool, connected, load_queries
+from bot.stores.postgres import Pool, connected, database_id, load_queries
 from bot.supervisor import Part
 
 
@@ -106,6 +106,4 @@ class ActivityRefresh:
 
 async def _subject(pool: Pool) -> str:
     """Of this database's bots: others may share the NATS."""
-    async with connected(pool) as connection:
-        oid = await connection.fetchval("SELECT oid::text FROM pg_database WHERE datname = current_database()")
-    return f"sandbox-bot.activity.{oid}"
+    return f"sandbox-bot.activity.{await database_id(pool)}"

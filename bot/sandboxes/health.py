@@ -95,8 +95,51 @@ class RoutingHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayClient:
+    """A bot of the sandbox's that is connected by the relay. `library` is empty if it has not said; `position` is the
+    sequence of the stream's up to which it was sent all, and `behind` counts what it was not, None: not known."""
+
+    library: str
+    shard: int
+    shard_count: int
+    connected_since: datetime
+    position: int
+    behind: int | None
+
+    @property
+    def summary(self) -> str:
+        """For people."""
+        parts = [self.library or gettext("a library that does not tell its name")]
+        if self.shard_count > 1:
+            parts.append(gettext("shard {shard} of {total}", shard=self.shard, total=self.shard_count))
+        if self.behind:
+            parts.append(ngettext(self.behind, "{number:,} event behind", "{number:,} events behind"))
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayHealth:
+    """The way of the sandbox's own bots: the addresses at which relays serve, and who is connected by them.
+
+    `missing`: the address that is handed out and at which none serves.
+    """
+
+    addresses: tuple[str, ...] = ()
+    clients: tuple[RelayClient, ...] = ()
+    missing: str | None = None
+
+    @property
+    def summary(self) -> str:
+        """How many bots are connected, and where they could be, for people."""
+        if not self.addresses and not self.clients:
+            return gettext("none serves")
+        return ngettext(len(self.clients), "{number} bot is connected", "{number} bots are connected")
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """A sandbox, and what was said of it just now. `notices_undelivered`: the last notice did not reach its owner."""
+    """A sandbox, and what was said of it just now. `notices_undelivered`: the last notice did not reach its owner.
+    `relay`: None if that is not known."""
 
     sandbox: Sandbox
     postgres: StoreHealth
@@ -105,6 +148,7 @@ class Health:
     routing: RoutingHealth = RoutingHealth()
     isolation: Isolation | None = None
     notices_undelivered: bool = False
+    relay: RelayHealth | None = None
 
     @property
     def stores(self) -> dict[str, StoreHealth]:
@@ -149,6 +193,8 @@ class Health:
                 yield _hidden(guild.shown, guild.presence.hidden_channels)
         if self.routing.stale is not None:
             yield gettext("The routes may be out of date: {detail}.", detail=self.routing.stale)
+        if self.relay is not None and self.relay.missing is not None:
+            yield gettext("No relay serves at {address}: no bot logs in there.", address=self.relay.missing)
         if self.notices_undelivered:
             yield gettext("The last notice could not be delivered to the owner, who may have closed direct messages.")
         for name, store in _STORE_NAMES.items():

@@ -23,8 +23,9 @@ from bot.sandboxes.health import (
 )
 from bot.sandboxes.lifecycle.notices import NoticeOutbox, Outcome
 from bot.sandboxes.model import Sandbox
+from bot.sandboxes.relay_probe import RelayProbe, RelayReading
 from bot.sandboxes.schema import SchemaProvisioner
-from bot.stores.nats import StreamStore
+from bot.stores.nats import StreamStats, StreamStore
 from bot.stores.postgres import Pool, connected, load_queries
 from bot.stores.redis import RedisStore
 
@@ -41,23 +42,28 @@ class HealthProbe:
         outbox: NoticeOutbox,
         read_routes: ReadRoutes,
         inspect_guilds: InspectGuilds | None,
+        relay: RelayProbe,
     ) -> None:
         """Without `inspect_guilds` Discord is not asked."""
         self._schemas, self._redis, self._streams = schemas, redis, streams
         self._access, self._outbox = access, outbox
         self._read_routes, self._inspect_guilds = read_routes, inspect_guilds
+        self._relay = relay
 
     async def probe(self, sandbox: Sandbox) -> Health:
         """A store that doesn't answer makes its part not ok; nothing is raised for it."""
-        postgres, redis, nats, routing, (outcome, _) = await asyncio.gather(
+        postgres, redis, stats, routing, (outcome, _), (relay, _) = await asyncio.gather(
             _answer(self._postgres(sandbox)),
             _answer(self._keys(sandbox)),
-            _answer(self._stream(sandbox)),
+            _answer(self._streams.stats(sandbox.id)),
             self._routing(sandbox),
             _attempt(self._outbox.last_outcome(sandbox)),
+            _attempt(self._relay.ask(sandbox.id)),
         )
+        nats = stats if isinstance(stats, StoreHealth) else self._stream(sandbox, stats, relay)
         undelivered = outcome is Outcome.UNDELIVERABLE
-        return Health(sandbox, postgres, redis, nats, routing, self._access.isolation, undelivered)
+        on_relay = relay.health(stats if isinstance(stats, StreamStats) else None) if relay is not None else None
+        return Health(sandbox, postgres, redis, nats, routing, self._access.isolation, undelivered, on_relay)
 
     async def _routing(self, sandbox: Sandbox) -> RoutingHealth:
         (routes, _), (last_event_at, _), (presences, unknown) = await asyncio.gather(
@@ -114,21 +120,23 @@ class HealthProbe:
         keys = await self._redis.count_keys(sandbox.id)
         return StoreHealth(True, ngettext(keys, "{number:,} key", "{number:,} keys"), {"keys": keys})
 
-    async def _stream(self, sandbox: Sandbox) -> StoreHealth:
-        stats = await self._streams.stats(sandbox.id)
+    def _stream(self, sandbox: Sandbox, stats: StreamStats | None, relay: RelayReading | None) -> StoreHealth:
         if stats is None:
             missing = gettext("stream {stream} or its consumer is missing", stream=sandbox.stream)
             return StoreHealth(False, missing, {})
+        unread = relay.unread(stats) if relay is not None else None
+        waiting = stats.waiting if unread is None else min(unread, stats.waiting)
         figures = {
             "messages": stats.messages,
             "bytes": stats.bytes,
-            "unacknowledged": stats.waiting,
+            "unacknowledged": waiting,
+            "unacknowledged_by_workers": stats.waiting,
             "waiting_workers": stats.workers,
         }
         parts = [
             ngettext(stats.messages, "{number:,} event", "{number:,} events"),
             _size(stats.bytes),
-            gettext("{number:,} not yet acknowledged by a worker", number=stats.waiting),
+            _waiting(waiting, stats.waiting),
             ngettext(stats.workers, "{number} worker waits for more", "{number} workers wait for more"),
         ]
         if barred := self._access.keeps_out_of_nats(sandbox.id):
@@ -162,7 +170,8 @@ async def _attempt[ResultT](question: Awaitable[ResultT]) -> tuple[ResultT | Non
         return None, error.detail
 
 
-async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
+async def _answer[ResultT](question: Awaitable[ResultT]) -> ResultT | StoreHealth:
+    """The answer, or how a store is that gives none."""
     try:
         async with asyncio.timeout(constants.HEALTH_TIMEOUT_S):
             return await question
@@ -170,6 +179,17 @@ async def _answer(question: Awaitable[StoreHealth]) -> StoreHealth:
         return StoreHealth(False, gettext("no answer within {seconds} s", seconds=constants.HEALTH_TIMEOUT_S), {})
     except ServiceUnavailable as error:
         return StoreHealth(False, gettext("not reachable: {detail}", detail=error.detail), {})
+
+
+def _waiting(waiting: int, by_workers: int) -> str:
+    """A worker that comes later gets what a bot on the relay was sent before: nobody can know whether it is wanted."""
+    if waiting == by_workers:
+        return gettext("{number:,} not yet acknowledged by a worker", number=waiting)
+    return gettext(
+        "{number:,} not yet sent to its bot on the relay (a worker of the kit that starts now gets {more:,})",
+        number=waiting,
+        more=by_workers,
+    )
 
 
 def _withheld(answers: int) -> str:

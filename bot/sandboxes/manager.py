@@ -28,12 +28,14 @@ from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.metadata import check_metadata
 from bot.sandboxes.model import Actor, Extension, Sandbox, SandboxStatus
+from bot.sandboxes.relay_probe import RelayProbe
 from bot.sandboxes.route_hints import RouteHints
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.sandboxes.template import DEFAULT_TEMPLATE, UNNAMED_TEMPLATE, Statement
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Connection, Pool, connected, in_transaction
 from bot.stores.redis import RedisStore
+from bot.stores.relay_records import RelayRecords
 
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
 """Told which guilds' routes have just been committed anew."""
@@ -84,11 +86,11 @@ class SandboxManager(SandboxDirectory):
         self.bindings = GuildBindings(pool, self._records, self.outbox, self._limits, self.idempotency, self._announce)
         self.schemas, self.streams = SchemaProvisioner(pool, template), streams
         self.access = access or SandboxAccess(pool, redis)
-        self._issuer = CredentialIssuer(
-            pool, self._records, self.access, self.idempotency, workers or WorkerAddresses()
-        )
+        workers = workers or WorkerAddresses()
+        self.relay = RelayRecords(redis.client, pool)
+        self._issuer = CredentialIssuer(pool, self._records, self.access, self.idempotency, workers, self.relay)
         self._expiry = Expiry(pool, self._records, self.access, self.outbox, self._limits, self.idempotency)
-        self._teardown = Teardown(pool, self._records, self.schemas, self.access, redis, streams)
+        self._teardown = Teardown(pool, self._records, self.schemas, self.access, redis, streams, self.relay)
         self._creation = Creation(
             pool,
             self._records,
@@ -100,9 +102,14 @@ class SandboxManager(SandboxDirectory):
             self.idempotency,
         )
         self.stream_reconciler = StreamReconciler(pool, streams)
-        self._reset = Reset(pool, self._records, self.schemas, self.access, redis, streams, self.idempotency)
+        self._reset = Reset(
+            pool, self._records, self.schemas, self.access, redis, streams, self.idempotency, self.relay
+        )
         read_routes = read_routes or StoredRoutes(pool).read
-        self._probe = HealthProbe(self.schemas, redis, streams, self.access, self.outbox, read_routes, inspect_guilds)
+        relay = RelayProbe(self.relay, workers.relay, expected=not workers.relay_is_usual)
+        self._probe = HealthProbe(
+            self.schemas, redis, streams, self.access, self.outbox, read_routes, inspect_guilds, relay
+        )
 
     async def create(
         self,
@@ -219,10 +226,15 @@ class SandboxManager(SandboxDirectory):
         await self.refresh_activity()
         return await self._probe.probe(await self.get_by_id(sandbox_id))
 
+    async def has_reader(self, sandbox_id: UUID) -> bool:
+        """Whether somebody of the sandbox's is connected: a bot by the relay, or a worker to NATS as far as that tells.
+        `ServiceUnavailable` if a store doesn't tell."""
+        return await self.relay.has_reader(sandbox_id) or await self.access.has_connections(sandbox_id)
+
     async def get_connection_details(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails:
         """What the sandbox's workers need, without credentials. Only of a running one, for its owner or an admin."""
         sandbox = require_access(await self.get_by_id(sandbox_id), actor)
-        return self._issuer.describe(sandbox)
+        return self._issuer.describe(sandbox, serves=await self._issuer.relay_serves())
 
     async def issue_credentials(self, actor: Actor, sandbox_id: UUID, *, rotate: bool = False) -> ConnectionDetails:
         """The same with a fresh token, which is kept nowhere; without one if it was issued before.

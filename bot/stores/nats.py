@@ -41,12 +41,17 @@ class StreamLimits:
 
 @dataclass(frozen=True, slots=True)
 class StreamStats:
-    """What a sandbox's stream holds, and how much of it no worker has acknowledged."""
+    """What a sandbox's stream holds, and how much of it no worker has acknowledged.
+
+    `last` is the sequence of what it got last. It counts from 1 again in a stream with another time of creation.
+    """
 
     messages: int
     bytes: int
     waiting: int
     workers: int
+    last: int
+    created_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +170,14 @@ class StreamStore:
         stream = names.stream_name(sandbox_id)
         with asking():
             try:
-                state = (await self._jetstream.stream_info(stream)).state
+                info = await self._jetstream.stream_info(stream)
                 consumer = await self._jetstream.consumer_info(stream, names.WORKER_CONSUMER)
             except NotFoundError:
                 return None
         waiting = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
-        return StreamStats(state.messages, state.bytes, waiting, consumer.num_waiting or 0)
+        state = info.state
+        workers = consumer.num_waiting or 0
+        return StreamStats(state.messages, state.bytes, waiting, workers, state.last_seq, info.created)
 
     async def count_accepted(self, sandbox_id: UUID) -> int:
         """Acknowledgements of its workers' that the server has accepted, ever; 0 if there is no stream."""

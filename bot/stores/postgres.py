@@ -225,3 +225,8 @@ async def fetch_value(pool: Pool, query: str, *arguments: object) -> Any:
     """The first column of its first row, None if there is none; otherwise as `fetch`."""
     rows = await fetch(pool, query, *arguments)
     return rows[0][0] if rows else None
+
+
+async def database_id(pool: Pool) -> str:
+    """What tells this database's bots apart in stores that they may share with others'."""
+    return str(await fetch_value(pool, "SELECT oid::text FROM pg_database WHERE datname = current_database()"))

@@ -39,14 +39,14 @@ class RedisStore:
 
     def __init__(self, client: redis.asyncio.Redis, *, configures: bool = True) -> None:
         """Unless it `configures`, the server's settings are left as they are."""
-        self._client, self._configures = client, configures
+        self.client, self._configures = client, configures
         self._server: Server | None = None
         self._run_id = ""
 
     async def ping(self) -> None:
         """Return when the server has answered."""
         with _asking():
-            await self._client.ping()
+            await self.client.ping()
 
     async def probe(self, *, trial: bool = True) -> str | None:
         """Why a sandbox's user would not be confined here; None if it would be, by a server that has no `weakness`.
@@ -55,7 +55,7 @@ class RedisStore:
         """
         with _asking():
             try:
-                if "nopass" in str(await self._client.acl_getuser("default")):
+                if "nopass" in str(await self.client.acl_getuser("default")):
                     return "anybody may connect: the user “default” has no password"
                 if trial:
                     await self._try_user((await self._inspect()).withdrawn)
@@ -69,16 +69,16 @@ class RedisStore:
             await self._acl_setuser(f"{_PROBE}-{secrets.token_hex(8)}", "reset", *_ALLOWED, *withdrawn)
         finally:
             # With those of processes that were killed; one that another process has made just now has been tried.
-            users = map(_text, await self._client.acl_users())
+            users = map(_text, await self.client.acl_users())
             if left := [user for user in users if _ANY_PROBE.fullmatch(user)]:
-                await self._client.acl_deluser(*left)
+                await self.client.acl_deluser(*left)
 
     async def may_configure(self) -> bool:
         """Whether CONFIG is allowed, tried by a setting that stays as it is."""
         with _asking():
             try:
                 told = await self._read_settings(_REFUSALS_KEPT)
-                await self._client.config_set(_REFUSALS_KEPT, told.get(_REFUSALS_KEPT, "unknown"))
+                await self.client.config_set(_REFUSALS_KEPT, told.get(_REFUSALS_KEPT, "unknown"))
             except ResponseError:
                 return False
         return True
@@ -107,21 +107,21 @@ class RedisStore:
 
     async def _inspect(self) -> Server:
         """Asked each time, for it may be another one after a restart. One that is new is made to log no refusals."""
-        told = await self._client.info("server")
+        told = await self.client.info("server")
         if self._server is None or told["run_id"] != self._run_id:
             product = "Valkey" if "valkey_version" in told else "Redis"
             version = str(told["valkey_version" if product == "Valkey" else "redis_version"])
             self._server = Server(product, version, await self._read_settings(*SETTINGS))
             if self._configures:
                 with suppress(ResponseError):  # `check` tells of it
-                    await self._client.config_set(_REFUSALS_KEPT, 0)
+                    await self.client.config_set(_REFUSALS_KEPT, 0)
             self._run_id = str(told["run_id"])
         return self._server
 
     async def _read_settings(self, *wanted: str) -> dict[str, str]:
         """Without those that the server does not know; with `unknown` for all if the bot may not ask."""
         try:
-            told = [await self._client.config_get(name) for name in wanted]
+            told = [await self.client.config_get(name) for name in wanted]
         except ResponseError:
             return dict.fromkeys(wanted, "unknown")
         return {_text(name): _text(value) for each in told for name, value in cast("dict[str, str]", each).items()}
@@ -130,7 +130,7 @@ class RedisStore:
         """Lets the token in, to the sandbox's keys and channels alone. Live connections go on."""
         prefix = names.redis_prefix(sandbox_id)
         rules = ["reset", "on", f"#{token_sha256}", f"~{prefix}*", "resetchannels", f"&{prefix}*", *_ALLOWED]
-        if database := self._client.connection_pool.connection_kwargs.get("db"):
+        if database := self.client.connection_pool.connection_kwargs.get("db"):
             rules.append(f"+select|{database}")  # no other one: what lies there would not be found to be deleted
         with _asking():
             rules += (self._server or await self._inspect()).withdrawn  # after a restart all are set again
@@ -139,13 +139,13 @@ class RedisStore:
     async def list_users(self) -> set[UUID]:
         """The sandboxes that have a user."""
         with _asking():
-            users = await self._client.acl_users()
+            users = await self.client.acl_users()
         return {sandbox_id for user in users if (sandbox_id := names.sandbox_of_redis_user(_text(user)))}
 
     async def delete_user(self, sandbox_id: UUID) -> None:
         """Ends its connections too."""
         with _asking():
-            await self._client.acl_deluser(names.redis_user(sandbox_id))
+            await self.client.acl_deluser(names.redis_user(sandbox_id))
 
     async def delete_keys(self, *sandbox_ids: UUID) -> int:
         """Unlink every key of the sandboxes, in batches, and return how many there were.
@@ -168,7 +168,7 @@ class RedisStore:
         cursor, owners = 0, _Owners()
         while True:
             with _asking():
-                cursor, keys = await self._client.scan(cursor, match=pattern, count=constants.REDIS_KEYS_AT_A_TIME)
+                cursor, keys = await self.client.scan(cursor, match=pattern, count=constants.REDIS_KEYS_AT_A_TIME)
             yield owners.group(cast("list[bytes]", keys))
             if cursor == 0:
                 return
@@ -176,10 +176,10 @@ class RedisStore:
     async def unlink(self, keys: Sequence[bytes]) -> int:
         """How many there were."""
         with _asking():
-            return sum([await self._client.unlink(*batch) for batch in batched(keys, constants.REDIS_KEYS_AT_A_TIME)])
+            return sum([await self.client.unlink(*batch) for batch in batched(keys, constants.REDIS_KEYS_AT_A_TIME)])
 
     async def _acl_setuser(self, user: str, *rules: str) -> None:
-        await self._client.execute_command("ACL", "SETUSER", user, *rules)  # type: ignore[no-untyped-call]
+        await self.client.execute_command("ACL", "SETUSER", user, *rules)  # type: ignore[no-untyped-call]
 
 
 class _Owners:

@@ -43,6 +43,7 @@ def _named(found: Sequence[Orphan]) -> str:
     proofs = {
         Proof.DESTROYED: gettext("its sandbox is destroyed"),
         Proof.MARK: gettext("no such sandbox is known"),
+        Proof.DISCORD: gettext("Discord has not let it go yet, the bot tries again"),
         Proof.NONE: gettext("it may be another installation's and stays"),
     }
     lines = [f"{orphan.kind} `{orphan.name}` · {proofs[orphan.proof]}" for orphan in found[: constants.LISTED_ORPHANS]]

@@ -13,7 +13,7 @@ from bot.durations import format_duration
 from bot.i18n import Translatable, gettext
 from bot.sandboxes.access.connection import ConnectionDetails
 from bot.sandboxes.access.isolation import Enforcement, Isolation
-from bot.sandboxes.health import Health, HealthLevel, RoutingHealth, StoreHealth
+from bot.sandboxes.health import Health, HealthLevel, RelayHealth, RoutingHealth, StoreHealth
 from bot.sandboxes.metadata import write_tags
 from bot.sandboxes.model import Extension, Sandbox, SandboxStatus
 from bot.ui.listings import count_events, count_servers
@@ -38,10 +38,10 @@ def created(sandbox: Sandbox) -> discord.Embed:
 
 def unanswered(sandbox: Sandbox, *, is_deserted: bool) -> discord.Embed:
     """To whoever has used a command or a button of a sandbox's worker."""
-    text = gettext("No worker of sandbox “{name}” has answered in time. Its log may say why.", name=sandbox.name)
+    text = gettext("No worker or bot of sandbox “{name}” has answered in time. Its log may say why.", name=sandbox.name)
     if is_deserted:
         text = gettext(
-            "No worker is connected to sandbox “{name}”, so nobody answers. Start yours with the environment "
+            "No worker or bot is connected to sandbox “{name}”, so nobody answers. Start yours with the environment "
             "from `/sandbox connect`. `sandbox-worker tail` only shows events.",
             name=sandbox.name,
         )
@@ -70,6 +70,7 @@ def status(health: Health, isolation: Isolation) -> discord.Embed:
     ):
         embed.add_field(name=name, value=f"{_store(store)}\n{_isolation(isolated)}", inline=False)
     embed.add_field(name=gettext("Routing"), value=_routing(health.routing), inline=False)
+    embed.add_field(name=gettext("Relay"), value=_relay(health.relay), inline=False)
     return embed
 
 
@@ -86,6 +87,12 @@ def connection(details: ConnectionDetails, *, replaces_lost: bool = False) -> tu
     if replaces_lost:
         text = gettext("The bot was restarted before it could show the first ones. Those are ended, and these are new.")
         embed.add_field(name=gettext("Credentials"), value=text, inline=False)
+    if details.has_bot_token:
+        text = gettext(
+            "A bot of any library logs in with `SANDBOX_BOT_TOKEN` in the place of Discord's token, at "
+            "`SANDBOX_BOT_API` and `SANDBOX_BOT_GATEWAY`. A worker of the kit needs none of them."
+        )
+        embed.add_field(name=gettext("Your bot"), value=text, inline=False)
     if details.has_token:
         footer = gettext("The file also holds the credentials. They are shown this once; keep the file to yourself.")
     else:
@@ -220,6 +227,20 @@ def _routing(routing: RoutingHealth) -> str:
     if routing.last_event_at is not None:
         last = gettext("last event {when}", when=format_dt(routing.last_event_at, "R"))
     return _fitting([f"{routing.summary} · {last}", *map(escape_markdown, routing.unknown)], "\n")
+
+
+def _relay(relay: RelayHealth | None) -> str:
+    if relay is None:
+        return gettext("not known")
+    clients = (
+        gettext(
+            "{client}, connected {when}",
+            client=escape_markdown(client.summary),
+            when=format_dt(client.connected_since, "R"),
+        )
+        for client in relay.clients
+    )
+    return _fitting([relay.summary, *clients], "\n")
 
 
 def _isolation(state: Enforcement) -> str:

@@ -15,6 +15,17 @@ SELECT drop_orphaned_sandbox_role($1, $2);
 SELECT id, status <> 'destroyed' AS lives, coalesce(destroyed_at <= now() - $2::interval, false) AS is_over
   FROM sandboxes WHERE id = ANY ($1::uuid[]);
 
+-- list_in_discord --
+-- What the bots of destroyed sandboxes have made in Discord, where it still is. $1 the age under which it is spared
+SELECT made.kind, made.name, made.sandbox_id
+  FROM (SELECT 'command' AS kind, format('%s in server %s', name, guild_id) AS name, sandbox_id FROM relay_guild_commands
+         UNION ALL
+        SELECT 'webhook', format('%s in server %s', coalesce(webhook_id::text, 'unknown'), guild_id), sandbox_id
+          FROM relay_webhooks) AS made
+  LEFT JOIN sandboxes AS sandbox ON sandbox.id = made.sandbox_id
+ WHERE sandbox.id IS NULL OR sandbox.destroyed_at <= now() - $1::interval
+ ORDER BY made.kind, made.name;
+
 -- claim_turn --
 -- True for one process at a time: for a while, after which another one may if this one has not finished. $1 how often,
 -- $2 for how long

@@ -2,6 +2,9 @@
 -- The sandboxes whose bots may log in now, with what they log in by and the guilds that are theirs.
 SELECT sandbox.id, sandbox.name, sandbox.owner_id, credentials.token_sha256,
        extract(epoch FROM sandbox.expires_at - now())::float8 AS remaining_s,
+       (SELECT entry.id FROM sandbox_audit_log AS entry
+         WHERE entry.sandbox_id = sandbox.id AND entry.event_type = 'sandbox_reset'
+         ORDER BY entry.id DESC LIMIT 1) AS reset_id,
        ARRAY(SELECT mapping.guild_id FROM sandbox_guild_mapping AS mapping
               WHERE mapping.sandbox_id = sandbox.id ORDER BY mapping.created_at, mapping.guild_id) AS guild_ids,
        ARRAY(SELECT extract(epoch FROM mapping.created_at)::float8 FROM sandbox_guild_mapping AS mapping

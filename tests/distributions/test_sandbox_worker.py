@@ -25,6 +25,12 @@ LOWEST = [one.partition(";")[0].strip().replace(">=", "==") for one in requires(
 """What the kit asks for, as old as it takes it."""
 
 
+HOOKS = (
+    "from sandbox_worker.run.hooking import _HOOKS as folder;"
+    "print(*sorted(file.name for file in folder.iterdir() if file.is_file()))"
+)
+"""Says which files `sandbox-worker run` leads programs by."""
+
 pytestmark = pytest.mark.timeout(300)  # an index may be slow
 
 
@@ -59,6 +65,7 @@ def project(request, tmp_path, wheels, constraints):
     assert not {"discord.py", "loguru", "discord-sandboxes", "local-discord"} & (after.keys() - before.keys())
     assert origins["sandbox-worker"] == wheels["sandbox-worker"].as_uri()
     assert surroundings.say("import bot, discord, sandbox_worker; print(bot.NAME)") == "my own bot"
+    assert surroundings.say(HOOKS) == "hook.cjs sitecustomize.py"
     return surroundings
 
 

@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from bot.app import App, open_app
-from bot.settings import Discord, Log, Routing, Sandboxes, Settings
+from bot.settings import Discord, Log, Relay, Routing, Sandboxes, Settings
 from local_discord import Guild, LocalDiscord, Person
 from tests.conftest import store_settings
 
@@ -60,12 +60,13 @@ class Scene:
 def settings_of(stores, dsn):
     """Settings of a bot on the session's stores and this test's database."""
 
-    def make(discord, *, sandboxes=None, routing=None, **of_discord):
+    def make(discord, *, sandboxes=None, routing=None, relay=None, **of_discord):
         return Settings(
             discord=Discord(token=SecretStr(discord.token), api_base=discord.api_base, **of_discord),
             sandboxes=Sandboxes(**{"sweep_every": TICK, **(sandboxes or {})}),
             **store_settings(stores, dsn),
             routing=Routing(**(routing or {})),
+            relay=Relay(**(relay or {})),
             log=Log(),
         )
 
@@ -97,7 +98,7 @@ async def discord():
 
 @pytest.fixture
 def open_scene(discord, settings_of, nats_client, redis_client):
-    """Raises the curtain; `sandboxes=`, `routing=` and Discord's settings may be changed."""
+    """Raises the curtain; `sandboxes=`, `routing=`, `relay=` and Discord's settings may be changed."""
 
     @asynccontextmanager
     async def open_(**changes):

@@ -96,7 +96,7 @@ async def test_nor_does_it_stop_a_command_be_it_a_workers_or_the_bots_own(bound,
     assert "SANDBOX_008" in text_of(reply)
     foreign = await bound.ada.use_foreign_command("play", channel=bound.lab.general)
     await bound.until(lambda: is_answered(foreign))
-    assert "No worker is connected" in text_of(foreign)
+    assert "No worker or bot is connected" in text_of(foreign)
     bound.lab.rename("L\ud83db")
     await goes_on(bound)
     assert bound.app.router.counts["malformed"] == 0

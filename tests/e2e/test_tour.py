@@ -56,6 +56,11 @@ async def test_a_tour_that_is_broken_off_leaves_nothing_behind(tour, tmp_path, n
     assert (list((tmp_path / "tmp").iterdir()), servers_in(tmp_path / "tmp")) == ([], [])
 
 
+def test_the_bot_of_the_readme_is_the_one_of_the_tour():
+    _, _, program = (REPOSITORY / "bot/demo/ordinary_bot.py").read_text().partition("\n\n")
+    assert f"```python\n{program}```" in (REPOSITORY / "README.md").read_text()
+
+
 async def test_the_worker_of_the_readme_counts_what_is_written_and_answers(scene, tmp_path):
     _, _, rest = (REPOSITORY / "README.md").read_text().partition("## A worker")
     program = tmp_path / "worker.py"

@@ -83,7 +83,7 @@ async def answered(reply, seconds=5.0):
 async def test_without_a_worker_the_user_is_told_so_within_a_second(bound):
     reply = await bound.ada.use_foreign_command("play", channel=bound.lab.general)
     await answered(reply, 2)
-    assert "No worker is connected to sandbox “blue”" in text(reply)
+    assert "No worker or bot is connected to sandbox “blue”" in text(reply)
     assert "Start yours with the environment from `/sandbox connect`" in text(reply)
     assert reply.message.ephemeral
     blue = await bound.sandbox("blue")
@@ -118,7 +118,7 @@ async def test_a_worker_that_is_too_slow_is_named_before_discords_deadline(bound
     bound.discord.settings.callback_deadline_s = 5  # so that a busy machine may be late
     worker = await hire(after=3.5)
     reply = await answered(await bound.ada.use_foreign_command("play", channel=bound.lab.general))
-    assert "No worker of sandbox “blue” has answered in time" in text(reply)
+    assert "No worker or bot of sandbox “blue” has answered in time" in text(reply)
     assert 2.7 < reply.ack_ms / 1000 < 3.4
 
     async def refused():
@@ -139,7 +139,7 @@ async def test_a_button_of_a_worker_that_is_gone_is_answered_too(bound, hire):
     await bound.until(has_read_all)
     await worker.leave()
     reply = await answered(await bound.ada.click(panel, "again"))
-    assert "No worker is connected" in text(reply)
+    assert "No worker or bot is connected" in text(reply)
 
 
 def _row(custom_id):

@@ -16,6 +16,7 @@ from tests.service.conftest import ADA
 HOUR = timedelta(hours=1)
 NO_TIME = timedelta(0)
 DIGEST = "0" * 64
+IN_STORES = [kind for kind in OrphanKind if kind not in (OrphanKind.COMMAND, OrphanKind.WEBHOOK)]
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ async def test_the_rests_of_a_destroyed_sandbox_are_found_in_every_store_and_dro
     collector = make_collector()
 
     found = await collector.find()
-    assert seen(found) == {(kind, Proof.DESTROYED) for kind in OrphanKind}
+    assert seen(found) == {(kind, Proof.DESTROYED) for kind in IN_STORES}
     assert {orphan.size for orphan in found if orphan.kind is OrphanKind.KEYS} == {3}
     assert await collector.find() == found
     assert await collector.drop() == found
@@ -81,7 +82,7 @@ async def test_what_another_installation_may_own_is_listed_and_never_dropped(
     await pool.execute(f"DROP SCHEMA sandbox_{stranger.hex[:8]} CASCADE")
     collector = make_collector()
     listed = await collector.find()
-    assert seen(listed) == {(kind, Proof.NONE) for kind in OrphanKind if kind is not OrphanKind.SCHEMA}
+    assert seen(listed) == {(kind, Proof.NONE) for kind in IN_STORES if kind is not OrphanKind.SCHEMA}
     assert await collector.drop(force=True) == []
     assert await collector.collect(HOUR) == []
     assert await collector.find() == listed
@@ -172,3 +173,25 @@ async def test_the_truth_is_read_again_before_each_drop(make_collector, leave_be
     await pool.execute("UPDATE sandboxes SET status = 'running', destroyed_at = NULL WHERE id = $1", destroyed.id)
     assert await collector._drop(found) == []
     assert (await enforced.get_health(destroyed.id)).ok
+
+
+async def test_what_a_destroyed_sandboxs_bot_has_left_in_discord_is_listed_and_left_to_the_bot(
+    enforced, make_collector, destroyed, pool
+):
+    living = await enforced.create(ADA)
+    for number, sandbox_id in enumerate((destroyed.id, living.id, uuid4())):
+        await pool.execute(
+            "INSERT INTO relay_guild_commands (guild_id, type, name, command_id, sandbox_id, definition)"
+            " VALUES ($1, 1, 'ping', $1, $2, '{}')",
+            number,
+            sandbox_id,
+        )
+    await pool.execute(
+        "INSERT INTO relay_webhooks (webhook_id, sandbox_id, guild_id, channel_id) VALUES (77, $1, 5, 6)", destroyed.id
+    )
+    found = await make_collector().find()
+    assert seen(found) == {(OrphanKind.COMMAND, Proof.DISCORD), (OrphanKind.WEBHOOK, Proof.DISCORD)}
+    assert [orphan.name for orphan in found] == ["ping in server 0", "ping in server 2", "77 in server 5"]
+    assert await make_collector(HOUR).find() == [orphan for orphan in found if orphan.sandbox_id != destroyed.id]
+    assert await make_collector().drop() == []
+    assert await make_collector().find() == found

@@ -2,8 +2,12 @@ import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.access.isolation import Enforcement, Isolation
+from bot.sandboxes.access.tokens import read_bot_token
+from sandbox_worker import variables
 from sandbox_worker.environment import read_environment
 from tests.unit.test_limits import sandbox
 
@@ -49,3 +53,53 @@ def test_a_shell_that_sources_the_environment_runs_nothing(tmp_path):
     )
     assert shell.stdout == hostile
     assert not (tmp_path / "PWNED").exists()
+
+
+ADDRESSES = WorkerAddresses(
+    "postgresql://db/bot",
+    "redis://cache",
+    "nats://bus",
+    "https://discord.example/api",
+    relay="https://relay.example",
+    bot_id=10**17,
+)
+SECRET = "s3cret-of-the-sandbox"
+
+
+def handed_out(addresses=ADDRESSES, **options):
+    isolation = Isolation(Enforcement(), Enforcement(), Enforcement())
+    return connection_details(sandbox(), isolation, addresses, token=SECRET, **options)
+
+
+def test_what_holds_the_token_is_declared_secret_and_nothing_else_is():
+    details = handed_out()
+    holding = {name for name, value in details.environment.items() if SECRET in value}
+    assert holding == variables.SECRETS
+    assert SECRET not in details.as_dotenv(secret=False) + repr(details)
+    assert details.as_dotenv().count(SECRET) == len(holding) == 4
+
+
+def test_a_bot_is_handed_its_token_and_the_relays_addresses():
+    details = handed_out()
+    environment = details.environment
+    assert environment["SANDBOX_BOT_API"] == "https://relay.example/api/v10"
+    assert environment["SANDBOX_BOT_GATEWAY"] == "wss://relay.example"
+    assert read_bot_token(environment["SANDBOX_BOT_TOKEN"]) == (details.sandbox.short_id, SECRET)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8791", "http://[::1]:8791", "https://localhost:8791"])
+def test_an_address_that_only_the_bots_machine_reaches_says_so(address):
+    details = handed_out(replace(ADDRESSES, relay=address))
+    assert f"# {address}, for SANDBOX_BOT_TOKEN, is reached on the bot's own machine alone" in details.as_dotenv()
+    assert "own machine" not in handed_out().as_dotenv()
+
+
+def test_at_the_usual_address_a_token_is_for_nobody_but_a_relay_of_ours():
+    usual = replace(ADDRESSES, relay="http://127.0.0.1:8791", relay_is_usual=True)
+    absent = handed_out(usual, serves=False)
+    assert not any(name.startswith("SANDBOX_BOT") for name in absent.environment)
+    assert "The relay doesn't serve at http://127.0.0.1:8791, so there is no bot token" in absent.as_dotenv()
+    assert handed_out(usual, serves=True).has_bot_token
+    chosen = handed_out(serves=False)  # by the operator, who knows what is there
+    assert chosen.has_bot_token
+    assert "# No relay serves at https://relay.example just now" in chosen.as_dotenv()

@@ -15,6 +15,7 @@ from loguru import logger
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.relay.fairness import TooManyRequests
+from bot.relay.gateway.client_log import ClientLog
 from bot.relay.gateway.connection import Connection, HangUp
 from bot.relay.gateway.delivery import Delivery
 from bot.relay.gateway.feed import Streams
@@ -29,7 +30,6 @@ from bot.relay.tenants import NotAuthenticated, Tenant, Tenants
 from bot.relay.upstream import DiscordAway, Refused
 
 _OUTAGE = "An outage: try again."
-_LIBRARY_NAME = 60
 
 
 @dataclass(eq=False)
@@ -49,6 +49,7 @@ class Gateway:
     catch_up_s: float
     address: Callable[[web.Request], str]
     """Where a client is to resume: without path and query."""
+    log: ClientLog
     most_clients: int = 100
     clients: set[Client] = field(default_factory=set)
     handshake: Handshake = field(init=False)
@@ -98,17 +99,16 @@ class Gateway:
 
 
 class Client:
-    """One connection. `agent` names its library, once it has identified."""
+    """One connection."""
 
     def __init__(self, gateway: Gateway, connection: Connection, address: str) -> None:
         self._gateway, self._connection, self._address = gateway, connection, address
         self.tenant: Tenant | None = None
-        self.agent = ""
-        self.connected_at = time.time()
         self.gone = asyncio.Event()
         self._serving: Serving | None = None
-        self._heard_at = time.monotonic()
+        self._connected_at = self._heard_at = time.monotonic()
         self._told_presence = False
+        self._reset_id: int | None = None
 
     @property
     def session(self) -> Session | None:
@@ -147,7 +147,7 @@ class Client:
             self._connection.hang_up(4000, "Unknown error")
 
     def _identifies_within(self) -> float:
-        return max(self.connected_at + constants.RELAY_IDENTIFY_WITHIN_S - time.time(), 0)
+        return max(self._connected_at + constants.RELAY_IDENTIFY_WITHIN_S - time.monotonic(), 0.0)
 
     def send_away(self) -> None:
         """The relay stops: the client is to resume."""
@@ -158,15 +158,21 @@ class Client:
         """The connection is gone: its session may be resumed, unless the client has given it up."""
         if self.tenant is not None:
             self.tenant.followers.discard(self._on_tenant_changed)
-        if self._serving is None:
+        if self._serving is None or self.tenant is None:
             return
-        can_go_on = await self._serving.end()
-        if self._gateway.others_with(self.session, self):
+        sessions, session = self._gateway.sessions, self._serving.session
+        returns = await self._serving.end() and not self._connection.ended_for_good and not self.tenant.is_over
+        if self.tenant.is_gone:
+            sessions.drop(session)
+            await self._gateway.log.forget(self)
             return
-        if can_go_on and not self._connection.ended_for_good:
-            self._gateway.sessions.leave(self._serving.delivery.current_session())
+        self._gateway.log.left(self, returns=returns)
+        if self._gateway.others_with(session, self):
+            return
+        if returns:
+            sessions.leave(self._serving.delivery.current_session())
         else:
-            await self._gateway.sessions.end(self._serving.session.id)
+            await sessions.end(session.id)
 
     async def _handle(self, op: int, data: Any) -> None:
         match op:
@@ -190,14 +196,13 @@ class Client:
 
     async def _identify(self, data: dict[str, Any]) -> None:
         tenant = await self._authenticate(data)
-        self.agent = _library(data.get("properties"))
         beginning = await self._gateway.handshake.identify(
             tenant, data, self._address, is_followed=self._gateway.is_followed
         )
         self._serve(beginning, tenant)
         session = beginning.session
         shard = [session.shard, session.shard_count]
-        logger.info("a sandbox's bot is connected", sandbox=self._sandbox, library=self.agent, shard=shard)
+        logger.info("a sandbox's bot is connected", sandbox=self._sandbox, library=session.library, shard=shard)
 
     async def _resume(self, data: dict[str, Any]) -> None:
         tenant = await self._authenticate(data)
@@ -235,12 +240,16 @@ class Client:
             translate=lambda data: gateway.translate(tenant, data),
             heard_at=lambda: self._heard_at,
         )
+        self._reset_id = tenant.reset_id
+        gateway.log.entered(self)
 
     def _on_tenant_changed(self) -> None:
         assert self.tenant is not None
         if self.tenant.is_over:
             self._connection.hang_up(4004, "Authentication failed.")
         elif self._serving is not None:
+            if self.tenant.reset_id != self._reset_id:
+                self._serving.invalidate("the sandbox was reset")
             self._serving.delivery.follow_bindings()
 
     def _require_session(self) -> Delivery:
@@ -269,9 +278,3 @@ def _object(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise HangUp(4002, "Error while decoding payload.")
     return data
-
-
-def _library(properties: Any) -> str:
-    """As IDENTIFY's properties name it; empty if they don't."""
-    named = properties if isinstance(properties, dict) else {}
-    return str(named.get("browser") or named.get("$browser") or "")[:_LIBRARY_NAME]

@@ -21,6 +21,7 @@ from bot.relay.identity import Identity, IdentitySource
 from bot.relay.snapshots import Snapshot, Snapshots
 from bot.relay.tenants import Tenant
 
+_LIBRARY_NAME = 60
 _PRIVILEGED = sum(intents.PRIVILEGED.values())
 
 
@@ -85,6 +86,7 @@ class Handshake:
             shard,
             count,
             covered,
+            library=_library(data.get("properties")),
             catches_up_since=time.time() - self._catch_up_s,
         )
         await self._sessions.save(session)
@@ -164,6 +166,12 @@ def _ready(session: Session, identity: Identity, known: list[Snapshot], address:
         for number, snapshot in enumerate(known, start=1)
     ]
     return [dispatch("READY", READY_SEQUENCE, ready), *guilds]
+
+
+def _library(properties: Any) -> str:
+    """As IDENTIFY's properties name it; empty if they don't."""
+    named = properties if isinstance(properties, dict) else {}
+    return str(named.get("browser") or named.get("$browser") or "")[:_LIBRARY_NAME]
 
 
 def _shard(shard: Any) -> tuple[int, int]:

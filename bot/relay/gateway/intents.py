@@ -9,8 +9,14 @@ MESSAGE_CONTENT, GUILD_SCHEDULED_EVENTS = 1 << 15, 1 << 16
 PRIVILEGED = {"members": GUILD_MEMBERS, "presences": GUILD_PRESENCES, "message_content": MESSAGE_CONTENT}
 """Intents that Discord approves by application, by the names that the settings give them."""
 
-KNOWN = (1 << 18) - 1 | 1 << 20 | 1 << 21 | 1 << 24 | 1 << 25
-"""Bit 17 is in no documentation, and yet among the defaults of interactions.py."""
+APPROVED = {
+    "presences": 1 << 12 | 1 << 13,
+    "members": 1 << 14 | 1 << 15,
+    "message_content": 1 << 18 | 1 << 19,
+}
+"""The application's flags that say so, of a large application and of a small one."""
+
+KNOWN = (1 << 17) - 1 | 1 << 20 | 1 << 21 | 1 << 24 | 1 << 25
 
 _EVENTS = {
     0: "GUILD_CREATE GUILD_UPDATE GUILD_DELETE GUILD_ROLE_CREATE GUILD_ROLE_UPDATE GUILD_ROLE_DELETE CHANNEL_CREATE "

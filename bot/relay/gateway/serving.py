@@ -77,6 +77,11 @@ class Serving:
         """As it began."""
         return self.delivery.session
 
+    def invalidate(self, reason: str) -> None:
+        """Its client has to begin anew."""
+        if not self.delivery.failed.done():
+            self.delivery.failed.set_exception(SessionInvalid(reason))
+
     async def end(self) -> bool:
         """Nothing more is sent. False if the session can't be resumed."""
         self._running.cancel()
@@ -94,8 +99,7 @@ class Serving:
                 each.result()
         except (StreamLost, SessionInvalid) as error:
             self.delivery.is_invalid = True
-            with suppress(ServiceUnavailable):
-                await self._refresh()  # if it is the sandbox that is gone, its client is told so first
+            await self._find_out_whether_it_is_over()
             logger.info("a sandbox's bot has to begin a new session", sandbox=self._sandbox, reason=str(error))
             self._connection.send_operation(9, False)
             self._connection.hang_up(4000, "The session cannot go on.")
@@ -108,6 +112,11 @@ class Serving:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+    async def _find_out_whether_it_is_over(self) -> None:
+        """A stream goes with its sandbox: then the client, which follows the tenant, is logged out for good."""
+        with suppress(ServiceUnavailable):
+            await self._tenants.refresh(self._tenant)
 
     async def _watch(self) -> None:
         """Ends a client that reads or says nothing."""

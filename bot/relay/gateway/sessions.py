@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import defaultdict
 from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
@@ -17,6 +18,7 @@ from redis.exceptions import RedisError
 from bot import constants, names
 from bot.errors import ServiceUnavailable
 from bot.relay.gateway.numbering import Numbering
+from bot.stores.relay_records import note_keys
 from bot.supervisor import Part
 
 
@@ -32,6 +34,10 @@ class Session(msgspec.Struct, frozen=True):
     shard_count: int
     bound_at: dict[int, float]
     """The guilds that its client knows, and when they were bound (Unix time)."""
+    library: str = ""
+    """As it has named itself; empty if it has not."""
+    begun_at: float = msgspec.field(default_factory=time.time)
+    """Unix time."""
     id: str = msgspec.field(default_factory=lambda: secrets.token_hex(16))
     told: dict[int, int] = {}  # msgspec copies an empty one
     """Guilds that its client was told of since it began, had or lost, with the number that it knew then. A client with
@@ -115,6 +121,12 @@ class Sessions:
         except (RedisError, OSError) as error:
             logger.debug("a relay session is not deleted", error=repr(error))
 
+    def drop(self, session: Session) -> None:
+        """Nothing more is written of it: its sandbox is gone."""
+        self._forget(session.id)
+        self._positions.pop(session.position_key, None)
+        self._unsaved.discard(session.position_key)
+
     def note_position(self, session: Session, sequence: int) -> None:
         """A client was sent everything up to it; of several, the furthest counts. Written down soon."""
         key = session.position_key
@@ -159,13 +171,17 @@ class Sessions:
     async def _write_unsaved(self) -> None:
         unsaved, self._unsaved = self._unsaved, set()
         pipeline = self._client.pipeline(transaction=False)
+        owned: defaultdict[UUID, list[str]] = defaultdict(list)
         for key in unsaved:
             if (session := self._own.get(key)) is not None:
+                owned[session.sandbox_id] += names.relay_session_key(key), session.position_key
                 pipeline.set(names.relay_session_key(key), _encode(session), ex=constants.RELAY_SESSION_KEPT_S)
             elif (position := self._positions.get(key)) is not None:
                 pipeline.set(key, _encode(position), ex=constants.RELAY_SESSION_KEPT_S)
         try:
             await pipeline.execute()
+            if owned:
+                await note_keys(self._client, owned)
         except (RedisError, OSError) as error:
             self._unsaved |= unsaved
             raise ServiceUnavailable("Redis", repr(error)) from error

@@ -13,6 +13,7 @@ from bot.relay.identity import IdentitySource
 from bot.relay.made import MadeMessages
 from bot.relay.ownership import InteractionTokens, WebhookTokens
 from bot.relay.tenants import Tenant
+from bot.routing.callbacks import CallbackNotices
 
 _OF_COMMANDS = (2, 4)
 """Types of interactions that name a command: its use, and a suggestion for one of its options."""
@@ -29,8 +30,9 @@ class TokenRoutes:
         interactions: InteractionTokens,
         commands: GuildCommands,
         made: MadeMessages,
+        callbacks: CallbackNotices,
     ) -> None:
-        self._api, self._identity, self._commands = api, identity, commands
+        self._api, self._identity, self._commands, self._callbacks = api, identity, commands, callbacks
         self._webhooks, self._interactions, self._made = webhooks, interactions, made
         api.handlers[Rule.CALLBACK] = self._callback
         api.handlers[Rule.TOKEN] = self._by_token
@@ -51,9 +53,13 @@ class TokenRoutes:
 
     async def _callback(self, call: Call) -> web.Response:
         await self._require_interaction(call)
-        answer = await self._api.ask(call, authorized=False)
+        interaction_id = call.snowflake("interaction")
+        async with self._callbacks.passing(interaction_id) as taken:
+            answer = await self._api.ask(call, authorized=False)
+            if answer.status < 300:
+                taken()
         if answer.status < 300:  # what answers it is the sandbox's, also by way of the channel
-            await self._made.add(call.tenant.sandbox_id, call.snowflake("interaction"))
+            await self._made.add(call.tenant.sandbox_id, interaction_id)
         return passed_back(answer)
 
     async def _by_token(self, call: Call) -> web.Response:

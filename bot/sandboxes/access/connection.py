@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from bot import names
 from bot.sandboxes.access.isolation import Isolation
@@ -17,7 +19,8 @@ from sandbox_worker import variables
 @dataclass(frozen=True, slots=True)
 class WorkerAddresses:
     """Where workers reach the stores: URLs without credentials; Discord's HTTP API; and the relay, without a path and
-    empty if none serves, with the id of the bot's user."""
+    empty if there is none, with the id of the bot's user. `relay_is_usual`: nobody has chosen its address, which is
+    handed out only while a relay of ours serves there."""
 
     postgres: str = ""
     redis: str = ""
@@ -25,6 +28,7 @@ class WorkerAddresses:
     discord: str = ""
     relay: str = ""
     bot_id: int = 0
+    relay_is_usual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,11 @@ class ConnectionDetails:
     remarks: tuple[str, ...] = ()
     has_token: bool = False
     is_repeat: bool = False
+
+    @property
+    def has_bot_token(self) -> bool:
+        """Whether a bot can log in to the relay with it."""
+        return variables.SANDBOX_BOT_TOKEN in self.environment
 
     def as_dotenv(self, *, secret: bool = True) -> str:
         """Lines for a `.env` file, quoted so that a shell that sources it runs nothing; with `secret` false, the
@@ -64,8 +73,10 @@ def connection_details(
     *,
     token: str | None = None,
     is_repeat: bool = False,
+    serves: bool = True,
 ) -> ConnectionDetails:
-    """With a token, the addresses of the stores that check it; the others' are the team's own business."""
+    """With a token, the addresses of the stores that check it; the others' are the team's own business. `serves`: the
+    relay at its address is known to be ours."""
     environment = {
         variables.SANDBOX_ID: str(sandbox.id),
         variables.SANDBOX_NAME: sandbox.name,
@@ -77,9 +88,12 @@ def connection_details(
         variables.SANDBOX_DISCORD_API: addresses.discord,
     }
     if token is not None:
-        environment |= _urls(sandbox, isolation, addresses, token) | _bot(sandbox, addresses, token)
-    remarks = tuple(f"{line}; use your team's own address" for line in isolation.without_logins())
-    return ConnectionDetails(sandbox, environment, remarks, has_token=token is not None, is_repeat=is_repeat)
+        environment |= _urls(sandbox, isolation, addresses, token)
+        if addresses.relay and (serves or not addresses.relay_is_usual):
+            environment |= _bot(sandbox, addresses, token)
+    remarks = [f"{line}; use your team's own address" for line in isolation.without_logins()]
+    remarks += _relay_remarks(addresses, serves=serves)
+    return ConnectionDetails(sandbox, environment, tuple(remarks), has_token=token is not None, is_repeat=is_repeat)
 
 
 def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, token: str) -> dict[str, str]:
@@ -96,10 +110,28 @@ def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, to
 
 
 def _bot(sandbox: Sandbox, addresses: WorkerAddresses, token: str) -> dict[str, str]:
-    if not addresses.relay:
-        return {}
     return {
         variables.SANDBOX_BOT_TOKEN: make_bot_token(addresses.bot_id, names.short_id(sandbox.id), token),
         variables.SANDBOX_BOT_API: f"{addresses.relay}/api/v10",
         variables.SANDBOX_BOT_GATEWAY: addresses.relay.replace("http", "ws", 1),
     }
+
+
+def _relay_remarks(addresses: WorkerAddresses, *, serves: bool) -> list[str]:
+    """What somebody has to know who is about to start a bot."""
+    if not addresses.relay:
+        return []
+    if not serves and addresses.relay_is_usual:
+        return [f"The relay doesn't serve at {addresses.relay}, so there is no bot token; its operator sees why"]
+    found = [] if serves else [f"No relay serves at {addresses.relay} just now"]
+    if _is_loopback(addresses.relay):
+        found.append(f"{addresses.relay}, for SANDBOX_BOT_TOKEN, is reached on the bot's own machine alone")
+    return found
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -19,6 +19,7 @@ from bot.sandboxes.model import Actor, AuditEvent, Sandbox
 from bot.sandboxes.records import SandboxRecords
 from bot.stores.nats_logins import Login
 from bot.stores.postgres import Connection, Pool, in_transaction
+from bot.stores.relay_records import RelayRecords
 
 
 class CredentialIssuer:
@@ -31,28 +32,45 @@ class CredentialIssuer:
         access: SandboxAccess,
         idempotency: Idempotency,
         workers: WorkerAddresses,
+        relay: RelayRecords,
     ) -> None:
         self._pool, self._records, self._access = pool, records, access
-        self._idempotency, self._workers = idempotency, workers
+        self._idempotency, self._workers, self._relay = idempotency, workers, relay
 
-    def describe(self, sandbox: Sandbox, token: str | None = None, *, is_repeat: bool = False) -> ConnectionDetails:
-        """What the workers of a running sandbox need; with a token, to log in too."""
+    def describe(
+        self, sandbox: Sandbox, token: str | None = None, *, is_repeat: bool = False, serves: bool = True
+    ) -> ConnectionDetails:
+        """What the workers of a running sandbox need; with a token, to log in too. `serves`: as `relay_serves` says."""
         require_running(sandbox, "connected to")
-        return connection_details(sandbox, self._access.isolation, self._workers, token=token, is_repeat=is_repeat)
+        return connection_details(
+            sandbox, self._access.isolation, self._workers, token=token, is_repeat=is_repeat, serves=serves
+        )
+
+    async def relay_serves(self) -> bool:
+        """Whether a relay of ours is at the address that is handed out, as far as Redis tells: at the usual port there
+        may be somebody else's program, which a token is not for."""
+        if not self._workers.relay:
+            return False
+        try:
+            serving = await self._relay.list_relays()
+        except ServiceUnavailable:
+            return False
+        return self._workers.relay in serving if self._workers.relay_is_usual else bool(serving)
 
     async def issue(self, actor: Actor, sandbox_id: UUID, *, rotate: bool) -> ConnectionDetails:
         """As `SandboxManager.issue_credentials`."""
         making = asyncio.create_task(asyncio.to_thread(new_credentials))  # slow on purpose, as SCRAM is
+        serves = await self.relay_serves()
 
         async def issue(connection: Connection) -> tuple[ConnectionDetails, bool]:
             earlier = await self._idempotency.begin(connection, actor, "issue", {"issued": False})
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             if earlier is not None and earlier["issued"]:
-                return self.describe(sandbox, is_repeat=True), True
+                return self.describe(sandbox, is_repeat=True, serves=serves), True
             issued_before = await self._access.has_credentials(connection, sandbox_id)
             if issued_before and not rotate:
-                return self.describe(sandbox), True
-            details = self.describe(sandbox, (await making).token)
+                return self.describe(sandbox, serves=serves), True
+            details = self.describe(sandbox, (await making).token, serves=serves)
             await self._save(connection, actor, sandbox, await making, replace=issued_before)
             return details, issued_before
 
@@ -67,12 +85,14 @@ class CredentialIssuer:
     async def reissue(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails | None:
         """As `SandboxManager.reissue_credentials`."""
 
+        serves = await self.relay_serves()
+
         async def reissue(connection: Connection) -> ConnectionDetails | None:
             if not await self._idempotency.take_over(connection, actor, "issue"):
                 return None
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
             credentials = await asyncio.to_thread(new_credentials)
-            details = self.describe(sandbox, credentials.token)
+            details = self.describe(sandbox, credentials.token, serves=serves)
             await self._save(connection, actor, sandbox, credentials, replace=True)
             return details
 

@@ -31,6 +31,9 @@ class OrphanKind(StrEnum):
     STREAM = "stream"
     USER = "user"
     KEYS = "keys"
+    COMMAND = "command"
+    WEBHOOK = "webhook"
+    """Both in Discord, made by the sandbox's own bot."""
 
 
 class Proof(StrEnum):
@@ -40,6 +43,8 @@ class Proof(StrEnum):
     """This database knows its sandbox as destroyed."""
     MARK = "mark"
     """This database made it, and knows no such sandbox."""
+    DISCORD = "discord"
+    """It is ours, and in Discord, which has not let it go yet. It is only listed: a running bot tries again."""
     NONE = "none"
     """It may be another installation's. It is only listed."""
 
@@ -110,6 +115,7 @@ class OrphanCollector:
             *await self._find_roles(),
             *await self._find_streams(),
             *await self._find_users(),
+            *await self._find_in_discord(),
         ]
 
     async def _find_schemas(self) -> list[Orphan]:
@@ -135,6 +141,11 @@ class OrphanCollector:
             Orphan(OrphanKind.USER, names.redis_user(sandbox_id), proof, sandbox_id)
             for sandbox_id, proof in proofs.items()
         ]
+
+    async def _find_in_discord(self) -> list[Orphan]:
+        async with connected(self._pool) as connection:
+            rows = await connection.fetch(self._sql["list_in_discord"], self._grace)
+        return [Orphan(OrphanKind(row["kind"]), row["name"], Proof.DISCORD, row["sandbox_id"]) for row in rows]
 
     async def _scan_keys(self, *, unlink: bool) -> list[Orphan]:
         """The orphans' keys, counted by their sandbox. With `unlink`, ours go in the same pass."""
@@ -198,7 +209,7 @@ def _proof(is_ours: bool, was_destroyed: bool) -> Proof:
 
 def is_ours(orphan: Orphan) -> bool:
     """Whether it may be dropped."""
-    return orphan.proof is not Proof.NONE
+    return orphan.proof in (Proof.DESTROYED, Proof.MARK)
 
 
 def _ours(orphans: Iterable[Orphan]) -> list[Orphan]:

@@ -19,6 +19,7 @@ from bot.sandboxes.template import TemplateError
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, transaction
 from bot.stores.redis import RedisStore
+from bot.stores.relay_records import RelayRecords
 
 _DONE: Result = {"reset": True}
 
@@ -35,9 +36,10 @@ class Reset:
         redis: RedisStore,
         streams: StreamStore,
         idempotency: Idempotency,
+        relay: RelayRecords,
     ) -> None:
         self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
-        self._redis, self._streams, self._idempotency = redis, streams, idempotency
+        self._redis, self._streams, self._idempotency, self._relay = redis, streams, idempotency, relay
 
     async def run(self, sandbox: Sandbox, actor: Actor) -> None:
         """`ResetFailed` names the step that failed; until PostgreSQL's, the tables are as they were."""
@@ -51,6 +53,7 @@ class Reset:
     async def _run(self, sandbox: Sandbox, actor: Actor) -> None:
         request.begin_change()
         await self._step(sandbox, "Redis keys", self._redis.delete_keys(sandbox.id))
+        await self._step(sandbox, "relay sessions", self._relay.forget(sandbox.id))
         await self._step(sandbox, "NATS stream", self._streams.purge(sandbox.id))
         await self._step(sandbox, "PostgreSQL schema", self._recreate_schema(sandbox.id, actor))
         logger.info("sandbox reset", sandbox=str(sandbox.id), name=sandbox.name)

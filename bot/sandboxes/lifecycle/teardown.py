@@ -20,6 +20,7 @@ from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Connection, Pool, in_transaction
 from bot.stores.redis import RedisStore
+from bot.stores.relay_records import RelayRecords
 
 Failures = dict[str, Exception]
 """What went wrong by the step's name."""
@@ -40,9 +41,10 @@ class Teardown:
         access: SandboxAccess,
         redis: RedisStore,
         streams: StreamStore,
+        relay: RelayRecords,
     ) -> None:
         self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
-        self._redis, self._streams = redis, streams
+        self._redis, self._streams, self._relay = redis, streams, relay
 
     async def begin(self, connection: Connection, sandbox: Sandbox, actor: Actor | None, reason: str) -> bool:
         """Cut it off: `destroying`, guilds freed, credentials revoked. False if that, or the end, has come already.
@@ -93,7 +95,9 @@ class Teardown:
             await gather_bounded(sandboxes, disconnect, limit=limit)
             # After the connections, for a worker that is still there may write another key behind the pass; and before
             # PostgreSQL, for the row is what the reaper finds the sandbox by if this ends here.
-            keys = await _failures({"Redis keys": self._redis.delete_keys(*ids)})
+            keys = await _failures(
+                {"Redis keys": self._redis.delete_keys(*ids), "relay sessions": self._relay.forget(*ids)}
+            )
             return await gather_bounded(sandboxes, complete, limit=limit)
 
     async def _disconnect(self, sandbox_id: UUID) -> Failures:

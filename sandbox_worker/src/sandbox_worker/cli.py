@@ -11,12 +11,12 @@ import sys
 import time
 from contextlib import aclosing, suppress
 from importlib.metadata import version
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
 from sandbox_worker.durations import parse_duration
-from sandbox_worker.errors import ServiceUnavailable, WorkerError, WrongDuration, WrongEnvironment
+from sandbox_worker.errors import CommandNotFound, ServiceUnavailable, WorkerError, WrongDuration, WrongEnvironment
 from sandbox_worker.events import StoredEvent
 from sandbox_worker.sandbox import Sandbox
 from sandbox_worker.text import plain, printable_json
@@ -25,6 +25,7 @@ EX_FAILED = 1
 EX_USAGE = 2
 EX_UNAVAILABLE = 69
 EX_CONFIG = 78
+EX_NOT_FOUND = 127
 EX_INTERRUPTED = 130
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 69 a service is not reachable, "
@@ -37,9 +38,9 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="sandbox-worker: %(message)s")
     options = _parser().parse_args()
     try:
-        since = None if options.since is None else time.time() - parse_duration(options.since).total_seconds()
-        names = [name.upper() for name in options.event]
-        asyncio.run(_tail(Sandbox.from_env(), names, since, as_json=options.json))
+        options.handler(options)
+    except CommandNotFound as error:
+        _fail(str(error), EX_NOT_FOUND)
     except WrongDuration as error:
         _fail(str(error), EX_USAGE)
     except WrongEnvironment as error:
@@ -70,7 +71,74 @@ def _parser() -> argparse.ArgumentParser:
     )
     tail.add_argument("--since", metavar="DURATION", help="Begin with the stored ones, this far back: 15m.")
     tail.add_argument("--json", action="store_true", help="One JSON object a line.")
+    tail.set_defaults(handler=_run_tail)
+    _add_run(commands)
     return parser
+
+
+def _add_run(commands: Any) -> None:
+    about = (
+        "Run a bot as it is, in the sandbox: for it and all that it starts, discord.com is the sandbox's relay. Python "
+        "and Node are led there by hooks, other programs by a namespace of Linux where the machine allows it."
+    )
+    codes = f"{_EXIT_CODES} Otherwise it is the command's own: 127 if there is none, 128 + N if signal N has ended it."
+    run = commands.add_parser(
+        "run",
+        help="Run a bot as it is, in the sandbox.",
+        description=about,
+        epilog=codes,
+        usage="sandbox-worker run [OPTIONS] -- COMMAND...",
+    )
+    run.add_argument(
+        "--token-variable",
+        action="append",
+        type=_variable,
+        metavar="NAME",
+        help="Where the bot reads its token, in place of DISCORD_TOKEN; repeatable.",
+    )
+    ways = run.add_mutually_exclusive_group()
+    ways.add_argument(
+        "--hooks",
+        dest="way",
+        action="store_const",
+        const="hooks",
+        help="The command starts Python or Node, whatever it looks like.",
+    )
+    ways.add_argument(
+        "--namespace", dest="way", action="store_const", const="namespace", help="Lead Python and Node by it, too."
+    )
+    ways.add_argument(
+        "--address",
+        dest="way",
+        action="store_const",
+        const="address",
+        help="Only set the variables, and show how the library that is installed is pointed at the relay.",
+    )
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="The program and its arguments.")
+    run.set_defaults(handler=_run_command, parser=run)
+
+
+def _variable(name: str) -> str:
+    if not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"“{name}” is no name of a variable")
+    return name
+
+
+def _run_tail(options: argparse.Namespace) -> None:
+    since = None if options.since is None else time.time() - parse_duration(options.since).total_seconds()
+    names = [name.upper() for name in options.event]
+    asyncio.run(_tail(Sandbox.from_env(), names, since, as_json=options.json))
+
+
+def _run_command(options: argparse.Namespace) -> NoReturn:
+    from sandbox_worker.run.command import RunOptions, run
+
+    if os.name != "posix":
+        _fail("`run` needs Linux or macOS; on Windows, use it in WSL.", EX_FAILED)
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command:
+        options.parser.error("say which command to run: sandbox-worker run -- python bot.py")
+    sys.exit(asyncio.run(run(RunOptions(command, options.token_variable or ["DISCORD_TOKEN"], options.way))))
 
 
 async def _tail(sandbox: Sandbox, names: list[str], since: float | None, *, as_json: bool) -> None:

@@ -83,3 +83,31 @@ DISCORD_TIMEOUT_S = 15
 
 DISCORD_TRIES = 3
 """Of an answer that Discord wants to have later."""
+
+# --- run -------------------------------------------------------------------------------------------------------------
+
+RUN_CERTIFICATE_DAYS = 30
+"""Longer than anyone leaves a bot running in a sandbox; the next run has another one."""
+
+RELAY_CONNECT_TIMEOUT_S = 8.0
+"""For the relay's answer before the start, and for each connection: libraries wait for longer."""
+
+LIST_TIMEOUT_S = 10
+"""For another Python's list of what is installed in it, on a machine that is busy."""
+
+FIRST_LINE_BYTES = 256
+"""What Linux itself reads of a script's `#!` line."""
+
+NAME_TIMEOUT_S = 5
+"""For a name server's answer: after that, programs ask again."""
+
+CARRIED_PORTS = 64
+"""Each is a socket that listens, and all of them are handed over in one message (the kernel takes 253)."""
+
+CLIENT_HELLO_BYTES = 16384
+"""The longest first record of a TLS client."""
+
+CLIENT_HELLO_TIMEOUT_S = 10.0
+CLIENT_HELLO_POLL_S = 0.01
+"""Until it is all there. It mostly comes in one piece; what is only looked at stays readable, so there is no waking up
+by the rest of it."""

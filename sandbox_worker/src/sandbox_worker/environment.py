@@ -61,9 +61,36 @@ class Environment:
         return self.nats_prefix + protocol.WORK
 
 
+@dataclass(frozen=True, slots=True)
+class BotLogin:
+    """What a bot needs to be one of the sandbox: its token, and the relay's addresses in place of Discord's."""
+
+    sandbox: str
+    token: str = field(repr=False)
+    api: str
+    gateway: str
+
+
+def read_bot_login(environ: Mapping[str, str], dotenv: Path) -> tuple[BotLogin, dict[str, str]]:
+    """As `read_environment`; with the sandbox's own variables, those of the file too."""
+    values = {name: value for name, value in _values(environ, dotenv).items() if name.startswith("SANDBOX_")}
+    missing = [name for name in variables.BOT if not values.get(name)]
+    if missing:
+        raise WrongEnvironment(
+            f"Not set: {', '.join(missing)}. {_MEND} If that file has none of them, no relay serves: ask whoever "
+            "operates the bot."
+        )
+    token, api, gateway = (values[name] for name in variables.BOT)
+    return BotLogin(values.get(variables.SANDBOX_NAME, ""), token, api.rstrip("/"), gateway), values
+
+
+def _values(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
+    return (read_dotenv(dotenv.read_text(encoding="utf-8")) if dotenv.is_file() else {}) | dict(environ)
+
+
 def read_environment(environ: Mapping[str, str], dotenv: Path) -> Environment:
     """`environ` wins over the file, which need not exist. `WrongEnvironment` names all that is not there."""
-    values = (read_dotenv(dotenv.read_text(encoding="utf-8")) if dotenv.is_file() else {}) | dict(environ)
+    values = _values(environ, dotenv)
     missing = [name for name in variables.REQUIRED if not values.get(name)]
     if missing:
         raise WrongEnvironment(f"Not set: {', '.join(missing)}. {_MEND}")

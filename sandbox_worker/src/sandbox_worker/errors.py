@@ -43,6 +43,29 @@ class WrongDuration(WorkerError):
         super().__init__(sentence.format(text=self.text))
 
 
+class CommandNotFound(WorkerError):
+    """What `run` was to start is no program, or cannot be started; `detail` is the system's own word."""
+
+    code = "SANDBOX_008"
+
+    def __init__(self, command: str, detail: str = "") -> None:
+        self.command = command[:_LONGEST_QUOTE]
+        because = detail or "there is no such program"
+        super().__init__(f"“{self.command}” cannot be run: {because}. Give it as you would type it without this.")
+
+
+class NamespaceRefused(WorkerError):
+    """The machine gives this user no namespace; `detail` is its own word."""
+
+    code = "SANDBOX_008"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "This program would need a network namespace to be led to the relay, and this machine gives none "
+            f"({detail}). If it starts Python or Node, add --hooks; if it can be pointed at the relay, --address."
+        )
+
+
 class ServiceUnavailable(WorkerError):
     """A service cannot be used. `detail` is one line for the developer and never holds a secret."""
 
