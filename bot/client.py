@@ -16,7 +16,7 @@ from loguru import logger
 
 from bot import answering, constants, names, request
 from bot.answering import Answer
-from bot.clock import DiscordClock
+from bot.clock import StampedClock
 from bot.custom_ids import CustomIds
 from bot.explanations import cause, explain, is_of_discord
 from bot.i18n import COMMAND_NAME, activate_locale, gettext, translations
@@ -48,7 +48,7 @@ class SandboxBot(commands.AutoShardedBot):
         shard_ids: Sequence[int] = (),
     ) -> None:
         """Without a count it has as many shards as Discord recommends, without ids it runs all of them."""
-        self.silence, self.discord_clock = SilenceLimit(), DiscordClock()
+        self.silence, self.discord_clock = SilenceLimit(), StampedClock()
         self.discord_clock.follow(self.silence.trace)
         super().__init__(
             http_trace=self.silence.trace,

@@ -25,11 +25,12 @@ elapsed = partial(time.clock_gettime, _CLOCK)
 so no function of Python's."""
 
 
-class DiscordClock:
-    """Discord's time, by what Discord has stamped and when that came.
+class StampedClock:
+    """A service's time, Discord's or NATS's, by what it has stamped and when that came.
 
-    It is never ahead of Discord, for nothing comes before it is stamped; and behind by what the quickest of the last
-    messages took to come. That may be a second where only answers over HTTP have come: their stamps have no fractions.
+    It is never ahead of the service, for nothing comes before it is stamped; and behind by what the quickest of the
+    last messages took to come. That may be a second where only answers over HTTP have come: their stamps have no
+    fractions.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ class DiscordClock:
         self._began_at = 0.0
 
     def observe(self, stamped_at: float) -> None:
-        """Something has come that Discord has stamped with this time (Unix); it may have been long under way."""
+        """Something has come that was stamped with this time (Unix); it may have been long under way."""
         now = elapsed()
         if now - self._began_at > constants.CLOCK_OFFSET_HOLDS_S:
             self._before, self._offset, self._began_at = self._offset, None, now
@@ -47,12 +48,12 @@ class DiscordClock:
         self._offset = offset if self._offset is None else max(self._offset, offset)
 
     def at(self, moment: float) -> float | None:
-        """What time (Unix) it was at Discord at a moment of `elapsed`; None if Discord has stamped nothing yet."""
+        """What time (Unix) it was there at a moment of `elapsed`; None if nothing stamped has come yet."""
         known = [offset for offset in (self._offset, self._before) if offset is not None]
         return moment + max(known) if known else None
 
     def now(self) -> float | None:
-        """What time (Unix) it is at Discord, as far as that is known."""
+        """What time (Unix) it is there, as far as that is known."""
         return self.at(elapsed())
 
     def follow(self, trace: aiohttp.TraceConfig) -> None:

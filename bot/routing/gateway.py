@@ -23,7 +23,7 @@ from aiohttp import WSMsgType
 from loguru import logger
 
 from bot import constants, private_api
-from bot.clock import DiscordClock
+from bot.clock import StampedClock
 from bot.routing import close_codes, dispatch, standstill
 from bot.routing.connecting import KEEPS_SESSION, ConnectingWebSocket
 from bot.routing.dispatch import DISPATCH, OF_MESSAGES, Dispatch
@@ -216,7 +216,7 @@ def install_tap(
     *,
     rights_changed: RightsChanged,
     leases: GatewayLeases,
-    discord_clock: DiscordClock | None = None,
+    discord_clock: StampedClock | None = None,
 ) -> Tap:
     """From now on the client's dispatches go to the router, at the pace at which the publisher takes them.
 
@@ -228,7 +228,7 @@ def install_tap(
     discord.shard.DiscordWebSocket = discord.client.DiscordWebSocket = TappedWebSocket  # type: ignore[misc]
     discord.shard.Shard = SupervisedShard  # type: ignore[misc]
     client.shard_connect_timeout = None  # it may be hours until Discord allows another session
-    discord_clock = discord_clock or DiscordClock()
+    discord_clock = discord_clock or StampedClock()
     taps[client] = tap = Tap(router, publisher, sessions, forwarded, rights_changed, leases, discord_clock)
     return tap
 

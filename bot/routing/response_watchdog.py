@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from nats.js.errors import Error as JetStreamError
 
 from bot import clock, constants, names
-from bot.clock import DiscordClock
+from bot.clock import StampedClock
 from bot.errors import ServiceUnavailable
 from bot.routing import dispatch
 from bot.routing.callbacks import Callback
@@ -56,7 +56,7 @@ class ResponseWatchdog:
         *,
         is_connected: IsConnected,
         round_trip: Callable[[], float],
-        discord_clock: DiscordClock,
+        discord_clock: StampedClock,
         unanswered_after: float = constants.UNANSWERED_AFTER_S,
     ) -> None:
         """`on_unanswered` runs once for each; what it raises is logged. `round_trip` to Discord in seconds, no finite

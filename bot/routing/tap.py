@@ -13,7 +13,7 @@ from typing import Protocol
 from loguru import logger
 
 from bot import clock, constants, request
-from bot.clock import DiscordClock
+from bot.clock import StampedClock
 from bot.routing.dispatch import OF_MESSAGES, Dispatch, user_in
 from bot.routing.forwarded import ForwardedInteractions
 from bot.routing.leases import GatewayLeases
@@ -74,7 +74,7 @@ class Tap:
         forwarded: ForwardedInteractions,
         rights_changed: RightsChanged,
         leases: GatewayLeases,
-        discord_clock: DiscordClock,
+        discord_clock: StampedClock,
     ) -> None:
         self.router, self.publisher, self._sessions, self.leases = router, publisher, sessions, leases
         self.discord_clock = discord_clock

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot import names
-from bot.clock import DiscordClock
+from bot.clock import StampedClock
 from tests.e2e.conftest import text
 from tests.e2e.test_process import base_environment
 from tests.e2e.test_sessions import gaps
@@ -95,7 +95,7 @@ async def test_a_wrong_clock_and_one_that_is_set_change_nothing(run, clock, lab,
 
 
 async def test_a_gap_is_dated_by_discords_clock(open_scene, monkeypatch):
-    monkeypatch.setattr(DiscordClock, "now", lambda _: 3600.0)
+    monkeypatch.setattr(StampedClock, "now", lambda _: 3600.0)
     async with open_scene() as scene:
         await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
         (connection,) = scene.app.gateway._connections.values()

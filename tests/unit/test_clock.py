@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from bot import clock
-from bot.clock import DiscordClock
+from bot.clock import StampedClock
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,11 +24,11 @@ def machine(monkeypatch):
 
 
 def test_discords_time_is_unknown_until_it_has_stamped_something(machine):
-    assert DiscordClock().now() is None
+    assert StampedClock().now() is None
 
 
 def test_it_goes_by_the_message_that_was_quickest(machine):
-    discord = DiscordClock()
+    discord = StampedClock()
     for seconds, stamped_at in ((0, 50_000.0), (1, 50_001.9), (1, 50_000.2)):
         machine.elapsed += seconds
         discord.observe(stamped_at)
@@ -37,7 +37,7 @@ def test_it_goes_by_the_message_that_was_quickest(machine):
 
 
 def test_a_clock_that_drifts_is_seen_to_after_a_while(machine):
-    discord = DiscordClock()
+    discord = StampedClock()
     for minute in range(60):
         machine.elapsed = 1000 + 61.0 * minute  # runs a second a minute too fast
         discord.observe(50_000 + 60.0 * minute)
@@ -47,7 +47,7 @@ def test_a_clock_that_drifts_is_seen_to_after_a_while(machine):
 
 
 async def test_an_answer_without_a_date_or_with_none_that_can_be_read_tells_nothing(machine):
-    discord, trace = DiscordClock(), aiohttp.TraceConfig()
+    discord, trace = StampedClock(), aiohttp.TraceConfig()
     discord.follow(trace)
     (tell,) = trace.on_request_end
     for headers in ({}, {"Date": ""}, {"Date": "now"}):
@@ -68,6 +68,9 @@ SHOWN = {
     "bot/supervisor.py": "since when a part is in its state",
     "bot/cli/rendering.py": "how long is left, to a person",
     "bot/demo/transcript.py": "how long is left, to a person",
+    "bot/relay/commands.py": "an id like Discord's, of which only the order counts",
+    "bot/relay/gateway/sessions.py": "since when a bot is connected, to a person",
+    "sandbox_worker/src/sandbox_worker/run/authority.py": "from when until when a certificate is valid, on one machine",
     "bot/certificates.py": "from when until when a certificate is valid, by whoever reads it",
     "bot/routing/reconnects.py": "until when there is a pause, to a person",
     "bot/routing/sessions.py": "when a session was seen, before Discord has told the time",

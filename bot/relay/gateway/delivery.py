@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from itertools import islice
@@ -54,13 +53,14 @@ class Delivery:
         sent: Callable[[int], None],
         idle: Callable[[], None],
         told: Callable[[], None],
+        now: Callable[[], float],
     ) -> None:
         """`after`: the stream sequence that the client has seen last. `refresh` reads anew which guilds the tenant has.
         `sent` is told the stream sequence up to which all is sent, `idle` when nothing waits any more, and `told` when
-        `current_session` has changed."""
+        `current_session` has changed. `now` is Unix time by the clock that dates events."""
         self.session, self._tenant, self._connection, self.bot_id = session, tenant, connection, bot_id
         self._load_guild, self._refresh, self._translate = load_guild, refresh, translate
-        self._sent, self._idle, self._told_of_guilds = sent, idle, told
+        self._sent, self._idle, self._told_of_guilds, self._now = sent, idle, told, now
         self._shift, self._mark = session.numbering.offset - session.numbering.base, session.numbering.mark
         self.number = session.numbering.number(after)
         """The sequence number that the client was told last."""
@@ -207,7 +207,7 @@ class Delivery:
 
     def _is_worth_catching_up(self, event: StoredEvent) -> bool:
         if event.name == b"INTERACTION_CREATE":
-            return event.stored_at > time.time() - constants.RELAY_FRESH_INTERACTION_S
+            return event.stored_at > self._now() - constants.RELAY_FRESH_INTERACTION_S
         return event.name in CAUGHT_UP and event.stored_at > self.session.catches_up_since
 
     async def _readable(self, event: StoredEvent, data: dict[str, Any], is_stub: bool) -> dict[str, Any] | None:
@@ -258,7 +258,7 @@ class Delivery:
             return True
         if event.stored_at < self._refused_at.get(guild_id, 0.0) - constants.RELAY_CLOCKS_DIFFER_S:
             return False
-        asked_at = time.time()
+        asked_at = self._now()
         await until_answered(self.session.sandbox_id, self._refresh)
         if guild_id not in self._tenant.bound_at:
             self._refused_at[guild_id] = asked_at

@@ -87,7 +87,7 @@ class Handshake:
             count,
             covered,
             library=_library(data.get("properties")),
-            catches_up_since=time.time() - self._catch_up_s,
+            catches_up_since=self._streams.now() - self._catch_up_s,
         )
         await self._sessions.save(session)
         messages = _ready(session, identity, known, address)

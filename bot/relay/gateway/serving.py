@@ -59,6 +59,7 @@ class Serving:
             sent=self._on_sent,
             idle=lambda: self._feed.wake(),
             told=lambda: sessions.note(self.delivery.current_session()),
+            now=streams.now,
         )
         session = beginning.session
         self._feed = Feed(

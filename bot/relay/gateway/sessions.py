@@ -16,6 +16,7 @@ from loguru import logger
 from redis.exceptions import RedisError
 
 from bot import constants, names
+from bot.clock import elapsed
 from bot.errors import ServiceUnavailable
 from bot.relay.gateway.numbering import Numbering
 from bot.stores.relay_records import note_keys
@@ -130,7 +131,7 @@ class Sessions:
     def note_position(self, session: Session, sequence: int) -> None:
         """A client was sent everything up to it; of several, the furthest counts. Written down soon."""
         key = session.position_key
-        position = Position(time.time(), sequence, session.stream_created_at)
+        position = Position(elapsed(), sequence, session.stream_created_at)
         known = self._positions.get(key)
         if known is None or known.order < position.order:
             self._positions[key] = position
@@ -158,7 +159,7 @@ class Sessions:
     def _refresh(self) -> None:
         """The sessions of those that are connected do not end; old positions are Redis's alone."""
         self._unsaved |= self._own.keys()
-        since = time.time() - constants.RELAY_SESSION_KEPT_S
+        since = elapsed() - constants.RELAY_SESSION_KEPT_S
         for key in [key for key, position in self._positions.items() if position.sent_at < since]:
             del self._positions[key]
 

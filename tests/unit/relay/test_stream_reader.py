@@ -64,7 +64,7 @@ STREAM = b"".join(
         status("408 Request Timeout"),
         event("TYPING_START", 4, b"", tokens="hub.accounthash.SANDBOX_x.relay-1.1"),
         event("TYPING_START", 5, b"not ours", sid=8),
-        b"MSG " + PREFIX.encode() + b"READY 7 $JS.ACK.SANDBOX_x.relay-1.1.6.9.17.0 2\r\nok\r\n",
+        b"MSG " + PREFIX.encode() + b"READY 7 $JS.ACK.SANDBOX_x.relay-1.1.6.9.17.0 9\r\nno JSON\r\n\r\n",
     ]
 )
 
