@@ -291,7 +291,8 @@ def passed_back(answer: Answer) -> web.Response:
     """What Discord has said, with the headers that libraries pace themselves by."""
     headers = {name: value for name, value in answer.headers.items() if name.lower().startswith(_PASSED_BACK)}
     kind = answer.headers.get(hdrs.CONTENT_TYPE, "application/json")
-    return web.Response(status=answer.status, body=answer.body, headers={**headers, hdrs.CONTENT_TYPE: kind})
+    typed: dict[str, str] = {hdrs.CONTENT_TYPE: kind} if answer.body else {}  # clients read whatever has a type
+    return web.Response(status=answer.status, body=answer.body or None, headers={**headers, **typed})
 
 
 def require_guild(tenant: Tenant, guild_id: int) -> None:

@@ -189,7 +189,7 @@ class Person(User):
         if not force:
             self._require_sight(message)
             components.require_enabled(found)
-        data = {"custom_id": found["custom_id"], "component_type": 2}
+        data = {"id": found["id"], "custom_id": found["custom_id"], "component_type": 2}
         return await self._settle(self._world.interactions.use_component(self, message, data))
 
     async def select(self, message: Message, custom_id: str, values: Sequence[Any], *, force: bool = False) -> Reply:
@@ -198,7 +198,7 @@ class Person(User):
         if not force:
             self._require_sight(message)
             components.require_enabled(found)
-        data = components.selection(found, values, Resolver(self._world, self, message.channel))
+        data = {"id": found["id"], **components.selection(found, values, Resolver(self._world, self, message.channel))}
         return await self._settle(self._world.interactions.use_component(self, message, data))
 
     async def submit(self, modal: Modal | None, fields: Mapping[str, Any] | None = None, /, **named: Any) -> Reply:

@@ -25,11 +25,14 @@ def walk(components: Sequence[Json]) -> Iterator[Json]:
 
 
 def numbered(components: list[Json]) -> list[Json]:
-    """A copy in which each component has an id, counted from 1 around those that have one."""
+    """A copy in which each component has an id, counted from 1 around those that have one, and nothing is null."""
     copied: list[Json] = deepcopy(components)
     found = list(walk(copied))
     taken = {component["id"] for component in found if component.get("id")}
     free = (number for number in count(1) if number not in taken)
     for component in found:
         component["id"] = component.get("id") or next(free)
+        for part in (component, *(component.get("options") or ())):
+            for key in [key for key, value in part.items() if value is None]:
+                del part[key]
     return copied
