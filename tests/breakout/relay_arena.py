@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import pytest
 from loguru import logger
 from pydantic import SecretStr
 
@@ -157,9 +158,11 @@ async def open_arena(stores, dsn):
         await discord.wait_ready(15)
         listening = socket.create_server(("127.0.0.1", 0))
         line = await stack.enter_async_context(Line(listening.getsockname()[1]))
-        relay = await stack.enter_async_context(_relay(app, listening))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("bot.constants.RELAY_IDLE_CONNECTION_S", 1.0)
+            relay = await stack.enter_async_context(_relay(app, listening))
         arena = Arena(discord, app, relay, line, ada, bob, lab, arcade)
-        sink = logger.add(lambda text: arena.log.append(str(text)), level="DEBUG")
+        sink = logger.add(lambda text: arena.log.append(str(text)), level="DEBUG", format="{message} {extra}")
         stack.callback(logger.remove, sink)
         await _furnish(arena, stack)
         yield arena
@@ -289,5 +292,6 @@ def watched(arena):
     foreign = {str(arena.names[key]) for key in ("b_guild", "b_channel", "b_thread", "b_dm", "b_hook")}
     questions = {("GET", 200), ("GET", 404)}
     for method, path, status in arena.discord.requests[asked:]:
+        assert ".." not in path
         if foreign & set(path.split("/")):
             assert (method, status) in questions, f"{method} {path} has reached Discord"

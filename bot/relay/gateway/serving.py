@@ -41,9 +41,8 @@ class Serving:
     ) -> None:
         """`heard_at`: when the client said something last, by time.monotonic()."""
         self._tenant, self._connection, self._streams = tenant, connection, streams
-        self._sessions, self._snapshots = sessions, snapshots
+        self._sessions, self._tenants, self._snapshots = sessions, tenants, snapshots
         self._heard_at, self._resumed_at = heard_at, beginning.resumed_at
-        self._tenants = tenants
         self._unconfirmed: deque[tuple[int, int]] = deque()
         """Stream sequences that were sent, and how many bytes the connection had written with each."""
         self.sequence = beginning.after
@@ -55,7 +54,7 @@ class Serving:
             beginning.identity.user_id,
             after=beginning.after,
             load_guild=self._load_guild,
-            refresh=lambda: tenants.refresh(tenant),
+            refresh=self._refresh,
             translate=translate,
             sent=self._on_sent,
             idle=lambda: self._feed.wake(),
@@ -69,6 +68,9 @@ class Serving:
         connection.send(beginning.messages)
         self._on_sent(beginning.after)
         self._running = asyncio.create_task(self._run())
+
+    async def _refresh(self) -> None:
+        await self._tenants.refresh(self._tenant)
 
     @property
     def session(self) -> Session:
@@ -97,7 +99,8 @@ class Serving:
                 each.result()
         except (StreamLost, SessionInvalid) as error:
             self.delivery.is_invalid = True
-            await self._find_out_whether_it_is_over()
+            with suppress(ServiceUnavailable):
+                await self._refresh()  # if it is the sandbox that is gone, its client is told so first
             logger.info("a sandbox's bot has to begin a new session", sandbox=self._sandbox, reason=str(error))
             self._connection.send_operation(9, False)
             self._connection.hang_up(4000, "The session cannot go on.")
@@ -110,11 +113,6 @@ class Serving:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-
-    async def _find_out_whether_it_is_over(self) -> None:
-        """A stream goes with its sandbox: then the client, which follows the tenant, is logged out for good."""
-        with suppress(ServiceUnavailable):
-            await self._tenants.refresh(self._tenant)
 
     async def _watch(self) -> None:
         """Ends a client that reads or says nothing."""

@@ -27,12 +27,8 @@ from bot.relay.tenants import NotAuthenticated, Tenant, Tenants
 from bot.relay.upstream import Answer, DiscordAway, Refused, Upstream
 from bot.relay.usage import Usage
 
-_BASES = ("/api/v10", "/api/v9", "/api")
 _PASSED_BACK = ("retry-after", "via", "x-ratelimit-")
 _PASSED_ON = (hdrs.ACCEPT_LANGUAGE, "X-Audit-Log-Reason")
-_MOVES_CHANNELS = "PATCH /guilds/{guild}/channels"
-_LOOKED_AT_ELSEWHERE = {Rule.POST_MESSAGE: {"message_reference"}}
-"""Parts of a body whose ids the rule itself looks at."""
 
 
 class Denied(Exception):
@@ -137,13 +133,16 @@ class Api:
         except TimeoutError:
             return Denied(408, 0, "408: Request Timeout").response()
         except (ServiceUnavailable, DiscordAway, Refused, ConnectionResetError) as error:
-            logger.warning("the relay cannot answer", path=request.path, error=str(error))
+            asked = operations.for_log(request.method, request.raw_path)
+            logger.warning("the relay cannot answer", asked=asked, error=str(error))
             return Denied(503, 0, "503: Service Unavailable").response()
+        except Exception:
+            asked = operations.for_log(request.method, request.raw_path)
+            logger.exception("the relay has failed to answer", asked=asked)
+            return Denied(500, 0, "500: Internal Server Error").response()
 
     async def _handle(self, request: web.Request) -> web.Response:
-        raw_path, _, query = request.raw_path.partition("?")
-        base = next((base for base in _BASES if raw_path.startswith(base + "/")), None)
-        found = operations.match(request.method, raw_path.removeprefix(base)) if base is not None else None
+        found = operations.find(request.method, request.raw_path)
         if found is None:
             await self._tenants.authenticate(request.headers.get(hdrs.AUTHORIZATION, ""))
             raise missing_access("the relay does not know this route")
@@ -155,7 +154,8 @@ class Api:
         async with self._room.taken(tenant.sandbox_id, request):
             async with asyncio.timeout(constants.RELAY_BODY_WITHIN_S):
                 body = await read_body(request)
-            return await self._counted(Call(tenant, found, read_query(query), headers, body))
+            query = read_query(request.raw_path.partition("?")[2])
+            return await self._counted(Call(tenant, found, query, headers, body))
 
     async def _counted(self, call: Call) -> web.Response:
         is_refused = True
@@ -181,14 +181,7 @@ class Api:
 
     async def _require_references(self, call: Call) -> None:
         """What the request names beside its path is the sandbox's too."""
-        named, rule = call.body.json, call.match.operation.rule
-        if rule in (Rule.COMMANDS, Rule.GUILD_COMMANDS) or call.operation.endswith(("/github", "/slack")):
-            named = None  # no channel is named by an id in these
-        elif rule in _LOOKED_AT_ELSEWHERE and isinstance(named, dict):
-            named = {key: value for key, value in named.items() if key not in _LOOKED_AT_ELSEWHERE[rule]}
-        elif call.operation == _MOVES_CHANNELS and isinstance(named, list):
-            named = [named, {"channel_ids": [each.get("id") for each in named if isinstance(each, dict)]}]
-        found = references(named, call.query)
+        found = references(call.match.operation, call.body.json, call.query)
         for guild_id in found.guilds:
             require_guild(call.tenant, guild_id)
         if found.channels and "guild" in call.match.values:

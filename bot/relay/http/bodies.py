@@ -155,7 +155,7 @@ async def _multipart(request: web.Request) -> Body:
                 fields[name] = data.decode()
             else:
                 raise BadBody(f"The form's field “{name[:40]}” is not known, or there twice.")
-    except (ValueError, UnicodeError, AssertionError):
+    except (ValueError, UnicodeError, AssertionError, RuntimeWarning):  # aiohttp warns of odd names
         raise BadBody("The form cannot be read.") from None
     return Body(json.json, json.is_empty, tuple(files), fields)
 

@@ -196,6 +196,7 @@ _FORBIDDEN = re.compile(r"%(?:2[EeFf]|5[Cc]|25|00)|//|\\")
 """A dot, a slash, a backslash or a percent sign that is written as something else."""
 
 _ALLOWED = re.compile(r"/[A-Za-z0-9_@:%.~=/-]*")
+_BASES = ("/api/v10", "/api/v9", "/api")
 _AT_ME = re.compile(r"%40")
 
 
@@ -227,6 +228,19 @@ def match(method: str, raw_path: str) -> Match | None:
             values = found.groupdict()
             return Match(operation, values, operation.template.format_map(values))
     return None
+
+
+def find(method: str, target: str) -> Match | None:
+    """The same by what stands in a request's first line."""
+    path = target.partition("?")[0]
+    base = next((base for base in _BASES if path.startswith(base + "/")), None)
+    return match(method, path.removeprefix(base)) if base is not None else None
+
+
+def for_log(method: str, target: str) -> str:
+    """What was asked for, without what stands in its places: some are secrets."""
+    found = find(method, target)
+    return f"{method} {found.operation.template}" if found else "an unknown operation"
 
 
 def _operations() -> tuple[Operation, ...]:

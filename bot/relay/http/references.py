@@ -11,9 +11,15 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from bot.relay.http.bodies import BadBody
+from bot.relay.http.operations import Operation
+from bot.relay.http.rules import Rule
 
 _CHANNELS = frozenset({"channel_id", "channel_ids", "thread_id", "parent_id", "exempt_channels"})
 _GUILDS = frozenset({"guild_id", "guild_ids"})
+_KEPT_BY_THE_RELAY = (Rule.COMMANDS, Rule.GUILD_COMMANDS)
+_FOREIGN_FORMS = ("/github", "/slack")
+"""Of other services, in which no channel is named by an id of Discord's."""
+_MOVES_CHANNELS = ("PATCH", "/guilds/{guild}/channels")
 _QUERY_NAME = frozenset("abcdefghijklmnopqrstuvwxyz_")
 _MOST_PARAMETERS = 100
 
@@ -28,16 +34,27 @@ class References:
     guilds: frozenset[int]
 
 
-def references(data: Any, query: Query = ()) -> References:
+def references(operation: Operation, body: Any, query: Query) -> References:
     """`BadBody` if such a field has no id. None, by which a bot takes a channel away, is no reference."""
     channels: set[int] = set()
     guilds: set[int] = set()
-    for name, value in (*query, *_fields(data)):
+    for name, value in (*query, *_fields(_looked_at(operation, body))):
         if _is_of(name, _CHANNELS, ("_channel_id", "_channel_ids")):
             channels.update(_ids(name, value))
         elif _is_of(name, _GUILDS, ("_guild_id", "_guild_ids")):
             guilds.update(_ids(name, value))
     return References(frozenset(channels), frozenset(guilds))
+
+
+def _looked_at(operation: Operation, body: Any) -> Any:
+    """A body without what others look at, and with a name for what has none."""
+    if operation.rule in _KEPT_BY_THE_RELAY or operation.template.endswith(_FOREIGN_FORMS):
+        return None
+    if operation.rule is Rule.POST_MESSAGE and isinstance(body, dict):
+        return {key: value for key, value in body.items() if key != "message_reference"}
+    if (operation.method, operation.template) == _MOVES_CHANNELS and isinstance(body, list):
+        return [body, {"channel_ids": [each.get("id") for each in body if isinstance(each, dict)]}]
+    return body
 
 
 def snowflake(value: Any, name: str) -> int:
