@@ -142,6 +142,9 @@ class Client:
         except (ServiceUnavailable, DiscordAway, Refused, TooManyRequests) as error:
             logger.warning("the relay cannot serve a client", error=str(error))
             self._connection.hang_up(4000, _OUTAGE)
+        except Exception:
+            logger.exception("the relay cannot serve a client", sandbox=self._sandbox)
+            self._connection.hang_up(4000, "Unknown error")
 
     def _identifies_within(self) -> float:
         return max(self._connected_at + constants.RELAY_IDENTIFY_WITHIN_S - time.monotonic(), 0.0)

@@ -102,6 +102,7 @@ class Feed:
         self._deliver, self._has_room = on_events, has_room
         self.last = after
         """The stream sequence that was received last."""
+        self._arrived: list[StoredEvent] = []
         self._awaited = 0
         self._heard_at = 0.0
         """When NATS has said something of the consumer last, by time.monotonic()."""
@@ -127,9 +128,16 @@ class Feed:
         self._skipped |= events[-1].sequence != self.last + len(events)
         self.last = events[-1].sequence
         if not self._skipped:
-            self._deliver(events)
+            # Not yet: what else NATS has sent by now goes out in the same write, which is what costs most.
+            if not self._arrived:
+                asyncio.get_running_loop().call_soon(self._hand_over)
+            self._arrived += events
         if self._skipped or self._awaited <= constants.RELAY_PULL_EVENTS // 2:
             self._signal.set()
+
+    def _hand_over(self) -> None:
+        events, self._arrived = self._arrived, []
+        self._deliver(events)
 
     def on_status(self, status: int, left_over: int) -> None:
         """A pull has ended without all that was asked for, or NATS is alive."""

@@ -13,6 +13,7 @@ Encode = Callable[[Iterable[bytes]], bytes]
 
 _TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
 _SHORT, _MEDIUM = 126, 1 << 16
+_pack_medium, _pack_long = struct.Struct("!BBH").pack, struct.Struct("!BBQ").pack
 _LEVEL = 1
 """Of both compressions: the higher ones cost several times as much CPU for a tenth less."""
 
@@ -63,5 +64,5 @@ def _head(kind: int, size: int) -> bytes:
     if size < _SHORT:
         return bytes((kind, size))
     if size < _MEDIUM:
-        return struct.pack("!BBH", kind, 126, size)
-    return struct.pack("!BBQ", kind, 127, size)
+        return _pack_medium(kind, 126, size)
+    return _pack_long(kind, 127, size)

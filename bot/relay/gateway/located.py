@@ -24,8 +24,8 @@ _locate = msgspec.json.Decoder(_Message).decode
 def guild_of(payload: bytes, known: Collection[int]) -> int | None:
     """The guild that its data name, if that is one of `known`."""
     try:
-        guild_id = snowflake(_locate(payload).d.guild_id)
-    except (msgspec.MsgspecError, UnicodeError):
+        guild_id = int(_locate(payload).d.guild_id or 0)
+    except UNREADABLE:
         return None
     return guild_id if guild_id in known else None
 

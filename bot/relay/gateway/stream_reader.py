@@ -16,28 +16,30 @@ from bot.supervisor import Part
 
 private_api.verify("nats-py")
 
-_EVENT = re.compile(rb"H?MSG sandbox\.[0-9a-f-]{36}\.events\.(\w+) (\d+) \$JS\.ACK\.(\S+) (?:(\d+) )?(\d+)\r\n")
+_HEAD, _SIZES = rb"H?MSG sandbox\.[0-9a-f-]{36}\.events\.(\w+) (\d+) \$JS\.ACK\.", rb" (?:(\d+) )?(\d+)\r\n"
+_ACK = rb"[^ .\r]+\.[^ .\r]+\.\d+\.(\d+)\.\d+\.(\d+)\.\d+"
+"""Stream, consumer, times delivered, sequence in the stream and in the consumer, time, and how many are to come."""
+_EVENT = re.compile(_HEAD + _ACK + _SIZES)
+_EVENT_OF_DOMAIN = re.compile(_HEAD + rb"[^ .\r]+\.[^ .\r]+\." + _ACK + rb"(?:\.[^ \r]+)?" + _SIZES)
+"""As newer servers write it where JetStream has a domain: that and the account come first, and a token may be last."""
 _MESSAGE = re.compile(rb"H?MSG (\S+) (\d+) (?:\S+ )??(?:(\d+) )?(\d+)\r\n")
 _STATUS = re.compile(rb"NATS/1\.0 (\d{3})")
 _LEFT_OVER = re.compile(rb"Nats-Pending-Messages: (\d+)")
-_PLAIN_ACK_TOKENS = 7
-"""Of `<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<time>.<pending>`; newer servers put domain
-and account before it."""
 
 
 class StoredEvent(NamedTuple):
-    """Its name, its sequence in the stream, the message as Discord sent it, and JetStream's words about it."""
+    """Its name, its sequence in the stream, the message as Discord sent it, and since when it is there (Unix time in
+    nanoseconds, in digits)."""
 
     name: bytes
     sequence: int
     payload: bytes
-    ack: bytes
+    stored_ns: bytes
 
     @property
     def stored_at(self) -> float:
         """Unix time, by NATS's clock."""
-        tokens = self.ack.split(b".")
-        return int(tokens[5 if len(tokens) == _PLAIN_ACK_TOKENS else 7]) / 1e9
+        return int(self.stored_ns) / 1e9
 
 
 class Receiver(Protocol):
@@ -108,13 +110,13 @@ class StreamReader:
     def _take_events(self, data: bytes, position: int) -> int:
         """Hands out the events that the data go on with; where what follows them begins."""
         taken: dict[bytes, list[StoredEvent]] = {}
-        while found := _EVENT.match(data, position):
-            name, subscription, ack, header, total = found.groups()
+        while found := _EVENT.match(data, position) or _EVENT_OF_DOMAIN.match(data, position):
+            name, subscription, sequence, stored_ns, header, total = found.groups()
             start = found.end()
             end = start + int(total)
             if subscription not in self._receivers or end + 2 > len(data):
                 break
-            event = StoredEvent(name, _sequence(ack), data[start + int(header or 0) : end], ack)
+            event = StoredEvent(name, int(sequence), data[start + int(header or 0) : end], stored_ns)
             taken.setdefault(subscription, []).append(event)
             position = end + 2
         for subscription, events in taken.items():
@@ -140,11 +142,6 @@ def _end_of_message(data: bytes, position: int) -> int | None:
         return end if end <= len(data) else None
     line = data.find(b"\r\n", position)
     return line + 2 if line >= 0 else None
-
-
-def _sequence(ack: bytes) -> int:
-    tokens = ack.split(b".")
-    return int(tokens[3 if len(tokens) == _PLAIN_ACK_TOKENS else 5])
 
 
 async def _ignore(_: object) -> None:
