@@ -29,6 +29,7 @@ class Listeners:
         self._http = aiohttp.ClientSession()
         self._reading: set[asyncio.Task[None]] = set()
         self._sockets: list[aiohttp.ClientWebSocketResponse] = []
+        self._sessions: list[tuple[str, int]] = []
         self._latencies_ms: list[float] | None = None
         self._progress = asyncio.Event()
         self.frames = 0
@@ -37,12 +38,23 @@ class Listeners:
         """Milliseconds from IDENTIFY to the last guild, of each, one after the other."""
         return {"ms": [await self._connect_one(compress) for _ in range(count)]}
 
-    async def leave(self) -> Json:
-        """All of them."""
+    async def leave(self, resumably: bool = False) -> Json:
+        """All of them, for good or until `resume`."""
         for socket in self._sockets:
-            await socket.close()
+            await socket.close(code=4000 if resumably else 1000)
         await asyncio.gather(*self._reading)
         self._sockets, self._reading = [], set()
+        if not resumably:
+            self._sessions = []
+        return {}
+
+    async def resume(self, compress: str = "") -> Json:
+        """All that have left, at the beginning of their sessions, and without waiting for what they have missed."""
+        for session_id, sequence in self._sessions:
+            socket = await self._open(compress)
+            self._follow(socket)
+            session = {"token": self._token, "session_id": session_id, "seq": sequence}
+            await socket.send_str(json.dumps({"op": 6, "d": session}))
         return {}
 
     async def latencies(self, events: int) -> Json:
@@ -61,19 +73,27 @@ class Listeners:
         await self._http.close()
 
     async def _connect_one(self, compress: str) -> float:
-        query = f"/?v=10&encoding=json{compress and f'&compress={compress}'}"
-        socket = await self._http.ws_connect(self._address + query, max_msg_size=0)
+        socket = await self._open(compress)
         read = _reader(compress)
         read((await socket.receive()).data)
         identify = {"token": self._token, "intents": _INTENTS, "properties": {"browser": "bench"}}
         started_at = time.perf_counter()
         await socket.send_str(json.dumps({"op": 2, "d": identify}))
-        for _ in json.loads(read((await socket.receive()).data))["d"]["guilds"]:
+        ready = json.loads(read((await socket.receive()).data))["d"]
+        for _ in ready["guilds"]:
             await socket.receive()
         took = time.perf_counter() - started_at
+        self._sessions.append((ready["session_id"], 1 + len(ready["guilds"])))
+        self._follow(socket)
+        return took * 1000
+
+    async def _open(self, compress: str) -> aiohttp.ClientWebSocketResponse:
+        query = f"/?v=10&encoding=json{compress and f'&compress={compress}'}"
+        return await self._http.ws_connect(self._address + query, max_msg_size=0)
+
+    def _follow(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._sockets.append(socket)
         self._reading.add(asyncio.create_task(self._read(socket)))
-        return took * 1000
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
@@ -100,6 +120,7 @@ async def main() -> None:
         {
             "connect": listeners.connect,
             "leave": listeners.leave,
+            "resume": listeners.resume,
             "latencies": listeners.latencies,
             "expect": meter.expect,
             "measure": meter.measure,

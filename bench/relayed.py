@@ -14,7 +14,7 @@ from bench.processes import Process, start
 from bench.receiving import GUILDS, blast, purge, tapped
 from bot.stores.embedded import EmbeddedStores
 
-_WARM_UP = 2000
+_WARM_UP, _HELLO_AND_RESUMED = 2000, 2
 _MANY, _IDLE, _IDENTIFIES = 10, 50, 20
 _COMPRESSIONS = {"plain": ("", 0.75), "zstd": ("zstd-stream", 1.2), "zlib": ("zlib-stream", None)}
 _ADDED_MS = 1.0
@@ -29,16 +29,20 @@ class _Scene:
     relay: Process
     bots: Process
 
-    async def cost(self, events: int, clients: int) -> tuple[float, float]:
-        """Microseconds of CPU for an event: the routing's, and the relay's to all its clients."""
-        await self.bots.ask("expect", events=events * clients)
-        before = (await self.relay.ask("cost"))["cpu"]
-        arriving = asyncio.create_task(self.bots.ask("measure"))
+    async def cost(self, events: int, clients: int, method: str) -> tuple[float, float]:
+        """Microseconds of CPU for an event: the routing's, and the relay's to clients that take it out of the stream
+        when it is there, so that neither waits for the other."""
+        await purge(self.stores)
+        await self.bots.ask("connect", count=clients, compress=method)
+        await self.bots.ask("leave", resumably=True)
         run = await blast(self.sender, self.bot, events, self.stores.pids["nats"])
-        arrived = await arriving
-        if arrived["surplus"]:
-            raise RuntimeError(f"{arrived['surplus']} frames too many")
-        return run.cpu_us, ((await self.relay.ask("cost"))["cpu"] - before) * 1e6 / events
+        before = (await self.relay.ask("cost"))["cpu"]
+        await self.bots.ask("expect", events=(events + _HELLO_AND_RESUMED) * clients)
+        await self.bots.ask("resume", compress=method)
+        await self.bots.ask("measure")
+        cost = ((await self.relay.ask("cost"))["cpu"] - before) * 1e6 / events
+        await self.bots.ask("leave")
+        return run.cpu_us, cost
 
 
 @asynccontextmanager
@@ -70,11 +74,8 @@ async def relayed(stores: EmbeddedStores, size: Size) -> list[Row]:
 
 
 async def _costs(scene: _Scene, size: Size, clients: int, method: str) -> tuple[float, float]:
-    await scene.bots.ask("connect", count=clients, compress=method)
-    await scene.cost(_WARM_UP // clients, clients)
-    found = [await scene.cost(size.events // clients, clients) for _ in range(max(size.runs // 2, 1))]
-    await scene.bots.ask("leave")
-    await purge(scene.stores)
+    await scene.cost(_WARM_UP, 1, method)
+    found = [await scene.cost(size.events // clients, clients, method) for _ in range(max(size.runs // 2, 1))]
     return median(routing for routing, _ in found), median(relay for _, relay in found)
 
 

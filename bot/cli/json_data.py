@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from bot.cli.relay_rendering import relay_data
 from bot.sandboxes.access.isolation import Isolation
-from bot.sandboxes.health import GuildRouting, Health, RelayHealth, RoutingHealth
+from bot.sandboxes.health import GuildRouting, Health, RoutingHealth
 from bot.sandboxes.lifecycle.orphans import Orphan
 from bot.sandboxes.model import AuditEntry, Extension, Sandbox
 
@@ -54,24 +55,7 @@ def health_data(health: Health, isolation: Isolation) -> dict[str, Any]:
         "ok": health.ok,
         "stores": stores,
         "routing": _routing_data(health.routing),
-        "relay": _relay_data(health.relay) if health.relay is not None else None,
-    }
-
-
-def _relay_data(relay: RelayHealth) -> dict[str, Any]:
-    return {
-        "addresses": list(relay.addresses),
-        "clients": [
-            {
-                "library": client.library or None,
-                "shard": client.shard,
-                "shard_count": client.shard_count,
-                "connected_since": client.connected_since.isoformat(),
-                "position": client.position,
-                "behind": client.behind,
-            }
-            for client in relay.clients
-        ],
+        "relay": relay_data(health.relay) if health.relay is not None else None,
     }
 
 

@@ -13,9 +13,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bot.cli.relay_rendering import relay_line
 from bot.durations import format_duration
 from bot.sandboxes.access.isolation import Isolation
-from bot.sandboxes.health import GuildRouting, Health, RelayClient, RelayHealth, RoutingHealth
+from bot.sandboxes.health import GuildRouting, Health, RoutingHealth
 from bot.sandboxes.lifecycle.orphans import Orphan, Proof
 from bot.sandboxes.metadata import write_tags
 from bot.sandboxes.model import OPERATOR, OPERATOR_DETAIL, AuditEntry, Extension, Sandbox
@@ -100,24 +101,18 @@ def show_health(health: Health, isolation: Isolation) -> None:
         for name, store in health.stores.items()
     ]
     guilds = [(f"server {guild.guild_id}", _guild_line(guild)) for guild in health.routing.guilds]
-    clients = [("", _client_line(client)) for client in health.relay.clients] if health.relay is not None else []
-    _pairs(*stores, ("routing", _routing_line(health.routing)), *guilds, ("relay", _relay_line(health.relay)), *clients)
+    clients = (
+        [("", f"{client.summary}, connected {_relative(client.connected_since)}") for client in health.relay.clients]
+        if health.relay is not None
+        else []
+    )
+    _pairs(*stores, ("routing", _routing_line(health.routing)), *guilds, ("relay", relay_line(health.relay)), *clients)
     _pairs(("health", str(health.level)), *(("", reason) for reason in health.reasons))
 
 
 def _routing_line(routing: RoutingHealth) -> str:
     last = f"last event {_relative(routing.last_event_at)}" if routing.last_event_at else "no event yet"
     return ". ".join([f"{routing.summary}, {last}", *routing.unknown])
-
-
-def _relay_line(relay: RelayHealth | None) -> str:
-    if relay is None:
-        return "not known"
-    return ", ".join([relay.summary, *(f"serves at {address}" for address in relay.addresses)])
-
-
-def _client_line(client: RelayClient) -> str:
-    return f"{client.summary}, connected {_relative(client.connected_since)}"
 
 
 def _guild_line(guild: GuildRouting) -> str:

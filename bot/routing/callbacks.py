@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
+from uuid import UUID
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -27,8 +28,8 @@ class Callback(StrEnum):
     """Discord didn't take it, or gave no answer."""
 
 
-OnCallback = Callable[[int, Callback], None]
-"""Given the interaction's id."""
+OnCallback = Callable[[UUID, int, Callback], None]
+"""Given whose bot answers, and the interaction's id as that bot has it: it may be anybody's."""
 
 
 class CallbackNotices:
@@ -39,18 +40,18 @@ class CallbackNotices:
         self._client, self._subject = client, _subject(database)
 
     @asynccontextmanager
-    async def passing(self, interaction_id: int) -> AsyncIterator[Callable[[], None]]:
+    async def passing(self, sandbox_id: UUID, interaction_id: int) -> AsyncIterator[Callable[[], None]]:
         """Around the request to Discord. What it gives is to be called if Discord takes the answer."""
         taken: list[bool] = []
-        await self._tell(interaction_id, Callback.SENT)
+        await self._tell(sandbox_id, interaction_id, Callback.SENT)
         try:
             yield lambda: taken.append(True)
         finally:
-            await self._tell(interaction_id, Callback.TAKEN if taken else Callback.REFUSED)
+            await self._tell(sandbox_id, interaction_id, Callback.TAKEN if taken else Callback.REFUSED)
 
-    async def _tell(self, interaction_id: int, callback: Callback) -> None:
+    async def _tell(self, sandbox_id: UUID, interaction_id: int, callback: Callback) -> None:
         with suppress(*FAILURES):
-            await self._client.publish(self._subject, f"{interaction_id} {callback}".encode())
+            await self._client.publish(self._subject, f"{sandbox_id} {interaction_id} {callback}".encode())
 
 
 async def listen(client: Client, pool: Pool, on_callback: OnCallback, part: Part) -> None:
@@ -58,8 +59,8 @@ async def listen(client: Client, pool: Pool, on_callback: OnCallback, part: Part
 
     async def hear(message: Msg) -> None:
         with suppress(ValueError):  # where workers share the bot's account, one may send anything
-            interaction_id, callback = message.data.decode().split(" ")
-            on_callback(int(interaction_id), Callback(callback))
+            sandbox_id, interaction_id, callback = message.data.decode().split(" ")
+            on_callback(UUID(sandbox_id), int(interaction_id), Callback(callback))
 
     try:
         await client.subscribe(_subject(await database_id(pool)), cb=hear)

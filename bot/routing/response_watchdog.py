@@ -66,6 +66,7 @@ class ResponseWatchdog:
         self._round_trip, self._unanswered_after = round_trip, unanswered_after
         self._clock = discord_clock
         self._watches: dict[int, asyncio.Task[None]] = {}
+        self._owners: dict[int, UUID] = {}
         self._on_the_way: dict[int, asyncio.Event] = {}
         """Answers that pass the relay; set when Discord has not taken them."""
         self._answered_here: deque[int] = deque(maxlen=constants.WATCHED_INTERACTIONS)
@@ -77,8 +78,9 @@ class ResponseWatchdog:
         left_s = self._longest_wait() - ((self._clock.now() or made_at) - made_at)
         if len(self._watches) < constants.WATCHED_INTERACTIONS and left_s > 0:
             answer_at = clock.elapsed() + left_s
-            task = asyncio.create_task(self._watch(interaction_id, names.sandbox_of_subject(prefix), text, answer_at))
-            self._watches[interaction_id] = task
+            sandbox_id = names.sandbox_of_subject(prefix)
+            task = asyncio.create_task(self._watch(interaction_id, sandbox_id, text, answer_at))
+            self._watches[interaction_id], self._owners[interaction_id] = task, sandbox_id
             task.add_done_callback(lambda _: self._forget(interaction_id))
 
     def record_response(self, interaction_id: int) -> bool:
@@ -89,9 +91,10 @@ class ResponseWatchdog:
             task.cancel()
         return False
 
-    def note_callback(self, interaction_id: int, callback: Callback) -> None:
-        """A worker's answer passes the relay. One that Discord refuses leaves the time to give another."""
-        if (task := self._watches.get(interaction_id)) is None:
+    def note_callback(self, sandbox_id: UUID, interaction_id: int, callback: Callback) -> None:
+        """A worker's answer passes the relay. One that Discord refuses leaves the time to give another. Nothing for an
+        interaction that is not the sandbox's."""
+        if self._owners.get(interaction_id) != sandbox_id:
             return
         match callback:
             case Callback.SENT:
@@ -100,7 +103,7 @@ class ResponseWatchdog:
                 if (refused := self._on_the_way.pop(interaction_id, None)) is not None:
                     refused.set()
             case Callback.TAKEN:
-                task.cancel()
+                self._watches[interaction_id].cancel()
 
     async def close(self) -> None:
         """Ends all watches; nobody is told any more."""
@@ -110,7 +113,7 @@ class ResponseWatchdog:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _forget(self, interaction_id: int) -> None:
-        del self._watches[interaction_id]
+        del self._watches[interaction_id], self._owners[interaction_id]
         self._on_the_way.pop(interaction_id, None)
 
     async def _until_refused(self, interaction_id: int) -> None:

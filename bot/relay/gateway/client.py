@@ -161,15 +161,15 @@ class Client:
         if self._serving is None or self.tenant is None:
             return
         sessions, session = self._gateway.sessions, self._serving.session
-        returns = await self._serving.end() and not self._connection.ended_for_good and not self.tenant.is_over
+        can_go_on = await self._serving.end() and not self._connection.ended_for_good
         if self.tenant.is_gone:
-            sessions.drop(session)
+            await sessions.drop(session)
             await self._gateway.log.forget(self)
             return
-        self._gateway.log.left(self, returns=returns)
+        self._gateway.log.left(self, returns=can_go_on and not self.tenant.is_over)
         if self._gateway.others_with(session, self):
             return
-        if returns:
+        if can_go_on:
             sessions.leave(self._serving.delivery.current_session())
         else:
             await sessions.end(session.id)

@@ -39,6 +39,7 @@ class ClientLog:
         self._written: dict[str, tuple[float, ClientRecord]] = {}
         """When (of time.monotonic()), and what."""
         self._changed = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def entered(self, reader: Reader) -> None:
         """Its session has begun, or goes on."""
@@ -64,7 +65,8 @@ class ClientLog:
         self._readers.pop(session.id, None)
         self._written.pop(session.id, None)
         with suppress(ServiceUnavailable):
-            await self._records.forget(session.sandbox_id)
+            async with self._writing:
+                await self._records.forget(session.sandbox_id)
 
     async def run(self, part: Part) -> None:
         """Write for ever; `ServiceUnavailable` while Redis is away."""
@@ -77,7 +79,11 @@ class ClientLog:
 
     async def write(self) -> None:
         """What is new, and what would be forgotten otherwise."""
-        self._changed.clear()
+        async with self._writing:
+            self._changed.clear()
+            await self._write()
+
+    async def _write(self) -> None:
         gone, fresh = dict(self._gone), self._fresh()
         if gone or fresh:
             await self._records.write_clients({**gone, **fresh})

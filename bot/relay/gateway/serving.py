@@ -6,13 +6,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from loguru import logger
 
 from bot import constants
-from bot.errors import ServiceUnavailable
 from bot.relay.gateway.connection import Connection, HangUp
 from bot.relay.gateway.delivery import Delivery, SessionInvalid, Translate
 from bot.relay.gateway.feed import Feed, StreamLost, Streams
@@ -113,11 +111,6 @@ class Serving:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-
-    async def _find_out_whether_it_is_over(self) -> None:
-        """A stream goes with its sandbox: then the client, which follows the tenant, is logged out for good."""
-        with suppress(ServiceUnavailable):
-            await self._tenants.refresh(self._tenant)
 
     async def _watch(self) -> None:
         """Ends a client that reads or says nothing."""

@@ -122,11 +122,12 @@ class Sessions:
         except (RedisError, OSError) as error:
             logger.debug("a relay session is not deleted", error=repr(error))
 
-    def drop(self, session: Session) -> None:
+    async def drop(self, session: Session) -> None:
         """Nothing more is written of it: its sandbox is gone."""
-        self._forget(session.id)
-        self._positions.pop(session.position_key, None)
-        self._unsaved.discard(session.position_key)
+        async with self._writing:
+            self._forget(session.id)
+            self._positions.pop(session.position_key, None)
+            self._unsaved.discard(session.position_key)
 
     def note_position(self, session: Session, sequence: int) -> None:
         """A client was sent everything up to it; of several, the furthest counts. Written down soon."""

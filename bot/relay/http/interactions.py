@@ -54,7 +54,7 @@ class TokenRoutes:
     async def _callback(self, call: Call) -> web.Response:
         await self._require_interaction(call)
         interaction_id = call.snowflake("interaction")
-        async with self._callbacks.passing(interaction_id) as taken:
+        async with self._callbacks.passing(call.tenant.sandbox_id, interaction_id) as taken:
             answer = await self._api.ask(call, authorized=False)
             if answer.status < 300:
                 taken()

@@ -50,7 +50,7 @@ class RawBot:
         self._socket = await self._http.ws_connect(self._address + query, max_msg_size=0, autoclose=True)
         self.transport, self.closed_with = self._socket._response.connection.transport, None
         self._reading = asyncio.create_task(self._read(self._socket, _decompressor(self._compress)))
-        await self.until(lambda: 10 in self.operations)
+        await self.until(lambda: 10 in self.operations, 30)
         return self
 
     async def identify(self):
@@ -147,6 +147,7 @@ class LivingBot(RawBot):
             try:
                 await self._connect_once()
             except (aiohttp.ClientError, OSError, TimeoutError):
+                await self.cut()
                 await asyncio.sleep(0.05)
 
     async def _connect_once(self):

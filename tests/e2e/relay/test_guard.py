@@ -45,9 +45,9 @@ async def test_a_bot_on_the_relay_is_not_taken_for_absent(scene, wire):
     assert [each.content for each in reply.messages] == ["the bot's"]
 
 
-async def test_an_answer_on_its_way_to_discord_is_not_overtaken(scene, wire, relayed, monkeypatch):
-    held = asyncio.Event()
-    send = relayed.relay.api._upstream._send
+def hold_callbacks(relayed, monkeypatch):
+    """Discord gets none before what this returns is set."""
+    held, send = asyncio.Event(), relayed.relay.api._upstream._send
 
     async def send_late(method, path, *rest):
         if path.endswith("/callback"):
@@ -55,6 +55,11 @@ async def test_an_answer_on_its_way_to_discord_is_not_overtaken(scene, wire, rel
         return await send(method, path, *rest)
 
     monkeypatch.setattr(relayed.relay.api._upstream, "_send", send_late)
+    return held
+
+
+async def test_an_answer_on_its_way_to_discord_is_not_overtaken(scene, wire, relayed, monkeypatch):
+    held = hold_callbacks(relayed, monkeypatch)
     scene.discord.settings.callback_deadline_s = 10
     reply, interaction = await asked(scene, wire)
     answering = asyncio.create_task(wire.answer(interaction, message("the bot's")))
@@ -66,6 +71,21 @@ async def test_an_answer_on_its_way_to_discord_is_not_overtaken(scene, wire, rel
     assert await answering == 204
     await scene.until(lambda: nobody_is_waited_for(scene))
     assert [each.content for each in (await answered(reply)).messages] == ["the bot's"]
+
+
+async def test_a_bot_silences_nobody_elses_guard(scene, wire, relayed, monkeypatch):
+    held = hold_callbacks(relayed, monkeypatch)
+    actor = Actor(scene.bob.id, "bob")
+    green = await scene.app.manager.create(actor, name="green", guild_ids=[scene.arcade.id])
+    _, own = await asked(scene, wire)
+    async with identified(relayed.relay.address, await relayed.token(green)) as other:
+        reply = await scene.bob.use_foreign_command("play", channel=scene.arcade.general)
+        interaction = await other.receive("INTERACTION_CREATE")
+        disguised = {"id": interaction["id"], "token": own["token"]}
+        answering = asyncio.create_task(wire.answer(disguised, message("not the bot's")))
+        assert "has answered in time" in text(await answered(reply))
+        held.set()
+        assert await answering >= 400
 
 
 async def test_an_answer_that_discord_refuses_counts_for_none(scene, wire):
