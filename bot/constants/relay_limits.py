@@ -43,6 +43,9 @@ RELAY_POSITIONS_EVERY_S = 0.1
 """How often it is written down how far the clients have come, and which guilds they know: one pipeline to Redis for all
 of them."""
 
+RELAY_SESSIONS_LOOKED_FOR_EVERY_S = 1.0
+"""How often it is looked whether Redis still has the sessions: one that was started anew may be empty."""
+
 RELAY_SNAPSHOT_SHARED_S = 5.0
 """A guild's state that was fetched so recently serves others that identify, from the place in the stream where it was
 read."""

@@ -148,14 +148,26 @@ class Sessions:
 
     async def run(self, part: Part) -> None:
         """Write down what has changed, for ever; `ServiceUnavailable` while Redis is away."""
-        refreshed_at = 0.0  # Redis may come back without what it held
+        refreshed_at = looked_at = 0.0
         while True:
-            if time.monotonic() - refreshed_at > constants.RELAY_SESSION_KEPT_S / 5:
+            now = time.monotonic()
+            if now - looked_at > constants.RELAY_SESSIONS_LOOKED_FOR_EVERY_S:
+                looked_at = now
+                refreshed_at = 0.0 if await self._are_lost() else refreshed_at
+            if now - refreshed_at > constants.RELAY_SESSION_KEPT_S / 5:
                 self._refresh()
-                refreshed_at = time.monotonic()
+                refreshed_at = now
             await self.write()
             part.running()
             await asyncio.sleep(constants.RELAY_POSITIONS_EVERY_S)
+
+    async def _are_lost(self) -> bool:
+        """Whether Redis has come back without what it held: its client needs not have noticed."""
+        written = next((each for each in self._own if each not in self._unsaved), None)
+        try:
+            return written is not None and not await self._client.exists(names.relay_session_key(written))
+        except (RedisError, OSError) as error:
+            raise ServiceUnavailable("Redis", repr(error)) from error
 
     def _refresh(self) -> None:
         """The sessions of those that are connected do not end; old positions are Redis's alone."""

@@ -205,6 +205,12 @@ async def test_a_stream_purged_behind_a_bot_costs_it_nothing(scene, bot, sandbox
     await bot.until(lambda: bot.numbers == [1, 2])
 
 
+async def test_sessions_that_redis_has_forgotten_are_written_down_again(scene, bot):
+    key = names.relay_session_key(bot.session_id)
+    await scene.app.stores.redis.delete(key)
+    await scene.until(lambda: scene.app.stores.redis.exists(key))
+
+
 async def relay_consumers(scene, sandbox):
     consumers = await scene.jetstream.consumers_info(sandbox.stream)
     return [consumer.name for consumer in consumers if consumer.name.startswith("relay-")]
