@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from loguru import logger
 
 from bot import constants
+from bot.errors import ServiceUnavailable
 from bot.relay.gateway.connection import Connection, HangUp
 from bot.relay.gateway.delivery import Delivery, SessionInvalid, Translate
 from bot.relay.gateway.feed import Feed, StreamLost, Streams
@@ -98,7 +100,8 @@ class Serving:
                 each.result()
         except (StreamLost, SessionInvalid) as error:
             self.delivery.is_invalid = True
-            await self._find_out_whether_it_is_over()
+            with suppress(ServiceUnavailable):
+                await self._refresh()  # if it is the sandbox that is gone, its client is told so first
             logger.info("a sandbox's bot has to begin a new session", sandbox=self._sandbox, reason=str(error))
             self._connection.send_operation(9, False)
             self._connection.hang_up(4000, "The session cannot go on.")

@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import orjson
 from aiohttp import hdrs, web
 from loguru import logger
 
@@ -16,6 +14,7 @@ from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.relay.fairness import TooManyRequests
 from bot.relay.http import operations
+from bot.relay.http.answers import Denied, answered, missing_access, passed_back, too_many_requests
 from bot.relay.http.bodies import BadBody, Body, read_body
 from bot.relay.http.operations import Match
 from bot.relay.http.references import Query, read_query, references, snowflake, written_query
@@ -27,25 +26,7 @@ from bot.relay.tenants import NotAuthenticated, Tenant, Tenants
 from bot.relay.upstream import Answer, DiscordAway, Refused, Upstream
 from bot.relay.usage import Usage
 
-_PASSED_BACK = ("retry-after", "via", "x-ratelimit-")
 _PASSED_ON = (hdrs.ACCEPT_LANGUAGE, "X-Audit-Log-Reason")
-
-
-class Denied(Exception):
-    """An answer in Discord's form: HTTP status, Discord's code, and a sentence."""
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code = status, code
-
-    def response(self) -> web.Response:
-        """As libraries read it."""
-        return answered({"message": str(self), "code": self.code}, self.status)
-
-
-def missing_access(why: str) -> Denied:
-    """Discord's own code for what a bot may not see."""
-    return Denied(403, 50001, f"Missing Access ({why})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +50,6 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[web.Response]]
-
-
-def answered(data: Any, status: int = 200) -> web.Response:
-    """JSON, with the content type to the letter as Discord gives it: clients compare it."""
-    return web.Response(body=orjson.dumps(data), status=status, content_type="application/json")
-
-
-def too_many_requests(retry_after_s: float) -> web.Response:
-    """With what libraries read: discord.py takes one without `Via` for a ban, and gives up."""
-    wait = round(max(retry_after_s, 0.1), 3)
-    response = answered({"message": "You are being rate limited.", "retry_after": wait, "global": False}, 429)
-    response.headers.update({"Retry-After": str(wait), "Via": "1.1 relay", "X-RateLimit-Scope": "shared"})
-    return response
 
 
 class Api:
@@ -285,14 +253,6 @@ class Api:
         if authorized and answer.status == 401:
             raise DiscordAway("Discord does not accept the application's token")
         return answer
-
-
-def passed_back(answer: Answer) -> web.Response:
-    """What Discord has said, with the headers that libraries pace themselves by."""
-    headers = {name: value for name, value in answer.headers.items() if name.lower().startswith(_PASSED_BACK)}
-    kind = answer.headers.get(hdrs.CONTENT_TYPE, "application/json")
-    typed: dict[str, str] = {hdrs.CONTENT_TYPE: kind} if answer.body else {}  # clients read whatever has a type
-    return web.Response(status=answer.status, body=answer.body or None, headers={**headers, **typed})
 
 
 def require_guild(tenant: Tenant, guild_id: int) -> None:

@@ -10,7 +10,8 @@ import asyncpg
 from aiohttp import web
 
 from bot.relay.commands import CHAT_INPUT, CommandStore, Definition, GuildCommands, Scope, key_of
-from bot.relay.http.api import Api, Call, Denied, answered, passed_back, require_guild
+from bot.relay.http.answers import Denied, answered, passed_back
+from bot.relay.http.api import Api, Call, require_guild
 from bot.relay.http.rules import Rule
 from bot.relay.identity import IdentitySource
 from bot.relay.upstream import Refused

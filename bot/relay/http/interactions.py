@@ -7,7 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from bot.relay.commands import GuildCommands
-from bot.relay.http.api import Api, Call, missing_access, passed_back
+from bot.relay.http.answers import missing_access, passed_back
+from bot.relay.http.api import Api, Call
 from bot.relay.http.rules import Rule
 from bot.relay.identity import IdentitySource
 from bot.relay.made import MadeMessages

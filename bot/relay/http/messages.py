@@ -11,7 +11,8 @@ from typing import Any, Literal
 from aiohttp import web
 
 from bot import constants
-from bot.relay.http.api import Api, Call, Denied, answered, missing_access, passed_back
+from bot.relay.http.answers import Denied, answered, missing_access, passed_back
+from bot.relay.http.api import Api, Call
 from bot.relay.http.bodies import BadBody, Body
 from bot.relay.http.references import snowflake
 from bot.relay.http.rules import Rule

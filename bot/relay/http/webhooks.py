@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from bot.relay.http.api import Api, Call, missing_access, passed_back
+from bot.relay.http.answers import missing_access, passed_back
+from bot.relay.http.api import Api, Call
 from bot.relay.http.references import snowflake
 from bot.relay.http.rules import Rule
 from bot.relay.ownership import GuildsOf, WebhookTokens
