@@ -20,7 +20,7 @@ RELAY_UNSENT_BYTES = 1 << 20
 RELAY_READS_WITHIN_S = 60.0
 """A client that has not read a byte for so long is closed with 4000. It may resume."""
 
-RELAY_PULL_EVENTS = 1024
+RELAY_PULL_EVENTS = 2048
 """Events asked for at a time and client. Half of them have come when the next ones are asked for."""
 
 RELAY_PULL_BYTES = 4 << 20
