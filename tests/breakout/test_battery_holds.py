@@ -79,7 +79,8 @@ async def test_a_lock_on_anothers_things_is_ended_when_somebody_waits_for_it(wor
 async def test_who_makes_its_own_tables_wait_for_itself_is_left_alone(world):
     worker = await world.add()
     other = await asyncpg.connect(worker.urls["SANDBOX_DATABASE_URL"])
-    await worker.pg.execute("CREATE TABLE mine (); BEGIN; LOCK TABLE mine")
+    await worker.pg.execute("CREATE TABLE mine ()")
+    await worker.pg.execute("BEGIN; LOCK TABLE mine")
     with pytest.raises(asyncpg.LockNotAvailableError):
         await other.execute("SET lock_timeout = '1s'; SELECT FROM mine")
     await worker.pg.execute("COMMIT")
