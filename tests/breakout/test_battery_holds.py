@@ -24,6 +24,7 @@ HOLDS = {
     "a grant of a function": "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; GRANT ALL ON FUNCTION f TO {victim}",
 }
 """Each leaves, until the transaction's end, a lock on something of another sandbox's."""
+QUICK = ("the list of sequences", "a grant")
 
 VICTIM = """
 CREATE TABLE own (id int GENERATED ALWAYS AS IDENTITY, value text);
@@ -33,6 +34,10 @@ CREATE TABLE whole (id int) PARTITION BY RANGE (id);
 CREATE TABLE part PARTITION OF whole FOR VALUES FROM (0) TO (10)
 """
 WITHIN_S = 5
+
+pytestmark = pytest.mark.parametrize(
+    "servers", ["embedded", pytest.param("by-hand", marks=pytest.mark.long)], indirect=True, scope="package"
+)
 
 
 async def reset(world, victim):
@@ -62,7 +67,7 @@ async def guarded(world):
 
 @pytest.mark.usefixtures("guarded")
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("hold", HOLDS)
+@pytest.mark.parametrize("hold", [pytest.param(hold, marks=() if hold in QUICK else pytest.mark.long) for hold in HOLDS])
 async def test_a_lock_on_anothers_things_is_ended_when_somebody_waits_for_it(world, hold, end):
     attacker, victim = await world.add(), await world.add(BOB)
     try:
