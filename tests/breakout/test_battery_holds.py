@@ -21,7 +21,9 @@ HOLDS = {
     "a grant": "GRANT SELECT ON own TO {victim}",
     "a policy": "CREATE POLICY mine ON own TO {victim}",
     "default privileges": "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {victim}",
-    "a grant of a function": "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; GRANT ALL ON FUNCTION f TO {victim}",
+    "a grant of a function": (
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; GRANT ALL ON FUNCTION f TO {victim}"
+    ),
 }
 """Each leaves, until the transaction's end, a lock on something of another sandbox's."""
 QUICK = ("the list of sequences", "a grant")
@@ -67,12 +69,16 @@ async def guarded(world):
 
 @pytest.mark.usefixtures("guarded")
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("hold", [pytest.param(hold, marks=() if hold in QUICK else pytest.mark.long) for hold in HOLDS])
+@pytest.mark.parametrize(
+    "hold", [pytest.param(hold, marks=() if hold in QUICK else pytest.mark.long) for hold in HOLDS]
+)
 async def test_a_lock_on_anothers_things_is_ended_when_somebody_waits_for_it(world, hold, end):
     attacker, victim = await world.add(), await world.add(BOB)
     try:
         await victim.pg.execute(VICTIM)
-        await attacker.pg.execute("CREATE TABLE own (); BEGIN; " + HOLDS[hold].format(victim=victim.sandbox.schema_name))
+        await attacker.pg.execute(
+            "CREATE TABLE own (); BEGIN; " + HOLDS[hold].format(victim=victim.sandbox.schema_name)
+        )
         async with asyncio.timeout(WITHIN_S):
             await ENDS[end](world, victim)
     finally:

@@ -1,4 +1,4 @@
-"""An independent battery: what an attacker tries with one sandbox's login to NATS, and what README says of it."""
+"""An independent battery: what an attacker tries with one sandbox's login to NATS."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ import pytest
 from bot import constants, names
 from tests.breakout.conftest import BOB, until
 from tests.breakout.raw import dial
+
+pytestmark = pytest.mark.parametrize(
+    "servers", ["embedded", pytest.param("by-hand", marks=pytest.mark.long)], indirect=True, scope="package"
+)
 
 SUBSCRIBE_REFUSED = [
     ">",

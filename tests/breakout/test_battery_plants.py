@@ -1,8 +1,8 @@
 """What an attacker leaves in its own schema for whoever comes by with more rights: nobody runs it.
 
 Everything is planted in one sandbox, which is then asked for its state, extended, rotated, reset, planted again and
-destroyed, in batches that are small enough for every way of dropping. Each plant has a sequence in an accomplice's schema,
-which is drawn from if it is run by anybody but its owner, also after a rollback.
+destroyed, in batches that are small enough for every way of dropping. Each plant has a sequence in an accomplice's
+schema, which is drawn from if it is run by anybody but its owner, also after a rollback.
 """
 
 from __future__ import annotations
@@ -31,13 +31,17 @@ END $$
 """
 
 PLANTS = {
-    "trigger": "CREATE TABLE {n} (id int); INSERT INTO {n} VALUES (1); CREATE TRIGGER t BEFORE INSERT OR UPDATE OR DELETE"
+    "trigger": "CREATE TABLE {n} (id int); INSERT INTO {n} VALUES (1); CREATE TRIGGER t BEFORE"
+    " INSERT OR UPDATE OR DELETE"
     " ON {n} FOR EACH ROW EXECUTE FUNCTION on_change('{n}')",
-    "truncation": "CREATE TABLE {n} (id int); CREATE TRIGGER t BEFORE TRUNCATE ON {n} EXECUTE FUNCTION on_change('{n}')",
-    "deferred": "CREATE TABLE {n} (id int); INSERT INTO {n} VALUES (1); CREATE CONSTRAINT TRIGGER t AFTER DELETE ON {n}"
+    "truncation": "CREATE TABLE {n} (id int); CREATE TRIGGER t BEFORE TRUNCATE ON {n} EXECUTE"
+    " FUNCTION on_change('{n}')",
+    "deferred": "CREATE TABLE {n} (id int); INSERT INTO {n} VALUES (1); CREATE CONSTRAINT TRIGGER t"
+    " AFTER DELETE ON {n}"
     " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION on_change('{n}')",
     "rule": "CREATE TABLE {n} (id int); CREATE RULE r AS ON DELETE TO {n} DO ALSO SELECT spring('{n}')",
-    "policy": "CREATE TABLE {n} (id int); INSERT INTO {n} VALUES (1); CREATE POLICY p ON {n} USING ({me}.spring('{n}'));"
+    "policy": "CREATE TABLE {n} (id int); INSERT INTO {n} VALUES (1); CREATE POLICY p ON {n} USING"
+    " ({me}.spring('{n}'));"
     " ALTER TABLE {n} ENABLE ROW LEVEL SECURITY; ALTER TABLE {n} FORCE ROW LEVEL SECURITY",
     "index_expression": "CREATE TABLE {n} (id int); INSERT INTO {n} VALUES (1); CREATE INDEX ON {n} ((spring('{n}')))",
     "index_predicate": "CREATE TABLE {n} (id int); INSERT INTO {n} VALUES (1);"
@@ -51,15 +55,18 @@ PLANTS = {
     " CREATE TABLE {n} (d d_{n})",
     "domain_in_a_view": "CREATE DOMAIN d_{n} AS text CHECK ({me}.spring('{n}'));"
     " CREATE VIEW {n} AS SELECT NULL::d_{n} AS d FROM communities",
-    "domain_in_a_function": "CREATE DOMAIN d_{n} AS text CHECK ({me}.spring('{n}')); CREATE FUNCTION {n}(a d_{n} DEFAULT"
+    "domain_in_a_function": "CREATE DOMAIN d_{n} AS text CHECK ({me}.spring('{n}')); CREATE"
+    " FUNCTION {n}(a d_{n} DEFAULT"
     " {me}.spring('{n}')::text) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM communities; END",
     "view": "CREATE VIEW {n} AS SELECT {me}.spring('{n}') AS more, * FROM communities",
     "invoker_view": "CREATE VIEW {n} WITH (security_invoker) AS SELECT {me}.spring('{n}') AS more",
     "materialized": "CREATE MATERIALIZED VIEW {n} AS SELECT {me}.spring('{n}') AS more",
-    "partition": "CREATE TABLE {n} (id int) PARTITION BY RANGE (((id > 0 AND {me}.spring('{n}'))::int)); CREATE TABLE p_{n} PARTITION OF"
+    "partition": "CREATE TABLE {n} (id int) PARTITION BY RANGE (((id > 0 AND"
+    " {me}.spring('{n}'))::int)); CREATE TABLE p_{n} PARTITION OF"
     " {n} DEFAULT; INSERT INTO {n} VALUES (1)",
     "inheritance": "CREATE TABLE {n} (id int CHECK ({me}.spring('{n}'))); CREATE TABLE c_{n} () INHERITS ({n})",
-    "reference": "CREATE TABLE {n} (id int PRIMARY KEY); CREATE TABLE r_{n} (id int REFERENCES {n} ON DELETE CASCADE);"
+    "reference": "CREATE TABLE {n} (id int PRIMARY KEY); CREATE TABLE r_{n} (id int REFERENCES {n}"
+    " ON DELETE CASCADE);"
     " CREATE TRIGGER t BEFORE DELETE ON r_{n} FOR EACH ROW EXECUTE FUNCTION on_change('{n}');"
     " INSERT INTO {n} VALUES (1); INSERT INTO r_{n} VALUES (1)",
     "reference_to_the_template": "CREATE TABLE {n} (id int); CREATE TRIGGER t AFTER INSERT OR DELETE ON {n}"
@@ -74,21 +81,25 @@ PLANTS = {
     " $$ SELECT {me}.spring('{n}')::int::bigint $$",
     "built_in_now": "CREATE FUNCTION now() RETURNS timestamptz LANGUAGE sql AS"
     " $$ SELECT CASE WHEN {me}.spring('{n}') THEN current_timestamp END $$",
-    "built_in_type": "CREATE TYPE {me}.jsonb AS ENUM ('{{}}'); CREATE FUNCTION i_{n}({me}.jsonb) RETURNS text LANGUAGE sql AS"
+    "built_in_type": "CREATE TYPE {me}.jsonb AS ENUM ('{{}}'); CREATE FUNCTION i_{n}({me}.jsonb)"
+    " RETURNS text LANGUAGE sql AS"
     " $$ SELECT {me}.spring('{n}')::text $$; CREATE CAST ({me}.jsonb AS text) WITH FUNCTION i_{n} AS IMPLICIT",
     "aggregate": "CREATE FUNCTION s_{n}(bigint, int) RETURNS bigint LANGUAGE sql AS"
     " $$ SELECT {me}.spring('{n}')::int::bigint $$; CREATE AGGREGATE sum(int) (SFUNC = s_{n}, STYPE = bigint)",
     "range": "CREATE FUNCTION d_{n}(float8, float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS"
-    " $$ SELECT {me}.spring('{n}')::int::float8 $$; CREATE TYPE {n} AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = d_{n});"
+    " $$ SELECT {me}.spring('{n}')::int::float8 $$; CREATE TYPE {n} AS RANGE (SUBTYPE = float8,"
+    " SUBTYPE_DIFF = d_{n});"
     " CREATE TABLE t_{n} (r {n})",
     "name_of_a_table": "CREATE TABLE {quoted} ()",
     "name_of_a_column": "CREATE TABLE {n} ({quoted} int DEFAULT 1, CHECK ({quoted} > 0))",
     "name_of_a_function": "CREATE FUNCTION {quoted}({quoted} int DEFAULT 1) RETURNS bigint LANGUAGE sql"
     " BEGIN ATOMIC SELECT count(*) FROM communities; END",
     "name_of_a_view": "CREATE VIEW {quoted} AS SELECT id AS {quoted} FROM communities",
-    "name_of_a_type": "CREATE TYPE {quoted} AS ENUM ({literal}); CREATE DOMAIN d{n} AS text CONSTRAINT {quoted} CHECK (true)",
+    "name_of_a_type": "CREATE TYPE {quoted} AS ENUM ({literal}); CREATE DOMAIN d{n} AS text"
+    " CONSTRAINT {quoted} CHECK (true)",
     "name_of_a_rule": "CREATE TABLE {n} (); CREATE RULE {quoted} AS ON INSERT TO {n} DO NOTHING",
-    "name_of_a_trigger": "CREATE TABLE {n} (); CREATE TRIGGER {quoted} AFTER INSERT ON {n} EXECUTE FUNCTION on_change('{n}')",
+    "name_of_a_trigger": "CREATE TABLE {n} (); CREATE TRIGGER {quoted} AFTER INSERT ON {n} EXECUTE"
+    " FUNCTION on_change('{n}')",
     "name_of_a_policy": "CREATE TABLE {n} (); CREATE POLICY {quoted} ON {n}",
     "name_of_a_constraint": "CREATE TABLE {n} (id int, CONSTRAINT {quoted} UNIQUE (id))",
     "name_of_an_index": "CREATE TABLE {n} (id int); CREATE INDEX {quoted} ON {n} (id)",
@@ -132,7 +143,9 @@ async def sprung(world):
     await manager.destroy(ADA, sandbox.id)
     schema = accomplice.sandbox.schema_name
     found = {
-        plant for plant in (*PLANTS, CONTROL) if await world.superuser.fetchval(f"SELECT is_called FROM {schema}.x_{plant}")
+        plant
+        for plant in (*PLANTS, CONTROL)
+        if await world.superuser.fetchval(f"SELECT is_called FROM {schema}.x_{plant}")
     }
     left = await world.superuser.fetchval("SELECT to_regrole($1)", sandbox.schema_name)
     await attacker.close()

@@ -9,6 +9,10 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
+pytestmark = pytest.mark.parametrize(
+    "servers", ["embedded", pytest.param("by-hand", marks=pytest.mark.long)], indirect=True, scope="package"
+)
+
 REFUSED = {
     # another's rows, by every way to name them
     "read rows": "TABLE {b}.own",

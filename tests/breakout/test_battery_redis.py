@@ -1,4 +1,4 @@
-"""An independent battery: what an attacker tries with one sandbox's user of Valkey or Redis, and what README says of it."""
+"""An independent battery: what an attacker tries with one sandbox's user of Valkey or Redis."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import redis.exceptions
 from tests.breakout.conftest import BOB, until
 from tests.breakout.raw import open_raw
 from tests.breakout.sessions import until_async
+
+pytestmark = pytest.mark.parametrize(
+    "servers", ["embedded", pytest.param("by-hand", marks=pytest.mark.long)], indirect=True, scope="package"
+)
 
 REFUSED = [
     # another's keys, by every kind of command that names one
@@ -245,7 +249,11 @@ async def test_by_hand_redis_shows_no_secret_to(world, name):
     connection = await open_raw(world.a.urls["SANDBOX_REDIS_URL"])
     user = f"sandbox-{world.a.sandbox.id}"
     assert await connection.authenticate(user, world.a.token)
-    known = {b"a": world.a.sandbox.redis_prefix, b"b": world.b.sandbox.redis_prefix, b"user": f"sandbox-{world.b.sandbox.id}"}
+    known = {
+        b"a": world.a.sandbox.redis_prefix,
+        b"b": world.b.sandbox.redis_prefix,
+        b"user": f"sandbox-{world.b.sandbox.id}",
+    }
     lines = [line % {key: value.encode() for key, value in known.items()} for line in SENT[name]]
     connection.writer.write(b"\r\n".join([*lines, b"PING last", b""]))
     async with asyncio.timeout(5):

@@ -1,5 +1,5 @@
-"""Keeps sandboxes from locking others out of PostgreSQL: by filling its table of locks, which lets nobody log in or write,
-and by a lock on what is not theirs."""
+"""Keeps sandboxes from locking others out of PostgreSQL: by filling its table of locks, which lets nobody log in or
+write, and by a lock on what is not theirs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _OTHERS_WAITED_FOR = timedelta(seconds=constants.OTHERS_WAITED_FOR_S)
 
 
 class LockGuard:
-    """A session of its own that looks who holds how many locks, and ends all sessions of a sandbox with too many, or with
-    one on what is another's that somebody waits for.
+    """A session of its own that looks who holds how many locks, and ends all sessions of a sandbox with too many, or
+    with one on what is another's that somebody waits for.
 
     Its role is shut out for a while, for others' logins find no room beside those that come back again and again. That
     is noted as any change of a role is, so that it is let in again by whoever finds the note, if this process dies too.
