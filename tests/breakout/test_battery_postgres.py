@@ -13,7 +13,7 @@ pytestmark = pytest.mark.parametrize(
     "servers", ["embedded", pytest.param("by-hand", marks=pytest.mark.long)], indirect=True, scope="package"
 )
 
-REFUSED = {
+REFUSED: dict[str, str | tuple[str, str]] = {
     # another's rows, by every way to name them
     "read rows": "TABLE {b}.own",
     "read by a search path": ("SET search_path = {b}; TABLE own", "42P01"),
@@ -191,7 +191,8 @@ async def tried(world):
 @pytest.mark.parametrize("name", REFUSED)
 async def test_postgres_refuses(world, tried, name):
     connection, known = tried
-    statement, codes = REFUSED[name] if isinstance(REFUSED[name], tuple) else (REFUSED[name], "42501")
+    tried_so = REFUSED[name]
+    statement, codes = tried_so if isinstance(tried_so, tuple) else (tried_so, "42501")
     with pytest.raises(asyncpg.PostgresError) as refusal:
         await connection.execute(statement.format(**known))
     assert refusal.value.sqlstate in codes.split(), str(refusal.value)
