@@ -34,13 +34,22 @@ blocker AS MATERIALIZED (
        AND session.usename ~ '^sandbox_[0-9a-f]{8}$' AND pg_has_role(session.usesysid, 'USAGE')
        AND NOT EXISTS (SELECT FROM pg_class
                         WHERE oid = wanted.relation
-                          AND session.usename IN (relnamespace::regnamespace::text, relowner::regrole::text)))
+                          AND session.usename IN (relnamespace::regnamespace::text, relowner::regrole::text))),
+-- Whoever has a quarter of the room for what serializable transactions have read, without which others' fail.
+reader AS MATERIALIZED (
+    SELECT session.usesysid, session.usename
+      FROM pg_locks AS lock JOIN pg_stat_activity AS session ON session.pid = lock.pid
+     WHERE lock.mode = 'SIReadLock' AND session.usename ~ '^sandbox_[0-9a-f]{8}$'
+       AND pg_has_role(session.usesysid, 'USAGE')
+     GROUP BY session.usesysid, session.usename
+    HAVING count(*) > current_setting('max_pred_locks_per_transaction')::bigint
+                    * current_setting('max_connections')::bigint / 4)
 SELECT blocker.usesysid AS role_id, blocker.usename::text AS schema_name,
        (SELECT count(*) FROM pg_locks AS lock JOIN pg_stat_activity AS session ON session.pid = lock.pid
          WHERE session.usesysid = blocker.usesysid) AS locks,
        (SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity AS session
          WHERE session.usesysid = blocker.usesysid) AS sessions
-  FROM blocker;
+  FROM (TABLE blocker UNION TABLE reader) AS blocker;
 
 -- shut_out --
 -- Those that are not, and those whose note is getting old: its age lets them in again. Whoever holds a sandbox's row

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import asyncpg
 import pytest
 
 from bot.sandboxes.access.lock_guard import LockGuard
 from bot.supervisor import Supervisor
-from tests.breakout.conftest import BOB
+from tests.breakout.conftest import BOB, until
 from tests.breakout.sessions import until_async
 
 HOLDS = {
@@ -84,6 +85,38 @@ async def test_a_lock_on_anothers_things_is_ended_when_somebody_waits_for_it(wor
     finally:
         await attacker.close()
         await victim.close()
+
+
+READ_ALL = """
+DO $$ BEGIN FOR n IN 1..1200 LOOP FOR i IN 1..4 LOOP
+    BEGIN EXECUTE format('SELECT id FROM read_%s WHERE id = %s', n, i * 100);
+    EXCEPTION WHEN out_of_memory THEN NULL; END;
+END LOOP; END LOOP; END $$
+"""
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("guarded")
+async def test_who_has_read_too_much_in_serializable_transactions_loses_them(world):
+    """What they have read is kept in a table of the whole server's, which has no room for others' then."""
+    worker = await world.add()
+    for first in range(1, 1200, 200):
+        await worker.pg.execute(
+            f"DO $$ BEGIN FOR n IN {first}..{first + 199} LOOP"
+            " EXECUTE format('CREATE TABLE read_%s (id int PRIMARY KEY)', n);"
+            " EXECUTE format('INSERT INTO read_%s SELECT generate_series(1, 500)', n); END LOOP; END $$"
+        )
+    readers = [await asyncpg.connect(worker.urls["SANDBOX_DATABASE_URL"]) for _ in range(7)]
+    began = "SET enable_seqscan = off; SET enable_bitmapscan = off; BEGIN ISOLATION LEVEL SERIALIZABLE"
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+        for reader in readers:
+            await reader.execute(began)
+            await reader.execute(READ_ALL)
+    await until(lambda: all(reader.is_closed() for reader in readers), WITHIN_S)
+    await world.b.pg.execute("BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT * FROM own WHERE id = 1; COMMIT")
+    for reader in readers:
+        reader.terminate()
+    await worker.close()
 
 
 @pytest.mark.usefixtures("guarded")
