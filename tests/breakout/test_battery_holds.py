@@ -100,9 +100,9 @@ END LOOP; END LOOP; END $$
 async def test_who_has_read_too_much_in_serializable_transactions_loses_them(world):
     """What they have read is kept in a table of the whole server's, which has no room for others' then."""
     worker = await world.add()
-    for first in range(1, 1200, 200):
+    for first in range(1, 1200, 10):
         await worker.pg.execute(
-            f"DO $$ BEGIN FOR n IN {first}..{first + 199} LOOP"
+            f"DO $$ BEGIN FOR n IN {first}..{first + 9} LOOP"
             " EXECUTE format('CREATE TABLE read_%s (id int PRIMARY KEY)', n);"
             " EXECUTE format('INSERT INTO read_%s SELECT generate_series(1, 500)', n); END LOOP; END $$"
         )
