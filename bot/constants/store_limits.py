@@ -29,9 +29,12 @@ LOCKS_SEEN_AGAIN_EVERY_S = 0.02
 """While somebody is being ended: about as long as a login takes."""
 LOCKS_FREE_WITHIN_S = 2
 """How long a step that ends a sandbox is tried while the table is full: four of the looks above."""
+OTHERS_WAITED_FOR_S = 0.2
+"""A sandbox's lock on what is not its own is ended when somebody has waited for it so long: reading the catalogue takes
+such locks for some milliseconds, and two seconds have room for this and a look."""
 LOCK_HOARDER_BARRED_FIRST_S, LOCK_HOARDER_BARRED_LONGEST_S = 10.0, 300.0
-"""So long a sandbox that held too many locks is not let in, and twice as long each time: whoever fills the table again
-and again does so for half a second in five minutes."""
+"""So long a sandbox that held too many locks, or others', is not let in, and twice as long each time: whoever fills the
+table again and again does so for half a second in five minutes."""
 
 REDIS_ANSWER_WITHIN_S = 5
 """For connecting and for one command. The bot's own take milliseconds; a server that answers none is away."""

@@ -160,9 +160,11 @@ class NatsAccess:
             raise _RefusedError("no sandbox of that id runs")
         if self._probes_only:
             raise _IgnoredError
+        if self._limits.bars.holds(sandbox_id):
+            raise _IgnoredError
+        await self._check_token(sandbox_id, offered)  # before the counts: a stranger takes nobody's place
         if not self._limits.admit(sandbox_id):
             raise _IgnoredError
-        await self._check_token(sandbox_id, offered)  # before the count: a stranger takes nobody's place
         with self._recent_logins.count(sandbox_id, connection) as earlier:
             live = await self.connections.list_on_server(sandbox_id, connection[0], at_most=self._max_connections)
             if len(live | earlier) >= self._max_connections:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import discord
-from discord.utils import escape_markdown, format_dt
+from discord.utils import format_dt
 
 from bot import constants
 from bot.i18n import gettext, ngettext
 from bot.sandboxes.model import OPERATOR, AuditEntry, Sandbox, SandboxStatus
+from bot.ui.plain_text import as_written
 
 _MARKS = {
     SandboxStatus.RUNNING: "🟢",
@@ -83,4 +84,4 @@ def _line(entry: AuditEntry) -> str:
 def _plain(value: object) -> str:
     if isinstance(value, Mapping):
         value = ", ".join(f"{name}={text}" for name, text in sorted(value.items()))
-    return escape_markdown(str(value)[:100])
+    return as_written(str(value)[:100])

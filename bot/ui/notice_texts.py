@@ -8,10 +8,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import discord
-from discord.utils import escape_markdown, format_dt
+from discord.utils import format_dt
 
 from bot.sandboxes.lifecycle.notices import Delivery, NoticeKind, Unbinding
 from bot.sandboxes.model import Sandbox
+from bot.ui.plain_text import as_written
 
 
 def notice_embed(delivery: Delivery, sandbox: Sandbox, grace: timedelta) -> discord.Embed:
@@ -47,7 +48,7 @@ def _words(delivery: Delivery, sandbox: Sandbox, grace: timedelta, which: str) -
 
 
 def _server(delivery: Delivery) -> str:
-    return f"**{escape_markdown(delivery.guild_name)}**" if delivery.guild_name else f"server {delivery.guild_id}"
+    return f"**{as_written(delivery.guild_name)}**" if delivery.guild_name else f"server {delivery.guild_id}"
 
 
 def _reason(delivery: Delivery) -> str:

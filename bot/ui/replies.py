@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import discord
-from discord.utils import escape_markdown, format_dt
+from discord.utils import format_dt
 
 from bot import constants
 from bot.durations import format_duration
@@ -17,6 +17,7 @@ from bot.sandboxes.health import Health, HealthLevel, RelayHealth, RoutingHealth
 from bot.sandboxes.metadata import write_tags
 from bot.sandboxes.model import Extension, Sandbox, SandboxStatus
 from bot.ui.listings import count_events, count_servers
+from bot.ui.plain_text import as_written
 
 _COLOURS = {
     SandboxStatus.RUNNING: discord.Colour.green(),
@@ -55,14 +56,14 @@ def status(health: Health, isolation: Isolation) -> discord.Embed:
     """With the names of its servers as far as Discord has told them."""
     sandbox = health.sandbox
     embed = _about(sandbox, _title(sandbox))
-    shown = [escape_markdown(guild.shown) for guild in health.routing.guilds]
+    shown = [as_written(guild.shown) for guild in health.routing.guilds]
     embed.set_field_at(2, name=gettext("Servers"), value=_listed(shown))
     embed.insert_field_at(0, name=gettext("Health"), value=_level(health), inline=False)
     embed.add_field(name=gettext("Last activity"), value=_activity(sandbox))
     if sandbox.tags:
-        embed.add_field(name=gettext("Tags"), value=_listed(list(map(escape_markdown, write_tags(sandbox.tags)))))
+        embed.add_field(name=gettext("Tags"), value=_listed(list(map(as_written, write_tags(sandbox.tags)))))
     if sandbox.description:
-        embed.description = escape_markdown(sandbox.description)
+        embed.description = as_written(sandbox.description)
     for name, store, isolated in (
         ("PostgreSQL", health.postgres, isolation.postgres),
         ("Redis", health.redis, isolation.redis),
@@ -119,7 +120,7 @@ def bound(sandbox: Sandbox, server: str) -> discord.Embed:
     """`server`: its name, as Discord has it."""
     text = gettext(
         "Every event of **{server}** now goes to sandbox “{name}”.",
-        server=escape_markdown(server),
+        server=as_written(server),
         name=sandbox.name,
     )
     return _about(sandbox, gettext("Server bound"), text)
@@ -129,7 +130,7 @@ def unbound(sandbox: Sandbox, server: str) -> discord.Embed:
     """`server`: its name, or its id if the bot is not in it any more."""
     text = gettext(
         "No event of **{server}** goes to sandbox “{name}” any more.",
-        server=escape_markdown(server),
+        server=as_written(server),
         name=sandbox.name,
     )
     return _about(sandbox, gettext("Server unbound"), text)
@@ -139,7 +140,7 @@ def freed(server: str) -> discord.Embed:
     """The same to somebody who manages the server: of the sandbox, which is another's, it tells nothing."""
     text = gettext(
         "No event of **{server}** goes to a sandbox any more. The owner of the one that it was bound to is told.",
-        server=escape_markdown(server),
+        server=as_written(server),
     )
     return discord.Embed(title=gettext("Server unbound"), description=text)
 
@@ -219,14 +220,14 @@ def _store(store: StoreHealth) -> str:
 
 def _level(health: Health) -> str:
     """The reasons on a line each, as many as fit."""
-    return _fitting([f"{_MARKS[health.level]} {gettext(health.level)}", *map(escape_markdown, health.reasons)], "\n")
+    return _fitting([f"{_MARKS[health.level]} {gettext(health.level)}", *map(as_written, health.reasons)], "\n")
 
 
 def _routing(routing: RoutingHealth) -> str:
     last = gettext("no event yet")
     if routing.last_event_at is not None:
         last = gettext("last event {when}", when=format_dt(routing.last_event_at, "R"))
-    return _fitting([f"{routing.summary} · {last}", *map(escape_markdown, routing.unknown)], "\n")
+    return _fitting([f"{routing.summary} · {last}", *map(as_written, routing.unknown)], "\n")
 
 
 def _relay(relay: RelayHealth | None) -> str:

@@ -85,6 +85,20 @@ SELECT revoke_borrowed_sandbox_roles() AS borrower;
 -- $1 role names of sandboxes
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = ANY ($1::text[]);
 
+-- end_other_holders --
+-- Sessions of other sandboxes that have locked something of this one's, or its role, to which they granted something: see
+-- `end_blockers`. $1 sandbox id
+SELECT count(pg_terminate_backend(session.pid))
+  FROM pg_locks AS held JOIN pg_stat_activity AS session ON session.pid = held.pid,
+       LATERAL (SELECT sandbox_schema_name($1) AS name) AS own
+ WHERE session.usename ~ '^sandbox_[0-9a-f]{8}$' AND session.usename <> own.name AND sandbox_role_exists(session.usename)
+   AND (held.locktype = 'object' AND held.classid = 'pg_authid'::regclass
+            AND held.objid = to_regrole(quote_ident(own.name))
+        OR held.locktype = 'relation'
+            AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND held.relation IN (SELECT oid FROM pg_class
+                                   WHERE relnamespace = to_regnamespace(quote_ident(own.name))));
+
 -- list_held_back --
 -- With a session that began before the last end_sessions and is there $1 after it: somebody held its login back, and may
 -- have set the password that was replaced meanwhile.

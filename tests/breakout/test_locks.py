@@ -149,12 +149,12 @@ async def extend(world, sandbox):
 
 
 async def expire(world, sandbox):
-    """The reaper is running."""
-    with suppress(asyncpg.OutOfMemoryError):
+    """The reaper is running. Its sandbox may hold the row of its role, which this changes too."""
+    with suppress(asyncpg.OutOfMemoryError, asyncpg.InternalServerError, asyncpg.LockNotAvailableError):
         if (await world.manager.get_by_id(sandbox.id)).status == "running":
             await move_expiry(world, sandbox, timedelta(seconds=-1))
-            await until_async(lambda: is_expired(world, sandbox))
-            return
+        await until_async(lambda: is_expired(world, sandbox))
+        return
     raise ServiceUnavailable("PostgreSQL", "it was full")
 
 

@@ -168,9 +168,10 @@ class SandboxAccess:
         await self._disconnect(sandbox_id, self._value("end_sessions", sandbox_id))
 
     async def free_role(self, sandbox_id: UUID) -> None:
-        """End what may hold the role's row: a login that was under way at the revoke, or a session that has borrowed
-        the role."""
+        """End what may hold the role's row, or what is in its schema: a login that was under way at the revoke, a
+        session that has borrowed the role, or another sandbox's that has locked what it may not touch."""
         await self._role.end_borrowing()
+        await self._value("end_other_holders", sandbox_id)
         await self._value("end_sessions", sandbox_id)
 
     async def _disconnect(self, sandbox_id: UUID, in_postgres: Awaitable[object]) -> None:

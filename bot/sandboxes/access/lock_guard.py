@@ -1,10 +1,12 @@
-"""Keeps PostgreSQL's table of locks from being filled by a sandbox: full, it lets nobody log in or write."""
+"""Keeps sandboxes from locking others out of PostgreSQL: by filling its table of locks, which lets nobody log in or
+write, and by a lock on what is not theirs."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 import asyncpg
 from loguru import logger
@@ -19,9 +21,12 @@ from bot.supervisor import Part
 _IN_THE_WAY = (asyncpg.OutOfMemoryError, asyncpg.LockNotAvailableError, asyncpg.InternalServerError)
 """For a moment: those who were ended are not gone yet, or the same role is changed by somebody else."""
 
+_OTHERS_WAITED_FOR = timedelta(seconds=constants.OTHERS_WAITED_FOR_S)
+
 
 class LockGuard:
-    """A session of its own that looks who holds how many locks, and ends all sessions of a sandbox with too many.
+    """A session of its own that looks who holds how many locks, and ends all sessions of a sandbox with too many, or
+    with one on what is another's that somebody waits for.
 
     Its role is shut out for a while, for others' logins find no room beside those that come back again and again. That
     is noted as any change of a role is, so that it is let in again by whoever finds the note, if this process dies too.
@@ -52,34 +57,36 @@ class LockGuard:
             server_settings={"application_name": "sandbox-bot", "search_path": "public", "lock_timeout": "200ms"},
         )
         try:
-            end_hoarders = await connection.prepare(self._sql["end_hoarders"])
-            shut_out = await connection.prepare(self._sql["shut_out"])
+            end_hoarders, end_blockers, shut_out = [
+                await connection.prepare(self._sql[query]) for query in ("end_hoarders", "end_blockers", "shut_out")
+            ]
             most, reserve = constants.MOST_LOCKS_OF_A_SANDBOX, constants.LOCKS_IN_RESERVE
             while True:
                 pause_s = constants.LOCKS_SEEN_AGAIN_EVERY_S
                 with suppress(*_IN_THE_WAY):
                     ended = await end_hoarders.fetch(most, [role for role, _ in self._bars.held()], reserve)
-                    self._bar(ended)
+                    self._bar(ended, "it held too many")
                     if barred := self._bars.held():
                         await shut_out.fetch([name for _, name in barred])
                     await connection.execute(self._sql["reserve"], reserve)
+                    blockers = await end_blockers.fetch(_OTHERS_WAITED_FOR)
+                    self._bar(blockers, "others waited for what is theirs")
                     await self._audit(connection)
-                    if not ended:
+                    if not ended and not blockers:
                         pause_s = constants.LOCKS_SEEN_EVERY_S
                 part.running()
                 await asyncio.sleep(pause_s)
         finally:
             connection.terminate()
 
-    def _bar(self, ended: Sequence[asyncpg.Record]) -> None:
+    def _bar(self, ended: Sequence[asyncpg.Record], reason: str) -> None:
         for row in ended:
             role, name, locks = row["role_id"], row["schema_name"], row["locks"]
             if not self._bars.holds((role, name)):
                 barred_s = self._bars.bar((role, name))
                 self._untold[name] = locks
-                logger.warning(
-                    "a sandbox held too many locks: its sessions ended", schema=name, locks=locks, barred_s=barred_s
-                )
+                facts = {"schema": name, "locks": locks, "barred_s": barred_s, "reason": reason}
+                logger.warning("a sandbox's sessions ended for its locks", **facts)
 
     async def _audit(self, connection: Connection) -> None:
         while self._untold:

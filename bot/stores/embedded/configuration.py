@@ -129,6 +129,10 @@ def _redis(layout: Layout) -> _Start:
 _NATS_CONFIG = """
 server_name: "sandbox-bot-embedded"
 listen: "127.0.0.1:%(port)d"
+# A line for each thing that a worker is refused, a hundred thousand a second if it tries: the oldest of them go.
+log_file: %(log)s
+logfile_size_limit: 16MB
+logfile_max_num: 4
 # Streams reserve what they may hold at most: by default three quarters of the free disk, for some hundred sandboxes.
 jetstream { store_dir: %(store)s, max_file_store: 1PB }
 max_subscriptions: 10000
@@ -168,6 +172,7 @@ def _nats(layout: Layout) -> _Start:
     passwords = layout.passwords
     values = {
         "port": layout.ports["nats"],
+        "log": _quoted(layout.log("nats")),
         "store": _quoted(make_folder(layout.folder / "nats")),
         "user": NATS_USER,
         "password": passwords["nats"],
