@@ -236,7 +236,7 @@ def _relay(relay: RelayHealth | None) -> str:
     clients = (
         gettext(
             "{client}, connected {when}",
-            client=escape_markdown(client.summary),
+            client=as_written(client.summary),
             when=format_dt(client.connected_since, "R"),
         )
         for client in relay.clients
