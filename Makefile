@@ -4,8 +4,8 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.installed
 PYTHONS := 3.12 3.13
-# The tests wait more than they compute: three processes keep two cores busy.
-WORKERS ?= 3
+# The tests wait far more than they compute: five processes keep two cores busy.
+WORKERS ?= 5
 
 # The first Python 3.11 that really runs, of all on PATH: a shim may know of none, or of another one in another folder.
 KIT_PYTHON ?= $(shell cd / && for python in $$(which -a python3.11); do \

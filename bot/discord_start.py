@@ -24,6 +24,14 @@ async def log_in(bot: SandboxBot, settings: Settings) -> None:
         raise _explained(error, settings) from error
 
 
+async def find_shards(bot: SandboxBot, settings: Settings) -> None:
+    """Ask Discord how many there are, where the settings don't say; errors as of `log_in`."""
+    try:
+        await bot.find_shards()
+    except FAILURES as error:
+        raise _explained(error, settings) from error
+
+
 async def connect(bot: SandboxBot, settings: Settings) -> None:
     """Until the client is closed. What fails with one of `log_in`'s errors has launched no shard yet: later each shard
     connects again by itself, until Discord refuses it for good (`SettingsError`)."""

@@ -15,7 +15,7 @@ from bot.cogs.binding_rights import BindingRights
 from bot.cogs.guild_removals import GuildRemovals
 from bot.command_registration import CommandRegistration
 from bot.discord_away import FAILURES, unavailable
-from bot.discord_start import connect, lift_when_connected, log_in, try_until_done
+from bot.discord_start import connect, find_shards, lift_when_connected, log_in, try_until_done
 from bot.relay.part import RelayPart
 from bot.relay.upkeep import RelayUpkeep
 from bot.routing import callbacks
@@ -156,6 +156,7 @@ class App:
             await try_until_done(part, self.login)
             part.running()
             logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
+            await try_until_done(part, lambda: find_shards(self.bot, self.settings))
             await self.leases.wait_for_any()  # a standby is ready up to here, and leaves the commands to the owner
             if self.settings.discord.sync_commands:
                 await self.commands.begin()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -42,6 +43,8 @@ class ShardLauncher:
         self._client, self._leases, self._forget = client, leases, forget
         self._launched: dict[int, int] = {}
         """With the epochs of their leases then."""
+        self._one_at_a_time: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """A shard whose lease was lost and won again is not launched beside its own launch from before."""
 
     async def run(self, part: Part) -> None:
         """For ever."""
@@ -67,7 +70,8 @@ class ShardLauncher:
 
     async def _launch(self, shard_id: int) -> None:
         with suppress(LeaseNotHeld):
-            await self._client.launch(shard_id)
+            async with self._one_at_a_time[shard_id]:
+                await self._client.launch(shard_id)
             if shard_id not in self._launched:  # lost meanwhile
                 await self._client.disconnect(shard_id)
 

@@ -65,7 +65,8 @@ class ActivityLog:
     async def _answer(self, request: Msg) -> None:
         """Also that there was no need: where workers share the bot's account, one may ask without end."""
         with suppress(ServiceUnavailable, nats.errors.Error, OSError):  # then whoever asks cannot read it either
-            if time.monotonic() >= self._asked_at + constants.ACTIVITY_WRITTEN_AT_MOST_EVERY_S:
+            if self._counted:
+                await asyncio.sleep(self._asked_at + constants.ACTIVITY_WRITTEN_AT_MOST_EVERY_S - time.monotonic())
                 self._asked_at = time.monotonic()
                 await self.write()
             await request.respond(b"")

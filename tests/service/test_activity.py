@@ -126,7 +126,7 @@ async def test_bots_of_another_database_write_nothing_on_request(manager, pool, 
     elsewhere = await open_pool(address(stores, name))
     async with bots(nats_client, elsewhere, counted):
         await ActivityRefresh(nats_client, pool).refresh()
-        assert counted == events_of(blue)
+        assert not counted
     await elsewhere.close()
     await drop_database(stores, name)
 
@@ -145,7 +145,7 @@ async def test_nobody_waits_for_bots_that_are_not_there_or_cannot_write(manager,
         assert 0.2 <= time.monotonic() - began < 1
 
 
-async def test_requests_without_end_cost_few_writes(manager, pool, nats_client, monkeypatch):
+async def test_who_asks_right_after_another_waits_and_is_told_of_all(manager, pool, nats_client, monkeypatch):
     monkeypatch.setattr("bot.constants.ACTIVITY_OTHERS_WITHIN_S", 0.0)
     blue = await manager.create(ADA, name="blue")
     counted = events_of(blue)
@@ -153,7 +153,7 @@ async def test_requests_without_end_cost_few_writes(manager, pool, nats_client, 
         await ActivityRefresh(nats_client, pool).refresh()
         counted.update(events_of(blue))
         await ActivityRefresh(nats_client, pool).refresh()
-        assert counted == events_of(blue)
+        assert not counted
 
 
 async def test_who_writes_while_another_write_is_under_way_waits_for_it(manager, pool):
