@@ -90,6 +90,7 @@ async def assert_nothing_lost(discord, dsn, nats_client, load, kills, before):
     assert extended >= sum(load.extensions)
 
 
+@pytest.mark.long
 async def test_a_standby_takes_over_from_one_that_is_killed_and_loses_and_doubles_nothing(
     make_bots, discord, ada, lab, dsn, nats_client
 ):
