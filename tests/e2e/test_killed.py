@@ -12,6 +12,8 @@ from tests.e2e.conftest import environment_in, text, title
 from tests.e2e.test_once import connects
 from tests.e2e.test_process import base_environment
 
+pytestmark = pytest.mark.long
+
 HOUR = timedelta(hours=1)
 
 

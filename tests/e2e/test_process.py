@@ -146,6 +146,7 @@ def guardian_of(bot):
     return None
 
 
+@pytest.mark.long
 async def test_a_killed_guardian_is_started_again_on_the_same_data_and_at_the_fourth_time_the_bot_ends(discord, start):
     ada = discord.add_person("ada")
     lab = discord.add_guild("Ada's Lab", owner=ada)

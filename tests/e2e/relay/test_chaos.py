@@ -20,6 +20,8 @@ from tests.conftest import running_stores
 from tests.e2e.relay.raw_bot import LivingBot
 from tests.e2e.test_process import base_environment
 
+pytestmark = pytest.mark.long
+
 RATE = 200
 LONG = pytest.mark.long
 

@@ -13,6 +13,8 @@ from tests.ecosystem.features import Stage, try_all
 from tests.ecosystem.libraries import NotPossible, library
 from tests.ecosystem.process import running_bot
 
+pytestmark = pytest.mark.long
+
 UNDOCUMENTED = 1 << 17
 
 

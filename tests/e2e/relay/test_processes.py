@@ -21,6 +21,8 @@ from tests.e2e.relay.wire import connected, identified
 from tests.e2e.test_cli import environment  # noqa: F401  # fixture
 from tests.forks import run_command
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 async def blue(scene):
