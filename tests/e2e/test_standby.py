@@ -119,6 +119,7 @@ async def test_for_a_minute_with_one_killed_every_ten_seconds(make_bots, discord
     assert len(load.sent) > 60 * 250
 
 
+@pytest.mark.long
 async def test_one_that_stood_still_finds_its_session_taken_and_becomes_the_standby(
     make_bots, discord, ada, lab, dsn, nats_client
 ):
@@ -148,6 +149,7 @@ async def test_one_that_stood_still_finds_its_session_taken_and_becomes_the_stan
     assert_no_traceback(bots)
 
 
+@pytest.mark.long
 async def test_without_postgresql_the_connection_stays_and_none_is_opened_before_it_is_back(
     make_bots, discord, ada, lab, dsn, nats_client
 ):
