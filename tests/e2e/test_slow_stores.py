@@ -14,6 +14,8 @@ from tests.conftest import store_settings
 from tests.e2e.conftest import text, title
 from tests.faults.wires import Gate, Wire, wired
 
+pytestmark = pytest.mark.long
+
 ACKNOWLEDGED_WITHIN_MS = 1500
 WORK_S = 2.0
 LATE_S = 1.5

@@ -12,6 +12,8 @@ from bot import constants, names
 from bot.sandboxes.model import Actor
 from tests.e2e.relay.raw_bot import DEFAULT_INTENTS, RawBot
 
+pytestmark = pytest.mark.long
+
 GUILDS, MESSAGE_CONTENT = 1 << 0, 1 << 15
 
 
