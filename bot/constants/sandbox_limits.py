@@ -39,7 +39,7 @@ ACTIVITY_OTHERS_WITHIN_S = 0.05
 """How long, after the first answer, for those of other processes: nobody knows how many there are, and all do the same
 at the same time."""
 ACTIVITY_WRITTEN_AT_MOST_EVERY_S = 0.25
-"""On request. Nobody reads faster, and a request costs nothing."""
+"""On request: one that comes sooner waits so long, so that requests without end cost few writes."""
 
 ORPHANS_CLAIMED_FOR_S = 300.0
 """How long a look for orphans is one process's. A look over all keys of a large Redis takes minutes; if it fails, or
