@@ -63,7 +63,7 @@ class ActivityLog:
         await watch_connection(client, part)
 
     async def _answer(self, request: Msg) -> None:
-        """At most every so often, later requests later: where workers share the bot's account, one may ask without end."""
+        """At most every so often, others wait: where workers share the bot's account, one may ask without end."""
         with suppress(ServiceUnavailable, nats.errors.Error, OSError):  # then whoever asks cannot read it either
             if self._counted:
                 await asyncio.sleep(self._asked_at + constants.ACTIVITY_WRITTEN_AT_MOST_EVERY_S - time.monotonic())
