@@ -122,6 +122,8 @@ RATIONED_AT_ONCE = 8
 SERVER_START_WITHIN_S = 120.0
 """For an embedded server to answer. One that was killed reads its log first, gigabytes of it perhaps; one that fails
 ends, which is seen at once."""
+PORT_CHOICES = 5
+"""Before a start gives up: a chosen port may be taken by another program before its server has it."""
 SERVER_STOP_WITHIN_S = 4.0
 """For an embedded server that was asked to stop; then it is killed. A container gets ten seconds for everything."""
 GUARDIAN_STOP_WITHIN_S = 8.0

@@ -5,6 +5,7 @@ import signal
 import stat
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import nats
@@ -14,6 +15,8 @@ from redis.exceptions import AuthenticationError
 
 from bot.errors import ServiceUnavailable
 from bot.stores.embedded import EmbeddedError, EmbeddedStores, FolderInUse
+from bot.stores.embedded import stores as embedded_stores
+from bot.stores.embedded.folder import choose_ports
 from bot.stores.nats_client import open_nats
 from tests.service.servers import lives, parent_of, read_everywhere, until, write_everywhere
 
@@ -45,6 +48,24 @@ async def start_owner(folder):
 async def kill(process):
     process.kill()
     await process.communicate()
+
+
+@pytest.mark.parametrize("store", ["postgres", "redis", "nats"])
+async def test_a_port_that_another_program_takes_before_its_server_does_is_chosen_anew(
+    stores, tmp_path, monkeypatch, store
+):
+    taken = urlsplit(stores.url(store)).port
+    choices = []
+
+    def choose(folder, wanted):
+        choices.append(choose_ports(folder, wanted))
+        return choices[-1] | ({store: taken} if len(choices) == 1 else {})
+
+    monkeypatch.setattr(embedded_stores, "choose_ports", choose)
+    async with EmbeddedStores(tmp_path, durable=False, stores=frozenset({store})) as own:
+        assert urlsplit(own.url(store)).port == choices[1][store] != taken
+    async with EmbeddedStores(tmp_path, durable=False, stores=frozenset({store})) as own:
+        assert urlsplit(own.url(store)).port == choices[1][store]
 
 
 async def test_all_three_answer_to_their_passwords_alone(stores):

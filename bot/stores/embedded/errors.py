@@ -11,6 +11,10 @@ class FolderInUse(EmbeddedError):
     """A bot that is alive has the data folder."""
 
 
+class PortTaken(EmbeddedError):
+    """Another program has taken the port of a server between its choice and the server's start."""
+
+
 class FolderMissing(EmbeddedError):
     """There is no data folder, and whoever asks only looks at what a bot has made."""
 

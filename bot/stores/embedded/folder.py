@@ -90,9 +90,21 @@ def choose_ports(folder: Path, stores: Iterable[str]) -> dict[str, int]:
 
 def free_port(wanted: int = 0) -> int:
     """The wanted one if it is free, otherwise any."""
-    for port in (wanted, 0):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
-    raise EmbeddedError("There is no free port on 127.0.0.1.")
+    port = _bind(wanted) or _bind(0)
+    if port is None:
+        raise EmbeddedError("There is no free port on 127.0.0.1.")
+    return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens there now."""
+    return _bind(port) is not None
+
+
+def _bind(port: int) -> int | None:
+    """For a moment: which one it was, any for 0; None if it is taken."""
+    with socket.socket() as probe, suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return int(probe.getsockname()[1])
+    return None

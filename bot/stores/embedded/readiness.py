@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import asyncpg
 
 from bot import constants
-from bot.stores.embedded.configuration import SUPERUSER, Layout
+from bot.stores.embedded.configuration import NATS_USER, SUPERUSER, Layout
 from bot.stores.embedded.postgres import bootstrap, postgres_url
+
+_NOT_YET = (
+    OSError,
+    TimeoutError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # another program's server, which has taken the port before ours
+)
 
 
 async def _postgres_is_ready(layout: Layout) -> bool:
@@ -18,7 +27,7 @@ async def _postgres_is_ready(layout: Layout) -> bool:
     try:
         url = postgres_url(layout, SUPERUSER, "postgres")
         connection = await asyncpg.connect(url, timeout=constants.EMBEDDED_ANSWER_WITHIN_S)
-    except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
+    except _NOT_YET:
         return False
     await connection.close()
     await bootstrap(layout)
@@ -32,8 +41,10 @@ async def _redis_is_ready(layout: Layout) -> bool:
 
 
 async def _nats_is_ready(layout: Layout) -> bool:
-    """It speaks first."""
-    return (await _ask(layout.ports["nats"], b"", lines=1)).startswith(b"INFO ")
+    """It speaks first, and another program's server, which has taken the port before ours, does the same."""
+    login = {"verbose": False, "user": NATS_USER, "pass": layout.passwords["nats"]}
+    question = f"CONNECT {json.dumps(login)}\r\nPING\r\n".encode()
+    return await _ask(layout.ports["nats"], question, lines=2) == b"PONG\r\n"
 
 
 async def _ask(port: int, question: bytes, *, lines: int) -> bytes:

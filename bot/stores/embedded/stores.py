@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,8 +25,15 @@ from bot.stores.embedded.configuration import (
     Layout,
     configure,
 )
-from bot.stores.embedded.errors import EmbeddedError, FolderInUse
-from bot.stores.embedded.folder import choose_ports, load_passwords, make_folder, read_json, require_folder
+from bot.stores.embedded.errors import EmbeddedError, FolderInUse, PortTaken
+from bot.stores.embedded.folder import (
+    choose_ports,
+    is_free,
+    load_passwords,
+    make_folder,
+    read_json,
+    require_folder,
+)
 from bot.stores.embedded.lock import lock_folder
 from bot.stores.embedded.postgres import forget_earlier_postgres, init_postgres, last_line, postgres_url
 from bot.stores.embedded.processes import ServerProcesses, ServerState
@@ -162,15 +170,28 @@ class EmbeddedStores:
         if self._share:
             require_same_versions(self._folder, versions)
         check_readable(self._folder, versions)
-        passwords, ports = load_passwords(self._folder, PASSWORDS), choose_ports(self._folder, self._stores)
-        self._layout = Layout(self._folder, ports, passwords, self._durable, self._programs)
+        passwords = load_passwords(self._folder, PASSWORDS)
+        self._layout = Layout(self._folder, {}, passwords, self._durable, self._programs)
         if "postgres" in self._stores:
             await init_postgres(self._layout)
-        self._processes = ServerProcesses([configure(self._layout, name) for name in sorted(self._stores)], lock_fd)
-        await self._run_servers(self._processes)
+        await self._run_on_free_ports(lock_fd)
         record_versions(self._folder, versions)
         told = {name: str(version) for name, version in versions.items()}
         logger.info("embedded stores run", folder=str(self._folder), **told)
+
+    async def _run_on_free_ports(self, lock_fd: int) -> None:
+        """A port is free when it is chosen; until its server has it, any program of the machine may take it."""
+        for tries_left in reversed(range(constants.PORT_CHOICES)):
+            self._layout = replace(self._layout, ports=choose_ports(self._folder, self._stores))
+            self._processes = ServerProcesses([configure(self._layout, name) for name in sorted(self._stores)], lock_fd)
+            try:
+                await self._run_servers(self._processes)
+            except PortTaken:
+                await self._processes.stop()
+                if not tries_left:
+                    raise
+            else:
+                return
 
     async def _find_versions(self) -> dict[str, Version]:
         """To the end of each, also if one fails: a program that is just being started still has our lock open."""
@@ -203,7 +224,8 @@ class EmbeddedStores:
         log = self._layout.log(name)
         while not await IS_READY[name](self._layout):
             if name in processes.ended:
-                raise EmbeddedError(f"{name} does not start: {last_line(log.read_bytes())}")
+                kind = EmbeddedError if is_free(self._layout.ports[name]) else PortTaken
+                raise kind(f"{name} does not start: {last_line(log.read_bytes())}")
             if processes.guardian_ended:
                 await processes.watch()
             if asyncio.get_running_loop().time() > deadline:
