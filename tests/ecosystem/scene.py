@@ -1,10 +1,11 @@
-"""Everything that the bots need, really running: embedded stores, a local Discord, the team's bot and its relay."""
+"""What bots and tools need, really running: embedded stores, a local Discord, the team's bot and its relay."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from bot.app import App, open_app
 from bot.relay.server import Relay
 from bot.sandboxes.model import Actor
 from local_discord import Guild, LocalDiscord, Person
+from sandbox_worker import variables
 
 _READY_WITHIN_S = 30.0
 
@@ -28,10 +30,15 @@ class Home:
     environment: dict[str, str]
     bind: Callable[[Guild], Awaitable[object]]
 
+    @staticmethod
+    def dotenv(environment: Mapping[str, str]) -> str:
+        """The file that `/sandbox connect` makes of it."""
+        return "".join(f"{name}={value}\n" for name, value in environment.items())
+
 
 @dataclass
 class Scene:
-    """Ada and Bob are people; each library's bot gets a server and a sandbox of its own."""
+    """Ada and Bob are people; each library's bot and each tool gets a server and a sandbox of its own."""
 
     discord: LocalDiscord
     app: App
@@ -52,14 +59,22 @@ class Scene:
         guild.add_member(self.bob)
         guild.add_member(self.discord.bot_user, permissions=("manage_webhooks",))
         actor, manager = Actor(self.ada.id, self.ada.name), self.app.manager
-        slug = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+        slug = re.sub(r"[^a-z0-9]+", "-", f"with {name.lower()}").strip("-")
         sandbox = await manager.create(actor, name=slug, guild_ids=[guild.id])
         try:
             details = await manager.issue_credentials(actor, sandbox.id, rotate=True)
-            environment = {**details.environment, "GUILD_ID": str(guild.id)}
+            environment = {**_standard(details.environment), "GUILD_ID": str(guild.id)}
             yield Home(guild, environment, lambda other: manager.register_guild(actor, sandbox.id, other.id))
         finally:
             await manager.destroy(actor, sandbox.id)
+
+    def outside(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The same sandbox's schema and stream, but PostgreSQL as its superuser and Valkey as its own."""
+        embedded = self.app.stores.addresses.embedded
+        assert embedded is not None
+        options = f"?options=-csearch_path%3D{environment[variables.SANDBOX_SCHEMA]}"
+        postgres, redis = embedded.superuser_url() + options, f"{embedded.redis_url}/9"
+        return {**environment, variables.DATABASE_URL: postgres, variables.REDIS_URL: redis}
 
 
 @asynccontextmanager
@@ -80,6 +95,13 @@ async def open_scene(folder: Path) -> AsyncIterator[Scene]:
             finally:
                 app.stop.set()
                 await running
+
+
+def _standard(given: Mapping[str, str]) -> dict[str, str]:
+    """With the names that tools look for, too."""
+    of_sandbox = (variables.SANDBOX_DATABASE_URL, variables.SANDBOX_REDIS_URL, variables.SANDBOX_NATS_URL)
+    standard = (variables.DATABASE_URL, variables.REDIS_URL, variables.NATS_URL)
+    return {**given, **{name: given[own] for name, own in zip(standard, of_sandbox, strict=True)}}
 
 
 def _settings(discord: LocalDiscord, folder: Path, listening: socket.socket) -> settings.Settings:
