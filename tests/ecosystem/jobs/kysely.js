@@ -1,0 +1,50 @@
+// Kysely: its migrator with its tables in the sandbox's schema, up and down, and a query that is typed elsewhere.
+const { Kysely, Migrator, PostgresDialect, sql } = require("kysely");
+const { Pool } = require("pg");
+
+const { DATABASE_URL, SANDBOX_SCHEMA } = process.env;
+
+const seasons = {
+  up: async (db) => {
+    await db.schema
+      .createTable("seasons")
+      .addColumn("id", "serial", (column) => column.primaryKey())
+      .addColumn("title", "varchar", (column) => column.notNull())
+      .addColumn("community_id", "bigint", (column) => column.references("communities.id").onDelete("cascade"))
+      .execute();
+    const theme = db.schema.alterTable("communities").addColumn("theme", "varchar", (column) => column.defaultTo("dark"));
+    await theme.execute();
+    await db.schema.createIndex("communities_theme").on("communities").column("theme").execute();
+  },
+  down: async (db) => {
+    await db.schema.alterTable("communities").dropColumn("theme").execute();
+    await db.schema.dropTable("seasons").execute();
+  },
+};
+
+function done({ error, results }) {
+  if (error) throw error;
+  return results.map((result) => `${result.direction} ${result.status}`).join();
+}
+
+async function main() {
+  const db = new Kysely({ dialect: new PostgresDialect({ pool: new Pool({ connectionString: DATABASE_URL }) }) });
+  const provider = { getMigrations: async () => ({ "001_seasons": seasons }) };
+  const migrator = new Migrator({ db, provider, migrationTableSchema: SANDBOX_SCHEMA });
+  try {
+    const up = done(await migrator.migrateToLatest());
+    const id = sql`(SELECT max(id) FROM communities)`;
+    await db.insertInto("communities").values({ guild_id: 3, name: "Ada's" }).execute();
+    await db.insertInto("seasons").values({ title: "First", community_id: id }).execute();
+    const found = await db
+      .selectFrom("seasons")
+      .innerJoin("communities", "communities.id", "seasons.community_id")
+      .select(["title", "theme"])
+      .executeTakeFirstOrThrow();
+    console.log(`${up}, read ${found.title}/${found.theme}, ${done(await migrator.migrateDown())}`);
+  } finally {
+    await db.destroy();
+  }
+}
+
+main();
