@@ -37,7 +37,7 @@ test-kit: $(READY) $(KIT_READY) ## test the workers' kit on Python 3.11, and wit
 newcomer: $(READY) ## README's path from a fresh clone to one's own bot in a sandbox, timed (NEWCOMER=--cold)
 	@$(BIN)/python -m tests.newcomer $(NEWCOMER)
 
-ecosystem: $(READY) ## run unmodified bots and tools in sandboxes (ECOSYSTEM='disnake celery', or python, for some)
+ecosystem: $(READY) ## run unmodified bots and tools in sandboxes (ECOSYSTEM='disnake Celery', or python, for some)
 	@$(BIN)/python -m tests.ecosystem $(ECOSYSTEM)
 
 long: $(READY) ## the whole-bot tests that take too long for every run: kills, other libraries, sandbox-worker run

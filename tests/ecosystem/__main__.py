@@ -70,9 +70,12 @@ class Run:
             return Done(self.missing[tool.home])
         async with scene.sandbox(tool.name) as home:
             await scene.ada.send(home.guild.general, "hello")
-            given = scene.outside(home.environment) if self.outside else home.environment
+            given = await scene.outside(home.environment) if self.outside else home.environment
             with tempfile.TemporaryDirectory(prefix="job-") as folder:
-                return await do(tool, home.dotenv(given), given, Path(folder))
+                done = await do(tool, home.dotenv(given), given, Path(folder))
+            if tool.acknowledges and not done.problem and not await scene.is_acknowledged(home):
+                done.problem = "an event is not acknowledged"
+            return done
 
 
 async def try_them(run: Run, of_discord: list[Library], others: list[Tool]) -> tuple[list[Outcome], list[Done]]:
@@ -80,7 +83,8 @@ async def try_them(run: Run, of_discord: list[Library], others: list[Tool]) -> t
     with tempfile.TemporaryDirectory(prefix="ecosystem-") as folder:
         async with open_scene(Path(folder)) as scene:
             outcomes = [await run.library(scene, each) for each in of_discord]
-            done = await gather_bounded(others, lambda each: run.tool(scene, each), limit=_JOBS_AT_ONCE)
+            limit = 1 if run.outside else _JOBS_AT_ONCE
+            done = await gather_bounded(others, lambda each: run.tool(scene, each), limit=limit)
             raise_first(done)
     return outcomes, [each for each in done if isinstance(each, Done)]
 
@@ -104,6 +108,7 @@ def main(
 ) -> None:
     """Try unmodified bots and tools in sandboxes."""
     of_discord, others = choose(only or [])
+    others = [each for each in others if not (outside and each.refused)]
     log.configure("ERROR")
     console = Console(width=180)
     missing = asyncio.run(install_all([each.home for each in of_discord] + [each.home for each in others]))

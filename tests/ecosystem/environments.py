@@ -17,7 +17,7 @@ from bot.concurrency import gather_bounded
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".ecosystem"
 _INSTALLERS = 2
-_PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+_QUIET = ("--quiet", "--disable-pip-version-check", "--no-compile")
 _NPM = ("npm", "install", "--loglevel=error", "--no-audit", "--no-fund", "--no-package-lock", "--omit=optional")
 
 
@@ -65,9 +65,10 @@ class Environment:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.is_python:
-            await _call(sys.executable, "-m", "venv", self.folder)
+            await _call(sys.executable, "-m", "venv", "--without-pip", self.folder)
             if self.packages:
-                await _call(self.programs / "python", *_PIP, *self.packages)
+                pip = ("-m", "pip", "--python", self.programs / "python", "install")
+                await _call(sys.executable, *pip, *_QUIET, *self.packages)
         else:
             _require_node()
             if self.packages:

@@ -10,14 +10,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
 from bot import settings
 from bot.app import App, open_app
 from bot.relay.server import Relay
 from bot.sandboxes.model import Actor
 from local_discord import Guild, LocalDiscord, Person
-from sandbox_worker import variables
+from sandbox_worker import protocol, variables
 
 _READY_WITHIN_S = 30.0
 
@@ -68,13 +70,24 @@ class Scene:
         finally:
             await manager.destroy(actor, sandbox.id)
 
-    def outside(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """The same sandbox's schema and stream, but PostgreSQL as its superuser and Valkey as its own."""
-        embedded = self.app.stores.addresses.embedded
-        assert embedded is not None
-        options = f"?options=-csearch_path%3D{environment[variables.SANDBOX_SCHEMA]}"
-        postgres, redis = embedded.superuser_url() + options, f"{embedded.redis_url}/9"
-        return {**environment, variables.DATABASE_URL: postgres, variables.REDIS_URL: redis}
+    async def is_acknowledged(self, home: Home) -> bool:
+        """Whether all events that were handed to the sandbox's workers are, and there was one."""
+        jetstream, stream = self.app.stores.nats.jetstream(), home.environment[variables.SANDBOX_NATS_STREAM]
+        worker = await jetstream.consumer_info(stream, protocol.WORKER_CONSUMER)
+        return bool(worker.ack_floor and worker.ack_floor.stream_seq and not worker.num_ack_pending)
+
+    async def outside(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The same sandbox's schema and stream by the servers' own logins, which one job at a time may have."""
+        addresses = self.app.stores.addresses
+        assert addresses.embedded is not None
+        postgres, redis = addresses.embedded.superuser_url(), f"{addresses.redis}/9"
+        async with Redis.from_url(redis) as database:
+            await database.flushdb()
+        superuser = await asyncpg.connect(postgres)
+        await superuser.execute(f"ALTER ROLE CURRENT_USER SET search_path = {environment[variables.SANDBOX_SCHEMA]}")
+        await superuser.close()
+        outside = {variables.DATABASE_URL: postgres, variables.REDIS_URL: redis, variables.NATS_URL: addresses.nats}
+        return {**environment, **outside}
 
 
 @asynccontextmanager

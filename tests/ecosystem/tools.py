@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import time
@@ -17,12 +18,13 @@ from tests.ecosystem.environments import Environment
 HERE = Path(__file__).parent
 JOBS = HERE / "jobs"
 _WITHIN_S = 60.0
+_REASON = re.compile(r"\S*(rror|Privilege)\S*: ")
 
 
 @dataclass(frozen=True)
 class Tool:
     """One of `tools.toml`. `says` is the last line of a job that is done; `refused` is what a server answers to it
-    instead, where the job is known to be impossible."""
+    instead, where the job is known to be impossible. `acknowledges`: events, in the way of its own."""
 
     name: str
     script: str
@@ -30,6 +32,7 @@ class Tool:
     arguments: tuple[str, ...] = ()
     says: str = ""
     refused: str = ""
+    acknowledges: bool = False
 
     @property
     def kind(self) -> str:
@@ -90,11 +93,12 @@ def _judge(tool: Tool, code: int | None, said: list[str]) -> str:
         return f"not done within {_WITHIN_S:.0f} s"
     if code == 0 and said and said[-1] == tool.says:
         return ""
-    return said[-1] if said else f"it ended with {code}"
+    reasons = [line for line in said if _REASON.match(line)] or said or [f"it ended with {code} and said nothing"]
+    return reasons[-1]
 
 
 async def _run(command: list[str], environment: dict[str, str], folder: Path) -> tuple[int | None, list[str]]:
-    """The exit code, None if it had to be killed, and the lines that it wrote. What it started ends with it."""
+    """The exit code, None if it had to be killed, and what it wrote but for empty lines; what it started is ended."""
     process = await asyncio.create_subprocess_exec(
         *command,
         env=environment,
@@ -114,7 +118,8 @@ async def _run(command: list[str], environment: dict[str, str], folder: Path) ->
     finally:
         _kill_all(process.pid)
         await process.wait()
-    return code, (await reading).decode(errors="replace").splitlines()
+    lines = (await reading).decode(errors="replace").splitlines()
+    return code, [line for line in lines if line.strip()]
 
 
 def _kill_all(group: int) -> None:
