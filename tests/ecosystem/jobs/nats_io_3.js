@@ -1,4 +1,4 @@
-// @nats-io 3: an event consumed and acknowledged by the sandbox's consumer, and a request to another worker.
+// @nats-io 3: events of the sandbox's stream consumed and acknowledged, and a request to another worker.
 const { jetstream } = require("@nats-io/jetstream");
 const { connect } = require("@nats-io/transport-node");
 
@@ -9,19 +9,17 @@ async function main() {
   const inboxPrefix = `_INBOX_${SANDBOX_ID.replaceAll("-", "")}`;
   const connection = await connect({ servers: NATS_URL.split(","), user, pass, inboxPrefix });
 
-  const consumer = await jetstream(connection).consumers.get(SANDBOX_NATS_STREAM, "worker");
-  const { config, num_pending: waiting } = await consumer.info();
-  if (config.durable_name !== "worker" || !waiting) throw new Error("no event waits for the worker");
-  const events = await consumer.consume({ max_messages: 1 });
-  for await (const event of events) {
-    if (!(await event.ackAck())) throw new Error("the event is not acknowledged");
-    break;
+  const stream = await jetstream(connection).streams.get(SANDBOX_NATS_STREAM);
+  const consumer = await stream.getConsumer("worker");
+  for await (const event of await consumer.consume()) {
+    if (!(await event.ackAck())) throw new Error("an event is not acknowledged");
+    if (!event.info.pending) break;
   }
 
   const subject = `${SANDBOX_NATS_PREFIX}work.greet`;
   connection.subscribe(subject, { callback: (error, message) => message.respond(`hello ${message.string()}`) });
   const answer = await connection.request(subject, "Ada", { timeout: 3000 });
-  console.log(`an event acknowledged, answered: ${answer.string()}`);
+  console.log(`events are acknowledged, answered: ${answer.string()}`);
   await connection.drain();
 }
 

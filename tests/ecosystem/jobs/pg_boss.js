@@ -2,9 +2,10 @@
 const PgBoss = require("pg-boss");
 
 const { DATABASE_URL, SANDBOX_SCHEMA } = process.env;
+const [schema = `${SANDBOX_SCHEMA}_pgboss`] = process.argv.slice(2);
 
 async function main() {
-  const boss = new PgBoss({ connectionString: DATABASE_URL, schema: `${SANDBOX_SCHEMA}_pgboss` });
+  const boss = new PgBoss({ connectionString: DATABASE_URL, schema });
   boss.on("error", console.error);
   await boss.start();
   await boss.createQueue("welcome");

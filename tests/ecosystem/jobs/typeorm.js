@@ -16,14 +16,14 @@ const Community = new EntitySchema({
 const Season = new EntitySchema({
   name: "Season",
   tableName: "seasons",
-  columns: { id: { type: "int", primary: true, generated: true }, title: { type: "varchar" } },
+  columns: { id: { type: "uuid", primary: true, generated: "uuid" }, title: { type: "varchar" } },
   relations: { community: { type: "many-to-one", target: "Community", joinColumn: { name: "community_id" } } },
 });
 
 class Seasons1700000000000 {
   async up(runner) {
     await runner.query("ALTER TABLE communities ADD COLUMN theme text DEFAULT 'dark'");
-    const id = { name: "id", type: "int", isPrimary: true, isGenerated: true, generationStrategy: "increment" };
+    const id = { name: "id", type: "uuid", isPrimary: true, isGenerated: true, generationStrategy: "uuid" };
     const columns = [id, { name: "title", type: "varchar" }, { name: "community_id", type: "bigint" }];
     const key = { columnNames: ["community_id"], referencedTableName: "communities", referencedColumnNames: ["id"] };
     await runner.createTable(new Table({ name: "seasons", columns, foreignKeys: [key] }));
@@ -40,6 +40,8 @@ async function main() {
     type: "postgres",
     url: process.env.DATABASE_URL,
     schema: process.env.SANDBOX_SCHEMA,
+    uuidExtension: "pgcrypto", // that is gen_random_uuid(), which PostgreSQL has by itself
+    installExtensions: false,
     entities: [Community, Season],
     migrations: [Seasons1700000000000],
   });
