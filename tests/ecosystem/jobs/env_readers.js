@@ -16,7 +16,7 @@ const readers = {
 };
 
 const handedOut = (environment) =>
-  Object.fromEntries(Object.entries(environment).filter(([name]) => /^(SANDBOX_|PG)|_URL$/.test(name)).sort());
+  Object.fromEntries(Object.entries(environment).filter(([name]) => /^(SANDBOX_|PG|NATS_)|_URL$/.test(name)).sort());
 
 const expected = handedOut(process.env);
 assert.ok(expected.DATABASE_URL && "SANDBOX_GUILD_IDS" in expected);

@@ -106,7 +106,7 @@ def handed_out(environment):
     return {
         name: value
         for name, value in environment.items()
-        if name.startswith(("SANDBOX_", "PG")) or name.endswith("_URL")
+        if name.startswith(("SANDBOX_", "PG", "NATS_")) or name.endswith("_URL")
     }
 
 

@@ -2,7 +2,7 @@
 const { connect, StringCodec } = require("nats");
 
 const { NATS_URL, SANDBOX_ID, SANDBOX_NATS_PREFIX, SANDBOX_NATS_STREAM } = process.env;
-const { SANDBOX_NATS_USER: user, SANDBOX_NATS_PASSWORD: pass } = process.env;
+const { NATS_USER: user, NATS_PASSWORD: pass } = process.env;
 
 async function main() {
   const inboxPrefix = `_INBOX_${SANDBOX_ID.replaceAll("-", "")}`;

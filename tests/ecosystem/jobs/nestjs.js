@@ -6,7 +6,7 @@ const { ClientProxyFactory, EventPattern, MessagePattern, Transport } = require(
 const { firstValueFrom } = require("rxjs");
 
 const { NATS_URL, SANDBOX_ID, SANDBOX_NATS_PREFIX } = process.env;
-const { SANDBOX_NATS_USER: user, SANDBOX_NATS_PASSWORD: pass } = process.env;
+const { NATS_USER: user, NATS_PASSWORD: pass } = process.env;
 const [sum, joined] = [`${SANDBOX_NATS_PREFIX}work.sum`, `${SANDBOX_NATS_PREFIX}work.joined`];
 
 class Members {
