@@ -1,8 +1,6 @@
-// Kysely: its migrator with its tables in the sandbox's schema, up and down, and a query that is typed elsewhere.
+// Kysely: its migrator up and down, and a query over a table of the template and one of its own.
 const { Kysely, Migrator, PostgresDialect, sql } = require("kysely");
 const { Pool } = require("pg");
-
-const { DATABASE_URL, SANDBOX_SCHEMA } = process.env;
 
 const seasons = {
   up: async (db) => {
@@ -28,9 +26,9 @@ function done({ error, results }) {
 }
 
 async function main() {
-  const db = new Kysely({ dialect: new PostgresDialect({ pool: new Pool({ connectionString: DATABASE_URL }) }) });
+  const db = new Kysely({ dialect: new PostgresDialect({ pool: new Pool({ connectionString: process.env.DATABASE_URL }) }) });
   const provider = { getMigrations: async () => ({ "001_seasons": seasons }) };
-  const migrator = new Migrator({ db, provider, migrationTableSchema: SANDBOX_SCHEMA });
+  const migrator = new Migrator({ db, provider });
   try {
     const up = done(await migrator.migrateToLatest());
     const id = sql`(SELECT max(id) FROM communities)`;

@@ -39,7 +39,6 @@ async function main() {
   const source = new DataSource({
     type: "postgres",
     url: process.env.DATABASE_URL,
-    schema: process.env.SANDBOX_SCHEMA,
     uuidExtension: "pgcrypto", // that is gen_random_uuid(), which PostgreSQL has by itself
     installExtensions: false,
     entities: [Community, Season],
