@@ -10,8 +10,8 @@ const seasons = {
       .addColumn("title", "varchar", (column) => column.notNull())
       .addColumn("community_id", "bigint", (column) => column.references("communities.id").onDelete("cascade"))
       .execute();
-    const theme = db.schema.alterTable("communities").addColumn("theme", "varchar", (column) => column.defaultTo("dark"));
-    await theme.execute();
+    const communities = db.schema.alterTable("communities");
+    await communities.addColumn("theme", "varchar", (column) => column.defaultTo("dark")).execute();
     await db.schema.createIndex("communities_theme").on("communities").column("theme").execute();
   },
   down: async (db) => {
@@ -26,7 +26,8 @@ function done({ error, results }) {
 }
 
 async function main() {
-  const db = new Kysely({ dialect: new PostgresDialect({ pool: new Pool({ connectionString: process.env.DATABASE_URL }) }) });
+  const pool = new Pool({ connectionString: process.env.DATABASE_URL });
+  const db = new Kysely({ dialect: new PostgresDialect({ pool }) });
   const provider = { getMigrations: async () => ({ "001_seasons": seasons }) };
   const migrator = new Migrator({ db, provider });
   try {
