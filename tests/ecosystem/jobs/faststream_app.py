@@ -16,7 +16,9 @@ app = FastStream(broker)
 contents = asyncio.Queue()
 
 
-@broker.subscriber(events, stream=stream, durable="worker", pull_sub=PullSub(timeout=1.0), inbox_prefix=f"{inbox}.".encode())
+@broker.subscriber(
+    events, stream=stream, durable="worker", pull_sub=PullSub(timeout=1.0), inbox_prefix=f"{inbox}.".encode()
+)
 async def on_event(event: dict):
     if event.get("t") == "MESSAGE_CREATE":
         contents.put_nowait(event["d"]["content"])
