@@ -40,6 +40,13 @@ class Run:
         """At once, as it stands."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    def without_missing[Tried: (Library, Tool)](self, tried: list[Tried]) -> list[Tried]:
+        """With a line for each that isn't there."""
+        for each in tried:
+            if each.home in self.missing:
+                self.say(f"{each.name}: skipped, {self.missing[each.home].splitlines()[-1]}")
+        return [each for each in tried if each.home not in self.missing]
+
     async def library(self, scene: Scene, library: Library) -> Outcome:
         """With a line for it."""
         try:
@@ -105,6 +112,9 @@ def main(
     outside: Annotated[
         bool, typer.Option("--outside", help="Jobs with the servers' own logins: is it the job, or the sandbox?")
     ] = False,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Name what can't be installed, and leave it out.")
+    ] = False,
 ) -> None:
     """Try unmodified bots and tools in sandboxes."""
     of_discord, others = choose(only or [])
@@ -112,7 +122,10 @@ def main(
     log.configure("ERROR")
     console = Console(width=180)
     missing = asyncio.run(install_all([each.home for each in of_discord] + [each.home for each in others]))
-    outcomes, done = asyncio.run(try_them(Run(console, missing, outside), of_discord, others))
+    run = Run(console, missing, outside)
+    if skip_missing:
+        of_discord, others = run.without_missing(of_discord), run.without_missing(others)
+    outcomes, done = asyncio.run(try_them(run, of_discord, others))
     if outcomes:
         show(outcomes, console)
     passed = sum(each.is_whole for each in outcomes) + sum(not each.problem for each in done)

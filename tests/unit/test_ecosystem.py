@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.ecosystem.libraries import HERE, libraries
-from tests.ecosystem.tools import JOBS, tools
+from tests.ecosystem.tools import JOBS, Tool, do, tools
 
 OURS = re.compile(r"\b(bot\.\w+ import|import bot|from bot|sandbox_worker|local_discord)\b")
 PACKAGE = re.compile(r"(@[\w.-]+/)?[\w.-]+(\[[\w,]+\])?(==|@)\d[\d.]*")
@@ -36,3 +37,49 @@ def test_every_job_is_somebody_s():
 def test_discord_py_is_tried_in_the_version_that_the_bot_itself_is_built_on():
     versions = {package for library in libraries() for package in library.packages}
     assert f"discord.py=={importlib.metadata.version('discord.py')}" in versions
+
+
+@pytest.mark.parametrize(
+    ("script", "expected", "problem"),
+    [
+        ("print('done')", {"says": "done"}, ""),
+        ("print('all', 'done')", {"says": "done"}, "all done"),
+        ("import sys; print('done'); sys.exit(1)", {"says": "done"}, "done"),
+        ("print('done'); raise KeyError('none')", {"says": "done"}, "KeyError: 'none'"),
+        ("raise OSError('denied here')", {"refused": "denied"}, ""),
+        ("print('denied')", {"refused": "denied"}, "“denied” is not what it ended with"),
+        ("import dotenv", {"says": "done"}, "ModuleNotFoundError: No module named 'dotenv'"),
+        ("import os; print(os.environ['MADE'], open('.env').read())", {"says": "here MADE=here"}, ""),
+    ],
+)
+async def test_a_job_is_done_when_its_last_line_and_its_end_say_so(tmp_path, monkeypatch, script, expected, problem):
+    monkeypatch.setattr("tests.ecosystem.tools.JOBS", tmp_path)
+    (tmp_path / "job.py").write_text(script)
+    tool = Tool("a tool", "job.py", **expected)
+    await tool.home.install()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    done = await do(tool, "MADE=here", {"MADE": "here"}, folder)
+    assert done.problem == problem
+
+
+async def test_what_a_job_has_started_ends_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.ecosystem.tools.JOBS", tmp_path)
+    script = "import subprocess; child = subprocess.Popen(['sleep', '60'], stdout=-3, stderr=-3); print(child.pid)"
+    (tmp_path / "job.py").write_text(script)
+    tool = Tool("a tool", "job.py", says="")
+    await tool.home.install()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    child = int((await do(tool, "", {}, folder)).said[-1])
+    async with asyncio.timeout(5):
+        while _runs(child):
+            await asyncio.sleep(0.01)
+
+
+def _runs(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"

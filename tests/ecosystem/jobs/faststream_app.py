@@ -9,13 +9,16 @@ from faststream.nats import JStream, NatsBroker, PullSub
 sandbox = os.environ["SANDBOX_ID"].replace("-", "")
 work = os.environ["SANDBOX_NATS_PREFIX"] + "work."
 events = os.environ["SANDBOX_NATS_PREFIX"] + "events.>"
+inbox = f"_INBOX_{sandbox}"
 stream = JStream(os.environ["SANDBOX_NATS_STREAM"], declare=False)
-broker = NatsBroker(os.environ["NATS_URL"], inbox_prefix=f"_INBOX_{sandbox}")
+broker = NatsBroker(os.environ["NATS_URL"], inbox_prefix=inbox)
 app = FastStream(broker)
 contents = asyncio.Queue()
 
 
-@broker.subscriber(events, stream=stream, durable="worker", pull_sub=PullSub(timeout=1.0))
+@broker.subscriber(
+    events, stream=stream, durable="worker", pull_sub=PullSub(timeout=1.0), inbox_prefix=f"{inbox}.".encode()
+)
 async def on_event(event: dict):
     if event.get("t") == "MESSAGE_CREATE":
         contents.put_nowait(event["d"]["content"])
