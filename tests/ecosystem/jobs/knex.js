@@ -1,6 +1,4 @@
 // Knex: a migration that adds to the template's tables, up and down, with a query in between.
-const { DATABASE_URL, SANDBOX_SCHEMA } = process.env;
-
 class Migrations {
   async getMigrations() {
     return ["001_seasons"];
@@ -31,9 +29,8 @@ class Migrations {
 async function main() {
   const knex = require("knex")({
     client: "pg",
-    connection: DATABASE_URL,
-    searchPath: [SANDBOX_SCHEMA],
-    migrations: { migrationSource: new Migrations(), schemaName: SANDBOX_SCHEMA },
+    connection: process.env.DATABASE_URL,
+    migrations: { migrationSource: new Migrations() },
   });
   try {
     await knex.migrate.latest();
