@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ecosystem.environments import Environment
 from tests.ecosystem.libraries import HERE, libraries
 from tests.ecosystem.tools import JOBS, Tool, do, tools
 
@@ -39,6 +40,30 @@ def test_discord_py_is_tried_in_the_version_that_the_bot_itself_is_built_on():
     assert f"discord.py=={importlib.metadata.version('discord.py')}" in versions
 
 
+@pytest.fixture(scope="module")
+async def empty_environment(tmp_path_factory):
+    """A cache in which one without packages is installed."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.ecosystem.environments.CACHE", cache)
+        await Environment((), is_python=True).install()
+        yield
+
+
+@pytest.fixture
+def try_script(tmp_path, monkeypatch, empty_environment):
+    """What becomes of a tool whose job is that script."""
+
+    async def try_(script, **expected):
+        monkeypatch.setattr("tests.ecosystem.tools.JOBS", tmp_path)
+        (tmp_path / "job.py").write_text(script)
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        return await do(Tool("a tool", "job.py", **expected), "MADE=here", {"MADE": "here"}, folder)
+
+    return try_
+
+
 @pytest.mark.parametrize(
     ("script", "expected", "problem"),
     [
@@ -52,34 +77,21 @@ def test_discord_py_is_tried_in_the_version_that_the_bot_itself_is_built_on():
         ("import os; print(os.environ['MADE'], open('.env').read())", {"says": "here MADE=here"}, ""),
     ],
 )
-async def test_a_job_is_done_when_its_last_line_and_its_end_say_so(tmp_path, monkeypatch, script, expected, problem):
-    monkeypatch.setattr("tests.ecosystem.tools.JOBS", tmp_path)
-    (tmp_path / "job.py").write_text(script)
-    tool = Tool("a tool", "job.py", **expected)
-    await tool.home.install()
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    done = await do(tool, "MADE=here", {"MADE": "here"}, folder)
+async def test_a_job_is_done_when_its_last_line_and_its_end_say_so(try_script, script, expected, problem):
+    done = await try_script(script, **expected)
     assert done.problem == problem
 
 
-async def test_what_a_job_has_started_ends_with_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.ecosystem.tools.JOBS", tmp_path)
+async def test_what_a_job_has_started_ends_with_it(try_script):
     script = "import subprocess; child = subprocess.Popen(['sleep', '60'], stdout=-3, stderr=-3); print(child.pid)"
-    (tmp_path / "job.py").write_text(script)
-    tool = Tool("a tool", "job.py", says="")
-    await tool.home.install()
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    child = int((await do(tool, "", {}, folder)).said[-1])
+    done = await try_script(script, says="its number")
     async with asyncio.timeout(5):
-        while _runs(child):
+        while _runs(int(done.said[-1])):
             await asyncio.sleep(0.01)
 
 
 def _runs(pid):
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-    return state != "Z"
