@@ -20,10 +20,8 @@ import pytest
 from bot.sandboxes.model import Actor
 from tests.e2e.relay.conftest import HERE, Bot
 
-pytestmark = pytest.mark.long
-
 NODE = HERE.parents[2] / ".node"
-NODE_LIBRARIES = {"discord.js": "14.26.0", "eris": "0.18.0"}
+NODE_LIBRARIES = {"discord.js": "14.28.1", "eris": "0.18.0"}
 
 ASK = (
     "import json, urllib.request;print(json.load(urllib.request.urlopen('https://discord.com/api/v10/gateway'))['url'])"
