@@ -25,6 +25,7 @@ from bot.setting_types import (
     Token,
     is_address,
 )
+from sandbox_worker.addresses import PLAIN, fit, split_addresses
 
 DISCORD_API = "https://discord.com/api/v10"
 
@@ -61,7 +62,7 @@ class Discord(Section):
     @field_validator("api_base")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        if not is_address(value, ("http", "https")) or not urlsplit(value).hostname:
+        if not is_address(value, ("http", "https")) or not urlsplit(value).hostname or not PLAIN.fullmatch(value):
             raise ValueError("write an address like https://discord.com/api/v10")
         return value.rstrip("/")
 
@@ -140,9 +141,10 @@ class Workers(Section):
     @field_validator("postgres", "redis", "nats")
     @classmethod
     def _is_an_address_without_login(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (not parts.scheme or not parts.hostname or "@" in parts.netloc):
-            raise ValueError("write an address like nats://nats.example.com:4222, without user and password")
+        for part in map(urlsplit, split_addresses(value) if value else ()):
+            if not part.scheme or not part.hostname or "@" in part.netloc:
+                raise ValueError("write an address like nats://nats.example.com:4222, without user and password")
+        fit(value)
         return value
 
 
@@ -170,7 +172,9 @@ class Relay(Section):
     @field_validator("address")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        if value and (not is_address(value, ("http", "https")) or urlsplit(value).path.strip("/")):
+        parts = urlsplit(value)
+        is_plain = is_address(value, ("http", "https")) and PLAIN.fullmatch(value) and not parts.query
+        if value and (not is_plain or parts.path.strip("/")):
             raise ValueError("write an address like https://relay.example.com, without a path")
         return value.rstrip("/")
 

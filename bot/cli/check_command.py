@@ -10,7 +10,7 @@ import typer
 
 from bot.cli.check_relay import check_relay
 from bot.cli.runtime import Config, print_warning, read_settings, run_or_exit
-from bot.control_plane import probe_isolation, try_template
+from bot.control_plane import find_worker_addresses, probe_isolation, try_template
 from bot.routing.leases import GatewayProcess, list_processes
 from bot.sandboxes.access.isolation import list_postgres_risks
 from bot.settings import Settings
@@ -105,6 +105,7 @@ async def _check_database(settings: Settings, stores: Stores, trials: bool, repo
 
 async def _check_isolation(settings: Settings, stores: Stores, trials: bool, redis: str, report: Report) -> None:
     isolation = await probe_isolation(settings, stores, trial=trials)
+    find_worker_addresses(settings, stores, isolation)
     untried = "" if trials else ", as far as that is known without a trial"
     report.facts += [
         f"Isolation of sandboxes in PostgreSQL: {isolation.postgres}",

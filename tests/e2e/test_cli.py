@@ -263,6 +263,15 @@ async def test_the_environment_logs_in_and_executes_nothing_in_a_shell(cli, data
     await worker.close()
 
 
+async def test_an_address_of_the_bots_that_has_no_place_in_a_dotenv_is_refused_with_the_way_out(cli, environment):
+    crowded = f"{environment['REDIS_URL']}?protocol=2&socket_timeout=5"
+    refused = await cli("list", REDIS_URL=crowded)
+    assert refused.returncode == 78
+    assert "workers.redis: missing; the bot's own address of the store cannot be handed out" in refused.stderr
+    told = await cli("list", REDIS_URL=crowded, BOT_WORKERS__REDIS="redis://cache.example.com")
+    assert (told.returncode, told.stderr) == (0, "")
+
+
 async def test_credentials_are_printed_once_and_rotated_only_when_told(cli, data):
     await data("create", "blue", "--owner", ADA)
     first = json.loads((await cli("env", "blue", "--format", "json")).stdout)

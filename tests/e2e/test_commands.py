@@ -59,6 +59,7 @@ async def test_connect_gives_the_environment_as_text_and_as_a_file_and_no_creden
     environment = dotenv_values(stream=io.StringIO(attachment.content.decode()))
     urls = {name: environment.pop(name) for name in tuple(environment) if name.endswith("_URL")}
     assert set(urls) == {"SANDBOX_DATABASE_URL", "SANDBOX_REDIS_URL", "SANDBOX_NATS_URL"}
+    assert f":{environment.pop('SANDBOX_NATS_PASSWORD')}@" in str(urls["SANDBOX_NATS_URL"])
     assert environment == {
         "SANDBOX_ID": str(sandbox.id),
         "SANDBOX_NAME": "blue",
@@ -68,9 +69,11 @@ async def test_connect_gives_the_environment_as_text_and_as_a_file_and_no_creden
         "SANDBOX_NATS_STREAM": sandbox.stream,
         "SANDBOX_GUILD_IDS": str(scene.lab.id),
         "SANDBOX_DISCORD_API": scene.discord.api_base,
+        "SANDBOX_NATS_USER": str(sandbox.id),
     }
     lines = attachment.content.decode().splitlines()
-    assert all((line in text(reply)) == ("_URL=" not in line) for line in lines)
+    secret = ("_URL=", "_PASSWORD=")
+    assert all((line in text(reply)) == (not any(part in line for part in secret)) for line in lines)
     for secret in scene.app.settings.secrets():
         assert secret not in text(reply) + attachment.content.decode()
 

@@ -76,7 +76,7 @@ def test_what_holds_the_token_is_declared_secret_and_nothing_else_is():
     holding = {name for name, value in details.environment.items() if SECRET in value}
     assert holding == variables.SECRETS
     assert SECRET not in details.as_dotenv(secret=False) + repr(details)
-    assert details.as_dotenv().count(SECRET) == len(holding) == 4
+    assert details.as_dotenv().count(SECRET) == len(holding) == 5
 
 
 def test_a_bot_is_handed_its_token_and_the_relays_addresses():

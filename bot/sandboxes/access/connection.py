@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -14,6 +13,8 @@ from bot.sandboxes.access.tokens import make_bot_token
 from bot.sandboxes.model import Sandbox
 from bot.stores.urls import with_login
 from sandbox_worker import variables
+from sandbox_worker.addresses import fit
+from sandbox_worker.dotenv_file import write_dotenv, write_exports
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +51,15 @@ class ConnectionDetails:
         return variables.SANDBOX_BOT_TOKEN in self.environment
 
     def as_dotenv(self, *, secret: bool = True) -> str:
-        """Lines for a `.env` file, quoted so that a shell that sources it runs nothing; with `secret` false, the
-        lines that hold the token are left out."""
+        """Lines for a `.env` file, which every reader of such files reads alike, and of which a shell that sources it
+        runs nothing; with `secret` false, the lines that hold the token are left out."""
         heading = f"Sandbox {self.sandbox.name}, expires {self.sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        remarks = [f"# {' '.join(line.split())}" for line in (heading, *self.remarks)]
         shown = {name: value for name, value in self.environment.items() if secret or name not in variables.SECRETS}
-        return "".join(f"{line}\n" for line in (*remarks, *_assignments(shown)))
+        return write_dotenv(shown, (heading, *self.remarks))
 
     def as_exports(self) -> str:
         """The same for a shell's `eval`."""
-        return "".join(f"export {line}\n" for line in _assignments(self.environment))
-
-
-def _assignments(environment: Mapping[str, str]) -> list[str]:
-    return [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
+        return write_exports(self.environment)
 
 
 def connection_details(
@@ -76,7 +72,7 @@ def connection_details(
     serves: bool = True,
 ) -> ConnectionDetails:
     """With a token, the addresses of the stores that check it; the others' are the team's own business. `serves`: the
-    relay at its address is known to be ours."""
+    relay at its address is known to be ours. `WrongAddress` for one that doesn't fit into a `.env`."""
     environment = {
         variables.SANDBOX_ID: str(sandbox.id),
         variables.SANDBOX_NAME: sandbox.name,
@@ -102,11 +98,14 @@ def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, to
         (variables.SANDBOX_REDIS_URL, isolation.redis, addresses.redis, names.redis_user(sandbox.id)),
         (variables.SANDBOX_NATS_URL, isolation.nats, addresses.nats, str(sandbox.id)),
     )
-    return {
-        variable: with_login(address, user, token)
-        for variable, store, address, user in logins
-        if store.confines and address
-    }
+    found: dict[str, str] = {}
+    for variable, store, address, user in logins:
+        if store.confines and address:
+            fitting, others = fit(address)
+            found |= {variable: with_login(fitting, user, token), **others}
+    if variables.SANDBOX_NATS_URL in found:
+        found |= {variables.SANDBOX_NATS_USER: str(sandbox.id), variables.SANDBOX_NATS_PASSWORD: token}
+    return found
 
 
 def _bot(sandbox: Sandbox, addresses: WorkerAddresses, token: str) -> dict[str, str]:

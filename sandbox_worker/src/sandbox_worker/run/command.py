@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sandbox_worker.environment import BotLogin, read_bot_login, read_dotenv
+from sandbox_worker.environment import BotLogin, read_bot_login, read_dotenv_file
 from sandbox_worker.errors import CommandNotFound
 from sandbox_worker.run.hooking import find_program, hooked, understands_hooks, without_proxy
 from sandbox_worker.run.libraries import KNOBS, installed_libraries
@@ -87,7 +87,7 @@ async def _by_namespace(start: _Start) -> AsyncIterator[asyncio.subprocess.Proce
     from sandbox_worker.run.forwarder import Forwarder, Origin
     from sandbox_worker.run.namespace import in_namespace, ports_in
 
-    ports = ports_in({**_dotenv(), **start.environ})
+    ports = ports_in({**read_dotenv_file(_DOTENV), **start.environ})  # the program may read it by itself
     forwarder = Forwarder(Origin.of(start.login.api), Origin.of(start.login.gateway))
     environ = {**start.environ_with_token, **without_proxy(start.environ)}
     async with in_namespace(
@@ -116,11 +116,6 @@ async def _start(start: _Start, environ: Mapping[str, str]) -> asyncio.subproces
         return await start_process(*command, executable=str(start.program), environ=environ)
     except OSError as error:
         raise CommandNotFound(command[0], error.strerror or "") from error
-
-
-def _dotenv() -> dict[str, str]:
-    """The program may read it by itself."""
-    return read_dotenv(_DOTENV.read_text(encoding="utf-8")) if _DOTENV.is_file() else {}
 
 
 def _say(line: str) -> None:
