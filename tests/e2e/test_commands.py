@@ -102,6 +102,26 @@ async def test_credentials_are_shown_once_and_new_ones_end_the_old_ones_after_as
     await new.close()
 
 
+async def test_the_names_that_tools_look_for_are_handed_out_on_request_and_with_new_credentials_too(scene):
+    ada, here = scene.ada, scene.lab.general
+    await ada.command("sandbox create", channel=here, name="blue")
+    first = await ada.command(
+        "sandbox connect", channel=here, sandbox="blue", names="standard", database_url="postgresql+asyncpg"
+    )
+    told = environment_in(first)
+    own = told["SANDBOX_DATABASE_URL"]
+    assert told["DATABASE_URL"] == own.replace("postgresql:", "postgresql+asyncpg:")
+    assert (told["REDIS_URL"], told["NATS_URL"]) == (told["SANDBOX_REDIS_URL"], told["SANDBOX_NATS_URL"])
+    assert f"PGUSER={told['SANDBOX_SCHEMA']}" in text(first)
+    assert told["PGPASSWORD"] not in text(first)
+
+    again = await ada.command("sandbox connect", channel=here, sandbox="blue", names="standard")
+    pressed = await ada.click(again.message, "New credentials")
+    await pressed.wait_for(lambda reply: reply.message is not None and reply.message.attachments)
+    second = environment_in(pressed)
+    assert second["DATABASE_URL"] == second["SANDBOX_DATABASE_URL"] != own
+
+
 async def test_nobody_else_gets_credentials(scene):
     await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")
     await scene.ada.command("sandbox connect", channel=scene.lab.general, sandbox="blue")

@@ -9,6 +9,7 @@ from bot.sandboxes.access.isolation import Enforcement, Isolation
 from bot.sandboxes.access.tokens import read_bot_token
 from sandbox_worker import variables
 from sandbox_worker.environment import read_environment
+from sandbox_worker.standard_names import DatabaseForm
 from tests.unit.test_limits import sandbox
 
 
@@ -72,11 +73,12 @@ def handed_out(addresses=ADDRESSES, **options):
 
 
 def test_what_holds_the_token_is_declared_secret_and_nothing_else_is():
-    details = handed_out()
+    details = handed_out().with_standard_names(DatabaseForm.POSTGRESQL)
     holding = {name for name, value in details.environment.items() if SECRET in value}
     assert holding == variables.SECRETS
     assert SECRET not in details.as_dotenv(secret=False) + repr(details)
-    assert details.as_dotenv().count(SECRET) == len(holding) == 5
+    assert details.as_dotenv().count(SECRET) == len(holding) == 10
+    assert handed_out().as_dotenv().count(SECRET) == 5
 
 
 def test_a_bot_is_handed_its_token_and_the_relays_addresses():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 from urllib.parse import urlsplit
 
 from bot import names
@@ -15,6 +16,7 @@ from bot.stores.urls import with_login
 from sandbox_worker import variables
 from sandbox_worker.addresses import fit
 from sandbox_worker.dotenv_file import write_dotenv, write_exports
+from sandbox_worker.standard_names import DatabaseForm, standard_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class ConnectionDetails:
     def has_bot_token(self) -> bool:
         """Whether a bot can log in to the relay with it."""
         return variables.SANDBOX_BOT_TOKEN in self.environment
+
+    def with_standard_names(self, form: DatabaseForm) -> Self:
+        """Also under the names that tools look for."""
+        return replace(self, environment={**self.environment, **standard_names(self.environment, form)})
 
     def as_dotenv(self, *, secret: bool = True) -> str:
         """Lines for a `.env` file, which every reader of such files reads alike, and of which a shell that sources it

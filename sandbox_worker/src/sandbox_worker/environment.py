@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +27,8 @@ _OF_ASYNCPG = (
 )
 """Of PostgreSQL's parameters, those that every asyncpg takes in an address."""
 _DISCORD_API = "https://discord.com/api/v10"
+_OF_RUN = "SANDBOX_RUN_"
+"""What `sandbox-worker run` tells its hooks is of that run alone."""
 _MEND = (
     "Save the file that `/sandbox connect` attaches as .env in the folder you start the worker in, or export its "
     "variables."
@@ -85,7 +87,7 @@ class BotLogin:
 
 def read_bot_login(environ: Mapping[str, str], dotenv: Path) -> tuple[BotLogin, dict[str, str]]:
     """As `read_environment`; with the sandbox's own variables, those of the file too."""
-    values = {name: value for name, value in _values(environ, dotenv).items() if name.startswith("SANDBOX_")}
+    values = _own_values(environ, dotenv)
     missing = [name for name in variables.BOT if not values.get(name)]
     if missing:
         raise WrongEnvironment(
@@ -96,8 +98,31 @@ def read_bot_login(environ: Mapping[str, str], dotenv: Path) -> tuple[BotLogin, 
     return BotLogin(values.get(variables.SANDBOX_NAME, ""), token, api.rstrip("/"), gateway), values
 
 
-def _values(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
-    return read_dotenv_file(dotenv) | dict(environ)
+def read_own(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
+    """What was handed out for the sandbox, and nothing else. `WrongEnvironment` as of `read_environment`."""
+    values = _own_values(environ, dotenv)
+    _require(variables.REQUIRED, values)
+    return values
+
+
+def find_store(environ: Mapping[str, str], dotenv: Path, name: str) -> tuple[str, dict[str, str]]:
+    """The address of `DATABASE_URL` or `REDIS_URL`, the sandbox's own or otherwise the team's, and all that is the
+    sandbox's. `WrongEnvironment` without one."""
+    own = read_own(environ, dotenv)
+    return _address(read_dotenv_file(dotenv) | dict(environ), name) or _missing(name), own
+
+
+def _own_values(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
+    in_file = read_dotenv_file(dotenv)
+    own = {name for name in (*in_file, *environ) if name.startswith("SANDBOX_") and not name.startswith(_OF_RUN)}
+    own |= in_file.keys() & set(POSTGRES_VARIABLES.values())
+    values = in_file | dict(environ)
+    return {name: values[name] for name in values if name in own}
+
+
+def _require(names: Iterable[str], values: Mapping[str, str]) -> None:
+    if missing := [name for name in names if not values.get(name)]:
+        raise WrongEnvironment(f"Not set: {', '.join(missing)}. {_MEND}")
 
 
 def read_dotenv_file(dotenv: Path) -> dict[str, str]:
@@ -109,9 +134,7 @@ def read_environment(environ: Mapping[str, str], dotenv: Path) -> Environment:
     """`environ` wins over the file, which need not exist. `WrongEnvironment` names all that is not there."""
     in_file = read_dotenv_file(dotenv)
     values = in_file | dict(environ)
-    missing = [name for name in variables.REQUIRED if not values.get(name)]
-    if missing:
-        raise WrongEnvironment(f"Not set: {', '.join(missing)}. {_MEND}")
+    _require(variables.REQUIRED, values)
     return Environment(
         sandbox_id=_id(values[variables.SANDBOX_ID]),
         name=values[variables.SANDBOX_NAME],

@@ -17,6 +17,7 @@ from sandbox_worker.run.hooking import find_program, hooked, understands_hooks, 
 from sandbox_worker.run.libraries import KNOBS, installed_libraries
 from sandbox_worker.run.process import start_process, wait_for
 from sandbox_worker.run.relay_check import check_relay
+from sandbox_worker.standard_names import DatabaseForm, standard_names
 from sandbox_worker.text import plain
 
 _DOTENV = Path(".env")
@@ -26,11 +27,13 @@ Way = Literal["hooks", "namespace", "address"]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """`way`: None for what suits the command and the machine. The token is set under each of the names."""
+    """`way`: None for what suits the command and the machine. The token is set under each of the names. `database_url`
+    is how that variable is written."""
 
     command: Sequence[str]
     token_variables: Sequence[str]
     way: Way | None = None
+    database_url: DatabaseForm = DatabaseForm.POSTGRESQL
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ async def run(options: RunOptions) -> int:
     if program is None:
         raise CommandNotFound(options.command[0])
     await check_relay(login)
-    start = _Start(login, program, options, {**os.environ, **own})
+    start = _Start(login, program, options, {**os.environ, **own, **standard_names(own, options.database_url)})
     way = options.way or ("hooks" if understands_hooks(program) else "namespace")
     starters = {"hooks": _by_hooks, "namespace": _by_namespace, "address": _by_address}
     async with starters[way](start) as process:
