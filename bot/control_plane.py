@@ -116,8 +116,8 @@ async def probe_isolation(settings: Settings, stores: Stores, *, trial: bool) ->
 def find_worker_addresses(settings: Settings, stores: Stores, isolation: Isolation) -> WorkerAddresses:
     """What the operator says of each store, or else where the bot itself reaches it. `SettingsError` if one that is
     handed out doesn't fit into a `.env`."""
-    public = stores.addresses.public.items()
-    chosen = {store: getattr(settings.workers, store) or address for store, address in public}
+    known = stores.addresses.for_workers.items()
+    chosen = {store: getattr(settings.workers, store) or address for store, address in known}
     for store, address in chosen.items():
         if getattr(isolation, store).confines:
             _require_fitting(store, address)

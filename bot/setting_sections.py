@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ from sandbox_worker.addresses import PLAIN, fit, split_addresses
 
 DISCORD_API = "https://discord.com/api/v10"
 
+_HOST = re.compile(r"[A-Za-z0-9.-]*|\[?[0-9A-Fa-f:.]+\]?")
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -132,11 +134,53 @@ class Nats(Section):
 
 
 class Workers(Section):
-    """Where workers reach the stores; empty: where the bot does. Without credentials, each sandbox has its own."""
+    """Where workers reach the stores; empty: where the bot does. Without credentials, each sandbox has its own.
+
+    `listen` is the address that embedded ones listen on, `host` what other machines call it.
+    """
 
     postgres: str = ""
     redis: str = ""
     nats: str = ""
+    listen: str = "127.0.0.1"
+    host: str = ""
+    certificates: Path | None = None
+    plaintext: bool = False
+
+    @field_validator("certificates", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_ip(cls, value: str) -> str:
+        try:
+            return str(ip_address(value or "127.0.0.1"))
+        except ValueError:
+            raise ValueError("write an address of this machine like 10.0.0.3, or 0.0.0.0 for all of them") from None
+
+    @field_validator("host")
+    @classmethod
+    def _is_a_host(cls, value: str) -> str:
+        if not _HOST.fullmatch(value):
+            raise ValueError("write a name or address like stores.example.com, without a port")
+        return value.strip("[]")
+
+    @model_validator(mode="after")
+    def _is_safe_and_known(self) -> Self:
+        listen = ip_address(self.listen)
+        if listen.is_loopback:
+            return self
+        if self.certificates is None and not self.plaintext:
+            raise ValueError(
+                f"listen = {self.listen} can be reached from elsewhere, so that tokens would pass in the clear; set "
+                "certificates to the folder that `sandbox-bot certificates` has written, or plaintext = true if the "
+                "network is protected otherwise"
+            )
+        if listen.is_unspecified and not self.host:
+            raise ValueError(f"host is missing; nobody reaches {self.listen}, which means all addresses")
+        return self
 
     @field_validator("postgres", "redis", "nats")
     @classmethod
