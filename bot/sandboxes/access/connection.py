@@ -52,6 +52,11 @@ class ConnectionDetails:
         """Whether a bot can log in to the relay with it."""
         return variables.SANDBOX_BOT_TOKEN in self.environment
 
+    @property
+    def loopback_variables(self) -> tuple[str, ...]:
+        """Those with an address that is reached on the bot's own machine alone."""
+        return tuple(name for name in variables.ADDRESSES if is_loopback(self.environment.get(name, "")))
+
     def with_standard_names(self, form: DatabaseForm) -> Self:
         """Also under the names that tools look for."""
         return replace(self, environment={**self.environment, **standard_names(self.environment, form)})
@@ -61,7 +66,12 @@ class ConnectionDetails:
         runs nothing; with `secret` false, the lines that hold the token are left out."""
         heading = f"Sandbox {self.sandbox.name}, expires {self.sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC"
         shown = {name: value for name, value in self.environment.items() if secret or name not in variables.SECRETS}
-        return write_dotenv(shown, (heading, *self.remarks))
+        return write_dotenv(shown, (heading, *self.remarks, *self._reach_remarks()))
+
+    def _reach_remarks(self) -> list[str]:
+        """Of the stores; what there is to say of the relay is among the other remarks."""
+        found = [name for name in self.loopback_variables if name not in variables.BOT]
+        return [f"{', '.join(found)}: reached on the bot's own machine alone"] if found else []
 
     def as_exports(self) -> str:
         """The same for a shell's `eval`."""
@@ -129,12 +139,13 @@ def _relay_remarks(addresses: WorkerAddresses, *, serves: bool) -> list[str]:
     if not serves and addresses.relay_is_usual:
         return [f"The relay doesn't serve at {addresses.relay}, so there is no bot token; its operator sees why"]
     found = [] if serves else [f"No relay serves at {addresses.relay} just now"]
-    if _is_loopback(addresses.relay):
+    if is_loopback(addresses.relay):
         found.append(f"{addresses.relay}, for SANDBOX_BOT_TOKEN, is reached on the bot's own machine alone")
     return found
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether it leads to the machine that asks; of several, whether the first one does."""
     host = urlsplit(address).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -191,8 +192,9 @@ class EmbeddedStores:
 
     async def _run_on_free_ports(self, lock_fd: int) -> None:
         """A port is free when it is chosen; until its server has it, any program of the machine may take it."""
+        choose = partial(choose_ports, hosts=self._reach.listened) if self._reach.is_open else choose_ports
         for tries_left in reversed(range(constants.PORT_CHOICES)):
-            self._layout = replace(self._layout, ports=choose_ports(self._folder, self._stores, self._reach.listened))
+            self._layout = replace(self._layout, ports=choose(self._folder, self._stores))
             self._processes = ServerProcesses([configure(self._layout, name) for name in sorted(self._stores)], lock_fd)
             try:
                 await self._run_servers(self._processes)

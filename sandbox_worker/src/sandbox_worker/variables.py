@@ -30,6 +30,8 @@ SANDBOX_BOT_GATEWAY = "SANDBOX_BOT_GATEWAY"
 """What the sandbox's own bot logs in with in place of Discord's token, and the relay's addresses in place of Discord's.
 Not there if no relay serves."""
 
+ADDRESSES = (SANDBOX_DATABASE_URL, SANDBOX_REDIS_URL, SANDBOX_NATS_URL, SANDBOX_BOT_API)
+
 BOT = (SANDBOX_BOT_TOKEN, SANDBOX_BOT_API, SANDBOX_BOT_GATEWAY)
 
 DATABASE_URL = "DATABASE_URL"
