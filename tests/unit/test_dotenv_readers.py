@@ -131,6 +131,7 @@ def test_each_address_of_a_cluster_has_the_login_and_so_have_two_variables(detai
         ),
         ("postgres://db/the bot's", "postgres://db/the%20bot%27s", {}),
         ("redis://cache/3?socket_timeout=5", "redis://cache/3?socket_timeout=5", {}),
+        ("tls://bus:4222?ssl_ca_certs=/etc/ca.pem&ssl_check_hostname=false", "tls://bus:4222", {}),
     ],
 )
 def test_what_an_address_has_no_room_for_stands_in_variables(address, url, variables):

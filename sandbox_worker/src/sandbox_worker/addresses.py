@@ -32,6 +32,7 @@ POSTGRES_VARIABLES = {
 """By parameter of an address, the variable that says the same to PostgreSQL's own library and to those like it."""
 
 _LOGIN = {"user", "username", "password", "passfile", "sslpassword", "service", "servicefile"}
+_WITHOUT_PARAMETERS = {"nats", "tls", "ws", "wss"}
 _KEPT_FIRST = "sslmode"
 _BETWEEN = re.compile(r",(?=[a-z]+://)")
 _FLAG = re.compile(r"(^|\s)-c\s+")
@@ -55,6 +56,8 @@ def fit(urls: str) -> tuple[str, dict[str, str]]:
 
 def _fit(url: str) -> tuple[str, dict[str, str]]:
     parameters = {name: value for name, value in read_parameters(url).items() if name not in _LOGIN}
+    if urlsplit(url).scheme in _WITHOUT_PARAMETERS:  # those that there are say what the bot itself trusts
+        parameters = {}
     names = POSTGRES_VARIABLES if urlsplit(url).scheme.startswith("postgres") else {}
     told = {name: _without_spaces(value) if name == "options" else value for name, value in parameters.items()}
     movable = {name for name, value in told.items() if name in names and PLAIN.fullmatch(value)}
