@@ -207,6 +207,20 @@ async def test_the_token_goes_by_the_names_that_are_chosen(run):
     assert lines == [f"None {token} {token}"]
 
 
+@pytest.mark.parametrize("way", ["--hooks", "--address"])
+async def test_the_stores_are_the_sandboxes_by_the_names_that_programs_look_for(run, way):
+    own = {
+        "SANDBOX_SCHEMA": "sandbox_1a2b3c4d",
+        "SANDBOX_DATABASE_URL": "postgresql://sandbox_1a2b3c4d:token@db/sandboxes?sslmode=require",
+    }
+    environ = {**own, "DATABASE_URL": "postgresql://production", "REDIS_URL": "redis://of-the-team"}
+    program = "import os; print(*(os.environ[name] for name in ('DATABASE_URL', 'PGUSER', 'PGSSLMODE', 'REDIS_URL')))"
+    options = (way, "--database-url", "postgresql+asyncpg")
+    _, lines, _ = await (await run(sys.executable, "-c", program, options=options, environ=environ)).ended()
+    address = "postgresql+asyncpg://sandbox_1a2b3c4d:token@db/sandboxes"
+    assert lines == [f"{address} sandbox_1a2b3c4d require redis://of-the-team"]
+
+
 async def test_with_address_only_the_variables_are_set_and_the_knob_is_shown(run):
     program = "import os; print('DISCORD_TOKEN' in os.environ, 'PYTHONPATH' in os.environ)"
     _, lines, complaints = await (await run(sys.executable, "-c", program, options=("--address",))).ended()
