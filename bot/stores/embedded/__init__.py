@@ -3,6 +3,7 @@
 from bot.stores.embedded.errors import EmbeddedError, FolderInUse, FolderMissing, GuardianEnded
 from bot.stores.embedded.processes import ServerState
 from bot.stores.embedded.programs import Programs
+from bot.stores.embedded.reach import Reach
 from bot.stores.embedded.stores import EmbeddedStores
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "FolderMissing",
     "GuardianEnded",
     "Programs",
+    "Reach",
     "ServerState",
 ]
