@@ -75,11 +75,11 @@ class Run:
     async def _do(self, scene: Scene, tool: Tool) -> Done:
         if tool.home in self.missing:
             return Done(self.missing[tool.home])
-        async with scene.sandbox(tool.name) as home:
+        async with scene.sandbox(tool.name, tool.form) as home:
             await scene.ada.send(home.guild.general, "hello")
-            given = await scene.outside(home.environment) if self.outside else home.environment
+            details = await scene.outside(home.details, tool.form) if self.outside else home.details
             with tempfile.TemporaryDirectory(prefix="job-") as folder:
-                done = await do(tool, home.dotenv(given), given, Path(folder))
+                done = await do(tool, details.as_dotenv(), details.environment, Path(folder))
             if tool.acknowledges and not done.problem and not await scene.is_acknowledged(home):
                 done.problem = "an event is not acknowledged"
             return done

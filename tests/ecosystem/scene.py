@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import asyncpg
@@ -17,9 +17,11 @@ from redis.asyncio import Redis
 from bot import settings
 from bot.app import App, open_app
 from bot.relay.server import Relay
+from bot.sandboxes.access.connection import ConnectionDetails
 from bot.sandboxes.model import Actor
 from local_discord import Guild, LocalDiscord, Person
 from sandbox_worker import protocol, variables
+from sandbox_worker.standard_names import DatabaseForm
 
 _READY_WITHIN_S = 30.0
 
@@ -29,13 +31,13 @@ class Home:
     """A server, what `/sandbox connect` tells of the sandbox that it is bound to, and how to bind more of them."""
 
     guild: Guild
-    environment: dict[str, str]
+    details: ConnectionDetails
     bind: Callable[[Guild], Awaitable[object]]
 
-    @staticmethod
-    def dotenv(environment: Mapping[str, str]) -> str:
-        """The file that `/sandbox connect` makes of it."""
-        return "".join(f"{name}={value}\n" for name, value in environment.items())
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a bot that runs in the sandbox."""
+        return {**self.details.environment, "GUILD_ID": str(self.guild.id)}
 
 
 @dataclass
@@ -55,8 +57,8 @@ class Scene:
         return self.app.relay.relay
 
     @asynccontextmanager
-    async def sandbox(self, name: str) -> AsyncIterator[Home]:
-        """With a server that Ada and Bob are in."""
+    async def sandbox(self, name: str, form: DatabaseForm = DatabaseForm.POSTGRESQL) -> AsyncIterator[Home]:
+        """With a server that Ada and Bob are in, and addresses under the names that tools look for."""
         guild = self.discord.add_guild(f"Home of {name}", owner=self.ada)
         guild.add_member(self.bob)
         guild.add_member(self.discord.bot_user, permissions=("manage_webhooks",))
@@ -65,8 +67,8 @@ class Scene:
         sandbox = await manager.create(actor, name=slug, guild_ids=[guild.id])
         try:
             details = await manager.issue_credentials(actor, sandbox.id, rotate=True)
-            environment = {**_standard(details.environment), "GUILD_ID": str(guild.id)}
-            yield Home(guild, environment, lambda other: manager.register_guild(actor, sandbox.id, other.id))
+            own = details.with_standard_names(form)
+            yield Home(guild, own, lambda other: manager.register_guild(actor, sandbox.id, other.id))
         finally:
             await manager.destroy(actor, sandbox.id)
 
@@ -76,7 +78,7 @@ class Scene:
         worker = await jetstream.consumer_info(stream, protocol.WORKER_CONSUMER)
         return bool(worker.ack_floor and worker.ack_floor.stream_seq and not worker.num_ack_pending)
 
-    async def outside(self, environment: Mapping[str, str]) -> dict[str, str]:
+    async def outside(self, details: ConnectionDetails, form: DatabaseForm) -> ConnectionDetails:
         """The same sandbox's schema and stream by the servers' own logins, which one job at a time may have."""
         addresses = self.app.stores.addresses
         assert addresses.embedded is not None
@@ -84,10 +86,14 @@ class Scene:
         async with Redis.from_url(redis) as database:
             await database.flushdb()
         superuser = await asyncpg.connect(postgres)
-        await superuser.execute(f"ALTER ROLE CURRENT_USER SET search_path = {environment[variables.SANDBOX_SCHEMA]}")
+        await superuser.execute(f"ALTER ROLE CURRENT_USER SET search_path = {details.sandbox.schema_name}")
         await superuser.close()
-        outside = {variables.DATABASE_URL: postgres, variables.REDIS_URL: redis, variables.NATS_URL: addresses.nats}
-        return {**environment, **outside}
+        own = {
+            variables.SANDBOX_DATABASE_URL: postgres,
+            variables.SANDBOX_REDIS_URL: redis,
+            variables.SANDBOX_NATS_URL: addresses.nats,
+        }
+        return replace(details, environment={**details.environment, **own}).with_standard_names(form)
 
 
 @asynccontextmanager
@@ -108,13 +114,6 @@ async def open_scene(folder: Path) -> AsyncIterator[Scene]:
             finally:
                 app.stop.set()
                 await running
-
-
-def _standard(given: Mapping[str, str]) -> dict[str, str]:
-    """With the names that tools look for, too."""
-    of_sandbox = (variables.SANDBOX_DATABASE_URL, variables.SANDBOX_REDIS_URL, variables.SANDBOX_NATS_URL)
-    standard = (variables.DATABASE_URL, variables.REDIS_URL, variables.NATS_URL)
-    return {**given, **{name: given[own] for name, own in zip(standard, of_sandbox, strict=True)}}
 
 
 def _settings(discord: LocalDiscord, folder: Path, listening: socket.socket) -> settings.Settings:

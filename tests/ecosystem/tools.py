@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sandbox_worker.standard_names import DatabaseForm
 from tests.ecosystem.environments import Environment
 
 HERE = Path(__file__).parent
@@ -24,7 +25,8 @@ _REASON = re.compile(r"\S*(rror|Privilege)\S*: ")
 @dataclass(frozen=True)
 class Tool:
     """One of `tools.toml`. `says` is the last line of a job that is done; `refused` is what a server answers to it
-    instead, where the job is known to be impossible. `acknowledges`: events, in the way of its own."""
+    instead, where the job is known to be impossible. `acknowledges`: events, in a way of its own. `database_url` is the
+    form of it that the tool reads."""
 
     name: str
     script: str
@@ -33,11 +35,17 @@ class Tool:
     says: str = ""
     refused: str = ""
     acknowledges: bool = False
+    database_url: str = DatabaseForm.POSTGRESQL
 
     @property
     def kind(self) -> str:
         """`python` or `node`."""
         return "python" if self.script.endswith(".py") else "node"
+
+    @property
+    def form(self) -> DatabaseForm:
+        """That one, by its name in `sandbox-worker env --database-url`."""
+        return DatabaseForm(self.database_url)
 
     @property
     def home(self) -> Environment:
@@ -63,9 +71,9 @@ def tools() -> list[Tool]:
         ]
 
 
-async def do(tool: Tool, dotenv: str, given: Mapping[str, str], folder: Path, home: Environment | None = None) -> Done:
+async def do(tool: Tool, dotenv: str, given: Mapping[str, str], folder: Path) -> Done:
     """Its job, in a copy of its script's folder with a `.env` beside it, whose variables it also has: `given`."""
-    home, began = home or tool.home, time.monotonic()
+    home, began = tool.home, time.monotonic()
     script = _lay_out(tool, home, folder)
     (folder / ".env").write_text(dotenv)
     command = [home.interpreter(), str(script), *tool.arguments]

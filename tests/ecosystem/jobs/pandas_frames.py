@@ -3,9 +3,9 @@
 import os
 
 import pandas
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, text
 
-engine = create_engine(make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+psycopg"))
+engine = create_engine(os.environ["DATABASE_URL"])
 frame = pandas.DataFrame({"guild_id": range(100), "name": [f"community {number}" for number in range(100)]})
 frame.to_sql("imported", engine, index=False)
 frame.to_sql("imported", engine, index=False, if_exists="replace", method="multi")

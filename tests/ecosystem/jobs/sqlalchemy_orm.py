@@ -28,7 +28,7 @@ class Season(Base):
 
 
 async def by_asyncpg():
-    engine = create_async_engine(url.set(drivername="postgresql+asyncpg"))
+    engine = create_async_engine(url)
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     async with async_sessionmaker(engine).begin() as session:

@@ -22,8 +22,7 @@ class Season(Model):
 
 
 async def main():
-    url = os.environ["DATABASE_URL"].replace("postgresql://", "asyncpg://")
-    await Tortoise.init(db_url=url, modules={"models": ["__main__"]})
+    await Tortoise.init(db_url=os.environ["DATABASE_URL"], modules={"models": ["__main__"]})
     await Tortoise.generate_schemas()
     lab = await Community.create(guild_id=1, name="Lab")
     await Season.bulk_create([Season(community=lab, name=name) for name in ("spring", "summer")])

@@ -4,7 +4,7 @@ import os
 
 from yoyo import get_backend, read_migrations
 
-backend = get_backend(os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://"))
+backend = get_backend(os.environ["DATABASE_URL"])
 migrations = read_migrations("steps")
 with backend.lock():
     backend.apply_migrations(backend.to_apply(migrations))
