@@ -17,6 +17,12 @@ POSTGRES_GIVEN_BACK_WITHIN_S = 2
 connection is taken for dead: a server that stands still, or a line whose other end is gone."""
 POSTGRES_WAIT_FOR_CONNECTION_S = 60
 """More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
+MIGRATION_WAITS_FOR_LOCK_S = 0.5
+"""A running bot's statements wait behind the migration meanwhile. Less than the second after which PostgreSQL looks for
+deadlocks: so it is never the bot that has to give way."""
+MIGRATION_TRIED_AGAIN_AFTER_S = 0.5
+MIGRATION_TRIED_FOR_S = 60.0
+"""A transaction of a running bot takes seconds at most; a session that somebody has left open may take for ever."""
 
 MOST_LOCKS_OF_A_SANDBOX = 2000
 """In PostgreSQL's table of locks, which all share; on a small server a quarter of the table, if that is less. A worker

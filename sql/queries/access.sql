@@ -6,7 +6,8 @@ SELECT me.rolcreaterole OR me.rolsuper AS may_create_roles,
            SELECT FROM pg_auth_members AS membership JOIN pg_roles AS worker ON worker.oid = membership.roleid
             WHERE worker.rolname = 'sandbox_worker' AND membership.member = me.oid AND membership.admin_option
        ) AS may_grant_group,
-       has_schema_privilege('public', 'public', 'USAGE') AS public_is_open
+       has_schema_privilege('public', 'public', 'USAGE') AS public_is_open,
+       coalesce(has_schema_privilege('public', to_regnamespace('sandbox_control'), 'USAGE'), false) AS control_is_open
   FROM pg_roles AS me WHERE me.rolname = current_user;
 
 -- server_started_at --

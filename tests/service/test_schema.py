@@ -96,6 +96,7 @@ async def test_cleanup_spares_living_sandboxes_and_whatever_is_only_named_alike(
 
     left = {row["nspname"] for row in await pool.fetch("SELECT nspname FROM pg_namespace WHERE nspname ~ '^sandbox'")}
     assert left == {sandbox.schema_name for sandbox in living} | {
+        "sandbox_control",
         "sandbox_team_shared",
         "sandbox_12345678",
         "sandboxXdeadbeef",

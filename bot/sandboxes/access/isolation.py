@@ -68,6 +68,7 @@ async def probe_postgres(pool: Pool) -> str | None:
         "the bot's role may not grant sandbox_worker": found["may_grant_group"],
         "sandbox_worker may not connect to the database": may_connect,
         "everybody may use the schema public": not found["public_is_open"],
+        "everybody may use the schema sandbox_control": not found["control_is_open"],
     }
     reasons = [reason for reason, fine in missing.items() if not fine]
     return f"{reasons[0]} (see sql/bootstrap.sql)" if reasons else None
