@@ -12,6 +12,9 @@ POSTGRES_ANSWER_WITHIN_S = 30
 POSTGRES_LOGIN_WARNED_OVER_S = 10
 """`check` warns if the server's `authentication_timeout` is longer. A login takes milliseconds, on a far server a
 second, and whoever connects and says nothing has a slot for so long."""
+POSTGRES_BESIDE_POOL = 10
+"""Connections of a bot that are not its pool's, by its parts for leases, locks and routes, and of a command line beside
+it."""
 POSTGRES_GIVEN_BACK_WITHIN_S = 2
 """For the server to say that a statement is broken off, or a transaction rolled back; it needs milliseconds. Then the
 connection is taken for dead: a server that stands still, or a line whose other end is gone."""
@@ -142,6 +145,12 @@ SERVERS_GONE_WITHIN_S = 5.0
 """For the servers of a guardian that is no more, which the kernel tells to end; then they are killed."""
 FOLDER_LOCK_WITHIN_S = 10.0
 """For the servers of a bot that is no more: as long as they may take to stop, and some more."""
+EMBEDDED_OWNERS = 5
+"""Developers for whose whole quota of sandboxes the embedded PostgreSQL has connections: 25 sandboxes by default."""
+EMBEDDED_SPARE_CONNECTIONS = 10
+"""For superusers, and for some that end while others begin."""
+EMBEDDED_MOST_CONNECTIONS = 2000
+"""Each costs memory from the start, for its locks: 70 MB for so many. `check` says where it is not enough."""
 PROGRAM_VERSION_WITHIN_S = 10.0
 """For a program that was named in [embedded] to say its version: the first start from a cold disk."""
 EMBEDDED_ANSWER_WITHIN_S = 5

@@ -12,9 +12,9 @@ from nats.aio.client import Client
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.settings import Embedded, Settings
+from bot.settings import Settings
 from bot.shutdown import Deadline
-from bot.stores.embedded import EmbeddedError, EmbeddedStores, Programs
+from bot.stores.embedded import EmbeddedError, EmbeddedStores, PostgresLimits, Programs
 from bot.stores.migrations import migrate
 from bot.stores.nats_access import Callout
 from bot.stores.nats_client import abort_nats, close_nats, open_nats
@@ -91,16 +91,31 @@ async def open_addresses(
     if not to_run:
         yield Addresses(**configured, callout=_callout(settings), embedded=None)
         return
-    async with _embedded(settings.embedded, to_run, share=share) as embedded:
+    async with _embedded(settings, to_run, share=share) as embedded:
         urls = configured | {name: embedded.url(name) for name in to_run}
         callout = embedded.nats_callout if "nats" in to_run else _callout(settings)
         own = embedded if embedded.is_owner else None
         yield Addresses(urls["postgres"], urls["redis"], urls["nats"], callout, own)
 
 
-def _embedded(chosen: Embedded, stores: frozenset[str], *, share: bool) -> EmbeddedStores:
-    programs = Programs(valkey=chosen.valkey, postgres=chosen.postgres)
-    return EmbeddedStores(chosen.folder, stores=stores, durable=chosen.durable, share=share, programs=programs)
+def _embedded(settings: Settings, stores: frozenset[str], *, share: bool) -> EmbeddedStores:
+    chosen = settings.embedded
+    return EmbeddedStores(
+        chosen.folder,
+        stores=stores,
+        durable=chosen.durable,
+        share=share,
+        programs=Programs(valkey=chosen.valkey, postgres=chosen.postgres),
+        limits=postgres_limits(settings),
+    )
+
+
+def postgres_limits(settings: Settings) -> PostgresLimits:
+    """Connections for two bots and the sandboxes of some developers, by what each of them may have."""
+    reserved = 2 * (settings.postgres.pool_size + constants.POSTGRES_BESIDE_POOL)
+    per_owner = settings.isolation.max_connections * settings.sandboxes.max_per_owner
+    connections = reserved + constants.EMBEDDED_SPARE_CONNECTIONS + constants.EMBEDDED_OWNERS * per_owner
+    return PostgresLimits(min(connections, constants.EMBEDDED_MOST_CONNECTIONS), reserved)
 
 
 @asynccontextmanager

@@ -88,5 +88,6 @@ async def list_postgres_risks(pool: Pool) -> list[str]:
         "no slots are kept for the bot (reserved_connections, from PostgreSQL 16 on)": (
             not found["reserved"] or not found["may_use_reserved"]
         ),
+        "temp_file_limit is not set: one query may fill the disk with what it sorts": found["temp_kilobytes"] < 0,
     }
     return [f"{risk} (see sql/bootstrap.sql)" for risk, there in risks.items() if there]

@@ -23,6 +23,7 @@ from bot.stores.embedded.configuration import (
     PASSWORDS,
     SUPERUSER,
     Layout,
+    PostgresLimits,
     configure,
 )
 from bot.stores.embedded.errors import EmbeddedError, FolderInUse, PortTaken
@@ -61,10 +62,11 @@ class EmbeddedStores:
         durable: bool = True,
         share: bool = False,
         programs: Programs | None = None,
+        limits: PostgresLimits | None = None,
     ) -> None:
         """`stores`: which to run, of `postgres`, `redis` and `nats`. Not `durable`: faster, and lost with the power."""
         self._folder, self._stores, self._durable, self._share = folder.absolute(), stores, durable, share
-        self._programs = programs or Programs()
+        self._programs, self._limits = programs or Programs(), limits or PostgresLimits()
         self._lock_fd: int | None = None
         self._processes: ServerProcesses | None = None
 
@@ -171,7 +173,7 @@ class EmbeddedStores:
             require_same_versions(self._folder, versions)
         check_readable(self._folder, versions)
         passwords = load_passwords(self._folder, PASSWORDS)
-        self._layout = Layout(self._folder, {}, passwords, self._durable, self._programs)
+        self._layout = Layout(self._folder, {}, passwords, self._durable, self._programs, self._limits)
         if "postgres" in self._stores:
             await init_postgres(self._layout)
         await self._run_on_free_ports(lock_fd)
