@@ -8,6 +8,7 @@ LOCK TABLE sandbox_owners, sandboxes, sandbox_guild_mapping IN ACCESS EXCLUSIVE 
 
 CREATE SCHEMA sandbox_control;
 ALTER TYPE sandbox_notice_kind SET SCHEMA sandbox_control;
+ALTER TYPE sandbox_control.sandbox_notice_kind ADD VALUE 'too_large';
 
 DO $$
 DECLARE
@@ -49,6 +50,13 @@ BEGIN
     END LOOP;
 END $$;
 
+-- An older bot stops at a kind of notice that it does not know, and so sees none.
+CREATE OR REPLACE VIEW public.sandbox_notices AS SELECT * FROM sandbox_control.sandbox_notices
+ WHERE kind::text IN ('expiry_warning', 'expired', 'guild_removed');
+CREATE OR REPLACE VIEW public.sandbox_notice_deliveries AS SELECT * FROM sandbox_control.sandbox_notice_deliveries
+ WHERE EXISTS (SELECT FROM sandbox_control.sandbox_notices
+                WHERE id = notice_id AND kind::text IN ('expiry_warning', 'expired', 'guild_removed'));
+
 -- What is the bot's own there, and of no extension. Triggers, checks and prepared statements go on with what has moved.
 DO $$
 DECLARE
@@ -82,10 +90,46 @@ BEGIN
     END LOOP;
 END $$;
 
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public, sandbox_control FROM PUBLIC;
-
 -- For whoever comes as the bot without saying so: psql, or a pooler that swallows it. The bot's own sessions do.
 DO $$ BEGIN
     EXECUTE format('ALTER ROLE CURRENT_USER IN DATABASE %I SET search_path = sandbox_control, public', current_database());
 END $$;
 SET LOCAL search_path = sandbox_control, public;
+
+-- Sandboxes that take more of the disk than they are to, as far as they were measured last. is_over: more than they may.
+CREATE TABLE sandbox_sizes (
+    sandbox_id uuid PRIMARY KEY REFERENCES sandboxes (id),
+    bytes      bigint NOT NULL,
+    is_over    boolean NOT NULL
+);
+
+-- With indexes and toast. One that somebody keeps locked is as large as when it was vacuumed or analysed last.
+CREATE FUNCTION sandbox_relation_bytes(relation oid, pages integer) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp SET lock_timeout = '5ms' AS $$
+BEGIN
+    RETURN coalesce(pg_total_relation_size(relation), 0);
+EXCEPTION WHEN lock_not_available THEN
+    RETURN pages * current_setting('block_size')::bigint;
+END $$;
+
+-- The running sandboxes that take more than `above` bytes: by what is in their schemas, and by what their roles own
+-- elsewhere, such as temporary tables. It reads the catalogue and the files' sizes, and nothing that a sandbox has made.
+CREATE FUNCTION measure_sandboxes(above bigint) RETURNS TABLE (sandbox_id uuid, bytes bigint)
+    LANGUAGE sql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+    WITH locked AS MATERIALIZED (
+        SELECT relation FROM pg_locks
+         WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND granted
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+    SELECT id, total FROM (
+        SELECT sandbox.id, sum(CASE WHEN relkind = 'S' OR pg_class.oid IN (SELECT relation FROM locked)
+                                    THEN relpages * current_setting('block_size')::bigint
+                                    ELSE sandbox_control.sandbox_relation_bytes(pg_class.oid, relpages) END)::bigint AS total
+          FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+          JOIN sandbox_control.sandboxes AS sandbox ON sandbox.schema_name =
+               CASE WHEN nspname ~ '^sandbox_[0-9a-f]{8}$' THEN nspname ELSE pg_get_userbyid(relowner) END
+         WHERE relkind IN ('r', 'm', 'S') AND sandbox.status = 'running'
+         GROUP BY sandbox.id) AS measured
+     WHERE total > above
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public, sandbox_control FROM PUBLIC;
