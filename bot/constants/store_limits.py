@@ -46,7 +46,7 @@ LOCK_HOARDER_BARRED_FIRST_S, LOCK_HOARDER_BARRED_LONGEST_S = 10.0, 300.0
 table again and again does so for half a second in five minutes."""
 
 SIZES_SEEN_EVERY_S = 10.0
-"""A disk takes about a hundred megabytes a second, and a look at a thousand sandboxes a tenth of one."""
+"""A disk takes about a hundred megabytes a second, and a look at a thousand sandboxes some tenths of one."""
 LARGE_SANDBOX_BARRED_FIRST_S, LARGE_SANDBOX_BARRED_LONGEST_S = 30.0, 600.0
 """So long a sandbox that takes too much of the disk is not let in, and twice as long each time; between two times it
 has ten to twenty seconds to make room."""

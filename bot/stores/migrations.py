@@ -22,7 +22,7 @@ async def migrate(pool: Pool) -> list[str]:
     Safe to run twice and from several processes at once: the ledger table's lock lets one through at a time.
     It is a table's lock because, unlike an advisory one, no other role of the database can hold it. What waits too long
     for a lock of a running bot's gives way and is done again. `ServiceUnavailable` if the role of the pool may not do
-    it, or somebody keeps a table locked.
+    it, or somebody keeps a table locked or has a schema of the bot's name.
     """
     give_up_at = time.monotonic() + constants.MIGRATION_TRIED_FOR_S
     while True:
@@ -67,6 +67,8 @@ async def _migrate(connection: Connection) -> list[str]:
     except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
         detail = f"{error}; the role of DATABASE_URL has to own the database"
         raise ServiceUnavailable("PostgreSQL", detail) from error
+    except asyncpg.DuplicateSchemaError as error:
+        raise ServiceUnavailable("PostgreSQL", f"{error}, and is to be the bot's own: rename it") from error
 
 
 async def _apply_missing(connection: Connection) -> list[str]:

@@ -117,6 +117,17 @@ async def test_whoever_might_read_a_table_still_may_under_its_old_name(stores, u
         await superuser.close()
 
 
+async def test_a_schema_of_its_name_that_is_somebody_elses_is_left_alone(unmigrated):
+    pool, _ = unmigrated
+    await pool.execute("CREATE SCHEMA sandbox_control")
+    with pytest.raises(ServiceUnavailable) as refused:
+        await migrate(pool)
+    assert 'schema "sandbox_control" already exists, and is to be the bot\'s own: rename it' in refused.value.detail
+    assert await pool.fetchval("SELECT to_regclass('public.sandboxes') IS NOT NULL")
+    await pool.execute("ALTER SCHEMA sandbox_control RENAME TO theirs")
+    assert MOVE in await migrate(pool)
+
+
 async def test_a_migration_gives_way_to_a_running_bots_locks_and_says_who_is_in_the_way(unmigrated, monkeypatch):
     pool, dsn = unmigrated
     holder = await asyncpg.connect(dsn)

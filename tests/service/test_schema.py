@@ -25,7 +25,7 @@ async def test_a_migration_that_was_changed_afterwards_is_refused(pool):
 
 
 @pytest.mark.parametrize(
-    "module", ["access", "commands", "keys", "notices", "orphans", "routes", "sandboxes", "schemas", "streams"]
+    "module", ["access", "commands", "keys", "notices", "orphans", "routes", "sandboxes", "schemas", "sizes", "streams"]
 )
 async def test_every_query_is_valid_against_the_migrated_schema(pool, module):
     async with pool.acquire() as connection:
