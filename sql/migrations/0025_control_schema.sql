@@ -20,7 +20,7 @@ DECLARE
         'sandbox_idempotency_keys', 'relay_commands', 'relay_guild_commands', 'relay_guild_claims',
         'relay_wanted_commands', 'relay_webhooks', 'relay_usage', 'sandbox_overview', 'schema_migrations'];
     -- What an older bot says ON CONFLICT ON CONSTRAINT of, which a view has none of: a table whose only partition is ours
-    -- has it. By the column that divides it.
+    -- has it, and gives it its columns from now on. By the column that divides it.
     partitioned constant jsonb := '{"sandbox_guild_mapping": "guild_id", "sandbox_idempotency_keys": "key",
                                     "gateway_leases": "application_id", "relay_commands": "sandbox_id"}';
     named text;
