@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bot.cli.check_relay import check_relay
+from bot.cli.check_workers import check_workers
 from bot.cli.runtime import Config, print_warning, read_settings, run_or_exit
 from bot.control_plane import probe_isolation, try_template
 from bot.routing.leases import GatewayProcess, list_processes
@@ -109,11 +110,14 @@ async def _check_database(settings: Settings, stores: Stores, trials: bool, repo
 
 async def _check_isolation(settings: Settings, stores: Stores, trials: bool, redis: str, report: Report) -> None:
     isolation = await probe_isolation(settings, stores, trial=trials)
+    facts, warnings = check_workers(settings, stores, isolation)
+    report.warnings += warnings
     untried = "" if trials else ", as far as that is known without a trial"
     report.facts += [
         f"Isolation of sandboxes in PostgreSQL: {isolation.postgres}",
         f"Isolation of sandboxes in {redis}: {isolation.redis}{untried}",
         f"Isolation of sandboxes in NATS: {isolation.nats}",
+        *facts,
     ]
 
 

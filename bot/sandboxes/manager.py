@@ -37,6 +37,7 @@ from bot.stores.nats import StreamStore
 from bot.stores.postgres import Connection, Pool, connected, in_transaction
 from bot.stores.redis import RedisStore
 from bot.stores.relay_records import RelayRecords
+from sandbox_worker.protocol import TOKEN_PLACE
 
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
 """Told which guilds' routes have just been committed anew."""
@@ -238,6 +239,11 @@ class SandboxManager(SandboxDirectory):
         """What the sandbox's workers need, without credentials. Only of a running one, for its owner or an admin."""
         sandbox = require_access(await self.get_by_id(sandbox_id), actor)
         return self._issuer.describe(sandbox, serves=await self._issuer.relay_serves())
+
+    async def describe_to_workers(self, sandbox_id: UUID) -> ConnectionDetails:
+        """The same for who has the token already, with `TOKEN_PLACE` where it stands."""
+        sandbox = await self.get_by_id(sandbox_id)
+        return self._issuer.describe(sandbox, TOKEN_PLACE, serves=await self._issuer.relay_serves())
 
     async def issue_credentials(self, actor: Actor, sandbox_id: UUID, *, rotate: bool = False) -> ConnectionDetails:
         """The same with a fresh token, which is kept nowhere; without one if it was issued before.

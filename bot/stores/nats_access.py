@@ -20,6 +20,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from bot import constants, names
+from bot.stores.nats_client import tls_of
 from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_floods import FloodWatch
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
@@ -236,6 +237,7 @@ async def _try_login(url: str, **login: str) -> AsyncIterator[Client]:
             **login,  # type: ignore[arg-type]
             allow_reconnect=False,
             connect_timeout=constants.NATS_PROBE_WITHIN_S,
+            tls=tls_of(url),
             inbox_prefix=_PROBE_INBOX.encode(),
             error_cb=_ignore,
         )

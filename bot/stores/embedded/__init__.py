@@ -4,6 +4,7 @@ from bot.stores.embedded.configuration import PostgresLimits
 from bot.stores.embedded.errors import EmbeddedError, FolderInUse, FolderMissing, GuardianEnded
 from bot.stores.embedded.processes import ServerState
 from bot.stores.embedded.programs import Programs
+from bot.stores.embedded.reach import Reach
 from bot.stores.embedded.stores import EmbeddedStores
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "GuardianEnded",
     "PostgresLimits",
     "Programs",
+    "Reach",
     "ServerState",
 ]

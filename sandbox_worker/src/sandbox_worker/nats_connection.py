@@ -206,7 +206,7 @@ class NatsConnection:
             self._on_disconnect(client)
 
         await client.connect(
-            self._url,
+            self._url.split(","),
             name=f"{protocol.agent()} {self._sandbox}",
             allow_reconnect=False,
             connect_timeout=constants.CONNECT_TIMEOUT_S,

@@ -20,20 +20,50 @@ SANDBOX_REDIS_URL = "SANDBOX_REDIS_URL"
 SANDBOX_NATS_URL = "SANDBOX_NATS_URL"
 """Addresses with the sandbox's own login, of the stores that keep sandboxes apart."""
 
+SANDBOX_NATS_USER = "SANDBOX_NATS_USER"
+SANDBOX_NATS_PASSWORD = "SANDBOX_NATS_PASSWORD"  # noqa: S105
+"""The login in `SANDBOX_NATS_URL`, for clients that read none in an address."""
+
 SANDBOX_BOT_TOKEN = "SANDBOX_BOT_TOKEN"  # noqa: S105
 SANDBOX_BOT_API = "SANDBOX_BOT_API"
 SANDBOX_BOT_GATEWAY = "SANDBOX_BOT_GATEWAY"
 """What the sandbox's own bot logs in with in place of Discord's token, and the relay's addresses in place of Discord's.
 Not there if no relay serves."""
 
+ADDRESSES = (SANDBOX_DATABASE_URL, SANDBOX_REDIS_URL, SANDBOX_NATS_URL, SANDBOX_BOT_API)
+
 BOT = (SANDBOX_BOT_TOKEN, SANDBOX_BOT_API, SANDBOX_BOT_GATEWAY)
 
 DATABASE_URL = "DATABASE_URL"
 REDIS_URL = "REDIS_URL"
 NATS_URL = "NATS_URL"
-"""The team's addresses, used where there is none of the sandbox's own."""
+"""The team's addresses, used where there is none of the sandbox's own; on request the latter, for tools that look here.
+"""
 
-SECRETS = frozenset({SANDBOX_DATABASE_URL, SANDBOX_REDIS_URL, SANDBOX_NATS_URL, SANDBOX_BOT_TOKEN})
+NATS_USER = "NATS_USER"
+NATS_PASSWORD = "NATS_PASSWORD"  # noqa: S105
+PGHOST = "PGHOST"
+PGPORT = "PGPORT"
+PGUSER = "PGUSER"
+PGPASSWORD = "PGPASSWORD"
+PGDATABASE = "PGDATABASE"
+PGOPTIONS = "PGOPTIONS"
+"""What tools of NATS and PostgreSQL look for, on request."""
+
+SECRETS = frozenset(
+    {
+        SANDBOX_DATABASE_URL,
+        SANDBOX_REDIS_URL,
+        SANDBOX_NATS_URL,
+        SANDBOX_NATS_PASSWORD,
+        SANDBOX_BOT_TOKEN,
+        DATABASE_URL,
+        REDIS_URL,
+        NATS_URL,
+        NATS_PASSWORD,
+        PGPASSWORD,
+    }
+)
 """Whoever reads one of these has the sandbox; everything else may be shown."""
 
 REQUIRED = (
