@@ -240,6 +240,14 @@ class Isolation(Section):
     require: bool = False
     max_connections: int = Field(default=10, ge=1, le=1000)
     longest_transaction: Duration = timedelta(seconds=60)
+    warn_megabytes: int = Field(default=1024, ge=1)
+    max_megabytes: int = Field(default=4096, ge=1)
+
+    @model_validator(mode="after")
+    def _is_warned_before(self) -> Self:
+        if self.warn_megabytes > self.max_megabytes:
+            raise ValueError("warn_megabytes is above max_megabytes; lower the one or raise the other")
+        return self
 
 
 class Embedded(Section):

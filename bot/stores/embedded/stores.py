@@ -25,6 +25,7 @@ from bot.stores.embedded.configuration import (
     PASSWORDS,
     SUPERUSER,
     Layout,
+    PostgresLimits,
     configure,
 )
 from bot.stores.embedded.errors import EmbeddedError, FolderInUse, PortTaken
@@ -65,11 +66,13 @@ class EmbeddedStores:
         share: bool = False,
         programs: Programs | None = None,
         reach: Reach | None = None,
+        limits: PostgresLimits | None = None,
     ) -> None:
         """`stores`: which to run, of `postgres`, `redis` and `nats`. Not `durable`: faster, and lost with the power.
         `reach`: for workers on other machines; None is loopback alone."""
         self._folder, self._stores, self._durable, self._share = folder.absolute(), stores, durable, share
         self._programs, self._reach = programs or Programs(), reach or Reach()
+        self._limits = limits or PostgresLimits()
         self._lock_fd: int | None = None
         self._processes: ServerProcesses | None = None
 
@@ -180,7 +183,7 @@ class EmbeddedStores:
             require_same_versions(self._folder, versions)
         check_readable(self._folder, versions)
         passwords = load_passwords(self._folder, PASSWORDS)
-        self._layout = Layout(self._folder, {}, passwords, self._durable, self._programs, self._reach)
+        self._layout = Layout(self._folder, {}, passwords, self._durable, self._programs, self._reach, self._limits)
         if "postgres" in self._stores:
             await init_postgres(self._layout)
         for store in sorted(self._stores):
