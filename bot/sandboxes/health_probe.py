@@ -111,7 +111,7 @@ class HealthProbe:
         }
         parts = (
             ngettext(figures["tables"], "{number} table", "{number} tables"),
-            ngettext(figures["rows"], "{number:,} row", "{number:,} rows"),
+            ngettext(figures["rows"], "~{number:,} row", "~{number:,} rows"),  # as PostgreSQL estimates them
             _size(figures["bytes"]),
         )
         return StoreHealth(True, ", ".join(parts), figures)

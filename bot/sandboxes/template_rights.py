@@ -6,6 +6,8 @@ import re
 
 _DENIED = re.compile(r"permission denied for (?P<kind>[a-z -]+?) (?P<name>[^\s\"]\S*|\"[^\"]+\")$")
 _NAME = r'(?:(?:\w+|"[^"]+")\s*\.\s*)?'
+_MADE = r"\s*CREATE\s+(?:(?!(?:AS|ON|FROM)\b)\w+\s+)+"
+"""What stands before the name of a thing that a statement makes."""
 _RIGHTS = {
     "schema": ("SCHEMA", "USAGE"),
     "sequence": ("SEQUENCE", "USAGE"),
@@ -47,7 +49,7 @@ def _missing_grant(message: str, statement: str) -> str | None:
     name, (kind, right) = denied["name"], _RIGHTS[denied["kind"]]
     bare = re.escape(name.strip('"'))
     if kind == "SCHEMA":
-        if re.match(rf'\s*CREATE\s[^(;]*?(?<!\bON )"?\b{bare}"?\s*\.', statement, re.IGNORECASE):
+        if re.match(rf'{_MADE}"?{bare}"?\s*\.', statement, re.IGNORECASE):
             right = "USAGE, CREATE"
     else:
         if kind == "TABLE":

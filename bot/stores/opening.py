@@ -100,7 +100,14 @@ async def open_addresses(
 
 def _embedded(chosen: Embedded, stores: frozenset[str], *, share: bool) -> EmbeddedStores:
     programs = Programs(valkey=chosen.valkey, postgres=chosen.postgres)
-    return EmbeddedStores(chosen.folder, stores=stores, durable=chosen.durable, share=share, programs=programs)
+    return EmbeddedStores(
+        chosen.folder,
+        stores=stores,
+        durable=chosen.durable,
+        share=share,
+        programs=programs,
+        extensions=chosen.extensions,
+    )
 
 
 @asynccontextmanager

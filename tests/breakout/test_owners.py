@@ -18,6 +18,7 @@ from tests.breakout.conftest import ADA, until
 from tests.breakout.owner_tries import PLANTED, REFUSED, SPRING, TEMPORARY
 
 UNKNOWN = {"42704", "22023", "42601", "0A000"}
+"""What a version says of what it has not."""
 
 STATE = """
 SELECT 'schema ' || nspname || nspowner::regrole || coalesce(nspacl::text, '') FROM pg_namespace
@@ -47,7 +48,7 @@ END $$;
 
 @pytest.fixture(scope="module")
 async def attempts(world):
-    """Another session of A's, the state before, and what became of each try, which is rolled back only if it failed."""
+    """Another session of A's."""
     connection = await asyncpg.connect(world.a.urls["SANDBOX_DATABASE_URL"])
     yield connection
     connection.terminate()
@@ -131,12 +132,13 @@ async def left_of(world, sandbox):
 
 async def test_more_schemas_are_counted_emptied_by_a_reset_and_end_with_the_sandbox(world, worker):
     sandbox, manager = worker.sandbox, world.manager
-    make = f"CREATE SCHEMA {sandbox.schema_name}_m; CREATE TABLE {sandbox.schema_name}_m.t AS SELECT"
-    " generate_series(1, 40)"
-    await worker.pg.execute(f"{make}; ANALYZE {sandbox.schema_name}_m.t")
+    extra = f"{sandbox.schema_name}_m"
+    make = f"CREATE SCHEMA {extra}; CREATE TABLE {extra}.t AS SELECT generate_series(1, 40)"
+    await worker.pg.execute(make)
+    await worker.pg.execute(f"ANALYZE {extra}.t")
     stats = await manager.schemas.get_schema_stats(sandbox.id)
-    assert [table.name for table in stats] == ["badges", "communities", "profiles", f"{sandbox.schema_name}_m.t"]
-    assert stats[-1] == TableStats(f"{sandbox.schema_name}_m.t", 40, stats[-1].bytes)
+    assert [table.name for table in stats] == ["badges", "communities", "profiles", f"{extra}.t"]
+    assert stats[-1] == TableStats(f"{extra}.t", 40, stats[-1].bytes)
     assert stats[-1].bytes > 0
     await manager.reset(ADA, sandbox.id)
     assert [row[0] for row in await left_of(world, sandbox)] == [sandbox.schema_name] * 2

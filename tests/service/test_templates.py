@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from uuid import uuid4
 
@@ -114,6 +115,65 @@ async def test_a_template_that_does_not_apply_is_named_by_file_and_line_and_leav
     assert await manager.schemas.list_schemas() == []
     with pytest.raises(TemplateError, match=place):
         await manager.schemas.try_template()
+
+
+SHARED = """
+CREATE SCHEMA ops; CREATE TABLE ops.games (id int PRIMARY KEY);
+CREATE FUNCTION ops.next() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION ops.next() FROM PUBLIC;
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "grants"),
+    [
+        (
+            "CREATE TABLE moves (\n  game int REFERENCES ops.games (id)\n);",
+            "line 1",
+            ["USAGE ON SCHEMA ops", "REFERENCES ON TABLE ops.games"],
+        ),
+        (
+            "SELECT 1;\nINSERT INTO ops.games VALUES (1)",
+            "line 2",
+            ["USAGE ON SCHEMA ops", "INSERT ON TABLE ops.games"],
+        ),
+        (
+            "SELECT 1;\nCREATE VIEW games AS SELECT ops.next() AS n; CREATE TABLE t AS SELECT ops.next()",
+            "line 2",
+            ["USAGE ON SCHEMA ops", "EXECUTE ON FUNCTION ops.next()"],
+        ),
+        ("CREATE TABLE ops.mine (n int)", "line 1", ["USAGE, CREATE ON SCHEMA ops"]),
+    ],
+    ids=["reference", "insert", "function", "create"],
+)
+async def test_what_a_template_may_not_do_as_the_sandboxs_role_is_named_with_the_grant_until_it_applies(
+    enforced, template, pool, text, place, grants
+):
+    await pool.execute(SHARED)
+    enforced.schemas._template = template({"1.sql": text})
+    for grant in grants:
+        sentence = f"GRANT {grant} TO sandbox_worker"
+        with pytest.raises(TemplateError) as tried:
+            await enforced.schemas.try_template()
+        assert sentence in str(tried.value)
+        assert tried.value.place.startswith("1.sql, line")
+        with pytest.raises(ProvisioningFailed, match=re.escape(str(tried.value))):
+            await enforced.create(ADA)
+        await pool.execute(sentence)
+    assert tried.value.place == f"1.sql, {place}"
+    await enforced.schemas.try_template()
+    sandbox = await enforced.create(ADA)
+    owned = "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relowner <> to_regrole($1)"
+    assert await pool.fetchval(owned, sandbox.schema_name) == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["CREATE EXTENSION vector", "ALTER TABLE ops.games ADD n int", "COPY games TO '/tmp/x'"]
+)
+async def test_what_no_grant_would_allow_is_left_to_an_administrator(enforced, template, pool, text):
+    await pool.execute(SHARED + "GRANT ALL ON SCHEMA ops TO sandbox_worker; GRANT ALL ON ops.games TO sandbox_worker")
+    enforced.schemas._template = template({"1.sql": f"CREATE TABLE games (n int);\n{text}"})
+    with pytest.raises(TemplateError, match=r"1\.sql, line 2: .*leave it to an administrator"):
+        await enforced.schemas.try_template()
 
 
 async def test_trying_a_template_leaves_nothing_behind(manager_with):

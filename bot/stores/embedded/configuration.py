@@ -31,6 +31,7 @@ class Layout:
     passwords: dict[str, str]
     durable: bool
     programs: Programs
+    extensions: tuple[str, ...] = ()
 
     def log(self, name: str) -> Path:
         """What the server of that name prints."""

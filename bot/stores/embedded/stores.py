@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -61,10 +61,12 @@ class EmbeddedStores:
         durable: bool = True,
         share: bool = False,
         programs: Programs | None = None,
+        extensions: Sequence[str] = (),
     ) -> None:
-        """`stores`: which to run, of `postgres`, `redis` and `nats`. Not `durable`: faster, and lost with the power."""
+        """`stores`: which to run, of `postgres`, `redis` and `nats`. Not `durable`: faster, and lost with the power.
+        `extensions` of PostgreSQL that every sandbox may use."""
         self._folder, self._stores, self._durable, self._share = folder.absolute(), stores, durable, share
-        self._programs = programs or Programs()
+        self._programs, self._extensions = programs or Programs(), tuple(extensions)
         self._lock_fd: int | None = None
         self._processes: ServerProcesses | None = None
 
@@ -171,7 +173,7 @@ class EmbeddedStores:
             require_same_versions(self._folder, versions)
         check_readable(self._folder, versions)
         passwords = load_passwords(self._folder, PASSWORDS)
-        self._layout = Layout(self._folder, {}, passwords, self._durable, self._programs)
+        self._layout = Layout(self._folder, {}, passwords, self._durable, self._programs, self._extensions)
         if "postgres" in self._stores:
             await init_postgres(self._layout)
         await self._run_on_free_ports(lock_fd)
