@@ -61,7 +61,7 @@ pythons: ## test with each Python of PYTHONS that is here
 	done
 
 upgrade: $(READY) ## test what the last release has left, and that it goes on beside this version
-	$(BIN)/pytest tests/upgrade
+	$(BIN)/pytest -m 'long or not long' tests/upgrade
 
 bench: $(READY) ## measure it (BENCH='--only h' for one part)
 	@$(BIN)/python -m bench $(BENCH)

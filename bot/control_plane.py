@@ -14,6 +14,7 @@ from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.access.replay import ReplayService
+from bot.sandboxes.access.sizes import SizeMarks
 from bot.sandboxes.access.tokens import bot_id_of
 from bot.sandboxes.activity import ActivityRefresh
 from bot.sandboxes.health import InspectGuilds, ReadRoutes
@@ -73,6 +74,7 @@ async def open_control_plane(
             read_routes=read_routes,
             inspect_guilds=inspect_guilds,
             refresh_activity=ActivityRefresh(stores.nats, stores.pool).refresh,
+            size_marks=_size_marks(settings),
         )
 
 
@@ -212,6 +214,11 @@ def _streams(settings: Settings, stores: Stores) -> StreamStore:
     nats = settings.nats
     limits = StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024)
     return StreamStore(stores.nats, limits, workers_apart=stores.callout is not None)
+
+
+def _size_marks(settings: Settings) -> SizeMarks:
+    chosen = settings.isolation
+    return SizeMarks(chosen.warn_megabytes * 1024 * 1024, chosen.max_megabytes * 1024 * 1024)
 
 
 def _limits(settings: Settings) -> Limits:

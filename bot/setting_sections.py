@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -240,6 +240,14 @@ class Isolation(Section):
     require: bool = False
     max_connections: int = Field(default=10, ge=1, le=1000)
     longest_transaction: Duration = timedelta(seconds=60)
+    warn_megabytes: int = Field(default=1024, ge=1)
+    max_megabytes: int = Field(default=4096, ge=1)
+
+    @model_validator(mode="after")
+    def _is_warned_before(self) -> Self:
+        if self.warn_megabytes > self.max_megabytes:
+            raise ValueError("warn_megabytes is above max_megabytes; lower the one or raise the other")
+        return self
 
 
 class Embedded(Section):
@@ -249,6 +257,7 @@ class Embedded(Section):
     durable: bool = True
     valkey: Path | None = None
     postgres: Path | None = None
+    extensions: tuple[Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")], ...] = ()
 
     @field_validator("valkey", "postgres", mode="before")
     @classmethod

@@ -13,6 +13,7 @@ from bot.errors import GuildNotBound, InvalidTransition, NotAllowed
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.issuing import CredentialIssuer, best_effort
+from bot.sandboxes.access.sizes import SandboxSizes, SizeMarks
 from bot.sandboxes.bindings import GuildBindings
 from bot.sandboxes.directory import SandboxDirectory, require_access, require_running
 from bot.sandboxes.health import Health, InspectGuilds, ReadRoutes
@@ -74,6 +75,7 @@ class SandboxManager(SandboxDirectory):
         read_routes: ReadRoutes | None = None,
         inspect_guilds: InspectGuilds | None = None,
         refresh_activity: Callable[[], Awaitable[None]] | None = None,
+        size_marks: SizeMarks | None = None,
     ) -> None:
         """`read_routes`: which routes are in force, where a router runs in this process; otherwise PostgreSQL is asked.
         `inspect_guilds`: asks Discord; without it that is not known. `refresh_activity`: has bots write down counts."""
@@ -87,6 +89,7 @@ class SandboxManager(SandboxDirectory):
         self.bindings = GuildBindings(pool, self._records, self.outbox, self._limits, self.idempotency, self._announce)
         self.schemas, self.streams = SchemaProvisioner(pool, template), streams
         self.access = access or SandboxAccess(pool, redis)
+        self.sizes = SandboxSizes(pool, self.access, size_marks)
         workers = workers or WorkerAddresses()
         self.relay = RelayRecords(redis.client, pool)
         self._issuer = CredentialIssuer(pool, self._records, self.access, self.idempotency, workers, self.relay)
@@ -109,7 +112,7 @@ class SandboxManager(SandboxDirectory):
         read_routes = read_routes or StoredRoutes(pool).read
         relay = RelayProbe(self.relay, workers.relay, expected=not workers.relay_is_usual)
         self._probe = HealthProbe(
-            self.schemas, redis, streams, self.access, self.outbox, read_routes, inspect_guilds, relay
+            self.schemas, redis, streams, self.access, self.outbox, read_routes, inspect_guilds, relay, self.sizes
         )
 
     async def create(

@@ -14,7 +14,7 @@ from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.settings import Settings, Workers
 from bot.shutdown import Deadline
-from bot.stores.embedded import EmbeddedError, EmbeddedStores, Programs, Reach
+from bot.stores.embedded import EmbeddedError, EmbeddedStores, PostgresLimits, Programs, Reach
 from bot.stores.migrations import migrate
 from bot.stores.nats_access import Callout
 from bot.stores.nats_client import abort_nats, close_nats, open_nats
@@ -109,20 +109,29 @@ async def open_addresses(
 
 def _embedded(settings: Settings, stores: frozenset[str], *, share: bool) -> EmbeddedStores:
     chosen = settings.embedded
-    programs = Programs(valkey=chosen.valkey, postgres=chosen.postgres)
     return EmbeddedStores(
         chosen.folder,
         stores=stores,
         durable=chosen.durable,
         share=share,
-        programs=programs,
+        programs=Programs(valkey=chosen.valkey, postgres=chosen.postgres),
+        limits=postgres_limits(settings),
         reach=_reach(settings.workers),
+        extensions=chosen.extensions,
     )
 
 
 def _reach(chosen: Workers) -> Reach:
     reach = Reach(chosen.listen, chosen.host or chosen.listen)
     return replace(reach, certificates=chosen.certificates) if reach.is_open else reach
+
+
+def postgres_limits(settings: Settings) -> PostgresLimits:
+    """Connections for two bots and the sandboxes of some developers, by what each of them may have."""
+    reserved = 2 * (settings.postgres.pool_size + constants.POSTGRES_BESIDE_POOL)
+    per_owner = settings.isolation.max_connections * settings.sandboxes.max_per_owner
+    connections = reserved + constants.EMBEDDED_SPARE_CONNECTIONS + constants.EMBEDDED_OWNERS * per_owner
+    return PostgresLimits(min(connections, constants.EMBEDDED_MOST_CONNECTIONS), reserved)
 
 
 @asynccontextmanager

@@ -37,6 +37,7 @@ REFUSED = {
     "move-into-b": "CREATE TABLE {a}.moved (id int); ALTER TABLE {a}.moved SET SCHEMA {b}",
     "search-path-to-b": "SET search_path = {b}; SELECT * FROM communities LIMIT 1",
     "search-path-to-public": "SET search_path = public; SELECT * FROM sandboxes",
+    "search-path-to-control": "SET search_path = sandbox_control; SELECT * FROM sandboxes",
     "function-with-search-path": "CREATE FUNCTION {a}.f() RETURNS bigint LANGUAGE sql SET search_path = {b} AS"
     " 'SELECT count(*) FROM {b}.communities'; SELECT {a}.f()",
     "dynamic-sql": "DO $$ BEGIN EXECUTE 'DELETE FROM {b}.communities'; END $$",
@@ -151,39 +152,46 @@ REFUSED = {
     "cancel-bot": "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'sandbox_bot'",
     "reset-statistics": "SELECT pg_stat_reset()",
     # control tables, views and sequences
-    "read-sandboxes": "SELECT * FROM public.sandboxes",
-    "read-overview": "SELECT * FROM public.sandbox_overview",
-    "read-credentials": "SELECT * FROM public.sandbox_credentials",
-    "read-audit": "SELECT * FROM public.sandbox_audit_log",
-    "read-mapping": "SELECT * FROM public.sandbox_guild_mapping",
-    "read-notices": "SELECT * FROM public.sandbox_notices",
-    "read-idempotency-keys": "SELECT * FROM public.sandbox_idempotency_keys",
-    "read-migrations": "SELECT * FROM public.schema_migrations",
-    "write-sandboxes": "UPDATE public.sandboxes SET expires_at = 'infinity'",
-    "write-credentials": "UPDATE public.sandbox_credentials SET token_sha256 = repeat('0', 64)",
-    "write-mapping": "INSERT INTO public.sandbox_guild_mapping VALUES (1, gen_random_uuid(), 1)",
-    "erase-audit": "DELETE FROM public.sandbox_audit_log",
-    "audit-sequence": "SELECT setval('public.sandbox_audit_log_id_seq', 1)",
-    "lock-migrations": "BEGIN; LOCK TABLE public.schema_migrations",
+    "read-sandboxes": "SELECT * FROM sandbox_control.sandboxes",
+    "read-overview": "SELECT * FROM sandbox_control.sandbox_overview",
+    "read-credentials": "SELECT * FROM sandbox_control.sandbox_credentials",
+    "read-audit": "SELECT * FROM sandbox_control.sandbox_audit_log",
+    "read-mapping": "SELECT * FROM sandbox_control.sandbox_guild_mapping",
+    "read-notices": "SELECT * FROM sandbox_control.sandbox_notices",
+    "read-idempotency-keys": "SELECT * FROM sandbox_control.sandbox_idempotency_keys",
+    "read-migrations": "SELECT * FROM sandbox_control.schema_migrations",
+    "write-sandboxes": "UPDATE sandbox_control.sandboxes SET expires_at = 'infinity'",
+    "write-credentials": "UPDATE sandbox_control.sandbox_credentials SET token_sha256 = repeat('0', 64)",
+    "write-mapping": "INSERT INTO sandbox_control.sandbox_guild_mapping VALUES (1, gen_random_uuid(), 1)",
+    "erase-audit": "DELETE FROM sandbox_control.sandbox_audit_log",
+    "audit-sequence": "SELECT setval('sandbox_control.sandbox_audit_log_id_seq', 1)",
+    "lock-migrations": "BEGIN; LOCK TABLE sandbox_control.schema_migrations",
+    "create-in-control": "CREATE TABLE sandbox_control.planted (id int)",
+    "trigger-on-control": "CREATE TRIGGER t BEFORE INSERT ON sandbox_control.sandboxes FOR EACH ROW"
+    " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "foreign-key-to-control": "CREATE TABLE {a}.fk2 (id uuid REFERENCES sandbox_control.sandboxes (id))",
+    "type-of-control": "CREATE TABLE {a}.s (kind sandbox_control.sandbox_notice_kind)",
+    # … by the names that older bots know
+    "old-read-sandboxes": "SELECT * FROM public.sandboxes",
+    "old-read-overview": "SELECT * FROM public.sandbox_overview",
+    "old-read-credentials": "SELECT * FROM public.sandbox_credentials",
+    "old-read-audit": "SELECT * FROM public.sandbox_audit_log",
+    "old-read-mapping": "SELECT * FROM public.sandbox_guild_mapping",
+    "old-read-notices": "SELECT * FROM public.sandbox_notices",
+    "old-read-idempotency-keys": "SELECT * FROM public.sandbox_idempotency_keys",
+    "old-read-migrations": "SELECT * FROM public.schema_migrations",
+    "old-write-sandboxes": "UPDATE public.sandboxes SET expires_at = 'infinity'",
+    "old-write-credentials": "UPDATE public.sandbox_credentials SET token_sha256 = repeat('0', 64)",
+    "old-write-mapping": "INSERT INTO public.sandbox_guild_mapping VALUES (1, gen_random_uuid(), 1)",
+    "old-erase-audit": "DELETE FROM public.sandbox_audit_log",
+    "old-audit-sequence": "SELECT setval('public.sandbox_audit_log_id_seq', 1)",
+    "old-lock-migrations": "BEGIN; LOCK TABLE public.schema_migrations",
     "create-in-public": "CREATE TABLE public.planted (id int)",
-    "trigger-on-control": "CREATE TRIGGER t BEFORE INSERT ON public.sandboxes FOR EACH ROW"
+    "old-trigger-on-control": "CREATE TRIGGER t BEFORE INSERT ON public.sandboxes FOR EACH ROW"
     " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-    "foreign-key-to-control": "CREATE TABLE {a}.fk2 (id uuid REFERENCES public.sandboxes (id))",
-    "type-of-control": "CREATE TABLE {a}.s (status public.sandbox_status)",
-    # the bot's own tables in A's schema
-    "drop-seeded": "DROP TABLE {a}.communities CASCADE",
-    "rename-seeded": "ALTER TABLE {a}.communities RENAME TO other",
-    "alter-seeded": "ALTER TABLE {a}.communities ADD COLUMN x int",
-    "trigger-on-seeded": "CREATE TRIGGER t BEFORE INSERT ON {a}.communities FOR EACH ROW"
-    " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-    "rule-on-seeded": "CREATE RULE r AS ON INSERT TO {a}.communities DO INSTEAD NOTHING",
-    "policy-on-seeded": "CREATE POLICY p ON {a}.communities USING (true)",
-    "row-security-on-seeded": "ALTER TABLE {a}.communities FORCE ROW LEVEL SECURITY",
-    "index-on-seeded": "CREATE INDEX ON {a}.communities (lower(name))",
-    "statistics-on-seeded": "CREATE STATISTICS {a}.st ON guild_id, name FROM {a}.communities",
-    "reference-seeded": "CREATE TABLE {a}.fk3 (id bigint REFERENCES {a}.communities (id))",
-    "truncate-seeded": "TRUNCATE {a}.communities CASCADE",
-    "own-seeded": "ALTER TABLE {a}.communities OWNER TO {a}",
+    "old-foreign-key-to-control": "CREATE TABLE {a}.fk2 (id uuid REFERENCES public.sandboxes (id))",
+    "old-type-of-control": "CREATE TABLE {a}.s (status public.sandbox_status)",
+    # A's schema, which is the bot's
     "rename-own-schema": "ALTER SCHEMA {a} RENAME TO mine",
     "drop-own-schema": "DROP SCHEMA {a} CASCADE",
     "grant-own-schema": "GRANT USAGE ON SCHEMA {a} TO {b}; SELECT 1/(has_schema_privilege('{b}', '{a}', 'USAGE'))::int",
@@ -196,11 +204,13 @@ REFUSED = {
 }
 
 FUNCTIONS_OF_OURS = """
-SELECT format('SELECT public.%I(%s)', proname,
+SELECT format('SELECT %I.%I(%s)', pronamespace::regnamespace, proname,
               (SELECT string_agg(CASE WHEN kind = 'uuid'::regtype THEN quote_literal($1::text) || '::uuid'
                                       ELSE 'NULL::' || format_type(kind, NULL) END, ', ')
                  FROM unnest(proargtypes::oid[]) AS kind)) AS call
-  FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prorettype <> 'trigger'::regtype ORDER BY proname
+  FROM pg_proc
+ WHERE pronamespace::regnamespace::text IN ('public', 'sandbox_control') AND prorettype <> 'trigger'::regtype
+ ORDER BY pronamespace, proname
 """
 
 SHOW_NOTHING = {
@@ -216,7 +226,7 @@ SHOW_NOTHING = {
     " WHERE table_schema NOT IN (current_user, 'pg_catalog', 'information_schema')",
     "information-schema-columns": "SELECT * FROM information_schema.columns WHERE table_schema = '{b}'",
     "information-schema-routines": "SELECT routine_definition FROM information_schema.routines"
-    " WHERE routine_schema IN ('{b}', 'public') AND routine_definition IS NOT NULL",
+    " WHERE routine_schema IN ('{b}', 'public', 'sandbox_control') AND routine_definition IS NOT NULL",
     "uuid-in-names": "SELECT relname FROM pg_class WHERE relname ~ '{b_id}|{b_hex}'",
     "uuid-in-comments": "SELECT description FROM pg_description WHERE description ~ '{b_id}|{b_hex}'"
     " UNION ALL SELECT description FROM pg_shdescription WHERE description ~ '{b_id}|{b_hex}'",
@@ -228,12 +238,13 @@ SHOW_NOTHING = {
     "locks-on-values": "SELECT * FROM pg_locks WHERE page IS NOT NULL AND pid <> pg_backend_pid()",
     "membership": "SELECT 1 WHERE pg_has_role('{b}', 'MEMBER') OR pg_has_role('sandbox_bot', 'MEMBER')",
     "privileges": "SELECT 1 WHERE has_schema_privilege('{b}', 'USAGE') OR has_schema_privilege('public', 'USAGE')"
-    " OR has_database_privilege('{database}', 'CREATE') OR has_database_privilege('{database}', 'TEMP')",
+    " OR has_schema_privilege('sandbox_control', 'USAGE')",
     "readable-relations": "SELECT oid::regclass FROM pg_class WHERE relkind IN ('r', 'v', 'm', 'S', 'f', 'p')"
     " AND relnamespace::regnamespace::text NOT IN (current_user, 'pg_catalog', 'information_schema', 'pg_toast')"
     " AND has_table_privilege(oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')"
     " AND relnamespace::regnamespace::text !~ '^pg_(toast_)?temp'",
-    "executable-functions": "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+    "executable-functions": "SELECT oid::regprocedure FROM pg_proc"
+    " WHERE pronamespace::regnamespace::text IN ('public', 'sandbox_control')"
     " AND has_function_privilege(oid, 'EXECUTE')",
     "writable-schemas": "SELECT nspname FROM pg_namespace WHERE has_schema_privilege(oid, 'CREATE')"
     " AND nspname <> current_user AND nspname !~ '^pg_(toast_)?temp'",
@@ -247,6 +258,16 @@ OWN_SCHEMA_WORKS = {
     " DELETE FROM communities WHERE guild_id = 7",
     "seeded-joins": "SELECT * FROM communities LEFT JOIN profiles ON community_id = communities.id LEFT JOIN badges"
     " ON profile_id = profiles.id",
+    "seeded-tables-are-its-own": "ALTER TABLE profiles ADD theme text DEFAULT 'dark', ALTER bio TYPE varchar(500);"
+    " CREATE INDEX profiles_theme ON profiles (theme); COMMENT ON TABLE badges IS 'earned';"
+    " CREATE TABLE w0 (id bigint REFERENCES communities); CREATE STATISTICS w0_s ON id, name FROM communities;"
+    " SELECT setval(pg_get_serial_sequence('badges', 'id'), 1000); TRUNCATE badges; DROP TABLE w0;"
+    " DROP STATISTICS w0_s; ALTER TABLE profiles DROP theme",
+    "temporary-tables": "CREATE TEMP TABLE w0 (LIKE communities INCLUDING ALL); INSERT INTO w0 (guild_id,"
+    " name) VALUES (1, 'x');"
+    " DROP TABLE w0",
+    "schemas": "CREATE SCHEMA IF NOT EXISTS {a}; CREATE SCHEMA {a}_more CREATE TABLE t (id bigint REFERENCES"
+    " {a}.communities); ALTER SCHEMA {a}_more RENAME TO {a}_most; DROP SCHEMA {a}_most CASCADE",
     "tables": "CREATE TABLE w1 (id int PRIMARY KEY, v text); ALTER TABLE w1 ADD c int; CREATE INDEX ON w1 (v);"
     " TRUNCATE w1; ANALYZE w1; DROP TABLE w1",
     "partitions": "CREATE TABLE w2 (id int) PARTITION BY RANGE (id);"

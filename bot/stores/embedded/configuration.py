@@ -25,8 +25,18 @@ PASSWORDS = (SUPERUSER, CONTROL_ROLE, "redis", "nats", "nats-auth", "nats-system
 
 
 @dataclass(frozen=True, slots=True)
+class PostgresLimits:
+    """What all sessions together may have: `connections`, of which some are `reserved` for bots from PostgreSQL 16 on.
+    And the `temp_megabytes` that one session's queries may write beside the tables."""
+
+    connections: int = 300
+    reserved: int = 40
+    temp_megabytes: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """Where things are in the data folder, which programs run on it, and what they listen on."""
+    """Where things are in the data folder, which programs run on it, what they listen on, and PostgreSQL's limits."""
 
     folder: Path
     ports: dict[str, int]
@@ -34,6 +44,8 @@ class Layout:
     durable: bool
     programs: Programs
     reach: Reach = field(default_factory=Reach)
+    limits: PostgresLimits = PostgresLimits()
+    extensions: tuple[str, ...] = ()
 
     def log(self, name: str) -> Path:
         """What the server of that name prints."""
@@ -93,7 +105,7 @@ _FORGETFUL = {
 
 
 def _postgres(layout: Layout) -> _Start:
-    """With room in what all sandboxes share: slots, 40 of them for bots alone, and locks.
+    """With room in what all sandboxes share: slots, some of them for bots alone, and locks.
 
     Who connects and says nothing has a slot for as long as a login may take.
     """
@@ -101,13 +113,14 @@ def _postgres(layout: Layout) -> _Start:
         "listen_addresses": _postgres_addresses(layout.reach),
         "port": str(layout.ports["postgres"]),
         "unix_socket_directories": "",
-        "max_connections": "300",
+        "max_connections": str(layout.limits.connections),
         "authentication_timeout": "3s",
+        "temp_file_limit": f"{layout.limits.temp_megabytes}MB",
         "max_locks_per_transaction": "128",
         "shared_buffers": "128MB" if layout.durable else "32MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
-        **({} if layout.postgres_major < 16 else {"reserved_connections": "40"}),
+        **({} if layout.postgres_major < 16 else {"reserved_connections": str(layout.limits.reserved)}),
         **({} if layout.durable else _FORGETFUL),
         **_postgres_reach(layout),
     }
