@@ -120,6 +120,6 @@ def _settings(discord: LocalDiscord, folder: Path, listening: socket.socket) -> 
     host, port = listening.getsockname()
     return settings.Settings(
         discord=settings.Discord(token=SecretStr(discord.token), api_base=discord.api_base),
-        embedded=settings.Embedded(folder=folder, durable=False),
+        embedded=settings.Embedded(folder=folder, durable=False, extensions=("vector",)),
         relay=settings.Relay(listen=f"fd:{listening.fileno()}", address=f"http://{host}:{port}"),
     )
