@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
+from uuid import UUID
 
 from loguru import logger
 
@@ -14,6 +16,7 @@ from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.access.replay import ReplayService
+from bot.sandboxes.access.stream_info import StreamInfoService
 from bot.sandboxes.access.tokens import bot_id_of
 from bot.sandboxes.activity import ActivityRefresh
 from bot.sandboxes.health import InspectGuilds, ReadRoutes
@@ -78,18 +81,28 @@ async def open_control_plane(
 @asynccontextmanager
 async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Supervisor) -> AsyncIterator[None]:
     """What a running bot does for workers on NATS and against them, as parts of the supervisor: it answers requests for
-    replays, and ends floods. Without rations and floods where the server does not say who asks."""
+    replays and questions after streams, and ends floods. Without rations and floods where the server does not say who
+    asks; JetStream itself tells of streams there."""
     service, access = ReplayService(manager.streams), manager.access
     if access.nats is None or stores.addresses.callout is None:
         responder = Responder(stores.nats_of_workers, names.ANY_REPLAY_SUBJECT, service.answer)
         async with responder.serving(supervisor, "replay"):
             yield
         return
-    url = access.nats.replays_url(stores.addresses.callout.auth_url)
-    rationed = RationedResponder(url, names.replay_subject, access.list_logins, service.answer)
-    access.nats.before_login = rationed.admit
+    url, describe = stores.addresses.callout.auth_url, StreamInfoService(manager.streams).answer
+    replays = RationedResponder(
+        access.nats.replays_url(url), names.replay_subject, access.list_logins, service.answer, name="replays"
+    )
+    infos = RationedResponder(
+        access.nats.info_url(url), names.info_subjects, access.list_logins, describe, name="stream info"
+    )
+
+    async def admit(sandbox_id: UUID) -> None:
+        await asyncio.gather(replays.admit(sandbox_id), infos.admit(sandbox_id))
+
+    access.nats.before_login = admit
     access.nats.floods.count_accepted = manager.streams.count_accepted
-    async with rationed.serving(supervisor, "replay"):
+    async with replays.serving(supervisor, "replay"), infos.serving(supervisor, "stream info"):
         every = timedelta(seconds=constants.FLOODS_LOOKED_FOR_EVERY_S)
         supervisor.start_periodic("floods", access.nats.floods.look, every)
         try:
@@ -166,6 +179,9 @@ async def _probe(
         logger.warning("sandboxes are not kept apart by a store", store=line)
     if access.nats is not None and await access.nats.is_reached_by_workers():
         logger.warning("workers can flood NATS's auth callout, which is in their account; see examples/nats.conf")
+    if access.nats is not None:
+        for gap in (await access.nats.read_account()).list_gaps():
+            logger.warning("NATS's configuration lacks what workers use", gap=gap)
 
 
 def _template(settings: Settings) -> tuple[Statement, ...]:

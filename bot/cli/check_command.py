@@ -15,6 +15,7 @@ from bot.routing.leases import GatewayProcess, list_processes
 from bot.sandboxes.access.isolation import list_postgres_risks
 from bot.settings import Settings
 from bot.stores.migrations import list_missing_migrations
+from bot.stores.nats_account import read_workers_account
 from bot.stores.opening import Stores, open_stores
 from bot.stores.redis import RedisStore
 from sandbox_worker.text import plain
@@ -111,6 +112,8 @@ async def _check_isolation(settings: Settings, stores: Stores, trials: bool, red
         f"Isolation of sandboxes in {redis}: {isolation.redis}{untried}",
         f"Isolation of sandboxes in NATS: {isolation.nats}",
     ]
+    if stores.callout and isolation.nats.enforced:
+        report.warnings += [f"NATS: {gap}" for gap in (await read_workers_account(stores.callout.system)).list_gaps()]
 
 
 async def _check_refusals(stores: Stores, trials: bool, redis: str, report: Report) -> None:

@@ -33,8 +33,12 @@ class RationedResponder:
         subject_of: Callable[[UUID], str],
         list_askers: Callable[[], Awaitable[Collection[UUID]]],
         answer: Answer,
+        *,
+        name: str = "replays",
     ) -> None:
-        """`url` has credentials. `list_askers` is asked again and again who may ask."""
+        """`url` has credentials. `list_askers` is asked again and again who may ask. The server lists the connection
+        under the `name`."""
+        self._client_name = f"sandbox-bot {name}"
         self._url, self._subject_of, self._list_askers, self._answer = url, subject_of, list_askers, answer
         self._client: Client | None = None
         self._askers: dict[UUID, _Asker] = {}
@@ -66,7 +70,7 @@ class RationedResponder:
 
     async def _run(self, part: Part) -> None:
         self._forget_all()
-        self._client = client = await open_nats(self._url, name="sandbox-bot replays", jetstream=False)
+        self._client = client = await open_nats(self._url, name=self._client_name, jetstream=False)
         while not client.is_closed:
             try:
                 await self._reconcile(client)

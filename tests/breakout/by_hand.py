@@ -34,6 +34,7 @@ class ServersByHand:
         self.ports = {name: free_port() for name in ("postgres", "redis", "nats")}
         self.seed = new_account_seed()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.nats_changes: dict[str, str] = {}
 
     @property
     def database_url(self):
@@ -78,6 +79,42 @@ class ServersByHand:
         return f"nats://{user}:{self.password}@127.0.0.1:{self.ports['nats']}"
 
 
+class OtherNats(ServersByHand):
+    """A NATS set up by hand beside the other stores of somebody else."""
+
+    def __init__(self, folder: Path, stores, *, flag: bool = False, domain: str = "") -> None:
+        """With the `flag`, its acknowledgements are those of newer servers; JetStream may have a `domain`."""
+        super().__init__(folder)
+        self.stores = stores
+        if flag:
+            self.nats_changes["system_account:"] = "feature_flags { js_ack_fc_v2: true }\nsystem_account:"
+        if domain:
+            self.nats_changes["max_file_store: 1PB"] = f"max_file_store: 1PB, domain: {domain}"
+            self.nats_changes["$JS.ACK._."] = f"$JS.ACK.{domain}."
+
+    @property
+    def database_url(self):
+        return self.stores.database_url
+
+    @property
+    def redis_url(self):
+        return self.stores.redis_url
+
+    def superuser_url(self, database="sandboxes"):
+        return self.stores.superuser_url(database)
+
+
+@asynccontextmanager
+async def other_nats(folder, stores, **chosen):
+    servers = OtherNats(folder, stores, **chosen)
+    servers.processes["nats"] = _start_nats(servers)
+    try:
+        await until_listening(servers.ports["nats"])
+        yield servers
+    finally:
+        _stop(servers, "nats")
+
+
 @asynccontextmanager
 async def servers_by_hand(folder):
     servers = ServersByHand(folder)
@@ -119,7 +156,8 @@ def _start_redis(servers):
 
 def _start_nats(servers):
     lines = (EXAMPLES / "nats.conf").read_text()
-    for theirs, ours in (("0.0.0.0:4222", f"127.0.0.1:{servers.ports['nats']}"), ("/data", f"{servers.folder}/nats")):
+    address = {"0.0.0.0:4222": f"127.0.0.1:{servers.ports['nats']}", "/data": f"{servers.folder}/nats"}
+    for theirs, ours in (address | servers.nats_changes).items():
         assert theirs in lines
         lines = lines.replace(theirs, ours)
     config = servers.folder / "nats.conf"
