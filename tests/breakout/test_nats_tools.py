@@ -98,13 +98,14 @@ async def test_events_are_acknowledged_in_every_form(world):
 
 async def test_the_server_writes_the_format_that_it_was_told_to(world, wire):
     _, may_know = wire
-    account = await read_workers_account(world.stores.callout.system)
-    own = await world.a.nats.jetstream().pull_subscribe_bind(consumer="worker", stream=world.a.sandbox.stream)
+    worker, account = await world.add(), await read_workers_account(world.stores.callout.system)
+    await publish_events(world, worker, 1)
+    own = await worker.nats.jetstream().pull_subscribe_bind(consumer="worker", stream=worker.sandbox.stream)
     (event,) = await pull(own, 1)
-    await event.nak()
-    prefix = "$JS.ACK.{domain}.{hash}.{a_stream}.worker." if account.writes_origin else "$JS.ACK.{a_stream}.worker."
-    assert event.reply.startswith(prefix.format(**may_know))
+    origin = "{domain}.{hash}." if account.writes_origin else ""
+    assert event.reply.startswith(f"$JS.ACK.{origin}{worker.sandbox.stream}.worker.".format(**may_know))
     assert account.list_gaps() == []
+    await worker.close()
     assert account.ack_origin == "{domain}.{hash}".format(**may_know)
 
 
@@ -160,6 +161,7 @@ async def test_forged_acknowledgements_are_refused(wire, subject, body):
 
 async def test_a_known_token_of_anothers_event_settles_nothing_in_either_format(world, wire):
     connection, may_know = wire
+    await publish_events(world, world.b, 1)
     theirs = await world.b.nats.jetstream().pull_subscribe_bind(consumer="worker", stream=world.b.sandbox.stream)
     (event,) = await pull(theirs, 1)
     before, token = await look_at(world), event.reply.split(".worker.", 1)[1]
@@ -231,6 +233,7 @@ ELSEWHERE = [
 async def test_what_a_stream_is_like_is_told_to_the_askers_inbox_alone(world, wire, question, subject):
     connection, may_know = wire
     question, subject = question.format(**may_know), subject.format(**may_know)
+    world.a.heard.clear()
     answers = await connection.send(f"PUB {question} {subject} 0".encode(), b"")
     assert not any(b"-ERR" in answer for answer in answers), answers
     assert (await ask(world.a, question))["config"]
