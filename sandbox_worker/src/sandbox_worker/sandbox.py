@@ -42,6 +42,8 @@ class Sandbox:
             environment.nats_url,
             sandbox=environment.name,
             inbox_prefix=protocol.inbox_prefix(environment.sandbox_id),
+            user=environment.nats_user,
+            password=environment.nats_password,
         )
         self._discord = DiscordApi(environment.discord_api)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None

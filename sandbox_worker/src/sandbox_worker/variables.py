@@ -20,6 +20,10 @@ SANDBOX_REDIS_URL = "SANDBOX_REDIS_URL"
 SANDBOX_NATS_URL = "SANDBOX_NATS_URL"
 """Addresses with the sandbox's own login, of the stores that keep sandboxes apart."""
 
+SANDBOX_NATS_USER = "SANDBOX_NATS_USER"
+SANDBOX_NATS_PASSWORD = "SANDBOX_NATS_PASSWORD"  # noqa: S105
+"""The login in `SANDBOX_NATS_URL`, for clients that read none in an address."""
+
 SANDBOX_BOT_TOKEN = "SANDBOX_BOT_TOKEN"  # noqa: S105
 SANDBOX_BOT_API = "SANDBOX_BOT_API"
 SANDBOX_BOT_GATEWAY = "SANDBOX_BOT_GATEWAY"
@@ -33,7 +37,9 @@ REDIS_URL = "REDIS_URL"
 NATS_URL = "NATS_URL"
 """The team's addresses, used where there is none of the sandbox's own."""
 
-SECRETS = frozenset({SANDBOX_DATABASE_URL, SANDBOX_REDIS_URL, SANDBOX_NATS_URL, SANDBOX_BOT_TOKEN})
+SECRETS = frozenset(
+    {SANDBOX_DATABASE_URL, SANDBOX_REDIS_URL, SANDBOX_NATS_URL, SANDBOX_NATS_PASSWORD, SANDBOX_BOT_TOKEN}
+)
 """Whoever reads one of these has the sandbox; everything else may be shown."""
 
 REQUIRED = (
