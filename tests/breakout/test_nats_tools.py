@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import nats
@@ -12,10 +13,14 @@ import nats.errors
 import pytest
 
 from bot import constants, names
+from bot.relay.gateway.stream_reader import StreamReader
 from bot.stores.nats_account import hash_of, read_workers_account
+from bot.stores.nats_client import open_nats
 from bot.stores.urls import without_login
+from sandbox_worker import Sandbox, protocol
 from tests.breakout.conftest import until
 from tests.breakout.raw import dial
+from tests.breakout.sessions import until_async
 from tests.breakout.test_nats import look, pull
 
 LESS = [pytest.param(kind, marks=pytest.mark.long) for kind in ("nats-domain", "nats-flag")]
@@ -56,7 +61,8 @@ async def look_at(world):
 
 async def publish_events(world, worker, count):
     for number in range(count):
-        await world.stores.nats.jetstream().publish(f"{worker.sandbox.nats_prefix}events.OWN", b"%d" % number)
+        event = b'{"op":0,"t":"OWN","d":{"n":%d}}' % number
+        await world.stores.nats.jetstream().publish(f"{worker.sandbox.nats_prefix}events.OWN", event)
 
 
 async def test_unmodified_clients_look_at_their_stream_and_consumer(world):
@@ -85,15 +91,69 @@ async def test_events_are_acknowledged_in_every_form(world):
     await five.nak(delay=0.01)
     await six.nak()
     again = await pull(own, 2)
-    assert sorted([message.data for message in again]) == [b"4", b"5"]
+    assert sorted([json.loads(message.data)["d"]["n"] for message in again]) == [4, 5]
     assert {message.metadata.stream for message in again} == {a.sandbox.stream}
     await publish_events(world, a, 1)
     inbox = a.nats.new_inbox()
     following = await a.nats.subscribe(inbox)
     await a.nats.publish(again[0].reply, b"+NXT", reply=inbox)
-    assert (await following.next_msg(timeout=5)).data == b"0"
+    assert json.loads((await following.next_msg(timeout=5)).data)["d"] == {"n": 0}
     assert not a.errors
     await a.close()
+
+
+async def test_the_kit_takes_and_settles_events(world):
+    worker = await world.add()
+    await publish_events(world, worker, 3)
+    seen = []
+    async with Sandbox.from_env(worker.urls) as sandbox, asyncio.timeout(10):
+        async for event in sandbox.events():
+            seen.append((event.data["n"], event.redelivered))
+            if event.data["n"] == 1 and not event.redelivered:
+                await event.retry()
+            elif event.data["n"] == 2:
+                await event.terminate()
+            else:
+                await event.in_progress()
+                await event.ack()
+            if len(seen) == 4:
+                break
+    assert sorted(seen) == [(0, 0), (1, 0), (1, 1), (2, 0)]
+
+    async def is_settled():
+        return (await world.manager.streams.stats(worker.sandbox.id)).waiting == 0
+
+    await until_async(is_settled, 5)
+    await worker.close()
+
+
+async def test_the_relay_reads_events_as_the_server_writes_them(world):
+    worker = await world.add()
+    await publish_events(world, worker, 3)
+    client = await open_nats(world.servers.nats_url)
+    reader, receiver = StreamReader(client), Receiver()
+    inbox = client.new_inbox()
+    await reader.open(inbox, receiver)
+    await client.publish(protocol.pull_subject(worker.sandbox.stream), b'{"batch":3,"no_wait":true}', reply=inbox)
+    await until(lambda: len(receiver.events) == 3)
+    assert [(event.name, event.sequence) for event in receiver.events] == [(b"OWN", number) for number in (1, 2, 3)]
+    assert all(event.stored_at > time.time() - 60 for event in receiver.events)
+    await client.close()
+    await worker.close()
+
+
+class Receiver:
+    def __init__(self):
+        self.events = []
+
+    def on_events(self, events):
+        self.events += events
+
+    def on_status(self, status, left_over):
+        raise AssertionError(status)
+
+    def on_lost(self):
+        raise AssertionError
 
 
 async def test_the_server_writes_the_format_that_it_was_told_to(world, wire):
