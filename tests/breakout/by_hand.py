@@ -82,10 +82,12 @@ class ServersByHand:
 class OtherNats(ServersByHand):
     """A NATS set up by hand beside the other stores of somebody else."""
 
-    def __init__(self, folder: Path, stores, *, flag: bool = False, domain: str = "") -> None:
-        """With the `flag`, its acknowledgements are those of newer servers; JetStream may have a `domain`."""
+    def __init__(self, folder: Path, stores, *, flag: bool = False, domain: str = "", without: tuple = ()) -> None:
+        """With the `flag`, its acknowledgements are those of newer servers; JetStream may have a `domain`. It does
+        `without` these lines of the example."""
         super().__init__(folder)
         self.stores = stores
+        self.nats_changes |= dict.fromkeys(without, "# ")
         if flag:
             self.nats_changes["system_account:"] = "feature_flags { js_ack_fc_v2: true }\nsystem_account:"
         if domain:

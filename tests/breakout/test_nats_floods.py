@@ -29,6 +29,9 @@ FLOODS = {
     "held-pulls": (NEXT, "{inbox}", '{"batch":1,"expires":30000000000}'),
     "acknowledgements": ("$JS.ACK.{stream}.worker.1.1.1.1.0", "{inbox}", "+ACK"),
     "work": ("sandbox.{id}.work.x", "", "x"),
+    "questions-after-the-stream": ("$JS.API.STREAM.INFO.{stream}", "{inbox}", "{}"),
+    "questions-after-the-consumer": ("$JS.API.CONSUMER.INFO.{stream}.worker", "{inbox}", ""),
+    "own-inbox": ("{inbox}", "", "x"),
 }
 ALL = [*FLOODS, "wrong logins", "wrong tokens", "right logins"]
 
