@@ -20,7 +20,7 @@ from bot.stores.nats_jwt import account_of, new_account_seed
 from bot.stores.postgres import sql_folder
 
 POSTGRES = Path(os.environ.get("POSTGRES_BIN") or Path(postgres_program("postgres")).parents[2] / "pginstall" / "bin")
-"""Another one than the embedded, which is the newest in the wheel. So REDIS_SERVER."""
+"""Another one than the embedded, which is the newest in the wheel. So REDIS_SERVER and NATS_SERVER."""
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -109,12 +109,27 @@ class OtherNats(ServersByHand):
 @asynccontextmanager
 async def other_nats(folder, stores, **chosen):
     servers = OtherNats(folder, stores, **chosen)
-    servers.processes["nats"] = _start_nats(servers)
-    try:
-        await until_listening(servers.ports["nats"])
-        yield servers
-    finally:
-        _stop(servers, "nats")
+    while True:
+        process = servers.processes["nats"] = _start_nats(servers)
+        try:
+            if await _has_port(process, servers.ports["nats"]):
+                yield servers
+                return
+        finally:
+            _stop(servers, "nats")
+        servers.ports["nats"] = free_port()
+
+
+async def _has_port(process, port):
+    """Or another program has taken it first."""
+    listening = asyncio.create_task(until_listening(port))
+    while not listening.done() and process.poll() is None:
+        await asyncio.wait([listening], timeout=0.05)
+    if process.poll() is not None:
+        listening.cancel()
+        return False
+    await listening
+    return True
 
 
 @asynccontextmanager
@@ -165,7 +180,8 @@ def _start_nats(servers):
     config = servers.folder / "nats.conf"
     config.write_text(lines)
     users = {f"SANDBOX_{user}_PASSWORD": servers.password for user in ("BOT", "AUTH", "SYSTEM")}
-    return _start(servers, [nats_program(), "-c", str(config)], SANDBOX_ISSUER=account_of(servers.seed), **users)
+    program = os.environ.get("NATS_SERVER") or nats_program()
+    return _start(servers, [program, "-c", str(config)], SANDBOX_ISSUER=account_of(servers.seed), **users)
 
 
 def _start(servers, argv, **environment):
