@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
-from uuid import UUID
 
 from loguru import logger
 
@@ -30,7 +28,7 @@ from bot.settings import Settings, SettingsError
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_jwt import Issuer
-from bot.stores.nats_rations import RationedResponder
+from bot.stores.nats_rations import RationedResponder, Service
 from bot.stores.nats_responder import Responder
 from bot.stores.opening import Stores
 from bot.stores.postgres import Pool
@@ -89,20 +87,15 @@ async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Sup
         async with responder.serving(supervisor, "replay"):
             yield
         return
-    url, describe = stores.addresses.callout.auth_url, StreamInfoService(manager.streams).answer
-    replays = RationedResponder(
-        access.nats.replays_url(url), names.replay_subject, access.list_logins, service.answer, name="replays"
+    services = (
+        Service(names.replay_subject, service.answer),
+        Service(names.info_subjects, StreamInfoService(manager.streams).answer),
     )
-    infos = RationedResponder(
-        access.nats.info_url(url), names.info_subjects, access.list_logins, describe, name="stream info"
-    )
-
-    async def admit(sandbox_id: UUID) -> None:
-        await asyncio.gather(replays.admit(sandbox_id), infos.admit(sandbox_id))
-
-    access.nats.before_login = admit
+    url = access.nats.replays_url(stores.addresses.callout.auth_url)
+    rationed = RationedResponder(url, services, access.list_logins)
+    access.nats.before_login = rationed.admit
     access.nats.floods.count_accepted = manager.streams.count_accepted
-    async with replays.serving(supervisor, "replay"), infos.serving(supervisor, "stream info"):
+    async with rationed.serving(supervisor, "replay"):
         every = timedelta(seconds=constants.FLOODS_LOOKED_FOR_EVERY_S)
         supervisor.start_periodic("floods", access.nats.floods.look, every)
         try:

@@ -65,8 +65,6 @@ MOST_LISTENERS = 20
 """Of one sandbox: each costs the server a consumer, and whoever has the credentials may ask."""
 REPLAY_ANSWERED_WITHIN_S = 60
 """So long the server lets the bot answer a request: four questions to JetStream, after others' turns."""
-INFO_ANSWERED_WITHIN_S = 10
-"""As above: one question to JetStream, after others' turns."""
 LARGEST_REPLAY_REQUEST = 16 * 1024
 """Bytes: twice what a hundred of the longest names of events take."""
 

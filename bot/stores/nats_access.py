@@ -21,15 +21,7 @@ from nats.aio.msg import Msg
 
 from bot import constants
 from bot.stores.nats_account import ACCOUNT, FULL_ACCOUNT, WorkersAccount, read_workers_account
-from bot.stores.nats_claims import (
-    INFO_USER,
-    OWN_CLAIMS,
-    PROBE_INBOX,
-    PROBE_USER,
-    REPLAYS_USER,
-    full_claims,
-    sandbox_claims,
-)
+from bot.stores.nats_claims import OWN_CLAIMS, PROBE_INBOX, PROBE_USER, SERVICES_USER, full_claims, sandbox_claims
 from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_floods import FloodWatch
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
@@ -103,14 +95,9 @@ class NatsAccess:
         return False
 
     def replays_url(self, url: str) -> str:
-        """The address for a client in the workers' account that may do nothing but answer their requests for replays.
-        It is let in by the bots themselves."""
-        return with_login(url, REPLAYS_USER, self._issuer.derive(REPLAYS_USER))
-
-    def info_url(self, url: str) -> str:
-        """As `replays_url`, for their questions after their streams. It is another user, for a bot of before, which may
-        be the one that lets it in, knows nothing of those."""
-        return with_login(url, INFO_USER, self._issuer.derive(INFO_USER))
+        """The address for a client in the workers' account that may do nothing but answer them: their requests for
+        replays, and their questions after their streams. It is let in by the bots themselves."""
+        return with_login(url, SERVICES_USER, self._issuer.derive(SERVICES_USER))
 
     async def read_account(self) -> WorkersAccount:
         """What the servers' configuration gives the workers; read anew when they have been connected to again."""

@@ -12,7 +12,7 @@ from bot.stores.nats_account import WorkersAccount
 from sandbox_worker import protocol
 
 PROBE_USER, PROBE_INBOX = "probe", "_INBOX_probe"
-REPLAYS_USER, INFO_USER = "replays", "info"
+SERVICES_USER = "services"
 
 
 def sandbox_claims(sandbox_id: UUID, expires_at: datetime, account: WorkersAccount) -> dict[str, Any]:
@@ -46,25 +46,17 @@ def _probe_claims(asked_at: int) -> dict[str, Any]:
     return _user_claims(PROBE_USER, until, publish=["$JS.API.INFO"], subscribe=[f"{PROBE_INBOX}.>"])
 
 
-def _replays_claims(_: int) -> dict[str, Any]:
-    return _answering_claims(REPLAYS_USER, names.ANY_REPLAY_SUBJECT, constants.REPLAY_ANSWERED_WITHIN_S)
-
-
-def _info_claims(_: int) -> dict[str, Any]:
-    return _answering_claims(INFO_USER, names.ANY_INFO_SUBJECT, constants.INFO_ANSWERED_WITHIN_S)
-
-
-def _answering_claims(user: str, subject: str, within_s: float) -> dict[str, Any]:
+def _services_claims(_: int) -> dict[str, Any]:
     """They publish nothing but one answer to each request, and last as long as the connection."""
-    claims = _user_claims(user, None, publish=[], subscribe=[subject])
-    claims["nats"]["resp"] = {"max": 1, "ttl": int(within_s * 1e9)}
+    subjects = [names.ANY_REPLAY_SUBJECT, names.ANY_INFO_SUBJECT]
+    claims = _user_claims(SERVICES_USER, None, publish=[], subscribe=subjects)
+    claims["nats"]["resp"] = {"max": 1, "ttl": int(constants.REPLAY_ANSWERED_WITHIN_S * 1e9)}
     return claims
 
 
 OWN_CLAIMS: dict[str, Callable[[int], dict[str, Any]]] = {
     PROBE_USER: _probe_claims,
-    REPLAYS_USER: _replays_claims,
-    INFO_USER: _info_claims,
+    SERVICES_USER: _services_claims,
 }
 """Of the bots' own users in the workers' account, by the server's time of the login."""
 

@@ -209,7 +209,7 @@ async def test_workers_of_one_sandbox_talk_to_each_other(world):
 
 
 @pytest.mark.parametrize(
-    "user", ["b", "sandbox-bot", "sandbox-auth", "sandbox-system", "probe", "replays", "info", "nobody", ""]
+    "user", ["b", "sandbox-bot", "sandbox-auth", "sandbox-system", "probe", "replays", "services", "nobody", ""]
 )
 @pytest.mark.parametrize("password", ["of-a", "", "guessed", "user"])
 async def test_nats_refuses_a_login_as_another(world, user, password):
