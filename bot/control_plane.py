@@ -14,6 +14,7 @@ from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.access.replay import ReplayService
+from bot.sandboxes.access.sizes import SizeMarks
 from bot.sandboxes.access.stream_info import StreamInfoService
 from bot.sandboxes.access.tokens import bot_id_of
 from bot.sandboxes.activity import ActivityRefresh
@@ -34,6 +35,7 @@ from bot.stores.opening import Stores
 from bot.stores.postgres import Pool
 from bot.stores.redis import RedisStore
 from bot.supervisor import Supervisor
+from sandbox_worker.addresses import WrongAddress, fit
 
 _WITHOUT_CALLOUT = "NATS_AUTH_URL, NATS_SYSTEM_URL and NATS_ACCOUNT_SEED are not set"
 
@@ -66,13 +68,14 @@ async def open_control_plane(
             _streams(settings, stores),
             _limits(settings),
             access=access,
-            workers=_worker_addresses(settings, stores),
+            workers=find_worker_addresses(settings, stores, access.isolation),
             template=_template(settings),
             template_name=_template_name(settings),
             routes_changed=routes_changed,
             read_routes=read_routes,
             inspect_guilds=inspect_guilds,
             refresh_activity=ActivityRefresh(stores.nats, stores.pool).refresh,
+            size_marks=_size_marks(settings),
         )
 
 
@@ -81,7 +84,7 @@ async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Sup
     """What a running bot does for workers on NATS and against them, as parts of the supervisor: it answers requests for
     replays and questions after streams, and ends floods. Without rations and floods where the server does not say who
     asks; JetStream itself tells of streams there."""
-    service, access = ReplayService(manager.streams), manager.access
+    service, access = ReplayService(manager.streams, manager.describe_to_workers), manager.access
     if access.nats is None or stores.addresses.callout is None:
         responder = Responder(stores.nats_of_workers, names.ANY_REPLAY_SUBJECT, service.answer)
         async with responder.serving(supervisor, "replay"):
@@ -116,6 +119,34 @@ async def probe_isolation(settings: Settings, stores: Stores, *, trial: bool) ->
             await stack.enter_async_context(nats.responder.serving(supervisor, "auth callout"))
         await _probe(settings, stores, access, nats, trial=trial)
     return access.isolation
+
+
+def find_worker_addresses(settings: Settings, stores: Stores, isolation: Isolation) -> WorkerAddresses:
+    """What the operator says of each store, or else where the bot itself reaches it. `SettingsError` if one that is
+    handed out doesn't fit into a `.env`."""
+    known = stores.addresses.for_workers.items()
+    chosen = {store: getattr(settings.workers, store) or address for store, address in known}
+    for store, address in chosen.items():
+        if getattr(isolation, store).confines:
+            _require_fitting(store, address)
+    bot_id = bot_id_of(settings.discord.token.get_secret_value()) or constants.UNKNOWN_BOT_ID
+    return WorkerAddresses(
+        **chosen,
+        discord=settings.discord.api_base,
+        relay=settings.relay_address,
+        bot_id=bot_id,
+        relay_is_usual=not (settings.relay.listen or settings.relay.address),
+    )
+
+
+def _require_fitting(store: str, address: str) -> None:
+    try:
+        fit(address)
+    except WrongAddress as error:
+        raise SettingsError(
+            f"workers.{store}: missing; the bot's own address of the store cannot be handed out: {error}. Set it to "
+            "the one for workers, without user and password."
+        ) from None
 
 
 async def try_template(settings: Settings, pool: Pool, *, migrating: bool) -> None:
@@ -194,6 +225,11 @@ def _streams(settings: Settings, stores: Stores) -> StreamStore:
     return StreamStore(stores.nats, limits, workers_apart=stores.callout is not None)
 
 
+def _size_marks(settings: Settings) -> SizeMarks:
+    chosen = settings.isolation
+    return SizeMarks(chosen.warn_megabytes * 1024 * 1024, chosen.max_megabytes * 1024 * 1024)
+
+
 def _limits(settings: Settings) -> Limits:
     chosen = settings.sandboxes
     return Limits(
@@ -203,18 +239,4 @@ def _limits(settings: Settings) -> Limits:
         chosen.max_ttl,
         chosen.min_name_length,
         chosen.max_name_length,
-    )
-
-
-def _worker_addresses(settings: Settings, stores: Stores) -> WorkerAddresses:
-    """What the operator says of each store, or else where the bot itself reaches it."""
-    public = stores.addresses.public.items()
-    chosen = {store: getattr(settings.workers, store) or address for store, address in public}
-    bot_id = bot_id_of(settings.discord.token.get_secret_value()) or constants.UNKNOWN_BOT_ID
-    return WorkerAddresses(
-        **chosen,
-        discord=settings.discord.api_base,
-        relay=settings.relay_address,
-        bot_id=bot_id,
-        relay_is_usual=not (settings.relay.listen or settings.relay.address),
     )

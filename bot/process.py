@@ -41,6 +41,7 @@ from bot.supervisor import NEVER, Part, Restarts, Supervisor
 
 _ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGEST_S)
 _GUARDIAN_RESTARTS = Restarts(constants.GUARDIAN_RESTART_S, most=constants.GUARDIAN_RESTARTS)
+_SIZES_SEEN_EVERY = timedelta(seconds=constants.SIZES_SEEN_EVERY_S)
 _QUEUE_CHECKED_EVERY = timedelta(seconds=constants.NOTIFY_QUEUE_CHECKED_EVERY_S)
 _LEASES = "gateway leases"
 
@@ -113,6 +114,7 @@ class App:
         supervisor.start("relay callbacks", heard)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
         supervisor.start("lock guard", LockGuard(self.stores.addresses.postgres).run, _ROUTES_RESTARTS)
+        supervisor.start_periodic("sizes", self.manager.sizes.look, _SIZES_SEEN_EVERY)
         supervisor.start("sessions", self.gateway.run)
         supervisor.start("guild removals", self.guild_removals.run)
         supervisor.start("binding rights", self.binding_rights.run)

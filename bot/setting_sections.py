@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -25,9 +26,11 @@ from bot.setting_types import (
     Token,
     is_address,
 )
+from sandbox_worker.addresses import PLAIN, fit, split_addresses
 
 DISCORD_API = "https://discord.com/api/v10"
 
+_HOST = re.compile(r"[A-Za-z0-9.-]*|\[?[0-9A-Fa-f:.]+\]?")
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -61,7 +64,7 @@ class Discord(Section):
     @field_validator("api_base")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        if not is_address(value, ("http", "https")) or not urlsplit(value).hostname:
+        if not is_address(value, ("http", "https")) or not urlsplit(value).hostname or not PLAIN.fullmatch(value):
             raise ValueError("write an address like https://discord.com/api/v10")
         return value.rstrip("/")
 
@@ -131,18 +134,61 @@ class Nats(Section):
 
 
 class Workers(Section):
-    """Where workers reach the stores; empty: where the bot does. Without credentials, each sandbox has its own."""
+    """Where workers reach the stores; empty: where the bot does. Without credentials, each sandbox has its own.
+
+    `listen` is the address that embedded ones listen on, `host` what other machines call it.
+    """
 
     postgres: str = ""
     redis: str = ""
     nats: str = ""
+    listen: str = "127.0.0.1"
+    host: str = ""
+    certificates: Path | None = None
+    plaintext: bool = False
+
+    @field_validator("certificates", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_ip(cls, value: str) -> str:
+        try:
+            return str(ip_address(value or "127.0.0.1"))
+        except ValueError:
+            raise ValueError("write an address of this machine like 10.0.0.3, or 0.0.0.0 for all of them") from None
+
+    @field_validator("host")
+    @classmethod
+    def _is_a_host(cls, value: str) -> str:
+        if not _HOST.fullmatch(value):
+            raise ValueError("write a name or address like stores.example.com, without a port")
+        return value.strip("[]")
+
+    @model_validator(mode="after")
+    def _is_safe_and_known(self) -> Self:
+        listen = ip_address(self.listen)
+        if listen.is_loopback:
+            return self
+        if self.certificates is None and not self.plaintext:
+            raise ValueError(
+                f"listen = {self.listen} can be reached from elsewhere, so that tokens would pass in the clear; set "
+                "certificates to the folder that `sandbox-bot certificates` has written, or plaintext = true if the "
+                "network is protected otherwise"
+            )
+        if listen.is_unspecified and not self.host:
+            raise ValueError(f"host is missing; nobody reaches {self.listen}, which means all addresses")
+        return self
 
     @field_validator("postgres", "redis", "nats")
     @classmethod
     def _is_an_address_without_login(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (not parts.scheme or not parts.hostname or "@" in parts.netloc):
-            raise ValueError("write an address like nats://nats.example.com:4222, without user and password")
+        for part in map(urlsplit, split_addresses(value) if value else ()):
+            if not part.scheme or not part.hostname or "@" in part.netloc:
+                raise ValueError("write an address like nats://nats.example.com:4222, without user and password")
+        fit(value)
         return value
 
 
@@ -170,7 +216,9 @@ class Relay(Section):
     @field_validator("address")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        if value and (not is_address(value, ("http", "https")) or urlsplit(value).path.strip("/")):
+        parts = urlsplit(value)
+        is_plain = is_address(value, ("http", "https")) and PLAIN.fullmatch(value) and not parts.query
+        if value and (not is_plain or parts.path.strip("/")):
             raise ValueError("write an address like https://relay.example.com, without a path")
         return value.rstrip("/")
 
@@ -192,6 +240,14 @@ class Isolation(Section):
     require: bool = False
     max_connections: int = Field(default=10, ge=1, le=1000)
     longest_transaction: Duration = timedelta(seconds=60)
+    warn_megabytes: int = Field(default=1024, ge=1)
+    max_megabytes: int = Field(default=4096, ge=1)
+
+    @model_validator(mode="after")
+    def _is_warned_before(self) -> Self:
+        if self.warn_megabytes > self.max_megabytes:
+            raise ValueError("warn_megabytes is above max_megabytes; lower the one or raise the other")
+        return self
 
 
 class Embedded(Section):

@@ -11,10 +11,11 @@
 -- which is what may connect. On PostgreSQL 15 CREATEROLE is nearly a superuser's right: prefer 16 or newer, where it
 -- reaches only the roles that the bot has made itself.
 --
--- Slots and locks are the whole server's, and one sandbox can use up either. In postgresql.conf:
+-- Slots, locks and disk are the whole server's, and one sandbox can use up each. In postgresql.conf:
 --   authentication_timeout = 3s        whoever connects and says nothing has a slot for so long; over 10 s `check` warns
---   reserved_connections = 40          from 16 on: the pools of all bots (`postgres.pool_size`), and some more
---   max_connections                    above that, `isolation.max_connections` for each sandbox
+--   reserved_connections = 40          from 16 on: for each bot its pool (`postgres.pool_size`) and ten more
+--   max_connections                    above that, `isolation.max_connections` for each sandbox; `check` says how many fit
+--   temp_file_limit = 1GB              what one query may sort on the disk
 --   max_locks_per_transaction = 128    the bot ends who holds over 2,000 locks, or a quarter of all on a small server
 --   max_prepared_transactions = 0      the default: the locks of a prepared transaction are no session's that it could end
 

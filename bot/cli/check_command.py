@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from bot.cli.check_relay import check_relay
+from bot.cli.check_workers import check_workers
 from bot.cli.runtime import Config, print_warning, read_settings, run_or_exit
 from bot.control_plane import probe_isolation, try_template
 from bot.routing.leases import GatewayProcess, list_processes
+from bot.sandboxes.access.capacity import read_capacity
 from bot.sandboxes.access.isolation import list_postgres_risks
 from bot.settings import Settings
 from bot.stores.migrations import list_missing_migrations
@@ -63,6 +65,9 @@ async def _check(settings: Settings, trials: bool) -> Report:
         if await _check_database(settings, stores, trials, report):
             processes = await list_processes(stores.pool, application_id)
             report.facts += list(map(_describe, processes)) or ["Gateway: no bot is running."]
+            capacity = await read_capacity(stores.pool, settings, max(len(processes), 1))
+            report.facts.append(capacity.fact)
+            report.warnings += [f"PostgreSQL: {warning}." for warning in capacity.warnings()]
         await _check_isolation(settings, stores, trials, server.partition(" ")[0], report)
         report.warnings += [f"PostgreSQL: {risk}" for risk in await list_postgres_risks(stores.pool)]
         await _check_refusals(stores, trials, server.partition(" ")[0], report)
@@ -106,11 +111,14 @@ async def _check_database(settings: Settings, stores: Stores, trials: bool, repo
 
 async def _check_isolation(settings: Settings, stores: Stores, trials: bool, redis: str, report: Report) -> None:
     isolation = await probe_isolation(settings, stores, trial=trials)
+    facts, warnings = check_workers(settings, stores, isolation)
+    report.warnings += warnings
     untried = "" if trials else ", as far as that is known without a trial"
     report.facts += [
         f"Isolation of sandboxes in PostgreSQL: {isolation.postgres}",
         f"Isolation of sandboxes in {redis}: {isolation.redis}{untried}",
         f"Isolation of sandboxes in NATS: {isolation.nats}",
+        *facts,
     ]
     if stores.callout and isolation.nats.enforced:
         report.warnings += [f"NATS: {gap}" for gap in (await read_workers_account(stores.callout.system)).list_gaps()]

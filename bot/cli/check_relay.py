@@ -6,8 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from bot.certificates import RENEWED_BEFORE, CertificateError, covers, left_of
-from bot.durations import format_duration
+from bot.cli.check_workers import warnings_of
 from bot.relay.gateway.intents import APPROVED
 from bot.relay.listening import open_socket, server_tls
 from bot.setting_sections import Relay
@@ -43,18 +42,7 @@ def _certificate(settings: Settings) -> Iterator[str]:
     certificate = settings.relay.certificate
     if certificate is None:
         return
-    try:
-        left = left_of(certificate)
-        if left.total_seconds() <= 0:
-            yield f"relay.certificate: {certificate} has expired. `sandbox-bot certificates` renews it."
-        elif left < RENEWED_BEFORE:
-            ends = format_duration(left)
-            yield f"relay.certificate: {certificate} expires in {ends}. `sandbox-bot certificates` renews it."
-        host = urlsplit(settings.relay_address).hostname
-        if host and not covers(certificate, host):
-            yield f"relay.certificate: {certificate} is not for {host}, where clients come to. Make one that is."
-    except CertificateError as error:
-        yield f"relay.certificate: {error}"
+    yield from warnings_of(certificate, urlsplit(settings.relay_address).hostname or "", "relay.certificate")
 
 
 def _address(settings: Settings) -> Iterator[str]:

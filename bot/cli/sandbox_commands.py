@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from bot import constants, names
-from bot.cli import json_data, maintenance, rendering, status_command
+from bot.cli import env_command, json_data, maintenance, rendering, status_command
 from bot.cli.runtime import (
     EX_FAILED,
-    EX_SHOWN,
     EX_USAGE,
     EXIT_CODES,
     Config,
@@ -26,7 +24,6 @@ from bot.cli.runtime import (
 )
 from bot.durations import parse_duration
 from bot.errors import SandboxError
-from bot.sandboxes.access.connection import ConnectionDetails
 from bot.sandboxes.directory import LIVING
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.metadata import CreatedFrom, read_tags
@@ -38,19 +35,12 @@ cli = typer.Typer(
     no_args_is_help=True,
 )
 cli.add_typer(status_command.cli)
+cli.add_typer(env_command.cli)
 cli.add_typer(maintenance.cli)
 
 Wanted = Annotated[str, typer.Argument(metavar="SANDBOX", help="Its name, its id or the first eight digits of that.")]
 Owner = Annotated[str | None, typer.Option("--owner", help="The Discord id of its owner.")]
 Guild = Annotated[str, typer.Argument(metavar="GUILD", help="The id of a Discord server.")]
-
-
-class EnvironmentFormat(StrEnum):
-    """`export` lines for a shell's `eval`, `dotenv` for a file, or one JSON object."""
-
-    EXPORT = "export"
-    DOTENV = "dotenv"
-    JSON = "json"
 
 
 @cli.command()
@@ -155,42 +145,6 @@ def unbind_guild(guild: Guild, as_json: Json = False, config: Config = None) -> 
 
 
 @cli.command()
-def env(
-    sandbox: Wanted,
-    form: Annotated[EnvironmentFormat, typer.Option("--format", help="How it is written.")] = EnvironmentFormat.EXPORT,
-    rotate: Annotated[bool, typer.Option("--rotate", help="Issue new credentials, which ends the old ones.")] = False,
-    bare: Annotated[bool, typer.Option("--without-credentials", help="Issue none: only the rest.")] = False,
-    yes: Yes = False,
-    config: Config = None,
-) -> None:
-    """Print the environment of a sandbox's workers: eval "$(sandbox-bot sandbox env NAME)".
-
-    The credentials are in it the first time; they are kept nowhere. Later on it prints nothing and ends with 3, unless
-    --rotate issues new ones, or --without-credentials wants none.
-    """
-    as_json = form is EnvironmentFormat.JSON
-    if rotate and bare:
-        exit_with_error("--rotate issues credentials, --without-credentials none", EX_USAGE, as_json=as_json)
-    if rotate:
-        confirm_or_exit("End the old credentials, with all connections that use them?", yes=yes, as_json=as_json)
-
-    async def work(manager: SandboxManager) -> ConnectionDetails:
-        found = await manager.find(operator(), sandbox)
-        if bare:
-            return await manager.get_connection_details(operator(), found.id)
-        details = await manager.issue_credentials(operator(), found.id, rotate=rotate)
-        if not details.has_token and manager.access.isolation.confines:
-            exit_with_error(_shown_before(found), EX_SHOWN, as_json=as_json)
-        return details
-
-    details = run_with_manager(work, config, "issuing", as_json=as_json)
-    if as_json:
-        rendering.show_json(dict(details.environment))
-    else:
-        typer.echo(details.as_dotenv() if form is EnvironmentFormat.DOTENV else details.as_exports(), nl=False)
-
-
-@cli.command()
 def reset(sandbox: Wanted, yes: Yes = False, as_json: Json = False, config: Config = None) -> None:
     """Put a sandbox back to its template, without keys and events; it keeps its id, servers, credentials and expiry."""
 
@@ -251,14 +205,6 @@ def audit(
         rendering.show_json([json_data.audit_data(entry) for entry in entries])
     else:
         rendering.show_audit(entries)
-
-
-def _shown_before(sandbox: Sandbox) -> str:
-    return (
-        f"the credentials of {sandbox.name} were shown before, and are kept nowhere. "
-        f"`sandbox-bot sandbox env {sandbox.handle} --rotate` issues new ones and ends those; "
-        "--without-credentials prints the rest."
-    )
 
 
 def _show(sandbox: Sandbox, as_json: bool) -> None:

@@ -16,14 +16,17 @@ from bot.ui.options import (
     SANDBOX,
     AnySandboxOption,
     BoundGuildOption,
+    DatabaseFormOption,
     DurationOption,
     GuildOption,
+    NameSetOption,
     SandboxOption,
     StatusOption,
     TagsOption,
 )
 from bot.ui.pagination import Listing, read_page
 from bot.ui.signed_button import SignedButton
+from sandbox_worker.standard_names import NameSet, wanted_form
 
 
 @app_commands.allowed_installs(guilds=True, users=False)
@@ -91,10 +94,21 @@ class SandboxGroup(commands.GroupCog, group_name="sandbox", group_description="Y
         await answering.of(interaction).show(listings.audit(sandbox, entries))
 
     @app_commands.command()
-    @app_commands.describe(sandbox="Which sandbox")
-    async def connect(self, interaction: Interaction, sandbox: SandboxOption) -> None:
+    @app_commands.describe(
+        sandbox="Which sandbox",
+        names="standard: also DATABASE_URL, REDIS_URL, NATS_URL and the like",
+        database_url="How DATABASE_URL is written; with the standard names",
+    )
+    async def connect(
+        self,
+        interaction: Interaction,
+        sandbox: SandboxOption,
+        names: NameSetOption | None = None,
+        database_url: DatabaseFormOption | None = None,
+    ) -> None:
         """Get the environment of a sandbox's workers, with its credentials the first time."""
-        await credentials.connect(interaction, sandbox)
+        form = wanted_form(names or NameSet.SANDBOX, database_url)
+        await credentials.connect(interaction, sandbox, form=form)
 
     @app_commands.command()
     @app_commands.describe(sandbox="Which sandbox", by="How much longer it lives, like 8h or 3d")

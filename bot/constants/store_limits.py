@@ -12,11 +12,20 @@ POSTGRES_ANSWER_WITHIN_S = 30
 POSTGRES_LOGIN_WARNED_OVER_S = 10
 """`check` warns if the server's `authentication_timeout` is longer. A login takes milliseconds, on a far server a
 second, and whoever connects and says nothing has a slot for so long."""
+POSTGRES_BESIDE_POOL = 10
+"""Connections of a bot that are not its pool's, by its parts for leases, locks and routes, and of a command line beside
+it."""
 POSTGRES_GIVEN_BACK_WITHIN_S = 2
 """For the server to say that a statement is broken off, or a transaction rolled back; it needs milliseconds. Then the
 connection is taken for dead: a server that stands still, or a line whose other end is gone."""
 POSTGRES_WAIT_FOR_CONNECTION_S = 60
 """More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
+MIGRATION_WAITS_FOR_LOCK_S = 0.5
+"""A running bot's statements wait behind the migration meanwhile. Less than the second after which PostgreSQL looks for
+deadlocks: so it is never the bot that has to give way."""
+MIGRATION_TRIED_AGAIN_AFTER_S = 0.5
+MIGRATION_TRIED_FOR_S = 60.0
+"""A transaction of a running bot takes seconds at most; a session that somebody has left open may take for ever."""
 
 MOST_LOCKS_OF_A_SANDBOX = 2000
 """In PostgreSQL's table of locks, which all share; on a small server a quarter of the table, if that is less. A worker
@@ -35,6 +44,12 @@ such locks for some milliseconds, and two seconds have room for this and a look.
 LOCK_HOARDER_BARRED_FIRST_S, LOCK_HOARDER_BARRED_LONGEST_S = 10.0, 300.0
 """So long a sandbox that held too many locks, or others', is not let in, and twice as long each time: whoever fills the
 table again and again does so for half a second in five minutes."""
+
+SIZES_SEEN_EVERY_S = 10.0
+"""A disk takes about a hundred megabytes a second, and a look at a thousand sandboxes some tenths of one."""
+LARGE_SANDBOX_BARRED_FIRST_S, LARGE_SANDBOX_BARRED_LONGEST_S = 30.0, 600.0
+"""So long a sandbox that takes too much of the disk is not let in, and twice as long each time; between two times it
+has ten to twenty seconds to make room."""
 
 REDIS_ANSWER_WITHIN_S = 5
 """For connecting and for one command. The bot's own take milliseconds; a server that answers none is away."""
@@ -136,6 +151,12 @@ SERVERS_GONE_WITHIN_S = 5.0
 """For the servers of a guardian that is no more, which the kernel tells to end; then they are killed."""
 FOLDER_LOCK_WITHIN_S = 10.0
 """For the servers of a bot that is no more: as long as they may take to stop, and some more."""
+EMBEDDED_OWNERS = 5
+"""Developers for whose whole quota of sandboxes the embedded PostgreSQL has connections: 25 sandboxes by default."""
+EMBEDDED_SPARE_CONNECTIONS = 10
+"""For superusers, and for some that end while others begin."""
+EMBEDDED_MOST_CONNECTIONS = 2000
+"""Each costs memory from the start, for its locks: 70 MB for so many. `check` says where it is not enough."""
 PROGRAM_VERSION_WITHIN_S = 10.0
 """For a program that was named in [embedded] to say its version: the first start from a cold disk."""
 EMBEDDED_ANSWER_WITHIN_S = 5

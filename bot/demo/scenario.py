@@ -6,7 +6,6 @@ import asyncio
 import io
 import os
 import socket
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -20,12 +19,12 @@ from pydantic import SecretStr
 
 import sandbox_worker
 from bot.app import App, open_app
+from bot.demo.bots import command_of
 from bot.sandboxes.model import Sandbox
 from bot.settings import Discord, Embedded, Relay, Routing, Sandboxes, Settings
 from local_discord import Guild, LocalDiscord, Person
 
 GRACE = timedelta(seconds=2)
-ORDINARY_BOT = Path(__file__).with_name("ordinary_bot.py")
 _EVERY = timedelta(milliseconds=200)
 _TIMEOUT_S = 10.0
 """For what takes milliseconds: a slow machine passes, a broken step ends the tour."""
@@ -49,14 +48,20 @@ class Scenario:
     lobby: Guild
     stack: AsyncExitStack
     workers: dict[str, Worker] = field(default_factory=dict)
+    bots: list[asyncio.subprocess.Process] = field(default_factory=list)
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     """What `/sandbox connect` has handed out, by the name of the sandbox."""
 
-    async def start_bot(self, name: str) -> None:
+    async def start_bot(self, name: str, program: Path) -> None:
         """An ordinary bot in a process of its own, which knows no more than the sandbox's environment."""
         environment = {**os.environ, **self.environments[name]}
-        process = await asyncio.create_subprocess_exec(sys.executable, ORDINARY_BOT, env=environment)
-        self.stack.push_async_callback(_end, process)
+        process = await asyncio.create_subprocess_exec(*command_of(program), env=environment)
+        self.bots.append(process)
+
+    async def end_bots(self) -> None:
+        """Safe to repeat."""
+        for process in self.bots:
+            await _end(process)
 
     async def start_worker(self, sandbox: Sandbox, dotenv: str) -> Worker:
         """A worker that knows no more than `dotenv`, the text of the file that `/sandbox connect` has attached."""
@@ -106,6 +111,7 @@ async def open_scenario(progress: Callable[[str], None]) -> AsyncIterator[Scenar
         progress("starting the bot, an unmodified discord.py client")
         running = asyncio.create_task(app.run())
         stack.push_async_callback(_stop, app, running)
+        stack.push_async_callback(scenario.end_bots)
         await _until_ready(asyncio.create_task(discord.wait_ready(_TIMEOUT_S)), running)
         yield scenario
 

@@ -8,14 +8,17 @@ import json
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 
 import aiohttp
 
+from bot.demo.bots import IN_DISCORD_JS, IN_DISCORD_PY, has_discord_js
 from bot.demo.break_in import ATTEMPTS
-from bot.demo.scenario import GRACE, ORDINARY_BOT
+from bot.demo.scenario import GRACE
 from bot.demo.walk import Walk, is_titled, message_of, title_of
 from bot.durations import format_duration
 from bot.sandboxes.model import SandboxStatus
+from local_discord import Guild
 
 
 class Steps(Walk):
@@ -34,7 +37,7 @@ class Steps(Walk):
             self.foreign_command,
             self.own_bots,
             self.own_command,
-            self.own_bot_refused,
+            self.own_bots_refused,
             self.status,
             self.break_in,
             self.refused,
@@ -102,30 +105,44 @@ class Steps(Walk):
         self.check("leads" in message_of(reply).content, "it took the interaction's id and token, not the bot's token")
 
     async def own_bots(self) -> None:
-        """Each starts an ordinary discord.py bot, with the token and the address of the same file."""
-        self.transcript.code(ORDINARY_BOT)
-        for name, guild in (("login-page", self.scenario.lab), ("leaderboard", self.scenario.arcade)):
-            await self.scenario.start_bot(name)
-            message = await self.wait_formessage_of(guild, f"at home in {guild.name}")
-            self.transcript.shows(message, guild.name, sender=ORDINARY_BOT.name)
+        """Each starts an ordinary bot, with the token and the address of the same file."""
+        await self.start_own_bot("login-page", self.scenario.lab, IN_DISCORD_PY)
+        if await has_discord_js():
+            await self.start_own_bot("leaderboard", self.scenario.arcade, IN_DISCORD_JS)
+        else:
+            self.transcript.note("  Bob's would be in discord.js, which is not here: he takes the same.")
+            await self.start_own_bot("leaderboard", self.scenario.arcade, IN_DISCORD_PY, shown=False)
         token = self.scenario.discord.token
         told = [value for environment in self.scenario.environments.values() for value in environment.values()]
         self.check(token not in told, "both are one application's, and neither has seen its token")
 
+    async def start_own_bot(self, name: str, guild: Guild, program: Path, *, shown: bool = True) -> None:
+        """Until it has posted a message."""
+        if shown:
+            self.transcript.code(program)
+        await self.scenario.start_bot(name, program)
+        message = await self.wait_formessage_of(guild, f"at home in {guild.name}")
+        self.transcript.shows(message, guild.name, sender=program.name)
+
     async def own_command(self) -> None:
         """Ada uses a command that her bot has registered; it is in her server alone."""
         ada, lab = self.scenario.ada, self.scenario.lab
-        reply = await self.use_command(ada, lab.general, "hello", sender=ORDINARY_BOT.name)
+        reply = await self.use_command(ada, lab.general, "hello", sender=IN_DISCORD_PY.name)
         self.check(message_of(reply).content == "hello ada", "her bot has answered it")
         names = {command["name"] for command in self.scenario.discord.commands}
         self.check("hello" not in names, "the application's own commands are as they were")
 
-    async def own_bot_refused(self) -> None:
-        """Her bot's token opens nothing of Bob's."""
-        environment, channel = self.scenario.environments["login-page"], self.scenario.arcade.general
+    async def own_bots_refused(self) -> None:
+        """Neither bot's token opens anything of the other's."""
+        await self.check_refused("login-page", self.scenario.arcade)
+        await self.check_refused("leaderboard", self.scenario.lab)
+
+    async def check_refused(self, name: str, other: Guild) -> None:
+        """The sandbox's bot posts in a channel of that server."""
+        environment, channel = self.scenario.environments[name], other.general
         url = f"{environment['SANDBOX_BOT_API']}/channels/{channel.id}/messages"
         headers = {"Authorization": f"Bot {environment['SANDBOX_BOT_TOKEN']}"}
-        self.transcript.note(f"  POST /channels/{channel.id}/messages")
+        self.transcript.note(f"  “{name}”: POST /channels/{channel.id}/messages")
         async with (
             aiohttp.ClientSession(headers=headers) as session,
             session.post(url, json={"content": "hello?"}) as response,
@@ -199,7 +216,8 @@ class Steps(Walk):
         await self.check_gone(sandbox)
 
     async def destroy(self) -> None:
-        """Ada destroys her sandbox; schema, keys and stream are gone."""
+        """Ada stops her bot and destroys her sandbox; schema, keys and stream are gone."""
+        await self.scenario.end_bots()  # told that its token is no more, discord.py would end in a traceback
         ada, sandbox = self.scenario.ada, await self.sandbox("login-page")
         reply = await self.use_command(ada, self.scenario.lab.general, "sandbox destroy", sandbox="login-page")
         self.transcript.says(ada, self.scenario.lab.general, "presses “Destroy”")

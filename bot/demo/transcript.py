@@ -70,9 +70,10 @@ class Transcript:
         self._console.print(Text(f"  {shown}  ({len(event.raw)} bytes)", style="dim"))
 
     def code(self, path: Path) -> None:
-        """A program in Python, whole but for what it says of itself."""
+        """A program in Python or JavaScript, whole but for what it says of itself."""
         program = path.read_text(encoding="utf-8").partition("\n\n")[2].rstrip()
-        shown = Syntax(program, "python", theme="ansi_dark", background_color="default")
+        language = "javascript" if path.suffix == ".js" else "python"
+        shown = Syntax(program, language, theme="ansi_dark", background_color="default")
         self._console.print(Panel(shown, title=path.name, title_align="left", style="dim", width=WIDTH - 4))
 
     def fact(self, text: str) -> None:

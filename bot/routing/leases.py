@@ -22,7 +22,7 @@ from loguru import logger
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, prepare_connection
+from bot.stores.postgres import SESSION, UNREACHABLE, Connection, Pool, connected, load_queries, prepare_connection
 from bot.supervisor import Part
 
 _GONE = timedelta(seconds=constants.GATEWAY_PROCESS_FORGOTTEN_AFTER_S)
@@ -163,9 +163,7 @@ class GatewayLeases:
 
     async def _connect(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
-                self._dsn, server_settings={"application_name": "sandbox-bot", "search_path": "public"}
-            )
+            self._connection = await asyncpg.connect(self._dsn, server_settings=SESSION)
             await prepare_connection(self._connection)
             await self._connection.execute(self._sql["forget_gone"], _GONE)
             if self._is_alone:

@@ -17,7 +17,7 @@ from bot.clock import elapsed
 from bot.errors import ServiceUnavailable
 from bot.keys import HINT_CHANNEL, KeyRing
 from bot.routing.table import Route, RouteTable
-from bot.stores.postgres import Connection, Pool, connected, load_queries, prepare_connection
+from bot.stores.postgres import SESSION, Connection, Pool, connected, load_queries, prepare_connection
 from bot.supervisor import Part
 
 
@@ -65,7 +65,7 @@ class RouteWatcher:
             self._dsn,
             timeout=constants.ROUTE_LISTEN_TIMEOUT_S,
             command_timeout=constants.ROUTE_LISTEN_TIMEOUT_S,
-            server_settings={"application_name": "sandbox-bot", "search_path": "public"},
+            server_settings=SESSION,
         )
         try:
             connection.add_termination_listener(lambda _: self._wake.set())

@@ -11,6 +11,7 @@ from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.i18n import gettext, ngettext
 from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.access.sizes import SandboxSizes
 from bot.sandboxes.health import (
     GuildPresence,
     GuildRouting,
@@ -43,12 +44,13 @@ class HealthProbe:
         read_routes: ReadRoutes,
         inspect_guilds: InspectGuilds | None,
         relay: RelayProbe,
+        sizes: SandboxSizes,
     ) -> None:
         """Without `inspect_guilds` Discord is not asked."""
         self._schemas, self._redis, self._streams = schemas, redis, streams
         self._access, self._outbox = access, outbox
         self._read_routes, self._inspect_guilds = read_routes, inspect_guilds
-        self._relay = relay
+        self._relay, self._sizes = relay, sizes
 
     async def probe(self, sandbox: Sandbox) -> Health:
         """A store that doesn't answer makes its part not ok; nothing is raised for it."""
@@ -109,12 +111,15 @@ class HealthProbe:
             "rows": sum(table.rows for table in tables),
             "bytes": sum(table.bytes for table in tables),
         }
-        parts = (
+        parts = [
             ngettext(figures["tables"], "{number} table", "{number} tables"),
             ngettext(figures["rows"], "{number:,} row", "{number:,} rows"),
             _size(figures["bytes"]),
-        )
-        return StoreHealth(True, ", ".join(parts), figures)
+        ]
+        if is_over := await self._sizes.is_over(sandbox.id):
+            most = _size(self._sizes.marks.most)
+            parts.append(gettext("over the {most} that it may take, so that its sessions are ended", most=most))
+        return StoreHealth(not is_over, ", ".join(parts), figures)
 
     async def _keys(self, sandbox: Sandbox) -> StoreHealth:
         keys = await self._redis.count_keys(sandbox.id)

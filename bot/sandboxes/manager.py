@@ -13,6 +13,7 @@ from bot.errors import GuildNotBound, InvalidTransition, NotAllowed
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.issuing import CredentialIssuer, best_effort
+from bot.sandboxes.access.sizes import SandboxSizes, SizeMarks
 from bot.sandboxes.bindings import GuildBindings
 from bot.sandboxes.directory import SandboxDirectory, require_access, require_running
 from bot.sandboxes.health import Health, InspectGuilds, ReadRoutes
@@ -36,6 +37,7 @@ from bot.stores.nats import StreamStore
 from bot.stores.postgres import Connection, Pool, connected, in_transaction
 from bot.stores.redis import RedisStore
 from bot.stores.relay_records import RelayRecords
+from sandbox_worker.protocol import TOKEN_PLACE
 
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
 """Told which guilds' routes have just been committed anew."""
@@ -73,6 +75,7 @@ class SandboxManager(SandboxDirectory):
         read_routes: ReadRoutes | None = None,
         inspect_guilds: InspectGuilds | None = None,
         refresh_activity: Callable[[], Awaitable[None]] | None = None,
+        size_marks: SizeMarks | None = None,
     ) -> None:
         """`read_routes`: which routes are in force, where a router runs in this process; otherwise PostgreSQL is asked.
         `inspect_guilds`: asks Discord; without it that is not known. `refresh_activity`: has bots write down counts."""
@@ -86,6 +89,7 @@ class SandboxManager(SandboxDirectory):
         self.bindings = GuildBindings(pool, self._records, self.outbox, self._limits, self.idempotency, self._announce)
         self.schemas, self.streams = SchemaProvisioner(pool, template), streams
         self.access = access or SandboxAccess(pool, redis)
+        self.sizes = SandboxSizes(pool, self.access, size_marks)
         workers = workers or WorkerAddresses()
         self.relay = RelayRecords(redis.client, pool)
         self._issuer = CredentialIssuer(pool, self._records, self.access, self.idempotency, workers, self.relay)
@@ -108,7 +112,7 @@ class SandboxManager(SandboxDirectory):
         read_routes = read_routes or StoredRoutes(pool).read
         relay = RelayProbe(self.relay, workers.relay, expected=not workers.relay_is_usual)
         self._probe = HealthProbe(
-            self.schemas, redis, streams, self.access, self.outbox, read_routes, inspect_guilds, relay
+            self.schemas, redis, streams, self.access, self.outbox, read_routes, inspect_guilds, relay, self.sizes
         )
 
     async def create(
@@ -235,6 +239,11 @@ class SandboxManager(SandboxDirectory):
         """What the sandbox's workers need, without credentials. Only of a running one, for its owner or an admin."""
         sandbox = require_access(await self.get_by_id(sandbox_id), actor)
         return self._issuer.describe(sandbox, serves=await self._issuer.relay_serves())
+
+    async def describe_to_workers(self, sandbox_id: UUID) -> ConnectionDetails:
+        """The same for who has the token already, with `TOKEN_PLACE` where it stands."""
+        sandbox = await self.get_by_id(sandbox_id)
+        return self._issuer.describe(sandbox, TOKEN_PLACE, serves=await self._issuer.relay_serves())
 
     async def issue_credentials(self, actor: Actor, sandbox_id: UUID, *, rotate: bool = False) -> ConnectionDetails:
         """The same with a fresh token, which is kept nowhere; without one if it was issued before.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
 from loguru import logger
 
+from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.stores.postgres import Connection, Pool, connected, sql_folder
 
@@ -17,11 +20,20 @@ async def migrate(pool: Pool) -> list[str]:
     """Apply what is not applied yet, in order, and return the names of it.
 
     Safe to run twice and from several processes at once: the ledger table's lock lets one through at a time.
-    It is a table's lock because, unlike an advisory one, no other role of the database can hold it.
-    `ServiceUnavailable` if the role of the pool may not do it.
+    It is a table's lock because, unlike an advisory one, no other role of the database can hold it. What waits too long
+    for a lock of a running bot's gives way and is done again. `ServiceUnavailable` if the role of the pool may not do
+    it, or somebody keeps a table locked or has a schema of the bot's name.
     """
-    async with connected(pool) as connection:
-        return await _migrate(connection)
+    give_up_at = time.monotonic() + constants.MIGRATION_TRIED_FOR_S
+    while True:
+        try:
+            async with connected(pool) as connection:
+                return await _migrate(connection)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            if time.monotonic() > give_up_at:
+                detail = f"{error}; end the session that holds a lock on the bot's tables (see pg_stat_activity)"
+                raise ServiceUnavailable("PostgreSQL", detail) from error
+        await asyncio.sleep(constants.MIGRATION_TRIED_AGAIN_AFTER_S)
 
 
 async def list_missing_migrations(pool: Pool) -> tuple[list[str], bool]:
@@ -55,6 +67,8 @@ async def _migrate(connection: Connection) -> list[str]:
     except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
         detail = f"{error}; the role of DATABASE_URL has to own the database"
         raise ServiceUnavailable("PostgreSQL", detail) from error
+    except asyncpg.DuplicateSchemaError as error:
+        raise ServiceUnavailable("PostgreSQL", f"{error}, and is to be the bot's own: rename it") from error
 
 
 async def _apply_missing(connection: Connection) -> list[str]:
@@ -62,15 +76,19 @@ async def _apply_missing(connection: Connection) -> list[str]:
         await connection.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
         rows = await connection.fetch("SELECT name, checksum FROM schema_migrations")
         applied = {row["name"]: row["checksum"] for row in rows}
+        await connection.execute(f"SET LOCAL lock_timeout = '{constants.MIGRATION_WAITS_FOR_LOCK_S}s'")
         missing = [name for name, text in _migrations() if await _apply(connection, name, text, applied.get(name))]
         await _store_template(connection)
         return missing
 
 
 async def _ensure_ledger(connection: Connection) -> None:
+    """Made in `public`, where all began; a migration takes it to `sandbox_control` with the rest."""
+    if await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
+        return
     try:
         await connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_migrations ("
+            "CREATE TABLE IF NOT EXISTS public.schema_migrations ("
             "name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
     except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):

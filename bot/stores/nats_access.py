@@ -22,6 +22,7 @@ from nats.aio.msg import Msg
 from bot import constants
 from bot.stores.nats_account import ACCOUNT, FULL_ACCOUNT, WorkersAccount, read_workers_account
 from bot.stores.nats_claims import OWN_CLAIMS, PROBE_INBOX, PROBE_USER, SERVICES_USER, full_claims, sandbox_claims
+from bot.stores.nats_client import tls_of
 from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_floods import FloodWatch
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
@@ -217,6 +218,7 @@ async def _try_login(url: str, **login: str) -> AsyncIterator[Client]:
             **login,  # type: ignore[arg-type]
             allow_reconnect=False,
             connect_timeout=constants.NATS_PROBE_WITHIN_S,
+            tls=tls_of(url),
             inbox_prefix=PROBE_INBOX.encode(),
             error_cb=_ignore,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from nats.js.errors import Error as JetStreamError
 from bot import constants, private_api, request
 from bot.errors import ServiceUnavailable
 from bot.supervisor import Part
+from sandbox_worker.addresses import read_parameters
 
 private_api.verify("nats-py")
 
@@ -57,6 +59,7 @@ async def _connect(client: Client, state: _ConnectionLog, url: str, name: str) -
             max_reconnect_attempts=-1,
             reconnect_time_wait=constants.NATS_RECONNECT_AFTER_S,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
             ping_interval=constants.NATS_PING_EVERY_S,
+            tls=tls_of(url),
             error_cb=state.failed,
             disconnected_cb=state.lost,
             reconnected_cb=state.back,
@@ -74,6 +77,16 @@ async def _connect(client: Client, state: _ConnectionLog, url: str, name: str) -
         refused.cancel()
         connecting.cancel()
         await asyncio.wait({connecting, refused})
+
+
+def tls_of(url: str) -> ssl.SSLContext | None:
+    """None for the authorities that the system trusts. The parameters are called as redis-py calls them."""
+    parameters = read_parameters(url)
+    if not (authority := parameters.get("ssl_ca_certs")):
+        return None
+    context = ssl.create_default_context(cafile=authority)
+    context.check_hostname = parameters.get("ssl_check_hostname", "").lower() != "false"
+    return context
 
 
 async def close_nats(client: Client) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis.asyncio
@@ -12,9 +12,9 @@ from nats.aio.client import Client
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.settings import Embedded, Settings
+from bot.settings import Settings, Workers
 from bot.shutdown import Deadline
-from bot.stores.embedded import EmbeddedError, EmbeddedStores, Programs
+from bot.stores.embedded import EmbeddedError, EmbeddedStores, PostgresLimits, Programs, Reach
 from bot.stores.migrations import migrate
 from bot.stores.nats_access import Callout
 from bot.stores.nats_client import abort_nats, close_nats, open_nats
@@ -36,11 +36,19 @@ class Addresses:
     callout: Callout | None = None
     embedded: EmbeddedStores | None = field(default=None, repr=False)
     """What this process runs of them itself, to be watched; None if there is nothing, or it is another process's."""
+    of_embedded: Mapping[str, str] = field(default_factory=dict)
+    """By embedded store, where workers reach it."""
 
     @property
     def public(self) -> dict[str, str]:
         """By store, without the bot's own credentials."""
-        return {store: without_login(getattr(self, store)) for store in sorted(ALL)}
+        addresses = {"postgres": self.postgres, "redis": self.redis, "nats": self.nats}
+        return {store: without_login(address) for store, address in addresses.items()}
+
+    @property
+    def for_workers(self) -> dict[str, str]:
+        """The same, as far as other machines reach it where the bot doesn't."""
+        return {**self.public, **self.of_embedded}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +97,40 @@ async def open_addresses(
     }
     to_run = settings.embedded_stores & only
     if not to_run:
-        yield Addresses(**configured, callout=_callout(settings), embedded=None)
+        yield Addresses(configured["postgres"], configured["redis"], configured["nats"], _callout(settings))
         return
-    async with _embedded(settings.embedded, to_run, share=share) as embedded:
+    async with _embedded(settings, to_run, share=share) as embedded:
         urls = configured | {name: embedded.url(name) for name in to_run}
         callout = embedded.nats_callout if "nats" in to_run else _callout(settings)
         own = embedded if embedded.is_owner else None
-        yield Addresses(urls["postgres"], urls["redis"], urls["nats"], callout, own)
+        of_embedded = {name: embedded.worker_url(name) for name in to_run}
+        yield Addresses(urls["postgres"], urls["redis"], urls["nats"], callout, own, of_embedded)
 
 
-def _embedded(chosen: Embedded, stores: frozenset[str], *, share: bool) -> EmbeddedStores:
-    programs = Programs(valkey=chosen.valkey, postgres=chosen.postgres)
-    return EmbeddedStores(chosen.folder, stores=stores, durable=chosen.durable, share=share, programs=programs)
+def _embedded(settings: Settings, stores: frozenset[str], *, share: bool) -> EmbeddedStores:
+    chosen = settings.embedded
+    return EmbeddedStores(
+        chosen.folder,
+        stores=stores,
+        durable=chosen.durable,
+        share=share,
+        programs=Programs(valkey=chosen.valkey, postgres=chosen.postgres),
+        limits=postgres_limits(settings),
+        reach=_reach(settings.workers),
+    )
+
+
+def _reach(chosen: Workers) -> Reach:
+    reach = Reach(chosen.listen, chosen.host or chosen.listen)
+    return replace(reach, certificates=chosen.certificates) if reach.is_open else reach
+
+
+def postgres_limits(settings: Settings) -> PostgresLimits:
+    """Connections for two bots and the sandboxes of some developers, by what each of them may have."""
+    reserved = 2 * (settings.postgres.pool_size + constants.POSTGRES_BESIDE_POOL)
+    per_owner = settings.isolation.max_connections * settings.sandboxes.max_per_owner
+    connections = reserved + constants.EMBEDDED_SPARE_CONNECTIONS + constants.EMBEDDED_OWNERS * per_owner
+    return PostgresLimits(min(connections, constants.EMBEDDED_MOST_CONNECTIONS), reserved)
 
 
 @asynccontextmanager

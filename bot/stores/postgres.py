@@ -28,6 +28,10 @@ else:
     Transaction = asyncpg.transaction.Transaction
 Record = asyncpg.Record
 
+SESSION = {"application_name": "sandbox-bot", "search_path": "sandbox_control, public"}
+"""How every session of the bot begins. `public` holds the tables of a database that is still to be migrated, and the
+type `sandbox_status`."""
+
 _HEADING = re.compile(r"^-- (\w+|\{\w+\}) --\n", re.MULTILINE)
 _COMMENTS = re.compile(r"\A(--.*\n)*")
 UNREACHABLE = (
@@ -107,7 +111,7 @@ async def open_pool(dsn: str, *, max_size: int = 10, whole: bool = False) -> Poo
             reset=_nothing_to_reset,
             timeout=constants.POSTGRES_CONNECT_WITHIN_S,
             command_timeout=constants.POSTGRES_ANSWER_WITHIN_S,
-            server_settings={"application_name": "sandbox-bot", "search_path": "public", "timezone": "UTC"},
+            server_settings=SESSION | {"timezone": "UTC"},
         )
     except (*UNREACHABLE, *_REFUSED) as error:
         raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlsplit
 
+from sandbox_worker.addresses import split_addresses
 
-def without_login(url: str) -> str:
+
+def without_login(urls: str) -> str:
     """The address without user and password; what else it says, such as `sslmode`, stays."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    parts = map(urlsplit, split_addresses(urls))
+    return ",".join(one._replace(netloc=one.netloc.rpartition("@")[2]).geturl() for one in parts)
 
 
-def with_login(url: str, user: str, password: str) -> str:
+def with_login(urls: str, user: str, password: str) -> str:
     """The address for that user, whosever it was."""
-    parts = urlsplit(without_login(url))
-    return parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{parts.netloc}").geturl()
+    parts = map(urlsplit, split_addresses(without_login(urls)))
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return ",".join(one._replace(netloc=f"{login}@{one.netloc}").geturl() for one in parts)

@@ -15,6 +15,7 @@ from bot.i18n import gettext
 from bot.sandboxes.model import Sandbox
 from bot.ui import replies
 from bot.ui.signed_button import SignedButton, extend, make_button, make_view, on_press
+from sandbox_worker.standard_names import DatabaseForm
 
 _EXTEND, _OFFER = "extend", "offer"
 
@@ -25,9 +26,12 @@ async def extend_view(bot: SandboxBot, sandbox: Sandbox, by: timedelta, channel_
     return make_view(await _extend_button(bot, action, sandbox, by, channel_id=channel_id))
 
 
-async def rotate_view(bot: SandboxBot, sandbox: Sandbox, asker_id: int) -> View:
-    """Beside an environment without credentials, which were shown before."""
-    return make_view(await _asker_button(bot, "rotate", gettext("New credentials"), sandbox, asker_id))
+async def rotate_view(bot: SandboxBot, sandbox: Sandbox, asker_id: int, form: DatabaseForm | None = None) -> View:
+    """Beside an environment without credentials, which were shown before. `form`: of the standard names, if they were
+    wanted."""
+    arguments = f"{sandbox.reference}:{form}" if form else str(sandbox.reference)
+    custom_id = CustomId("rotate", arguments, asker_id)
+    return make_view(await make_button(bot, custom_id, gettext("New credentials")))
 
 
 async def destroy_view(bot: SandboxBot, sandbox: Sandbox, asker_id: int) -> View:

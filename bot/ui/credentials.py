@@ -12,10 +12,14 @@ from bot.sandboxes.model import Sandbox
 from bot.ui import replies
 from bot.ui.buttons import pressed_sandbox, rotate_view
 from bot.ui.signed_button import on_press
+from sandbox_worker.standard_names import DatabaseForm
 
 
-async def connect(interaction: Interaction, sandbox: Sandbox, *, rotate: bool = False) -> None:
-    """With a token if there was none before, or in the place of the old one. A repeat leaves what it has been shown."""
+async def connect(
+    interaction: Interaction, sandbox: Sandbox, *, rotate: bool = False, form: DatabaseForm | None = None
+) -> None:
+    """With a token if there was none before, or in the place of the old one. A repeat leaves what it has been shown.
+    With a form, under the names that tools look for, too."""
     bot = interaction.client
     details = await bot.manager.issue_credentials(bot.actor(interaction.user), sandbox.id, rotate=rotate)
     if was_lost := details.is_repeat:
@@ -23,8 +27,10 @@ async def connect(interaction: Interaction, sandbox: Sandbox, *, rotate: bool = 
         if fresh is None:
             return
         details = fresh
+    if form is not None:
+        details = details.with_standard_names(form)
     embed, file = replies.connection(details, replaces_lost=was_lost)
-    view = None if details.has_token else await rotate_view(bot, sandbox, interaction.user.id)
+    view = None if details.has_token else await rotate_view(bot, sandbox, interaction.user.id, form)
     await answering.of(interaction).show(embed, view=view, file=file)
 
 
@@ -42,6 +48,8 @@ async def _replace_lost(interaction: Interaction, sandbox_id: UUID) -> Connectio
 
 
 @on_press("rotate")
-async def _rotate(interaction: Interaction, reference: str) -> None:
+async def _rotate(interaction: Interaction, arguments: str) -> None:
     """Ends the old credentials with their connections. The new ones come in an answer of their own."""
-    await connect(interaction, await pressed_sandbox(interaction, reference), rotate=True)
+    reference, _, form = arguments.partition(":")
+    sandbox = await pressed_sandbox(interaction, reference)
+    await connect(interaction, sandbox, rotate=True, form=DatabaseForm(form) if form else None)

@@ -17,9 +17,18 @@ from bot.ui.notice_texts import notice_embed, notice_footer
 class Messenger:
     """Delivers a notice once: Discord drops a repeat by its nonce for minutes, after that the history tells."""
 
-    def __init__(self, bot: SandboxBot, *, channel_id: int | None, grace: timedelta, extend_by: timedelta) -> None:
+    def __init__(
+        self,
+        bot: SandboxBot,
+        *,
+        channel_id: int | None,
+        grace: timedelta,
+        extend_by: timedelta,
+        max_megabytes: int = 4096,
+    ) -> None:
+        """`max_megabytes` that a sandbox may take of PostgreSQL's disk, for who is told that it takes much."""
         self._bot, self._channel_id = bot, channel_id
-        self._grace, self._extend_by = grace, extend_by
+        self._grace, self._extend_by, self._max_megabytes = grace, extend_by, max_megabytes
 
     async def deliver(self, delivery: Delivery, sandbox: Sandbox) -> Outcome:
         """How it ended, if for good. Any exception means that a later attempt may succeed."""
@@ -50,12 +59,12 @@ class Messenger:
         if delivery.attempts > 1 and await self._was_sent(channel, delivery, mention):
             return
         view = discord.utils.MISSING
-        if delivery.guild_id is None:
+        if delivery.is_of_expiry:
             is_public = mention is not None
             view = await extend_view(self._bot, sandbox, self._extend_by, channel.id, is_public=is_public)
         await channel.send(
             mention,
-            embed=notice_embed(delivery, sandbox, self._grace),
+            embed=notice_embed(delivery, sandbox, self._grace, max_megabytes=self._max_megabytes),
             view=view,
             nonce=delivery.key,
             allowed_mentions=discord.AllowedMentions(users=True),

@@ -1,4 +1,4 @@
-"""The words of the direct messages about expiries and removals, for owner and admins.
+"""The words of the direct messages about expiries, removals and sizes, for owner and admins.
 
 In English: nobody has just said what they speak.
 """
@@ -15,11 +15,14 @@ from bot.sandboxes.model import Sandbox
 from bot.ui.plain_text import as_written
 
 
-def notice_embed(delivery: Delivery, sandbox: Sandbox, grace: timedelta) -> discord.Embed:
-    """`grace`: how long the data stays after the expiry, which the notice tells in advance."""
+def notice_embed(delivery: Delivery, sandbox: Sandbox, grace: timedelta, *, max_megabytes: int = 4096) -> discord.Embed:
+    """Told in advance: `grace`, how long the data stays after the expiry, and `max_megabytes`, how large it may be."""
     own = delivery.recipient_id == sandbox.owner_id
     which = f"Your sandbox “{sandbox.name}”" if own else f"Sandbox “{sandbox.name}” of <@{sandbox.owner_id}>"
-    title, text = _words(delivery, sandbox, grace, which)
+    if delivery.kind is NoticeKind.TOO_LARGE:
+        title, text = _size_words(which, max_megabytes)
+    else:
+        title, text = _words(delivery, sandbox, grace, which)
     embed = discord.Embed(title=title, description=text, colour=discord.Colour.orange())
     return embed.set_footer(text=notice_footer(delivery))
 
@@ -44,6 +47,13 @@ def _words(delivery: Delivery, sandbox: Sandbox, grace: timedelta, which: str) -
     deleted = format_dt(sandbox.expires_at + grace, "R")
     return "A sandbox has expired", (
         f"{which} expired {when} and gets no events any more. Its data is deleted {deleted}."
+    )
+
+
+def _size_words(which: str, max_megabytes: int) -> tuple[str, str]:
+    return "A sandbox takes much of the disk", (
+        f"{which} has become large in PostgreSQL. Above {max_megabytes} MB its sessions are ended. Drop or truncate "
+        "what is not needed, or reset it; `/sandbox status` says how large it is."
     )
 
 

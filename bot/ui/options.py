@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from discord.app_commands import Choice, Transform, Transformer, locale_str
@@ -17,6 +18,7 @@ from bot.i18n import gettext
 from bot.sandboxes.metadata import read_tags
 from bot.sandboxes.model import Sandbox, SandboxStatus
 from bot.ui.guild_permissions import ManagedGuilds
+from sandbox_worker.standard_names import DatabaseForm, NameSet
 
 SANDBOX = "sandbox"
 """The key of an interaction's extras that holds the id of the sandbox it is about."""
@@ -82,6 +84,21 @@ class StatusTransformer(Transformer[SandboxBot]):
 
     async def transform(self, interaction: Interaction, value: Any, /) -> SandboxStatus:
         return SandboxStatus(value)
+
+
+class ChoiceTransformer[C: StrEnum](Transformer[SandboxBot]):
+    """One of a few words, which are the same in every language."""
+
+    def __init__(self, words: type[C]) -> None:
+        self._words = words
+
+    @property
+    def choices(self) -> list[AnyChoice]:
+        """As of `StatusTransformer`."""
+        return [Choice(name=word, value=str(word)) for word in self._words]
+
+    async def transform(self, interaction: Interaction, value: Any, /) -> C:
+        return self._words(value)
 
 
 class DurationTransformer(SuggestingTransformer):
@@ -155,6 +172,8 @@ if TYPE_CHECKING:
     TagsOption = dict[str, str]
     GuildOption = int
     BoundGuildOption = int
+    NameSetOption = NameSet
+    DatabaseFormOption = DatabaseForm
 else:
     SandboxOption = Transform[Sandbox, SandboxTransformer]
     AnySandboxOption = Transform[Sandbox, AnySandboxTransformer]
@@ -163,3 +182,5 @@ else:
     TagsOption = Transform[dict[str, str], TagsTransformer]
     GuildOption = Transform[int, GuildTransformer]
     BoundGuildOption = Transform[int, BoundGuildTransformer]
+    NameSetOption = Transform[NameSet, ChoiceTransformer(NameSet)]
+    DatabaseFormOption = Transform[DatabaseForm, ChoiceTransformer(DatabaseForm)]

@@ -94,6 +94,13 @@ def connection(details: ConnectionDetails, *, replaces_lost: bool = False) -> tu
             "`SANDBOX_BOT_API` and `SANDBOX_BOT_GATEWAY`. A worker of the kit needs none of them."
         )
         embed.add_field(name=gettext("Your bot"), value=text, inline=False)
+    if details.loopback_variables:
+        text = gettext(
+            "This works on the bot's own machine alone: {variables} are addresses of loopback. For other machines, "
+            "whoever operates the bot sets `[workers]` and `[relay]` in its `config.toml`.",
+            variables=", ".join(f"`{name}`" for name in details.loopback_variables),
+        )
+        embed.add_field(name=gettext("Reached from"), value=text, inline=False)
     if details.has_token:
         footer = gettext("The file also holds the credentials. They are shown this once; keep the file to yourself.")
     else:

@@ -6,7 +6,8 @@ SELECT me.rolcreaterole OR me.rolsuper AS may_create_roles,
            SELECT FROM pg_auth_members AS membership JOIN pg_roles AS worker ON worker.oid = membership.roleid
             WHERE worker.rolname = 'sandbox_worker' AND membership.member = me.oid AND membership.admin_option
        ) AS may_grant_group,
-       has_schema_privilege('public', 'public', 'USAGE') AS public_is_open
+       has_schema_privilege('public', 'public', 'USAGE') AS public_is_open,
+       coalesce(has_schema_privilege('public', to_regnamespace('sandbox_control'), 'USAGE'), false) AS control_is_open
   FROM pg_roles AS me WHERE me.rolname = current_user;
 
 -- server_started_at --
@@ -22,7 +23,16 @@ SELECT has_database_privilege('sandbox_worker', current_database(), 'CONNECT');
 SELECT (SELECT setting::int FROM pg_settings WHERE name = 'authentication_timeout') AS login_s,
        (SELECT setting::int FROM pg_settings WHERE name = 'max_prepared_transactions') AS prepared,
        coalesce((SELECT setting::int FROM pg_settings WHERE name = 'reserved_connections'), 0) AS reserved,
-       coalesce(pg_has_role(to_regrole('pg_use_reserved_connections'), 'USAGE'), false) AS may_use_reserved;
+       coalesce(pg_has_role(to_regrole('pg_use_reserved_connections'), 'USAGE'), false) AS may_use_reserved,
+       (SELECT setting::int FROM pg_settings WHERE name = 'temp_file_limit') AS temp_kilobytes;
+
+-- connections --
+-- Of the whole server, and the sandboxes that may open some.
+SELECT current_setting('max_connections')::int AS total,
+       current_setting('superuser_reserved_connections')::int AS for_superusers,
+       CASE WHEN pg_has_role(to_regrole('pg_use_reserved_connections'), 'USAGE')
+            THEN current_setting('reserved_connections')::int ELSE 0 END AS for_bots,
+       (SELECT count(*)::int FROM sandboxes WHERE status <> 'destroyed') AS living;
 
 -- create_role --
 -- $1 sandbox id, $2 its expiry, $3 how many connections it may have

@@ -9,7 +9,7 @@ SELECT set_config('lock_timeout', '%(lock_s)ss', true), set_config('statement_ti
 
 -- apply_template --
 -- The statement before may have set the search_path. $1 sandbox id, $2 a statement
-SELECT public.apply_sandbox_template($1, $2);
+SELECT sandbox_control.apply_sandbox_template($1, $2);
 
 -- drop_schema --
 -- $1 sandbox id

@@ -37,6 +37,7 @@ REFUSED = {
     "move-into-b": "CREATE TABLE {a}.moved (id int); ALTER TABLE {a}.moved SET SCHEMA {b}",
     "search-path-to-b": "SET search_path = {b}; SELECT * FROM communities LIMIT 1",
     "search-path-to-public": "SET search_path = public; SELECT * FROM sandboxes",
+    "search-path-to-control": "SET search_path = sandbox_control; SELECT * FROM sandboxes",
     "function-with-search-path": "CREATE FUNCTION {a}.f() RETURNS bigint LANGUAGE sql SET search_path = {b} AS"
     " 'SELECT count(*) FROM {b}.communities'; SELECT {a}.f()",
     "dynamic-sql": "DO $$ BEGIN EXECUTE 'DELETE FROM {b}.communities'; END $$",
@@ -151,25 +152,45 @@ REFUSED = {
     "cancel-bot": "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'sandbox_bot'",
     "reset-statistics": "SELECT pg_stat_reset()",
     # control tables, views and sequences
-    "read-sandboxes": "SELECT * FROM public.sandboxes",
-    "read-overview": "SELECT * FROM public.sandbox_overview",
-    "read-credentials": "SELECT * FROM public.sandbox_credentials",
-    "read-audit": "SELECT * FROM public.sandbox_audit_log",
-    "read-mapping": "SELECT * FROM public.sandbox_guild_mapping",
-    "read-notices": "SELECT * FROM public.sandbox_notices",
-    "read-idempotency-keys": "SELECT * FROM public.sandbox_idempotency_keys",
-    "read-migrations": "SELECT * FROM public.schema_migrations",
-    "write-sandboxes": "UPDATE public.sandboxes SET expires_at = 'infinity'",
-    "write-credentials": "UPDATE public.sandbox_credentials SET token_sha256 = repeat('0', 64)",
-    "write-mapping": "INSERT INTO public.sandbox_guild_mapping VALUES (1, gen_random_uuid(), 1)",
-    "erase-audit": "DELETE FROM public.sandbox_audit_log",
-    "audit-sequence": "SELECT setval('public.sandbox_audit_log_id_seq', 1)",
-    "lock-migrations": "BEGIN; LOCK TABLE public.schema_migrations",
-    "create-in-public": "CREATE TABLE public.planted (id int)",
-    "trigger-on-control": "CREATE TRIGGER t BEFORE INSERT ON public.sandboxes FOR EACH ROW"
+    "read-sandboxes": "SELECT * FROM sandbox_control.sandboxes",
+    "read-overview": "SELECT * FROM sandbox_control.sandbox_overview",
+    "read-credentials": "SELECT * FROM sandbox_control.sandbox_credentials",
+    "read-audit": "SELECT * FROM sandbox_control.sandbox_audit_log",
+    "read-mapping": "SELECT * FROM sandbox_control.sandbox_guild_mapping",
+    "read-notices": "SELECT * FROM sandbox_control.sandbox_notices",
+    "read-idempotency-keys": "SELECT * FROM sandbox_control.sandbox_idempotency_keys",
+    "read-migrations": "SELECT * FROM sandbox_control.schema_migrations",
+    "write-sandboxes": "UPDATE sandbox_control.sandboxes SET expires_at = 'infinity'",
+    "write-credentials": "UPDATE sandbox_control.sandbox_credentials SET token_sha256 = repeat('0', 64)",
+    "write-mapping": "INSERT INTO sandbox_control.sandbox_guild_mapping VALUES (1, gen_random_uuid(), 1)",
+    "erase-audit": "DELETE FROM sandbox_control.sandbox_audit_log",
+    "audit-sequence": "SELECT setval('sandbox_control.sandbox_audit_log_id_seq', 1)",
+    "lock-migrations": "BEGIN; LOCK TABLE sandbox_control.schema_migrations",
+    "create-in-control": "CREATE TABLE sandbox_control.planted (id int)",
+    "trigger-on-control": "CREATE TRIGGER t BEFORE INSERT ON sandbox_control.sandboxes FOR EACH ROW"
     " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-    "foreign-key-to-control": "CREATE TABLE {a}.fk2 (id uuid REFERENCES public.sandboxes (id))",
-    "type-of-control": "CREATE TABLE {a}.s (status public.sandbox_status)",
+    "foreign-key-to-control": "CREATE TABLE {a}.fk2 (id uuid REFERENCES sandbox_control.sandboxes (id))",
+    "type-of-control": "CREATE TABLE {a}.s (kind sandbox_control.sandbox_notice_kind)",
+    # … by the names that older bots know
+    "old-read-sandboxes": "SELECT * FROM public.sandboxes",
+    "old-read-overview": "SELECT * FROM public.sandbox_overview",
+    "old-read-credentials": "SELECT * FROM public.sandbox_credentials",
+    "old-read-audit": "SELECT * FROM public.sandbox_audit_log",
+    "old-read-mapping": "SELECT * FROM public.sandbox_guild_mapping",
+    "old-read-notices": "SELECT * FROM public.sandbox_notices",
+    "old-read-idempotency-keys": "SELECT * FROM public.sandbox_idempotency_keys",
+    "old-read-migrations": "SELECT * FROM public.schema_migrations",
+    "old-write-sandboxes": "UPDATE public.sandboxes SET expires_at = 'infinity'",
+    "old-write-credentials": "UPDATE public.sandbox_credentials SET token_sha256 = repeat('0', 64)",
+    "old-write-mapping": "INSERT INTO public.sandbox_guild_mapping VALUES (1, gen_random_uuid(), 1)",
+    "old-erase-audit": "DELETE FROM public.sandbox_audit_log",
+    "old-audit-sequence": "SELECT setval('public.sandbox_audit_log_id_seq', 1)",
+    "old-lock-migrations": "BEGIN; LOCK TABLE public.schema_migrations",
+    "create-in-public": "CREATE TABLE public.planted (id int)",
+    "old-trigger-on-control": "CREATE TRIGGER t BEFORE INSERT ON public.sandboxes FOR EACH ROW"
+    " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "old-foreign-key-to-control": "CREATE TABLE {a}.fk2 (id uuid REFERENCES public.sandboxes (id))",
+    "old-type-of-control": "CREATE TABLE {a}.s (status public.sandbox_status)",
     # the bot's own tables in A's schema
     "drop-seeded": "DROP TABLE {a}.communities CASCADE",
     "rename-seeded": "ALTER TABLE {a}.communities RENAME TO other",
@@ -196,11 +217,13 @@ REFUSED = {
 }
 
 FUNCTIONS_OF_OURS = """
-SELECT format('SELECT public.%I(%s)', proname,
+SELECT format('SELECT %I.%I(%s)', pronamespace::regnamespace, proname,
               (SELECT string_agg(CASE WHEN kind = 'uuid'::regtype THEN quote_literal($1::text) || '::uuid'
                                       ELSE 'NULL::' || format_type(kind, NULL) END, ', ')
                  FROM unnest(proargtypes::oid[]) AS kind)) AS call
-  FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prorettype <> 'trigger'::regtype ORDER BY proname
+  FROM pg_proc
+ WHERE pronamespace::regnamespace::text IN ('public', 'sandbox_control') AND prorettype <> 'trigger'::regtype
+ ORDER BY pronamespace, proname
 """
 
 SHOW_NOTHING = {
@@ -216,7 +239,7 @@ SHOW_NOTHING = {
     " WHERE table_schema NOT IN (current_user, 'pg_catalog', 'information_schema')",
     "information-schema-columns": "SELECT * FROM information_schema.columns WHERE table_schema = '{b}'",
     "information-schema-routines": "SELECT routine_definition FROM information_schema.routines"
-    " WHERE routine_schema IN ('{b}', 'public') AND routine_definition IS NOT NULL",
+    " WHERE routine_schema IN ('{b}', 'public', 'sandbox_control') AND routine_definition IS NOT NULL",
     "uuid-in-names": "SELECT relname FROM pg_class WHERE relname ~ '{b_id}|{b_hex}'",
     "uuid-in-comments": "SELECT description FROM pg_description WHERE description ~ '{b_id}|{b_hex}'"
     " UNION ALL SELECT description FROM pg_shdescription WHERE description ~ '{b_id}|{b_hex}'",
@@ -228,12 +251,14 @@ SHOW_NOTHING = {
     "locks-on-values": "SELECT * FROM pg_locks WHERE page IS NOT NULL AND pid <> pg_backend_pid()",
     "membership": "SELECT 1 WHERE pg_has_role('{b}', 'MEMBER') OR pg_has_role('sandbox_bot', 'MEMBER')",
     "privileges": "SELECT 1 WHERE has_schema_privilege('{b}', 'USAGE') OR has_schema_privilege('public', 'USAGE')"
+    " OR has_schema_privilege('sandbox_control', 'USAGE')"
     " OR has_database_privilege('{database}', 'CREATE') OR has_database_privilege('{database}', 'TEMP')",
     "readable-relations": "SELECT oid::regclass FROM pg_class WHERE relkind IN ('r', 'v', 'm', 'S', 'f', 'p')"
     " AND relnamespace::regnamespace::text NOT IN (current_user, 'pg_catalog', 'information_schema', 'pg_toast')"
     " AND has_table_privilege(oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')"
     " AND relnamespace::regnamespace::text !~ '^pg_(toast_)?temp'",
-    "executable-functions": "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+    "executable-functions": "SELECT oid::regprocedure FROM pg_proc"
+    " WHERE pronamespace::regnamespace::text IN ('public', 'sandbox_control')"
     " AND has_function_privilege(oid, 'EXECUTE')",
     "writable-schemas": "SELECT nspname FROM pg_namespace WHERE has_schema_privilege(oid, 'CREATE')"
     " AND nspname <> current_user AND nspname !~ '^pg_(toast_)?temp'",

@@ -77,8 +77,9 @@ async def test_a_flood_on_the_known_channel_slows_nobodys_events(world):
 
 
 LOOKS = {
-    "the table": "SELECT secret::text FROM public.bot_keys",
-    "the view": "SELECT secret::text FROM public.valid_bot_keys",
+    "the table": "SELECT secret::text FROM sandbox_control.bot_keys",
+    "the view": "SELECT secret::text FROM sandbox_control.valid_bot_keys",
+    "the table by its old name": "SELECT secret::text FROM public.bot_keys",
     "channels": "SELECT pg_listening_channels()",
     "queries": "SELECT query FROM pg_stat_activity",
     "sources": "SELECT prosrc FROM pg_proc",

@@ -8,7 +8,7 @@ import re
 import asyncpg
 import pytest
 
-from tests.breakout.conftest import try_all
+from tests.breakout.conftest import open_world, try_all
 from tests.breakout.postgres_tries import FUNCTIONS_OF_OURS, OWN_SCHEMA_WORKS, REFUSED, SHOW_NOTHING
 
 MISTAKEN = (asyncpg.PostgresSyntaxError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
@@ -41,7 +41,14 @@ SELECT string_agg(format('SELECT concat_ws('' '', %L, t) FROM (SELECT * FROM %s)
 """
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
+async def world(servers):
+    """Of its own: every row of the database is compared, and what others' tries have left belongs to nobody here."""
+    async with open_world(servers) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
 async def state(world):
     """The whole database's, as the superuser sees it before any try."""
     world.b_lo = await world.b.pg.fetchval("SELECT lo_from_bytea(0, 'secret')")

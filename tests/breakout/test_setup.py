@@ -273,14 +273,15 @@ async def test_postgresql_whose_bot_may_not_make_roles(open_bot, servers, dsn):
     await superuser.close()
 
 
-async def test_postgresql_with_an_open_public_schema(open_bot, servers, dsn):
+@pytest.mark.parametrize("schema", ["public", "sandbox_control"])
+async def test_postgresql_with_an_open_schema_of_the_bots(open_bot, servers, dsn, schema):
     async with open_bot():
         """Migrated, which closes it."""
     superuser = await asyncpg.connect(servers.superuser_url(dsn.rpartition("/")[2]))
-    await superuser.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+    await superuser.execute(f"GRANT USAGE ON SCHEMA {schema} TO PUBLIC")
     await superuser.close()
     async with open_bot() as (manager, stores):
-        assert "everybody may use the schema public" in str(manager.access.isolation.postgres)
+        assert f"everybody may use the schema {schema}" in str(manager.access.isolation.postgres)
         await do_the_main_job(manager, stores)
 
 

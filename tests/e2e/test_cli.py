@@ -263,6 +263,15 @@ async def test_the_environment_logs_in_and_executes_nothing_in_a_shell(cli, data
     await worker.close()
 
 
+async def test_an_address_of_the_bots_that_has_no_place_in_a_dotenv_is_refused_with_the_way_out(cli, environment):
+    crowded = f"{environment['REDIS_URL']}?protocol=2&socket_timeout=5"
+    refused = await cli("list", REDIS_URL=crowded)
+    assert refused.returncode == 78
+    assert "workers.redis: missing; the bot's own address of the store cannot be handed out" in refused.stderr
+    told = await cli("list", REDIS_URL=crowded, BOT_WORKERS__REDIS="redis://cache.example.com")
+    assert (told.returncode, told.stderr) == (0, "")
+
+
 async def test_credentials_are_printed_once_and_rotated_only_when_told(cli, data):
     await data("create", "blue", "--owner", ADA)
     first = json.loads((await cli("env", "blue", "--format", "json")).stdout)
@@ -280,9 +289,19 @@ async def test_credentials_are_printed_once_and_rotated_only_when_told(cli, data
         await asyncpg.connect(first["SANDBOX_DATABASE_URL"])
 
 
+async def test_the_standard_names_are_added_on_request_in_the_form_that_a_library_wants(cli, data):
+    await data("create", "blue", "--owner", ADA)
+    told = json.loads((await cli("env", "blue", "--format", "json", "--database-url", "postgresql+asyncpg")).stdout)
+    assert told["DATABASE_URL"] == told["SANDBOX_DATABASE_URL"].replace("postgresql:", "postgresql+asyncpg:")
+    assert (told["REDIS_URL"], told["NATS_URL"]) == (told["SANDBOX_REDIS_URL"], told["SANDBOX_NATS_URL"])
+    plain = await cli("env", "blue", "--rotate", "--yes", "--names", "standard", "--format", "dotenv")
+    assert f"\nPGOPTIONS=-csearch_path={told['SANDBOX_SCHEMA']}\n" in plain.stdout
+    assert "\nDATABASE_URL=postgresql://" in plain.stdout
+
+
 async def test_every_key_and_variable_that_is_printed_stands_on_the_page_of_what_is_public(cli, data, redis_client):
     made = await data("create", "blue", "--owner", ADA)
-    environment = json.loads((await cli("env", "blue", "--format", "json")).stdout)
+    environment = json.loads((await cli("env", "blue", "--format", "json", "--names", "standard")).stdout)
     status, audited = await data("status", "blue"), await data("audit", "blue")
     await redis_client.set("sandbox:00000000-0000-4000-8000-000000000000:left", 1)
     (orphan,) = await data("orphans")

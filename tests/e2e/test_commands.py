@@ -59,6 +59,7 @@ async def test_connect_gives_the_environment_as_text_and_as_a_file_and_no_creden
     environment = dotenv_values(stream=io.StringIO(attachment.content.decode()))
     urls = {name: environment.pop(name) for name in tuple(environment) if name.endswith("_URL")}
     assert set(urls) == {"SANDBOX_DATABASE_URL", "SANDBOX_REDIS_URL", "SANDBOX_NATS_URL"}
+    assert f":{environment.pop('SANDBOX_NATS_PASSWORD')}@" in str(urls["SANDBOX_NATS_URL"])
     assert environment == {
         "SANDBOX_ID": str(sandbox.id),
         "SANDBOX_NAME": "blue",
@@ -68,9 +69,11 @@ async def test_connect_gives_the_environment_as_text_and_as_a_file_and_no_creden
         "SANDBOX_NATS_STREAM": sandbox.stream,
         "SANDBOX_GUILD_IDS": str(scene.lab.id),
         "SANDBOX_DISCORD_API": scene.discord.api_base,
+        "SANDBOX_NATS_USER": str(sandbox.id),
     }
     lines = attachment.content.decode().splitlines()
-    assert all((line in text(reply)) == ("_URL=" not in line) for line in lines)
+    secret = ("_URL=", "_PASSWORD=")
+    assert all((line in text(reply)) == (not any(part in line for part in secret)) for line in lines)
     for secret in scene.app.settings.secrets():
         assert secret not in text(reply) + attachment.content.decode()
 
@@ -97,6 +100,26 @@ async def test_credentials_are_shown_once_and_new_ones_end_the_old_ones_after_as
     new = await asyncpg.connect(second["SANDBOX_DATABASE_URL"])
     assert await new.fetchval("SELECT name FROM communities") == "here"
     await new.close()
+
+
+async def test_the_names_that_tools_look_for_are_handed_out_on_request_and_with_new_credentials_too(scene):
+    ada, here = scene.ada, scene.lab.general
+    await ada.command("sandbox create", channel=here, name="blue")
+    first = await ada.command(
+        "sandbox connect", channel=here, sandbox="blue", names="standard", database_url="postgresql+asyncpg"
+    )
+    told = environment_in(first)
+    own = told["SANDBOX_DATABASE_URL"]
+    assert told["DATABASE_URL"] == own.replace("postgresql:", "postgresql+asyncpg:")
+    assert (told["REDIS_URL"], told["NATS_URL"]) == (told["SANDBOX_REDIS_URL"], told["SANDBOX_NATS_URL"])
+    assert f"PGUSER={told['SANDBOX_SCHEMA']}" in text(first)
+    assert told["PGPASSWORD"] not in text(first)
+
+    again = await ada.command("sandbox connect", channel=here, sandbox="blue", names="standard")
+    pressed = await ada.click(again.message, "New credentials")
+    await pressed.wait_for(lambda reply: reply.message is not None and reply.message.attachments)
+    second = environment_in(pressed)
+    assert second["DATABASE_URL"] == second["SANDBOX_DATABASE_URL"] != own
 
 
 async def test_nobody_else_gets_credentials(scene):

@@ -424,6 +424,7 @@ async def test_check_leaves_nothing_in_a_new_database_or_an_old_one(
     assert "The template of new sandboxes applies." in checked.stdout
     assert checked.stdout.count(": enforced\n") == 3
     assert ("migrations are missing" in checked.stdout) is is_new
+    assert ("PostgreSQL has 300 connections: room for 25 sandboxes with 10 each." in checked.stdout) is not is_new
     assert await state_of(dsn, redis_client, nats_client, stores) == before
     assert "cmdstat_acl|setuser" in await redis_client.info("commandstats")
 

@@ -14,8 +14,6 @@ from tests.faults.wires import Gate, wired
 pytestmark = pytest.mark.timeout(180)  # two bots and more are started, each of which takes seconds on a busy machine
 
 MINUTE = timedelta(minutes=1)
-COMMANDS_ARE_DONE_ONCE_WHOEVER_IS_KILLED = True
-"""So far an interaction that is sent again, for its answer's sender was killed at once, is carried out again."""
 
 
 @pytest.fixture
@@ -81,13 +79,13 @@ async def kill_again_and_again(bots, discord, load, kills, lives_for):
         await bots.until(lambda those=waiting: all(says(bot, "standby") for bot in those), *waiting)
 
 
-async def assert_nothing_lost(discord, dsn, nats_client, load, kills, before):
+async def assert_nothing_lost(discord, dsn, nats_client, load, kills, before, at_most_failed):
     assert await stored_in(nats_client, len(load.sent)) == load.sent
     assert (discord.identifies, discord.resumes) == (1, kills)
+    # Each once; what Discord has given up for lost may have been done by one that was killed before it could say so.
     extended = (await expiry(dsn) - before) / MINUTE
-    if COMMANDS_ARE_DONE_ONCE_WHOEVER_IS_KILLED:
-        assert extended == len(load.extensions)
-    assert extended >= sum(load.extensions)
+    assert len(load.extensions) <= extended <= len(load.extensions) + load.told_failed
+    assert load.told_failed <= at_most_failed
 
 
 async def test_a_standby_takes_over_from_one_that_is_killed_and_loses_and_doubles_nothing(
@@ -101,7 +99,7 @@ async def test_a_standby_takes_over_from_one_that_is_killed_and_loses_and_double
     async with Load(discord, ada, lab) as load:
         await kill_again_and_again(bots, discord, load, 3, lives_for=100)
         await load.until_sent(100)
-    await assert_nothing_lost(discord, dsn, nats_client, load, 3, before)
+    await assert_nothing_lost(discord, dsn, nats_client, load, 3, before, at_most_failed=2 * 3)
 
 
 @pytest.mark.long
@@ -114,7 +112,8 @@ async def test_for_a_minute_with_one_killed_every_ten_seconds(make_bots, discord
     async with Load(discord, ada, lab) as load:
         await kill_again_and_again(bots, discord, load, 6, lives_for=10 * 300 - 6 * 300)
         await load.until_sent(300)
-    await assert_nothing_lost(discord, dsn, nats_client, load, 6, before)
+    # A lease lives five seconds, Discord waits for three: some commands fall in between.
+    await assert_nothing_lost(discord, dsn, nats_client, load, 6, before, at_most_failed=2 * 6)
     assert len(load.sent) > 60 * 250
 
 

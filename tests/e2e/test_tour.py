@@ -36,8 +36,9 @@ async def tour(tmp_path):
         await process.communicate()
 
 
+@pytest.mark.timeout(120)
 async def test_the_tour_passes_draws_its_picture_and_leaves_nothing_behind(tour, tmp_path):
-    stdout, stderr = await asyncio.wait_for(tour.communicate(), 50)
+    stdout, stderr = await asyncio.wait_for(tour.communicate(), 90)
     assert (tour.returncode, stderr) == (0, b"")
     assert re.search(r"^tour: (\d\d)/\1 steps passed$", stdout.decode(), re.MULTILINE)
     assert ET.parse(tmp_path / "tour.svg").getroot().tag.endswith("svg")
@@ -54,6 +55,15 @@ async def test_a_tour_that_is_broken_off_leaves_nothing_behind(tour, tmp_path, n
     await asyncio.wait_for(tour.communicate(), 20)
     assert tour.returncode == code
     assert (list((tmp_path / "tmp").iterdir()), servers_in(tmp_path / "tmp")) == ([], [])
+
+
+@pytest.mark.long
+async def test_a_tour_that_is_killed_leaves_no_bot_behind(tour):
+    async with asyncio.timeout(40):
+        while b"at home in Bob's Arcade" not in await tour.stdout.readline():
+            pass
+    tour.kill()
+    await asyncio.wait_for(tour.communicate(), 10)  # ends when the last process that writes there has ended
 
 
 def test_the_bot_of_the_readme_is_the_one_of_the_tour():

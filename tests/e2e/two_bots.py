@@ -73,7 +73,10 @@ class Load:
         self._discord, self._person, self._guild = discord, person, guild
         self.sent = []
         self.extensions = []
-        """Of each whether it was answered with a success."""
+        """Of each that Discord took for accepted, whether it was answered with a success."""
+        self.told_failed = 0
+        """How many commands Discord has given up, and told the person so: no bot said within three seconds that it
+        had them."""
         self._enough = asyncio.Event()
 
     async def __aenter__(self):
@@ -104,7 +107,10 @@ class Load:
                 reply = await self._person.command(
                     "sandbox extend", channel=self._guild.general, sandbox="blue", by="1m"
                 )
-                self.extensions.append(reply.message is not None and "❌" not in str(reply.message.embeds))
+                if reply.failed:
+                    self.told_failed += 1
+                else:
+                    self.extensions.append(reply.message is not None and "❌" not in str(reply.message.embeds))
             except TimeoutError:  # acknowledged by one that was killed then
                 self.extensions.append(False)
             await asyncio.sleep(0.2)

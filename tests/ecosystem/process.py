@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 _KILLED_AFTER_S = 3.0
 
@@ -56,10 +57,12 @@ class BotProcess:
 
 
 @asynccontextmanager
-async def running_bot(command: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[BotProcess]:
-    """Until the context is left."""
+async def running_bot(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+) -> AsyncIterator[BotProcess]:
+    """Until the context is left. `folder` is where it runs, if not here."""
     process = await asyncio.create_subprocess_exec(
-        *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     bot = BotProcess(process)
     try:

@@ -25,7 +25,7 @@ async def test_a_migration_that_was_changed_afterwards_is_refused(pool):
 
 
 @pytest.mark.parametrize(
-    "module", ["access", "commands", "keys", "notices", "orphans", "routes", "sandboxes", "schemas", "streams"]
+    "module", ["access", "commands", "keys", "notices", "orphans", "routes", "sandboxes", "schemas", "sizes", "streams"]
 )
 async def test_every_query_is_valid_against_the_migrated_schema(pool, module):
     async with pool.acquire() as connection:
@@ -96,6 +96,7 @@ async def test_cleanup_spares_living_sandboxes_and_whatever_is_only_named_alike(
 
     left = {row["nspname"] for row in await pool.fetch("SELECT nspname FROM pg_namespace WHERE nspname ~ '^sandbox'")}
     assert left == {sandbox.schema_name for sandbox in living} | {
+        "sandbox_control",
         "sandbox_team_shared",
         "sandbox_12345678",
         "sandboxXdeadbeef",

@@ -131,7 +131,7 @@ async def test_what_a_template_sets_ends_with_it(enforced, template, pool):
     async with AsyncExitStack() as borrowed:
         for _ in range(pool.get_size()):
             connection = await borrowed.enter_async_context(pool.acquire())
-            assert await connection.fetchval("SHOW search_path") == "public"
+            assert await connection.fetchval("SHOW search_path") == "sandbox_control, public"
             assert await connection.fetchval("SHOW statement_timeout") == "0"
         assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7") == 0
 
@@ -145,7 +145,7 @@ async def test_what_a_template_locks_ends_with_it_also_if_it_does_not_apply(pool
 
 async def test_a_template_waits_for_a_lock_only_for_a_while(pool, template, monkeypatch):
     monkeypatch.setattr("bot.constants.TEMPLATE_LOCK_TIMEOUT_S", 0.05)
-    schemas = SchemaProvisioner(pool, template({"1.sql": "SELECT 1;\nLOCK TABLE public.sandboxes"}))
+    schemas = SchemaProvisioner(pool, template({"1.sql": "SELECT 1;\nLOCK TABLE sandbox_control.sandboxes"}))
     async with pool.acquire() as rival, rival.transaction():
         await rival.execute("LOCK TABLE sandboxes")
         with pytest.raises(TemplateError, match="line 2: canceling statement due to lock timeout"):

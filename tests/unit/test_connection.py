@@ -4,11 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.i18n import activate_locale
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.access.isolation import Enforcement, Isolation
 from bot.sandboxes.access.tokens import read_bot_token
+from bot.ui import replies
 from sandbox_worker import variables
 from sandbox_worker.environment import read_environment
+from sandbox_worker.standard_names import DatabaseForm
 from tests.unit.test_limits import sandbox
 
 
@@ -72,11 +75,12 @@ def handed_out(addresses=ADDRESSES, **options):
 
 
 def test_what_holds_the_token_is_declared_secret_and_nothing_else_is():
-    details = handed_out()
+    details = handed_out().with_standard_names(DatabaseForm.POSTGRESQL)
     holding = {name for name, value in details.environment.items() if SECRET in value}
     assert holding == variables.SECRETS
     assert SECRET not in details.as_dotenv(secret=False) + repr(details)
-    assert details.as_dotenv().count(SECRET) == len(holding) == 4
+    assert details.as_dotenv().count(SECRET) == len(holding) == 10
+    assert handed_out().as_dotenv().count(SECRET) == 5
 
 
 def test_a_bot_is_handed_its_token_and_the_relays_addresses():
@@ -103,3 +107,20 @@ def test_at_the_usual_address_a_token_is_for_nobody_but_a_relay_of_ours():
     chosen = handed_out(serves=False)  # by the operator, who knows what is there
     assert chosen.has_bot_token
     assert "# No relay serves at https://relay.example just now" in chosen.as_dotenv()
+
+
+def test_addresses_of_loopback_say_so_in_the_file_and_in_the_reply_in_both_languages():
+    near = replace(ADDRESSES, postgres="postgresql://127.0.0.1:5432/bot", nats="nats://localhost:4222")
+    details = handed_out(replace(near, relay="http://[::1]:8791"))
+    assert details.loopback_variables == ("SANDBOX_DATABASE_URL", "SANDBOX_NATS_URL", "SANDBOX_BOT_API")
+    stores = "# SANDBOX_DATABASE_URL, SANDBOX_NATS_URL: reached on the bot's own machine alone\n"
+    assert stores in details.as_dotenv()
+    told = "`SANDBOX_DATABASE_URL`, `SANDBOX_NATS_URL`, `SANDBOX_BOT_API`"
+    fields = {field.name: field.value for field in replies.connection(details)[0].fields}
+    assert f"This works on the bot's own machine alone: {told} are addresses" in str(fields["Reached from"])
+    assert "Reached from" not in {field.name for field in replies.connection(handed_out())[0].fields}
+
+    activate_locale("de")
+    german = {field.name: field.value for field in replies.connection(details)[0].fields}
+    activate_locale("en-US")
+    assert f"Das geht nur auf der Maschine des Bots: {told}" in str(german["Erreichbar von"])

@@ -3,8 +3,12 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from bot.settings import COMMON_NAMES, Settings, load_settings
+import pytest
+import yaml
+
+from bot.settings import Settings, load_settings
 
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
@@ -49,14 +53,63 @@ def test_the_image_sets_only_settings_that_there_are():
         assert key.lower() in type(Settings.model_fields[section.lower()].default).model_fields
 
 
-def test_the_composed_bot_gets_a_token_and_three_addresses(monkeypatch, tmp_path):
-    environment = dict(re.findall(rf"^ +({'|'.join(COMMON_NAMES)}): (.+)$", COMPOSE, re.MULTILINE))
-    for name, value in environment.items():
-        monkeypatch.setenv(name, re.sub(r"\$\{\w+(:\?[^}]*)?\}", "secret", value))
-    monkeypatch.chdir(tmp_path)
-    settings = load_settings()
+REQUIRED = dict.fromkeys(("DISCORD_TOKEN", "STORES_PASSWORD", "NATS_ACCOUNT_SEED", "SANDBOX_ISSUER"), "secret")
+
+
+def compose(**variables):
+    """As `docker compose` reads it: `${NAME}`, `${NAME:-default}`, and `${NAME:?complaint}` if there is none."""
+
+    def value(found):
+        name, kind, rest = found.groups()
+        if kind != ":-" and not variables.get(name):
+            raise KeyError(rest or name)
+        return variables.get(name) or rest
+
+    return yaml.safe_load(re.sub(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}", value, COMPOSE))["services"]
+
+
+@pytest.fixture
+def bot_settings(monkeypatch, tmp_path):
+    """What the composed bot makes of its environment."""
+
+    def load(**variables):
+        for name, value in compose(**REQUIRED, **variables)["bot"]["environment"].items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        return load_settings(REPOSITORY / "config.toml")
+
+    return load
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_what_the_containers_need_is_asked_for(name):
+    with pytest.raises(KeyError, match=name if name == "STORES_PASSWORD" else "make it with|set DISCORD_TOKEN"):
+        compose(**REQUIRED | {name: ""})
+
+
+def test_the_composed_bot_gets_a_token_and_three_addresses(bot_settings):
+    settings = bot_settings()
     assert settings.require_token() == "secret"
     assert settings.embedded_stores == frozenset()
+
+
+def test_the_composed_stores_and_the_relay_are_published_where_workers_are_told(bot_settings):
+    services = compose(**REQUIRED, SANDBOX_LISTEN="10.0.0.3")
+    published = {name: service["ports"] for name, service in services.items()}
+    settings = bot_settings(SANDBOX_HOST="stores.example.com")
+    told = {
+        "bot": settings.relay_address,
+        "postgres": settings.workers.postgres,
+        "valkey": settings.workers.redis,
+        "nats": settings.workers.nats,
+    }
+    for service, url in told.items():
+        port = urlsplit(url).port
+        assert urlsplit(url).hostname == "stores.example.com"
+        assert published[service] == [f"10.0.0.3:{port}:{port}"]
+    assert settings.relay_listen == "0.0.0.0:8791"
+    for service in compose(**REQUIRED).values():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
 def test_every_composed_image_has_a_version():

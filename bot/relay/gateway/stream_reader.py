@@ -16,12 +16,14 @@ from bot.supervisor import Part
 
 private_api.verify("nats-py")
 
-_HEAD, _SIZES = rb"H?MSG sandbox\.[0-9a-f-]{36}\.events\.(\w+) (\d+) \$JS\.ACK\.", rb" (?:(\d+) )?(\d+)\r\n"
-_ACK = rb"[^ .\r]+\.[^ .\r]+\.\d+\.(\d+)\.\d+\.(\d+)\.\d+"
+# Possessive throughout: nothing of it matches in a second way, and looking for one costs a tenth more.
+_HEAD = rb"H?MSG sandbox\.[0-9a-f-]{36}\.events\.(\w++) ([0-9]++) \$JS\.ACK\."
+_SIZES = rb" (?:([0-9]++) )?([0-9]++)\r\n"
+_ACK = rb"[^ .\r]++\.[^ .\r]++\.[0-9]++\.([0-9]++)\.[0-9]++\.([0-9]++)\.[0-9]++"
 """Stream, consumer, times delivered, sequence in the stream and in the consumer, time, and how many are to come."""
 # No group runs over the end of a line: the payload behind it may look like more of the head.
 _EVENT = re.compile(_HEAD + _ACK + _SIZES)
-_EVENT_OF_DOMAIN = re.compile(_HEAD + rb"[^ .\r]+\.[^ .\r]+\." + _ACK + rb"(?:\.[^ \r]+)?" + _SIZES)
+_EVENT_OF_DOMAIN = re.compile(_HEAD + rb"[^ .\r]++\.[^ .\r]++\." + _ACK + rb"(?:\.[^ \r]++)?" + _SIZES)
 """As newer servers write it where JetStream has a domain: that and the account come first, and a token may be last."""
 _MESSAGE = re.compile(rb"H?MSG (\S+) (\d+) (?:\S+ )??(?:(\d+) )?(\d+)\r\n")
 _STATUS = re.compile(rb"NATS/1\.0 (\d{3})")

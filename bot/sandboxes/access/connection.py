@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 from urllib.parse import urlsplit
 
 from bot import names
@@ -14,6 +14,9 @@ from bot.sandboxes.access.tokens import make_bot_token
 from bot.sandboxes.model import Sandbox
 from bot.stores.urls import with_login
 from sandbox_worker import variables
+from sandbox_worker.addresses import fit
+from sandbox_worker.dotenv_file import write_dotenv, write_exports
+from sandbox_worker.standard_names import DatabaseForm, standard_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +52,30 @@ class ConnectionDetails:
         """Whether a bot can log in to the relay with it."""
         return variables.SANDBOX_BOT_TOKEN in self.environment
 
+    @property
+    def loopback_variables(self) -> tuple[str, ...]:
+        """Those with an address that is reached on the bot's own machine alone."""
+        return tuple(name for name in variables.ADDRESSES if is_loopback(self.environment.get(name, "")))
+
+    def with_standard_names(self, form: DatabaseForm) -> Self:
+        """Also under the names that tools look for."""
+        return replace(self, environment={**self.environment, **standard_names(self.environment, form)})
+
     def as_dotenv(self, *, secret: bool = True) -> str:
-        """Lines for a `.env` file, quoted so that a shell that sources it runs nothing; with `secret` false, the
-        lines that hold the token are left out."""
+        """Lines for a `.env` file, which every reader of such files reads alike, and of which a shell that sources it
+        runs nothing; with `secret` false, the lines that hold the token are left out."""
         heading = f"Sandbox {self.sandbox.name}, expires {self.sandbox.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        remarks = [f"# {' '.join(line.split())}" for line in (heading, *self.remarks)]
         shown = {name: value for name, value in self.environment.items() if secret or name not in variables.SECRETS}
-        return "".join(f"{line}\n" for line in (*remarks, *_assignments(shown)))
+        return write_dotenv(shown, (heading, *self.remarks, *self._reach_remarks()))
+
+    def _reach_remarks(self) -> list[str]:
+        """Of the stores; what there is to say of the relay is among the other remarks."""
+        found = [name for name in self.loopback_variables if name not in variables.BOT]
+        return [f"{', '.join(found)}: reached on the bot's own machine alone"] if found else []
 
     def as_exports(self) -> str:
         """The same for a shell's `eval`."""
-        return "".join(f"export {line}\n" for line in _assignments(self.environment))
-
-
-def _assignments(environment: Mapping[str, str]) -> list[str]:
-    return [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
+        return write_exports(self.environment)
 
 
 def connection_details(
@@ -76,7 +88,7 @@ def connection_details(
     serves: bool = True,
 ) -> ConnectionDetails:
     """With a token, the addresses of the stores that check it; the others' are the team's own business. `serves`: the
-    relay at its address is known to be ours."""
+    relay at its address is known to be ours. `WrongAddress` for one that doesn't fit into a `.env`."""
     environment = {
         variables.SANDBOX_ID: str(sandbox.id),
         variables.SANDBOX_NAME: sandbox.name,
@@ -102,11 +114,14 @@ def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, to
         (variables.SANDBOX_REDIS_URL, isolation.redis, addresses.redis, names.redis_user(sandbox.id)),
         (variables.SANDBOX_NATS_URL, isolation.nats, addresses.nats, str(sandbox.id)),
     )
-    return {
-        variable: with_login(address, user, token)
-        for variable, store, address, user in logins
-        if store.confines and address
-    }
+    found: dict[str, str] = {}
+    for variable, store, address, user in logins:
+        if store.confines and address:
+            fitting, others = fit(address)
+            found |= {variable: with_login(fitting, user, token), **others}
+    if variables.SANDBOX_NATS_URL in found:
+        found |= {variables.SANDBOX_NATS_USER: str(sandbox.id), variables.SANDBOX_NATS_PASSWORD: token}
+    return found
 
 
 def _bot(sandbox: Sandbox, addresses: WorkerAddresses, token: str) -> dict[str, str]:
@@ -124,12 +139,13 @@ def _relay_remarks(addresses: WorkerAddresses, *, serves: bool) -> list[str]:
     if not serves and addresses.relay_is_usual:
         return [f"The relay doesn't serve at {addresses.relay}, so there is no bot token; its operator sees why"]
     found = [] if serves else [f"No relay serves at {addresses.relay} just now"]
-    if _is_loopback(addresses.relay):
+    if is_loopback(addresses.relay):
         found.append(f"{addresses.relay}, for SANDBOX_BOT_TOKEN, is reached on the bot's own machine alone")
     return found
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether it leads to the machine that asks; of several, whether the first one does."""
     host = urlsplit(address).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -68,6 +68,7 @@ async def probe_postgres(pool: Pool) -> str | None:
         "the bot's role may not grant sandbox_worker": found["may_grant_group"],
         "sandbox_worker may not connect to the database": may_connect,
         "everybody may use the schema public": not found["public_is_open"],
+        "everybody may use the schema sandbox_control": not found["control_is_open"],
     }
     reasons = [reason for reason, fine in missing.items() if not fine]
     return f"{reasons[0]} (see sql/bootstrap.sql)" if reasons else None
@@ -87,5 +88,6 @@ async def list_postgres_risks(pool: Pool) -> list[str]:
         "no slots are kept for the bot (reserved_connections, from PostgreSQL 16 on)": (
             not found["reserved"] or not found["may_use_reserved"]
         ),
+        "temp_file_limit is not set: one query may fill the disk with what it sorts": found["temp_kilobytes"] < 0,
     }
     return [f"{risk} (see sql/bootstrap.sql)" for risk, there in risks.items() if there]

@@ -15,7 +15,7 @@ from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.model import AuditEvent
 from bot.stores.bars import Bars
-from bot.stores.postgres import Connection, load_queries
+from bot.stores.postgres import SESSION, Connection, load_queries
 from bot.supervisor import Part
 
 _IN_THE_WAY = (asyncpg.OutOfMemoryError, asyncpg.LockNotAvailableError, asyncpg.InternalServerError)
@@ -54,7 +54,7 @@ class LockGuard:
             self._dsn,
             timeout=constants.POSTGRES_CONNECT_WITHIN_S,
             command_timeout=constants.POSTGRES_ANSWER_WITHIN_S,
-            server_settings={"application_name": "sandbox-bot", "search_path": "public", "lock_timeout": "200ms"},
+            server_settings=SESSION | {"lock_timeout": "200ms"},
         )
         try:
             end_hoarders, end_blockers, shut_out = [

@@ -6,6 +6,7 @@ looks at where it delivers to.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
 
@@ -16,9 +17,14 @@ from nats.aio.msg import Msg
 
 from bot import constants, names
 from bot.errors import InvalidInput, SandboxError
+from bot.sandboxes.access.connection import ConnectionDetails
 from bot.stores.nats import Replay, StreamStore
+from sandbox_worker import protocol
 
 _EventName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+
+
+Describe = Callable[[UUID], Awaitable[ConnectionDetails]]
 
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,8 +37,9 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 class ReplayService:
     """Says `{"ok": true}` or `{"error": "…"}` to what comes on sandboxes' replay subjects."""
 
-    def __init__(self, streams: StreamStore) -> None:
-        self._streams = streams
+    def __init__(self, streams: StreamStore, describe: Describe | None = None) -> None:
+        """With `describe` it also says `{"environment": {…}}` to `ENVIRONMENT_REQUEST`."""
+        self._streams, self._describe = streams, describe
 
     async def answer(self, message: Msg) -> bytes | None:
         """None to a request that wants its answer outside its sandbox."""
@@ -43,13 +50,23 @@ class ReplayService:
         if not names.is_inbox(message.reply, sandbox_id):  # an answer elsewhere would speak for the bot
             return None
         try:
+            if self._describe is not None and _asks_for_environment(message.data):
+                details = await self._describe(sandbox_id)
+                return orjson.dumps({"environment": dict(details.environment), "remarks": details.remarks})
             await self._streams.replay(sandbox_id, _read(message.data, sandbox_id))
         except SandboxError as error:
             return orjson.dumps({"error": str(error)})
         except Exception:
-            logger.exception("a replay failed", sandbox=str(sandbox_id))
+            logger.exception("a request of a worker's failed", sandbox=str(sandbox_id))
             return orjson.dumps({"error": "The bot failed; the reason is in its log."})
         return orjson.dumps({"ok": True})
+
+
+def _asks_for_environment(data: bytes) -> bool:
+    try:
+        return len(data) <= constants.LARGEST_REPLAY_REQUEST and orjson.loads(data) == protocol.ENVIRONMENT_REQUEST
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _read(data: bytes, sandbox_id: UUID) -> Replay:

@@ -23,6 +23,7 @@ class NoticeKind(StrEnum):
     EXPIRY_WARNING = "expiry_warning"
     EXPIRED = "expired"
     GUILD_REMOVED = "guild_removed"
+    TOO_LARGE = "too_large"
 
 
 class Unbinding(StrEnum):
@@ -43,8 +44,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One notice to one recipient, of an expiry or of a guild. `key` is the same at every attempt, so that Discord can
-    drop a repeat. `person_id`: who has unbound the guild, or on whose account it was."""
+    """One notice to one recipient, of an expiry, a guild or a size. `key` is the same at every attempt, so that Discord
+    can drop a repeat. `person_id`: who has unbound the guild, or on whose account it was."""
 
     notice_id: int
     recipient_id: int
@@ -56,6 +57,11 @@ class Delivery:
     guild_name: str | None = None
     unbinding: Unbinding | None = None
     person_id: int | None = None
+
+    @property
+    def is_of_expiry(self) -> bool:
+        """Whether an extension makes it obsolete."""
+        return self.kind in (NoticeKind.EXPIRY_WARNING, NoticeKind.EXPIRED)
 
     @property
     def key(self) -> str:
@@ -104,7 +110,7 @@ class NoticeOutbox:
             return len(await connection.fetch(self._sql["write_warnings"], warn_before))
 
     async def fan_out(self, admins: Iterable[int], *, limit: int = 100) -> int:
-        """Make one delivery of each new notice for its owner and, of an expiry, for every admin; how many notices."""
+        """Make one delivery of each new notice for its owner and, but of a guild, for every admin; how many notices."""
         async with transaction(self._pool) as connection:
             notices = await connection.fetch(self._sql["lock_new"], limit)
             for notice in notices:
@@ -172,7 +178,7 @@ class NoticeDispatcher:
 
     async def _attempt(self, delivery: Delivery) -> None:
         sandbox = await self._get_sandbox(delivery.sandbox_id)
-        if delivery.guild_id is None and sandbox.expires_at != delivery.expires_at:
+        if delivery.is_of_expiry and sandbox.expires_at != delivery.expires_at:
             await self._outbox.settle(delivery, Outcome.OBSOLETE)
             return
         try:

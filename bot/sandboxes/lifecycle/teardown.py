@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -96,13 +96,20 @@ class Teardown:
             # After the connections, for a worker that is still there may write another key behind the pass; and before
             # PostgreSQL, for the row is what the reaper finds the sandbox by if this ends here.
             keys = await _failures(
-                {"Redis keys": self._redis.delete_keys(*ids), "relay sessions": self._relay.forget(*ids)}
+                {
+                    "Redis keys": partial(self._redis.delete_keys, *ids),
+                    "relay sessions": partial(self._relay.forget, *ids),
+                }
             )
             return await gather_bounded(sandboxes, complete, limit=limit)
 
     async def _disconnect(self, sandbox_id: UUID) -> Failures:
-        connections, stream = self._access.disconnect(sandbox_id), self._streams.delete(sandbox_id)
-        return await _failures({"live connections": connections, "NATS stream": stream})
+        return await _failures(
+            {
+                "live connections": partial(self._access.disconnect, sandbox_id),
+                "NATS stream": partial(self._streams.delete, sandbox_id),
+            }
+        )
 
     async def _complete(self, sandbox: Sandbox, actor: Actor | None, failed: Failures) -> bool:
         """PostgreSQL's part, if no other step has failed: a sandbox that is `destroyed` has nothing anywhere."""
@@ -150,12 +157,12 @@ class Teardown:
         return True
 
 
-async def _failures(steps: Mapping[str, Awaitable[object]]) -> Failures:
+async def _failures(steps: Mapping[str, Callable[[], Awaitable[object]]]) -> Failures:
     """The steps that failed, with their errors: each is tried, one after the other."""
     failed: Failures = {}
     for name, step in steps.items():
         try:
-            await step
+            await step()
         except Exception as error:
             failed[name] = error
     return failed

@@ -6,17 +6,19 @@ import json
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.stores.embedded.folder import make_folder, write_private
 from bot.stores.embedded.programs import Programs
+from bot.stores.embedded.reach import Reach, bracketed
 from bot.stores.nats_account import hash_of
 from bot.stores.nats_jwt import account_of
 
 SUPERUSER = "postgres"
 CONTROL_ROLE = "sandbox_bot"
 DATABASE = "sandboxes"
+WORKER_GROUP = "sandbox_worker"
 NATS_USER = "sandbox-bot"
 NATS_AUTH_USER = "sandbox-auth"
 NATS_SYSTEM_USER = "sandbox-system"
@@ -24,14 +26,26 @@ PASSWORDS = (SUPERUSER, CONTROL_ROLE, "redis", "nats", "nats-auth", "nats-system
 
 
 @dataclass(frozen=True, slots=True)
+class PostgresLimits:
+    """What all sessions together may have: `connections`, of which some are `reserved` for bots from PostgreSQL 16 on.
+    And the `temp_megabytes` that one session's queries may write beside the tables."""
+
+    connections: int = 300
+    reserved: int = 40
+    temp_megabytes: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """Where things are in the data folder, which programs run on it, and what they listen on."""
+    """Where things are in the data folder, which programs run on it, what they listen on, and PostgreSQL's limits."""
 
     folder: Path
     ports: dict[str, int]
     passwords: dict[str, str]
     durable: bool
     programs: Programs
+    reach: Reach = field(default_factory=Reach)
+    limits: PostgresLimits = PostgresLimits()
 
     def log(self, name: str) -> Path:
         """What the server of that name prints."""
@@ -91,32 +105,57 @@ _FORGETFUL = {
 
 
 def _postgres(layout: Layout) -> _Start:
-    """With room in what all sandboxes share: slots, 40 of them for bots alone, and locks.
+    """With room in what all sandboxes share: slots, some of them for bots alone, and locks.
 
     Who connects and says nothing has a slot for as long as a login may take.
     """
     settings = {
-        "listen_addresses": "127.0.0.1",
+        "listen_addresses": _postgres_addresses(layout.reach),
         "port": str(layout.ports["postgres"]),
         "unix_socket_directories": "",
-        "max_connections": "300",
+        "max_connections": str(layout.limits.connections),
         "authentication_timeout": "3s",
+        "temp_file_limit": f"{layout.limits.temp_megabytes}MB",
         "max_locks_per_transaction": "128",
         "shared_buffers": "128MB" if layout.durable else "32MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
-        **({} if layout.postgres_major < 16 else {"reserved_connections": "40"}),
+        **({} if layout.postgres_major < 16 else {"reserved_connections": str(layout.limits.reserved)}),
         **({} if layout.durable else _FORGETFUL),
+        **_postgres_reach(layout),
     }
     arguments = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     return ["-D", str(layout.postgres_data), *arguments], signal.SIGQUIT, signal.SIGINT
 
 
+def _postgres_addresses(reach: Reach) -> str:
+    """`::` is IPv6 alone there."""
+    return "*" if reach.listen == "::" else ",".join(reach.listened)
+
+
+def _postgres_reach(layout: Layout) -> dict[str, str]:
+    """From elsewhere only the sandboxes' roles may log in, and in the clear only if that is wanted."""
+    reach = layout.reach
+    if not reach.is_open:
+        return {}
+    kind = "host" if reach.certificates is None else "hostssl"
+    lines = [
+        "host all all 127.0.0.1/32 scram-sha-256",
+        f"host all {SUPERUSER},{CONTROL_ROLE} all reject",  # the latter is in the group, to grant it
+        f"{kind} {DATABASE} +{WORKER_GROUP} all scram-sha-256",
+    ]
+    hba = write_private(layout.folder / "pg_hba.conf", "\n".join(lines) + "\n")
+    if reach.certificates is None:
+        return {"hba_file": str(hba)}
+    files = {"ssl_cert_file": str(reach.certificate("postgres")), "ssl_key_file": str(reach.key("postgres"))}
+    return {"hba_file": str(hba), "ssl": "on", **files}
+
+
 def _redis(layout: Layout) -> _Start:
     """For Valkey and for Redis 7. What Redis 6.2 left in the folder both read, and write anew in their own form."""
     lines = [
-        "bind 127.0.0.1",
-        f"port {layout.ports['redis']}",
+        f"bind {'* -::*' if layout.reach.listen == '::' else ' '.join(layout.reach.listened)}",
+        *_redis_ports(layout),
         f"requirepass {layout.passwords['redis']}",
         f"dir {_quoted(make_folder(layout.folder / 'redis'))}",
         f"appendonly {'yes' if layout.durable else 'no'}",
@@ -127,9 +166,19 @@ def _redis(layout: Layout) -> _Start:
     return [str(config)], signal.SIGTERM, signal.SIGTERM
 
 
+def _redis_ports(layout: Layout) -> list[str]:
+    port, reach = layout.ports["redis"], layout.reach
+    if reach.certificates is None:
+        return [f"port {port}"]
+    files = {"cert": reach.certificate("redis"), "key": reach.key("redis"), "ca-cert": reach.authority}
+    named = [f"tls-{kind}-file {_quoted(path)}" for kind, path in files.items()]
+    return ["port 0", f"tls-port {port}", "tls-auth-clients no", *named]
+
+
 _NATS_CONFIG = """
 server_name: "sandbox-bot-embedded"
-listen: "127.0.0.1:%(port)d"
+listen: "%(listen)s:%(port)d"
+%(tls)s
 # A line for each thing that a worker is refused, a hundred thousand a second if it tries: the oldest of them go.
 log_file: %(log)s
 logfile_size_limit: 16MB
@@ -179,7 +228,9 @@ authorization {
 def _nats(layout: Layout) -> _Start:
     passwords = layout.passwords
     values = {
+        "listen": bracketed(layout.reach.listen),
         "port": layout.ports["nats"],
+        "tls": _nats_tls(layout.reach),
         "log": _quoted(layout.log("nats")),
         "store": _quoted(make_folder(layout.folder / "nats")),
         "user": NATS_USER,
@@ -193,6 +244,13 @@ def _nats(layout: Layout) -> _Start:
     }
     config = write_private(layout.folder / "nats.conf", _NATS_CONFIG % values)
     return ["-c", str(config)], signal.SIGTERM, signal.SIGTERM
+
+
+def _nats_tls(reach: Reach) -> str:
+    if reach.certificates is None:
+        return ""
+    certificate, key = _quoted(reach.certificate("nats")), _quoted(reach.key("nats"))
+    return f"tls {{ cert_file: {certificate}, key_file: {key}, timeout: 3 }}"
 
 
 _CONFIGURE: dict[str, Callable[[Layout], _Start]] = {"postgres": _postgres, "redis": _redis, "nats": _nats}

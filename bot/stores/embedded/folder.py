@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from bot.stores.embedded.errors import EmbeddedError, FolderMissing
 from bot.stores.nats_jwt import new_account_seed
 
+_LOOPBACK = ("127.0.0.1",)
 LOCK = "lock"
 """The file that whoever runs the servers has locked; the first one to be made in the folder."""
 
@@ -80,31 +81,35 @@ def load_passwords(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return passwords
 
 
-def choose_ports(folder: Path, stores: Iterable[str]) -> dict[str, int]:
-    """By store: those of the last start, as far as they are free."""
+def choose_ports(folder: Path, stores: Iterable[str], hosts: Sequence[str] = _LOOPBACK) -> dict[str, int]:
+    """By store: those of the last start, as far as they are free on all of the hosts."""
     known = read_json(folder, "ports")
-    ports = {store: free_port(known.get(store, 0)) for store in sorted(stores)}
+    ports = {store: free_port(known.get(store, 0), hosts) for store in sorted(stores)}
     update_json(folder, "ports", ports)
     return ports
 
 
-def free_port(wanted: int = 0) -> int:
-    """The wanted one if it is free, otherwise any."""
-    port = _bind(wanted) or _bind(0)
-    if port is None:
-        raise EmbeddedError("There is no free port on 127.0.0.1.")
-    return port
+def free_port(wanted: int = 0, hosts: Sequence[str] = _LOOPBACK) -> int:
+    """The wanted one if it is free, otherwise any. `EmbeddedError` if there is none, or an address is not this
+    machine's."""
+    for host in hosts:
+        if _bind(host, 0) is None:
+            raise EmbeddedError(f"There is no free port on {host}: is that an address of this machine?")
+    while not is_free(wanted := wanted or _bind(hosts[0], 0) or 0, hosts):
+        wanted = 0
+    return wanted
 
 
-def is_free(port: int) -> bool:
+def is_free(port: int, hosts: Sequence[str] = _LOOPBACK) -> bool:
     """Whether nobody listens there now."""
-    return _bind(port) is not None
+    return all(_bind(host, port) is not None for host in hosts)
 
 
-def _bind(port: int) -> int | None:
+def _bind(host: str, port: int) -> int | None:
     """For a moment: which one it was, any for 0; None if it is taken."""
-    with socket.socket() as probe, suppress(OSError):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe, suppress(OSError):
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
+        probe.bind((host, port))
         return int(probe.getsockname()[1])
     return None

@@ -16,7 +16,8 @@ from bot.stores.postgres import sql_folder
 
 def postgres_url(layout: Layout, role: str, database: str = DATABASE) -> str:
     """The address with that role's password in it."""
-    return f"postgresql://{role}:{layout.passwords[role]}@127.0.0.1:{layout.ports['postgres']}/{database}"
+    clear = "" if layout.reach.certificates is None else "?sslmode=disable"  # on loopback
+    return f"postgresql://{role}:{layout.passwords[role]}@127.0.0.1:{layout.ports['postgres']}/{database}{clear}"
 
 
 async def init_postgres(layout: Layout) -> None:

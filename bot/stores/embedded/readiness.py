@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import asyncpg
 
 from bot import constants
 from bot.stores.embedded.configuration import NATS_USER, SUPERUSER, Layout
 from bot.stores.embedded.postgres import bootstrap, postgres_url
+from bot.stores.embedded.reach import LOOPBACK
 
 _NOT_YET = (
     OSError,
@@ -37,26 +40,43 @@ async def _postgres_is_ready(layout: Layout) -> bool:
 async def _redis_is_ready(layout: Layout) -> bool:
     """It listens before it has read its data, and says so to whoever is logged in."""
     question = f"AUTH {layout.passwords['redis']}\r\nPING\r\n".encode()
-    return await _ask(layout.ports["redis"], question, lines=2) == b"+PONG\r\n"
+    server = _Server(LOOPBACK, layout.ports["redis"], layout.reach.client_tls())
+    return await _ask(server, question, lines=2) == b"+PONG\r\n"
 
 
 async def _nats_is_ready(layout: Layout) -> bool:
     """It speaks first, and another program's server, which has taken the port before ours, does the same."""
     login = {"verbose": False, "user": NATS_USER, "pass": layout.passwords["nats"]}
     question = f"CONNECT {json.dumps(login)}\r\nPING\r\n".encode()
-    return await _ask(layout.ports["nats"], question, lines=2) == b"PONG\r\n"
+    server = _Server(layout.reach.own_nats, layout.ports["nats"], layout.reach.client_tls(), speaks_first=True)
+    return await _ask(server, question, lines=1) == b"PONG\r\n"
 
 
-async def _ask(port: int, question: bytes, *, lines: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """`speaks_first`: it says a line in the clear before TLS begins, if that does."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    speaks_first: bool = False
+
+
+async def _ask(server: _Server, question: bytes, *, lines: int) -> bytes:
     """The last of the lines that the server says; empty if there are fewer."""
     try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        at_once = None if server.speaks_first else server.tls
+        reader, writer = await asyncio.open_connection(server.host, server.port, ssl=at_once)
     except OSError:
         return b""
     line = b""
     try:
-        writer.write(question)
         async with asyncio.timeout(constants.EMBEDDED_ANSWER_WITHIN_S):
+            if server.speaks_first:
+                await reader.readline()
+                if server.tls is not None:
+                    await writer.start_tls(server.tls)
+            writer.write(question)
             for _ in range(lines):
                 line = await reader.readline()
     except (OSError, TimeoutError):

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +15,7 @@ from loguru import logger
 
 from bot import constants
 from bot.concurrency import raise_first
+from bot.stores.embedded.addresses import nats_url, redis_url, worker_url
 from bot.stores.embedded.configuration import (
     CONTROL_ROLE,
     DATABASE,
@@ -23,6 +25,7 @@ from bot.stores.embedded.configuration import (
     PASSWORDS,
     SUPERUSER,
     Layout,
+    PostgresLimits,
     configure,
 )
 from bot.stores.embedded.errors import EmbeddedError, FolderInUse, PortTaken
@@ -38,6 +41,7 @@ from bot.stores.embedded.lock import lock_folder
 from bot.stores.embedded.postgres import forget_earlier_postgres, init_postgres, last_line, postgres_url
 from bot.stores.embedded.processes import ServerProcesses, ServerState
 from bot.stores.embedded.programs import Programs, Version
+from bot.stores.embedded.reach import Reach, require_tls
 from bot.stores.embedded.readiness import IS_READY
 from bot.stores.embedded.record import check_readable, record_versions, require_same_versions
 from bot.stores.nats_access import Callout
@@ -61,10 +65,14 @@ class EmbeddedStores:
         durable: bool = True,
         share: bool = False,
         programs: Programs | None = None,
+        reach: Reach | None = None,
+        limits: PostgresLimits | None = None,
     ) -> None:
-        """`stores`: which to run, of `postgres`, `redis` and `nats`. Not `durable`: faster, and lost with the power."""
+        """`stores`: which to run, of `postgres`, `redis` and `nats`. Not `durable`: faster, and lost with the power.
+        `reach`: for workers on other machines; None is loopback alone."""
         self._folder, self._stores, self._durable, self._share = folder.absolute(), stores, durable, share
-        self._programs = programs or Programs()
+        self._programs, self._reach = programs or Programs(), reach or Reach()
+        self._limits = limits or PostgresLimits()
         self._lock_fd: int | None = None
         self._processes: ServerProcesses | None = None
 
@@ -133,17 +141,21 @@ class EmbeddedStores:
         """The address of `postgres` (as the bot's own role, which is no superuser), `redis` or `nats`."""
         if store == "postgres":
             return postgres_url(self._layout, CONTROL_ROLE)
-        scheme, user = ("redis", "default") if store == "redis" else ("nats", NATS_USER)
-        return f"{scheme}://{user}:{self._layout.passwords[store]}@127.0.0.1:{self._layout.ports[store]}"
+        if store == "nats":
+            return nats_url(self._layout, NATS_USER, store)
+        return redis_url(self._layout)
+
+    def worker_url(self, store: str) -> str:
+        """The address of a store for workers on other machines, without a login."""
+        return worker_url(self._layout, store)
 
     @property
     def nats_callout(self) -> Callout:
         """What answers the server's auth callout: users of their own, and the key that signs."""
-        port, passwords = self._layout.ports["nats"], self._layout.passwords
         return Callout(
-            auth_url=f"nats://{NATS_AUTH_USER}:{passwords['nats-auth']}@127.0.0.1:{port}",
-            system_url=f"nats://{NATS_SYSTEM_USER}:{passwords['nats-system']}@127.0.0.1:{port}",
-            account_seed=passwords["nats-seed"],
+            auth_url=nats_url(self._layout, NATS_AUTH_USER, "nats-auth"),
+            system_url=nats_url(self._layout, NATS_SYSTEM_USER, "nats-system"),
+            account_seed=self._layout.passwords["nats-seed"],
         )
 
     @property
@@ -171,9 +183,11 @@ class EmbeddedStores:
             require_same_versions(self._folder, versions)
         check_readable(self._folder, versions)
         passwords = load_passwords(self._folder, PASSWORDS)
-        self._layout = Layout(self._folder, {}, passwords, self._durable, self._programs)
+        self._layout = Layout(self._folder, {}, passwords, self._durable, self._programs, self._reach, self._limits)
         if "postgres" in self._stores:
             await init_postgres(self._layout)
+        for store in sorted(self._stores):
+            await require_tls(self._reach, self._programs, store, self._layout.postgres_data)
         await self._run_on_free_ports(lock_fd)
         record_versions(self._folder, versions)
         told = {name: str(version) for name, version in versions.items()}
@@ -181,8 +195,9 @@ class EmbeddedStores:
 
     async def _run_on_free_ports(self, lock_fd: int) -> None:
         """A port is free when it is chosen; until its server has it, any program of the machine may take it."""
+        choose = partial(choose_ports, hosts=self._reach.listened) if self._reach.is_open else choose_ports
         for tries_left in reversed(range(constants.PORT_CHOICES)):
-            self._layout = replace(self._layout, ports=choose_ports(self._folder, self._stores))
+            self._layout = replace(self._layout, ports=choose(self._folder, self._stores))
             self._processes = ServerProcesses([configure(self._layout, name) for name in sorted(self._stores)], lock_fd)
             try:
                 await self._run_servers(self._processes)
@@ -205,7 +220,8 @@ class EmbeddedStores:
         if missing := self._stores - ports.keys():
             named = ", ".join(sorted(missing))
             raise EmbeddedError(f"The bot that uses {self._folder} keeps no {named} there. Try again in a moment.")
-        return Layout(self._folder, ports, read_json(self._folder, "secrets"), self._durable, self._programs)
+        secrets = read_json(self._folder, "secrets")
+        return Layout(self._folder, ports, secrets, self._durable, self._programs, self._reach)
 
     async def _run_servers(self, processes: ServerProcesses) -> None:
         """Return when all of them answer. No process of an earlier start may be left."""
@@ -224,7 +240,7 @@ class EmbeddedStores:
         log = self._layout.log(name)
         while not await IS_READY[name](self._layout):
             if name in processes.ended:
-                kind = EmbeddedError if is_free(self._layout.ports[name]) else PortTaken
+                kind = EmbeddedError if is_free(self._layout.ports[name], self._reach.listened) else PortTaken
                 raise kind(f"{name} does not start: {last_line(log.read_bytes())}")
             if processes.guardian_ended:
                 await processes.watch()

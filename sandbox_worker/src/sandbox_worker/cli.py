@@ -16,9 +16,12 @@ from typing import Any, NoReturn
 import msgspec
 
 from sandbox_worker.durations import parse_duration
+from sandbox_worker.environment_command import add_database_url, add_env
 from sandbox_worker.errors import CommandNotFound, ServiceUnavailable, WorkerError, WrongDuration, WrongEnvironment
 from sandbox_worker.events import StoredEvent
 from sandbox_worker.sandbox import Sandbox
+from sandbox_worker.standard_names import DatabaseForm
+from sandbox_worker.store_clients import add_clients
 from sandbox_worker.text import plain, printable_json
 
 EX_FAILED = 1
@@ -73,13 +76,16 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("--json", action="store_true", help="One JSON object a line.")
     tail.set_defaults(handler=_run_tail)
     _add_run(commands)
+    add_env(commands, _EXIT_CODES)
+    add_clients(commands)
     return parser
 
 
 def _add_run(commands: Any) -> None:
     about = (
         "Run a bot as it is, in the sandbox: for it and all that it starts, discord.com is the sandbox's relay. Python "
-        "and Node are led there by hooks, other programs by a namespace of Linux where the machine allows it."
+        "and Node are led there by hooks, other programs by a namespace of Linux where the machine allows it. "
+        "DATABASE_URL, REDIS_URL, NATS_URL, PGHOST and the like are the sandbox's."
     )
     codes = f"{_EXIT_CODES} Otherwise it is the command's own: 127 if there is none, 128 + N if signal N has ended it."
     run = commands.add_parser(
@@ -114,6 +120,7 @@ def _add_run(commands: Any) -> None:
         const="address",
         help="Only set the variables, and show how the library that is installed is pointed at the relay.",
     )
+    add_database_url(run)
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="The program and its arguments.")
     run.set_defaults(handler=_run_command, parser=run)
 
@@ -138,7 +145,9 @@ def _run_command(options: argparse.Namespace) -> NoReturn:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         options.parser.error("say which command to run: sandbox-worker run -- python bot.py")
-    sys.exit(asyncio.run(run(RunOptions(command, options.token_variable or ["DISCORD_TOKEN"], options.way))))
+    form = DatabaseForm(options.database_url or DatabaseForm.POSTGRESQL)
+    chosen = RunOptions(command, options.token_variable or ["DISCORD_TOKEN"], options.way, form)
+    sys.exit(asyncio.run(run(chosen)))
 
 
 async def _tail(sandbox: Sandbox, names: list[str], since: float | None, *, as_json: bool) -> None:

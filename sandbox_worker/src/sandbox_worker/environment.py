@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from sandbox_worker import protocol, variables
+from sandbox_worker.addresses import POSTGRES_VARIABLES, WrongAddress, read_parameters, with_parameters
+from sandbox_worker.dotenv_file import read_dotenv
 from sandbox_worker.errors import WrongEnvironment
 
+_OF_ASYNCPG = (
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "sslcrl",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "target_session_attrs",
+    "application_name",
+    "options",
+)
+"""Of PostgreSQL's parameters, those that every asyncpg takes in an address."""
 _DISCORD_API = "https://discord.com/api/v10"
-_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(\w+)\s*=(.*)")
+_OF_RUN = "SANDBOX_RUN_"
+"""What `sandbox-worker run` tells its hooks is of that run alone."""
 _MEND = (
     "Save the file that `/sandbox connect` attaches as .env in the folder you start the worker in, or export its "
     "variables."
@@ -76,7 +90,7 @@ class BotLogin:
 
 def read_bot_login(environ: Mapping[str, str], dotenv: Path) -> tuple[BotLogin, dict[str, str]]:
     """As `read_environment`; with the sandbox's own variables, those of the file too."""
-    values = {name: value for name, value in _values(environ, dotenv).items() if name.startswith("SANDBOX_")}
+    values = _own_values(environ, dotenv)
     missing = [name for name in variables.BOT if not values.get(name)]
     if missing:
         raise WrongEnvironment(
@@ -87,16 +101,43 @@ def read_bot_login(environ: Mapping[str, str], dotenv: Path) -> tuple[BotLogin, 
     return BotLogin(values.get(variables.SANDBOX_NAME, ""), token, api.rstrip("/"), gateway), values
 
 
-def _values(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
-    return (read_dotenv(dotenv.read_text(encoding="utf-8")) if dotenv.is_file() else {}) | dict(environ)
+def read_own(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
+    """What was handed out for the sandbox, and nothing else. `WrongEnvironment` as of `read_environment`."""
+    values = _own_values(environ, dotenv)
+    _require(variables.REQUIRED, values)
+    return values
+
+
+def find_store(environ: Mapping[str, str], dotenv: Path, name: str) -> tuple[str, dict[str, str]]:
+    """The address of `DATABASE_URL` or `REDIS_URL`, the sandbox's own or otherwise the team's, and all that is the
+    sandbox's. `WrongEnvironment` without one."""
+    own = read_own(environ, dotenv)
+    return _address(read_dotenv_file(dotenv) | dict(environ), name) or _missing(name), own
+
+
+def _own_values(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
+    in_file = read_dotenv_file(dotenv)
+    own = {name for name in (*in_file, *environ) if name.startswith("SANDBOX_") and not name.startswith(_OF_RUN)}
+    own |= in_file.keys() & set(POSTGRES_VARIABLES.values())
+    values = in_file | dict(environ)
+    return {name: values[name] for name in values if name in own}
+
+
+def _require(names: Iterable[str], values: Mapping[str, str]) -> None:
+    if missing := [name for name in names if not values.get(name)]:
+        raise WrongEnvironment(f"Not set: {', '.join(missing)}. {_MEND}")
+
+
+def read_dotenv_file(dotenv: Path) -> dict[str, str]:
+    """Its assignments; none if it isn't there."""
+    return read_dotenv(dotenv.read_text(encoding="utf-8")) if dotenv.is_file() else {}
 
 
 def read_environment(environ: Mapping[str, str], dotenv: Path) -> Environment:
     """`environ` wins over the file, which need not exist. `WrongEnvironment` names all that is not there."""
-    values = _values(environ, dotenv)
-    missing = [name for name in variables.REQUIRED if not values.get(name)]
-    if missing:
-        raise WrongEnvironment(f"Not set: {', '.join(missing)}. {_MEND}")
+    in_file = read_dotenv_file(dotenv)
+    values = in_file | dict(environ)
+    _require(variables.REQUIRED, values)
     return Environment(
         sandbox_id=_id(values[variables.SANDBOX_ID]),
         name=values[variables.SANDBOX_NAME],
@@ -107,33 +148,28 @@ def read_environment(environ: Mapping[str, str], dotenv: Path) -> Environment:
         guild_ids=_guild_ids(values.get(variables.SANDBOX_GUILD_IDS, "")),
         discord_api=(values.get(variables.SANDBOX_DISCORD_API) or _DISCORD_API).rstrip("/"),
         nats_url=_address(values, variables.NATS_URL) or _missing(variables.NATS_URL),
-        database_url=_address(values, variables.DATABASE_URL),
+        database_url=_with_variables(_address(values, variables.DATABASE_URL), in_file, values),
         redis_url=_address(values, variables.REDIS_URL),
         nats_user=values.get(variables.SANDBOX_NATS_USER, ""),
         nats_password=values.get(variables.SANDBOX_NATS_PASSWORD, ""),
     )
 
 
-def read_dotenv(text: str) -> dict[str, str]:
-    """Its assignments, one a line, as a shell reads quotes and comments; nothing in them is expanded or run."""
-    found = (_ASSIGNMENT.match(line) for line in text.splitlines())
-    return {one[1]: _first_word(one[2].strip()) for one in found if one}
-
-
-def _first_word(text: str) -> str:
-    if text.startswith("#"):
-        return ""
-    words = shlex.shlex(text, posix=True)
-    words.whitespace_split, words.commenters = True, ""
-    try:
-        return words.get_token() or ""
-    except ValueError:  # a quote that does not end on this line: another reader of the file may know what it is
-        return text
-
-
 def _address(values: Mapping[str, str], name: str) -> str:
     """The sandbox's own, otherwise the team's."""
     return values.get(_own(name)) or values.get(name) or ""
+
+
+def _with_variables(url: str, in_file: Mapping[str, str], values: Mapping[str, str]) -> str:
+    """asyncpg asks the environment for what the address doesn't say, but no file."""
+    names = {name: POSTGRES_VARIABLES[name] for name in _OF_ASYNCPG if in_file.get(POSTGRES_VARIABLES[name])}
+    if not url or not names:
+        return url
+    told = {name: values[variable] for name, variable in names.items() if values[variable]}
+    try:
+        return with_parameters(url, told | read_parameters(url))
+    except WrongAddress:  # a team's own, with a password as it should not be written
+        return url
 
 
 def _missing(name: str) -> str:

@@ -54,6 +54,13 @@ class CommandNotFound(WorkerError):
         super().__init__(f"“{self.command}” cannot be run: {because}. Give it as you would type it without this.")
 
 
+class ClientMissing(CommandNotFound):
+    """None of the programs that would do is installed."""
+
+    def __init__(self, programs: tuple[str, ...], packages: str) -> None:
+        WorkerError.__init__(self, f"There is no {' and no '.join(programs)} on PATH. Install one: {packages}.")
+
+
 class NamespaceRefused(WorkerError):
     """The machine gives this user no namespace; `detail` is its own word."""
 

@@ -34,6 +34,12 @@ AGENT_HEADER = "Sandbox-Agent"
 EVENTS, WORK, REPLAY = "events.", "work.", "replay"
 """What follows a sandbox's prefix: events, the workers' own messages, and requests to play events again."""
 
+ENVIRONMENT_REQUEST = {"environment": True}
+"""On the subject of replays: a worker asks for its variables as they are handed out now."""
+
+TOKEN_PLACE = "token-of-the-sandbox"  # noqa: S105
+"""Stands in the answer where the sandbox's token does, which the bot doesn't know."""
+
 ANY_REPLAY_SUBJECT = f"sandbox.*.{REPLAY}"
 
 _ACK_TOKENS = 9

@@ -17,6 +17,7 @@ from sandbox_worker.errors import MissingExtra, SandboxEnded
 from sandbox_worker.events import Event, EventParser, StoredEvent
 from sandbox_worker.nats_connection import NatsConnection
 from sandbox_worker.pull_consumer import PullConsumer
+from sandbox_worker.requests import fetch_variables
 from sandbox_worker.tail import Tail
 from sandbox_worker.work_messages import MessageStream
 
@@ -150,6 +151,12 @@ class Sandbox:
         async with aclosing(Tail(self._connection, self.environment, wanted).events(since)) as events:
             async for event in events:
                 yield event
+
+    async def fetch_variables(self) -> dict[str, str]:
+        """As `/sandbox connect` would hand them out now, with this sandbox's own token. `ServiceUnavailable` if NATS or
+        the bot is away; `ReplayRefused` by a bot that is too old for it."""
+        await self._connection.require(constants.REACHABLE_WITHIN_S)
+        return await fetch_variables(await self._connection.client(), self.environment)
 
     async def publish(self, subject: str, data: bytes | str = b"") -> None:
         """To the sandbox's workers that listen now. Waits out an outage."""

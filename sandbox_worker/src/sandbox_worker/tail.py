@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
-from typing import Any
 
-import nats.errors
 from nats.aio.msg import Msg
 
-from sandbox_worker import constants, protocol
+from sandbox_worker import constants
 from sandbox_worker.environment import Environment
-from sandbox_worker.errors import ReplayRefused, ServiceUnavailable
+from sandbox_worker.errors import ServiceUnavailable
 from sandbox_worker.events import EventParser, StoredEvent
 from sandbox_worker.nats_connection import NatsConnection, Subscription
 from sandbox_worker.pull_consumer import status_of
+from sandbox_worker.requests import ask_bot
 
 _logger = logging.getLogger(__name__)
 
@@ -53,27 +51,19 @@ class Tail:
         """False if it was in vain and is to be tried again."""
         client = await self._connection.client()
         try:
-            answer = await client.request(
-                protocol.replay_subject(self._environment.sandbox_id),
-                self._request(inbox.address, since),
-                timeout=constants.REPLAY_TIMEOUT_S,
-                headers={protocol.AGENT_HEADER: protocol.agent()},
-            )
-        except (nats.errors.Error, OSError) as error:
+            await ask_bot(client, self._environment.sandbox_id, self._request(inbox.address, since))
+        except ServiceUnavailable:
             if not patient:
-                raise ServiceUnavailable("The bot", "nobody answers on NATS; is the bot running?") from error
+                raise
             await self._wait_for_bot()
             return False
         self._waits_for_bot = False
-        told: dict[str, Any] = json.loads(answer.data)
-        if "error" in told:
-            raise ReplayRefused(str(told["error"]))
         return True
 
-    def _request(self, address: str, since: float | None) -> bytes:
+    def _request(self, address: str, since: float | None) -> dict[str, object]:
         """What is after the last event, once there was one."""
         since = since if self._after is None else None
-        return json.dumps({"deliver": address, "since": since, "after": self._after, "events": self._wanted}).encode()
+        return {"deliver": address, "since": since, "after": self._after, "events": self._wanted}
 
     async def _wait_for_bot(self) -> None:
         if not self._waits_for_bot:

@@ -30,15 +30,39 @@ SANDBOX_BOT_GATEWAY = "SANDBOX_BOT_GATEWAY"
 """What the sandbox's own bot logs in with in place of Discord's token, and the relay's addresses in place of Discord's.
 Not there if no relay serves."""
 
+ADDRESSES = (SANDBOX_DATABASE_URL, SANDBOX_REDIS_URL, SANDBOX_NATS_URL, SANDBOX_BOT_API)
+
 BOT = (SANDBOX_BOT_TOKEN, SANDBOX_BOT_API, SANDBOX_BOT_GATEWAY)
 
 DATABASE_URL = "DATABASE_URL"
 REDIS_URL = "REDIS_URL"
 NATS_URL = "NATS_URL"
-"""The team's addresses, used where there is none of the sandbox's own."""
+"""The team's addresses, used where there is none of the sandbox's own; on request the latter, for tools that look here.
+"""
+
+NATS_USER = "NATS_USER"
+NATS_PASSWORD = "NATS_PASSWORD"  # noqa: S105
+PGHOST = "PGHOST"
+PGPORT = "PGPORT"
+PGUSER = "PGUSER"
+PGPASSWORD = "PGPASSWORD"
+PGDATABASE = "PGDATABASE"
+PGOPTIONS = "PGOPTIONS"
+"""What tools of NATS and PostgreSQL look for, on request."""
 
 SECRETS = frozenset(
-    {SANDBOX_DATABASE_URL, SANDBOX_REDIS_URL, SANDBOX_NATS_URL, SANDBOX_NATS_PASSWORD, SANDBOX_BOT_TOKEN}
+    {
+        SANDBOX_DATABASE_URL,
+        SANDBOX_REDIS_URL,
+        SANDBOX_NATS_URL,
+        SANDBOX_NATS_PASSWORD,
+        SANDBOX_BOT_TOKEN,
+        DATABASE_URL,
+        REDIS_URL,
+        NATS_URL,
+        NATS_PASSWORD,
+        PGPASSWORD,
+    }
 )
 """Whoever reads one of these has the sandbox; everything else may be shown."""
 

@@ -35,8 +35,11 @@ async def test_it_says_whether_the_relay_serves_could_serve_or_is_off(
 ):
     said, warned = await check()
     assert "Relay: off." in said
+    assert "Workers: they reach PostgreSQL, Redis, NATS on this machine alone." in said
     port = free_port()
-    said, warned = await check(BOT_RELAY__LISTEN=f"127.0.0.1:{port}")
+    elsewhere = {"BOT_WORKERS__POSTGRES": "postgresql://db.example.com/bot", "BOT_WORKERS__REDIS": "redis://cache"}
+    said, warned = await check(BOT_RELAY__LISTEN=f"127.0.0.1:{port}", **elsewhere)
+    assert "Workers: they reach NATS on this machine alone." in said
     assert f"Relay: it could serve at 127.0.0.1:{port}." in said
     assert "relay" not in warned
     with socket.create_server(("127.0.0.1", 0)) as theirs:

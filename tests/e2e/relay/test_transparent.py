@@ -20,10 +20,8 @@ import pytest
 from bot.sandboxes.model import Actor
 from tests.e2e.relay.conftest import HERE, Bot
 
-pytestmark = pytest.mark.long
-
 NODE = HERE.parents[2] / ".node"
-NODE_LIBRARIES = {"discord.js": "14.26.0", "eris": "0.18.0"}
+NODE_LIBRARIES = {"discord.js": "14.28.1", "eris": "0.18.0"}
 
 ASK = (
     "import json, urllib.request;print(json.load(urllib.request.urlopen('https://discord.com/api/v10/gateway'))['url'])"
@@ -207,6 +205,20 @@ async def test_the_token_goes_by_the_names_that_are_chosen(run):
     _, lines, _ = await (await run(sys.executable, "-c", program, options=options)).ended()
     token = run.variables["SANDBOX_BOT_TOKEN"]
     assert lines == [f"None {token} {token}"]
+
+
+@pytest.mark.parametrize("way", ["--hooks", "--address"])
+async def test_the_stores_are_the_sandboxes_by_the_names_that_programs_look_for(run, way):
+    own = {
+        "SANDBOX_SCHEMA": "sandbox_1a2b3c4d",
+        "SANDBOX_DATABASE_URL": "postgresql://sandbox_1a2b3c4d:token@db/sandboxes?sslmode=require",
+    }
+    environ = {**own, "DATABASE_URL": "postgresql://production", "REDIS_URL": "redis://of-the-team"}
+    program = "import os; print(*(os.environ[name] for name in ('DATABASE_URL', 'PGUSER', 'PGSSLMODE', 'REDIS_URL')))"
+    options = (way, "--database-url", "postgresql+asyncpg")
+    _, lines, _ = await (await run(sys.executable, "-c", program, options=options, environ=environ)).ended()
+    address = "postgresql+asyncpg://sandbox_1a2b3c4d:token@db/sandboxes"
+    assert lines == [f"{address} sandbox_1a2b3c4d require redis://of-the-team"]
 
 
 async def test_with_address_only_the_variables_are_set_and_the_knob_is_shown(run):

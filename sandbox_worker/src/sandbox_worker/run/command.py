@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sandbox_worker.environment import BotLogin, read_bot_login, read_dotenv
+from sandbox_worker.environment import BotLogin, read_bot_login, read_dotenv_file
 from sandbox_worker.errors import CommandNotFound
 from sandbox_worker.run.hooking import find_program, hooked, understands_hooks, without_proxy
 from sandbox_worker.run.libraries import KNOBS, installed_libraries
 from sandbox_worker.run.process import start_process, wait_for
 from sandbox_worker.run.relay_check import check_relay
+from sandbox_worker.standard_names import DatabaseForm, standard_names
 from sandbox_worker.text import plain
 
 _DOTENV = Path(".env")
@@ -26,11 +27,13 @@ Way = Literal["hooks", "namespace", "address"]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """`way`: None for what suits the command and the machine. The token is set under each of the names."""
+    """`way`: None for what suits the command and the machine. The token is set under each of the names. `database_url`
+    is how that variable is written."""
 
     command: Sequence[str]
     token_variables: Sequence[str]
     way: Way | None = None
+    database_url: DatabaseForm = DatabaseForm.POSTGRESQL
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ async def run(options: RunOptions) -> int:
     if program is None:
         raise CommandNotFound(options.command[0])
     await check_relay(login)
-    start = _Start(login, program, options, {**os.environ, **own})
+    start = _Start(login, program, options, {**os.environ, **own, **standard_names(own, options.database_url)})
     way = options.way or ("hooks" if understands_hooks(program) else "namespace")
     starters = {"hooks": _by_hooks, "namespace": _by_namespace, "address": _by_address}
     async with starters[way](start) as process:
@@ -87,7 +90,7 @@ async def _by_namespace(start: _Start) -> AsyncIterator[asyncio.subprocess.Proce
     from sandbox_worker.run.forwarder import Forwarder, Origin
     from sandbox_worker.run.namespace import in_namespace, ports_in
 
-    ports = ports_in({**_dotenv(), **start.environ})
+    ports = ports_in({**read_dotenv_file(_DOTENV), **start.environ})  # the program may read it by itself
     forwarder = Forwarder(Origin.of(start.login.api), Origin.of(start.login.gateway))
     environ = {**start.environ_with_token, **without_proxy(start.environ)}
     async with in_namespace(
@@ -116,11 +119,6 @@ async def _start(start: _Start, environ: Mapping[str, str]) -> asyncio.subproces
         return await start_process(*command, executable=str(start.program), environ=environ)
     except OSError as error:
         raise CommandNotFound(command[0], error.strerror or "") from error
-
-
-def _dotenv() -> dict[str, str]:
-    """The program may read it by itself."""
-    return read_dotenv(_DOTENV.read_text(encoding="utf-8")) if _DOTENV.is_file() else {}
 
 
 def _say(line: str) -> None:
