@@ -128,6 +128,7 @@ async def test_a_reply_that_is_no_acknowledgement_of_ones_own_is_never_answered(
         client, (consumer,) = await sandbox._connection.client(), sandbox._consumers
         inbox = consumer._subscription.address
         await client.publish(inbox, body, reply=trap)
+        await client.flush()
         await place.send(content="second")
         (event,) = await take(events, 1)
         await events.aclose()
