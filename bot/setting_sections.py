@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -257,6 +257,7 @@ class Embedded(Section):
     durable: bool = True
     valkey: Path | None = None
     postgres: Path | None = None
+    extensions: tuple[Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")], ...] = ()
 
     @field_validator("valkey", "postgres", mode="before")
     @classmethod

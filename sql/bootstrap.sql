@@ -11,6 +11,10 @@
 -- which is what may connect. On PostgreSQL 15 CREATEROLE is nearly a superuser's right: prefer 16 or newer, where it
 -- reaches only the roles that the bot has made itself.
 --
+-- A superuser also installs a guard, an event trigger, and with it lets sandboxes make temporary tables, and schemas:
+-- `<own schema>_*`, and nothing else that lies outside of a schema. Where the guard cannot be installed both stay refused.
+-- Run the script again on the database of an earlier version to have it there.
+--
 -- Slots, locks and disk are the whole server's, and one sandbox can use up each. In postgresql.conf:
 --   authentication_timeout = 3s        whoever connects and says nothing has a slot for so long; over 10 s `check` warns
 --   reserved_connections = 40          from 16 on: for each bot its pool (`postgres.pool_size`) and ten more
@@ -70,6 +74,89 @@ SET ROLE :"role";
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO :"role";
 RESET ROLE;
+
+-- CREATE on the database is the right to make any schema, and extensions, publications and more. What a sandbox's role
+-- does with it is confined here: by the name of whoever has logged in, which nobody can change for themselves; or, when
+-- the bot applies a template, by the role that it has become. And what a killed session leaves in its temporary schema is
+-- dropped by the server in one transaction, or else is in the way of the next session there for ever; nobody but a
+-- superuser can name it. So it stays small.
+DO $install$
+BEGIN
+    CREATE SCHEMA IF NOT EXISTS schema_guard;
+    CREATE OR REPLACE FUNCTION schema_guard.confine_sandbox() RETURNS event_trigger
+        LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $guard$
+    DECLARE
+        is_sandbox constant text := '^sandbox_[0-9a-f]{8}$';
+        most_temporary constant integer := 500;
+        own constant text := CASE WHEN session_user ~ is_sandbox THEN session_user
+                                  WHEN current_user ~ is_sandbox THEN current_user END;
+        wrong text;
+    BEGIN
+        IF own IS NULL THEN
+            RETURN;
+        END IF;
+        IF tg_tag !~ ('^(CREATE|ALTER|DROP) (AGGREGATE|CAST|COLLATION|CONVERSION|DOMAIN|FOREIGN TABLE|FUNCTION|INDEX'
+                   || '|LARGE OBJECT|MATERIALIZED VIEW|OPERATOR|OPERATOR CLASS|OPERATOR FAMILY|POLICY|PROCEDURE|ROUTINE'
+                   || '|RULE|SCHEMA|SEQUENCE|STATISTICS|TABLE|TABLE AS|TEXT SEARCH CONFIGURATION|TEXT SEARCH DICTIONARY'
+                   || '|TRIGGER|TYPE|VIEW)$|^(COMMENT|GRANT|REVOKE|REINDEX|SELECT INTO'
+                   || '|REFRESH MATERIALIZED VIEW|ALTER DEFAULT PRIVILEGES)$') THEN
+            RAISE insufficient_privilege USING MESSAGE = format('%s is not for sandboxes', tg_tag),
+                HINT = 'What is the whole database''s is made by its administrator.';
+        END IF;
+        IF tg_event <> 'ddl_command_end' THEN
+            RETURN;
+        END IF;
+        SELECT object_identity INTO wrong FROM pg_event_trigger_ddl_commands() AS command
+         WHERE EXISTS (SELECT FROM pg_shdepend AS owned
+                        WHERE owned.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+                          AND owned.classid = command.classid AND owned.objid = command.objid
+                          AND owned.deptype = 'o' AND owned.refobjid <> own::regrole);
+        IF FOUND THEN
+            RAISE insufficient_privilege USING MESSAGE = format('the owner of %s has to be %I', wrong, own);
+        END IF;
+        IF pg_my_temp_schema() <> 0 AND most_temporary < (
+               WITH RECURSIVE held (classid, objid) AS (
+                   SELECT 'pg_namespace'::regclass::oid, pg_my_temp_schema()
+                    UNION
+                   SELECT below.classid, below.objid FROM held, LATERAL (
+                       SELECT part.classid, part.objid FROM pg_depend AS part
+                        WHERE part.refclassid = held.classid AND part.refobjid = held.objid OFFSET 0) AS below)
+               SELECT count(*) FROM (SELECT FROM held LIMIT most_temporary + 1) AS counted) THEN
+            RAISE program_limit_exceeded USING MESSAGE = 'too many temporary tables',
+                HINT = format('A session has room for %s temporary things, columns'' defaults and indexes included.',
+                              most_temporary);
+        END IF;
+        IF tg_tag NOT IN ('CREATE SCHEMA', 'ALTER SCHEMA', 'GRANT') THEN
+            RETURN;
+        END IF;
+        SELECT nspname INTO wrong FROM pg_namespace
+         WHERE nspowner = own::regrole AND NOT starts_with(nspname, own || '_') AND nspname !~ '^pg_(toast_)?temp_';
+        IF FOUND THEN
+            RAISE insufficient_privilege USING MESSAGE = format('a sandbox may not have a schema %I', wrong),
+                HINT = format('The names of its schemas begin with %s_.', own);
+        END IF;
+        SELECT nspname INTO wrong FROM pg_namespace
+         WHERE nspowner = own::regrole
+           AND EXISTS (SELECT FROM aclexplode(nspacl) AS granted WHERE granted.grantee <> nspowner);
+        IF FOUND THEN
+            RAISE insufficient_privilege USING MESSAGE = format('the schema %I may be granted to nobody else', wrong);
+        END IF;
+    END $guard$;
+    REVOKE ALL ON SCHEMA schema_guard FROM PUBLIC;
+    REVOKE ALL ON FUNCTION schema_guard.confine_sandbox() FROM PUBLIC;
+    IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'sandboxes_confined_start') THEN
+        CREATE EVENT TRIGGER sandboxes_confined_start ON ddl_command_start EXECUTE FUNCTION schema_guard.confine_sandbox();
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'sandboxes_confined_end') THEN
+        CREATE EVENT TRIGGER sandboxes_confined_end ON ddl_command_end EXECUTE FUNCTION schema_guard.confine_sandbox();
+    END IF;
+    ALTER EVENT TRIGGER sandboxes_confined_start ENABLE ALWAYS;
+    ALTER EVENT TRIGGER sandboxes_confined_end ENABLE ALWAYS;
+    EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO sandbox_worker', current_database());
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE NOTICE 'sandboxes may make no schemas nor temporary tables: only a superuser may install the guard';
+END $install$;
 
 SELECT datname AS "sandboxes may connect to this one too: REVOKE CONNECT ON DATABASE … FROM PUBLIC"
   FROM pg_database

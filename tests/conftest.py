@@ -17,8 +17,9 @@ from pydantic import SecretStr
 
 from bot.settings import Nats, Postgres, Redis
 from bot.stores.embedded import EmbeddedStores
+from bot.stores.embedded.programs import postgres_program
 from bot.stores.migrations import migrate
-from bot.stores.postgres import open_pool
+from bot.stores.postgres import open_pool, sql_folder
 from tests.memory import keep_files_in_memory
 from tests.timing import pytest_terminal_summary as pytest_terminal_summary
 
@@ -58,6 +59,7 @@ async def running_stores(folder):
     """Embedded servers, with a database that is migrated already to copy from."""
     async with EmbeddedStores(folder, durable=False) as running:
         await create_database(running, TEMPLATE, "template1")
+        await bootstrap_database(running, TEMPLATE)
         pool = await open_pool(address(running, TEMPLATE))
         await migrate(pool)
         await pool.close()
@@ -133,6 +135,20 @@ async def create_database(stores, name, template):
     await _as_superuser(stores, f"CREATE DATABASE {name} OWNER sandbox_bot TEMPLATE {template} STRATEGY file_copy")
     await _as_superuser(stores, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
     await _as_superuser(stores, f"GRANT CONNECT ON DATABASE {name} TO sandbox_worker")
+    if template == TEMPLATE:  # the guard is copied with it, the rights that it confines are not
+        await _as_superuser(stores, f"GRANT CREATE, TEMPORARY ON DATABASE {name} TO sandbox_worker")
+
+
+async def bootstrap_database(stores, name):
+    """As a DBA prepares one, with what a copy of `template1` lacks."""
+    script = ["-v", f"database={name}", "-f", str(sql_folder() / "bootstrap.sql")]
+    psql = await asyncio.create_subprocess_exec(
+        *(postgres_program("psql"), "-X", "-q", *script, stores.superuser_url("postgres")),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await psql.communicate()
+    assert psql.returncode == 0, errors
 
 
 async def drop_database(stores, name):

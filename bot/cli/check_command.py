@@ -14,7 +14,7 @@ from bot.cli.runtime import Config, print_warning, read_settings, run_or_exit
 from bot.control_plane import probe_isolation, try_template
 from bot.routing.leases import GatewayProcess, list_processes
 from bot.sandboxes.access.capacity import read_capacity
-from bot.sandboxes.access.isolation import list_postgres_risks
+from bot.sandboxes.access.isolation import list_postgres_risks, may_create_schemas
 from bot.settings import Settings
 from bot.stores.migrations import list_missing_migrations
 from bot.stores.nats_account import read_workers_account
@@ -120,6 +120,13 @@ async def _check_isolation(settings: Settings, stores: Stores, trials: bool, red
         f"Isolation of sandboxes in NATS: {isolation.nats}",
         *facts,
     ]
+    if isolation.postgres.enforced:
+        report.facts.append(
+            "Sandboxes may make more schemas and temporary tables in PostgreSQL."
+            if await may_create_schemas(stores.pool)
+            else "Sandboxes may make no more schemas nor temporary tables in PostgreSQL, for no guard is installed: "
+            "let a superuser run sql/bootstrap.sql."
+        )
     if stores.callout and isolation.nats.enforced:
         report.warnings += [f"NATS: {gap}" for gap in (await read_workers_account(stores.callout.system)).list_gaps()]
 

@@ -80,8 +80,13 @@ were under way. Each waits 0.3 s at most, and README promises an end within two 
 HELD_BACK_AFTER_S = 1.0
 """A session that should have been ended and is there so long after is none that is just about to end."""
 
-STRAY_LARGE_OBJECTS_AT_A_TIME = 100
-"""Dropped in one turn, each waiting 5 ms at most for whoever holds it."""
+STRAYS_AT_A_TIME = 100
+"""What the group sandbox_worker owns, large objects and other things, as many of each dropped in one turn, each waiting
+5 ms at most for whoever holds it."""
+
+SCHEMAS_HANDED_OVER_AT_A_TIME = 50
+"""To the roles of sandboxes that an earlier version has made, in one turn, each waiting 200 ms at most for its
+workers."""
 
 REDIS_USERS_CHECKED_EVERY_S = 30.0
 """How often Redis's users are compared with PostgreSQL's while Redis runs on. Only a process that died on the way from

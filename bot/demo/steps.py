@@ -155,10 +155,11 @@ class Steps(Walk):
         worker = self.scenario.workers["login-page"].kit
         add_lab = "INSERT INTO communities (guild_id, name) VALUES ($1, 'Ada''s Lab')"
         await worker.pg.execute(add_lab, Decimal(self.scenario.lab.id))
+        await worker.pg.execute("ANALYZE communities")  # so that the estimate is right at once
         await worker.redis.set("greeting", "hello")
         reply = await self.use_command(self.scenario.ada, None, "sandbox status", sandbox="login-page")
         text = json.dumps(message_of(reply).embeds)
-        self.check("1 row," in text and "1 key" in text, "each store was really asked")
+        self.check("~1 row," in text and "1 key" in text, "each store was really asked")
 
     async def break_in(self) -> None:
         """It tries to reach Bob's sandbox: PostgreSQL, Valkey and NATS refuse."""

@@ -113,7 +113,7 @@ class HealthProbe:
         }
         parts = [
             ngettext(figures["tables"], "{number} table", "{number} tables"),
-            ngettext(figures["rows"], "{number:,} row", "{number:,} rows"),
+            ngettext(figures["rows"], "~{number:,} row", "~{number:,} rows"),  # as PostgreSQL estimates them
             _size(figures["bytes"]),
         ]
         if is_over := await self._sizes.is_over(sandbox.id):

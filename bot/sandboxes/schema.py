@@ -15,6 +15,7 @@ from loguru import logger
 from bot import constants, names
 from bot.errors import CleanupRefused
 from bot.sandboxes.template import Statement, TemplateError, read_template
+from bot.sandboxes.template_rights import explain_refusal
 from bot.stores.migrations import trial
 from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, sql_folder, transaction
 
@@ -28,7 +29,10 @@ def default_template() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class TableStats:
-    """One table of a sandbox: rows (of a worker's own table an estimate), and bytes with indexes and toast."""
+    """One table of a sandbox: rows as the server estimates them, and bytes with indexes and toast.
+
+    One that lies in another schema than the sandbox's own has that one's name and a dot before its own.
+    """
 
     name: str
     rows: int
@@ -58,6 +62,7 @@ class SchemaProvisioner:
     async def create_schema(self, sandbox_id: UUID, connection: Connection | None = None) -> str:
         """Make the schema with what its template contains unless it is there, and return its name.
 
+        The template is applied as the sandbox's role, if that is there already: it owns what is made.
         `TemplateError`: it does not apply, and the transaction is over.
         """
         if connection is None:
@@ -68,13 +73,16 @@ class SchemaProvisioner:
         return names.schema_name(sandbox_id)
 
     async def try_template(self, *, migrating: bool = False) -> None:
-        """Make a schema by the template and take it back; `TemplateError` if it does not apply. `migrating`: in a
-        database that is still to be migrated."""
+        """Make a schema by the template, as a role if sandboxes get one, and take it back; `TemplateError` if it does
+        not apply. `migrating`: in a database that is still to be migrated."""
+        sandbox_id = uuid4()
         async with trial(self._pool, migrating=migrating) as connection:
-            await self.create_schema(uuid4(), connection)
+            await connection.execute(self._sql["create_trial_role"], sandbox_id)
+            await self.create_schema(sandbox_id, connection)
 
     async def drop_schema(self, sandbox_id: UUID, connection: Connection | None = None) -> bool:
-        """True if there was one. A schema of that name that is not ours is an error.
+        """True if there was one; what else of schemas the sandbox has goes with it. One of that name that is not ours
+        is an error.
 
         With a connection, `drop_batch` has to have made it small before.
         """
@@ -94,18 +102,18 @@ class SchemaProvisioner:
         return bool(await self._value("schema_exists", None, sandbox_id))
 
     async def get_schema_stats(self, sandbox_id: UUID) -> list[TableStats]:
-        """By table name; empty if there is no schema."""
+        """By table name, those of the own schema first; empty if there is no schema."""
         async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["schema_stats"], sandbox_id)
         return [TableStats(row["table_name"], row["row_count"], row["total_bytes"]) for row in rows]
 
     async def list_schemas(self) -> list[str]:
-        """The schemas that carry our mark, whether their sandbox lives or not."""
+        """The sandboxes' own schemas, which carry our mark, whether their sandbox lives or not."""
         async with connected(self._pool) as connection:
             return [row["schema_name"] for row in await connection.fetch(self._sql["list_schemas"])]
 
     async def list_orphans(self, min_age: timedelta) -> dict[str, bool]:
-        """The marked schemas older than that which no living sandbox owns; true: it is known to be destroyed."""
+        """The schemas older than that which no living sandbox has; true: its sandbox is known to be destroyed."""
         async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["list_orphans"], min_age)
         return {row["schema_name"]: row["was_destroyed"] for row in rows}
@@ -113,7 +121,7 @@ class SchemaProvisioner:
     async def cleanup_orphaned_schemas(
         self, *, dry_run: bool = True, min_age: timedelta = timedelta(hours=1), force: bool = False
     ) -> list[str]:
-        """Drop marked schemas older than `min_age` that no living sandbox owns, and return their names.
+        """Drop schemas of ours older than `min_age` that no living sandbox has, and return their names.
 
         A dry run only names them. When nothing would be left, `CleanupRefused`, unless forced: rather than
         everything being an orphan, the bot may look at the wrong database.
@@ -121,7 +129,7 @@ class SchemaProvisioner:
         orphans = list(await self.list_orphans(min_age))
         if dry_run or not orphans:
             return orphans
-        if len(orphans) == len(await self.list_schemas()) and not force:
+        if not force and set(await self.list_schemas()) <= set(orphans):
             raise CleanupRefused(len(orphans))
         return [name for name in orphans if await self.drop_orphan(name, min_age)]
 
@@ -164,14 +172,20 @@ class SchemaProvisioner:
                 raise
             except asyncpg.PostgresError as error:
                 await connection.execute("ROLLBACK TO template;" + connection.get_reset_query())
-                position = _position(error, statement)
-                raise TemplateError(statement.place(position), error.message or repr(error)) from error
+                raise _template_error(error, statement) from error
 
     async def _value(self, query: str, connection: Connection | None, *arguments: object) -> object:
         if connection is not None:
             return await connection.fetchval(self._sql[query], *arguments)
         async with connected(self._pool) as own:
             return await own.fetchval(self._sql[query], *arguments)
+
+
+def _template_error(error: asyncpg.PostgresError, statement: Statement) -> TemplateError:
+    place, message = statement.place(_position(error, statement)), error.message or repr(error)
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return TemplateError(place, explain_refusal(message, statement.text), is_refusal=True)
+    return TemplateError(place, message)
 
 
 def _position(error: asyncpg.PostgresError, statement: Statement) -> int | None:

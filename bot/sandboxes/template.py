@@ -40,11 +40,17 @@ class Statement:
 
 
 class TemplateError(Exception):
-    """A template that cannot be read or applied. `place` says where, `detail` why."""
+    """A template that cannot be read or applied. `place` says where, `detail` why. `is_refusal`: it asks for more than
+    a sandbox's role may."""
 
-    def __init__(self, place: str, detail: str) -> None:
-        self.place, self.detail = place, detail
+    def __init__(self, place: str, detail: str, *, is_refusal: bool = False) -> None:
+        self.place, self.detail, self.is_refusal = place, detail, is_refusal
         super().__init__(place, detail)
+
+    @property
+    def step(self) -> str:
+        """How somebody whose sandbox is not made hears of it: with the reason only where a right is missing."""
+        return f"template {self if self.is_refusal else self.place}"
 
     def __str__(self) -> str:
         return f"{self.place}: {self.detail}"

@@ -117,6 +117,7 @@ def _embedded(settings: Settings, stores: frozenset[str], *, share: bool) -> Emb
         programs=Programs(valkey=chosen.valkey, postgres=chosen.postgres),
         limits=postgres_limits(settings),
         reach=_reach(settings.workers),
+        extensions=chosen.extensions,
     )
 
 

@@ -7,7 +7,9 @@ SELECT me.rolcreaterole OR me.rolsuper AS may_create_roles,
             WHERE worker.rolname = 'sandbox_worker' AND membership.member = me.oid AND membership.admin_option
        ) AS may_grant_group,
        has_schema_privilege('public', 'public', 'USAGE') AS public_is_open,
-       coalesce(has_schema_privilege('public', to_regnamespace('sandbox_control'), 'USAGE'), false) AS control_is_open
+       coalesce(has_schema_privilege('public', to_regnamespace('sandbox_control'), 'USAGE'), false) AS control_is_open,
+       (SELECT count(*) = 2 FROM pg_event_trigger
+         WHERE evtname IN ('sandboxes_confined_start', 'sandboxes_confined_end') AND evtenabled = 'A') AS has_guard
   FROM pg_roles AS me WHERE me.rolname = current_user;
 
 -- server_started_at --
@@ -17,6 +19,20 @@ SELECT pg_postmaster_start_time();
 -- group_may_connect --
 -- Asked only if the group exists.
 SELECT has_database_privilege('sandbox_worker', current_database(), 'CONNECT');
+
+-- group_may_create --
+-- Asked only if the group exists.
+SELECT has_database_privilege('sandbox_worker', current_database(), 'CREATE');
+
+-- become_trial_role --
+-- In a transaction that is rolled back, perhaps of a database that is not migrated yet: a role as sandboxes have them, by
+-- a name that the bot has drawn and that is written into it.
+DO $$ BEGIN
+    CREATE ROLE %(role)s NOLOGIN;
+    GRANT %(role)s TO CURRENT_USER;
+    GRANT sandbox_worker TO %(role)s;
+    PERFORM set_config('role', '%(role)s', true);
+END $$;
 
 -- limits --
 -- Of the whole server. A role that is not there (before 16) is none to be in.
@@ -38,9 +54,23 @@ SELECT current_setting('max_connections')::int AS total,
 -- $1 sandbox id, $2 its expiry, $3 how many connections it may have
 SELECT create_sandbox_role($1, $2, $3), mark_sandbox_role($1);
 
--- grant_schema --
--- $1 sandbox id
-SELECT grant_sandbox_schema($1);
+-- list_not_handed_over --
+-- Living sandboxes with a role that does not own all that an earlier version has made in their schema: in another order
+-- each time, for one whose worker holds a table is tried again. $1 how many
+SELECT id FROM sandboxes
+ WHERE status IN ('running', 'expired') AND sandbox_role_exists(schema_name) AND schema_name IN (
+       SELECT nspname FROM pg_shdepend AS owned
+         JOIN pg_depend AS member ON member.classid = owned.classid AND member.objid = owned.objid
+          AND member.refclassid = 'pg_namespace'::regclass
+         JOIN pg_namespace AS place ON place.oid = member.refobjid
+        WHERE owned.refclassid = 'pg_authid'::regclass AND owned.refobjid = to_regrole(quote_ident(current_user))
+          AND owned.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND owned.deptype = 'o' AND owned.classid <> 'pg_namespace'::regclass)
+ ORDER BY random() LIMIT $1;
+
+-- hand_over --
+-- False if it is to be tried again. $1 sandbox id
+SELECT hand_over_sandbox($1);
 
 -- note_role --
 -- The role is to follow what this transaction commits. $1 sandbox id
@@ -75,9 +105,9 @@ SELECT end_sandbox_sessions($1);
 -- $1 the longest that a transaction may take
 SELECT end_overlong_sandbox_transactions($1);
 
--- drop_stray_large_objects --
--- $1 at most so many
-SELECT drop_stray_large_objects($1);
+-- drop_strays --
+-- How many things of the group's were dropped. $1 at most so many of each kind
+SELECT drop_stray_large_objects($1) + drop_stray_sandbox_objects($1);
 
 -- relieve_notify_queue --
 -- How many sessions were ended. $1 the share of the queue that may be used, $2 how long a transaction may hold it up
@@ -107,7 +137,8 @@ SELECT count(pg_terminate_backend(session.pid))
         OR held.locktype = 'relation'
             AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND held.relation IN (SELECT oid FROM pg_class
-                                   WHERE relnamespace = to_regnamespace(quote_ident(own.name))));
+                                   WHERE relnamespace = to_regnamespace(quote_ident(own.name))
+                                      OR relnamespace IN (SELECT oid FROM extra_sandbox_schemas(own.name))));
 
 -- list_held_back --
 -- With a session that began before the last end_sessions and is there $1 after it: somebody held its login back, and may

@@ -11,6 +11,13 @@ SELECT set_config('lock_timeout', '%(lock_s)ss', true), set_config('statement_ti
 -- The statement before may have set the search_path. $1 sandbox id, $2 a statement
 SELECT sandbox_control.apply_sandbox_template($1, $2);
 
+-- create_trial_role --
+-- In a transaction that is rolled back. Nothing where sandboxes get no roles. $1 sandbox id
+SELECT create_sandbox_role($1, now(), 0) FROM pg_roles AS me
+ WHERE me.rolname = current_user AND (me.rolcreaterole OR me.rolsuper) AND to_regrole('sandbox_worker') IS NOT NULL
+   AND (me.rolsuper OR EXISTS (SELECT FROM pg_auth_members
+                                WHERE roleid = to_regrole('sandbox_worker') AND member = me.oid AND admin_option));
+
 -- drop_schema --
 -- $1 sandbox id
 SELECT drop_sandbox_schema($1);
@@ -33,8 +40,9 @@ SELECT nspname AS schema_name FROM pg_namespace
 SELECT thin_sandbox_schema($1, $2);
 
 -- list_orphans --
--- And whether their sandbox is known to be destroyed. $1 the age under which a schema is spared
-SELECT schema_name, sandbox_was_destroyed(schema_name, $1) AS was_destroyed
+-- And whether their sandbox, by the 16 characters of its own schema's name, is known to be destroyed. $1 the age under
+-- which a schema is spared
+SELECT schema_name, sandbox_was_destroyed(left(schema_name, 16), $1) AS was_destroyed
   FROM orphaned_sandbox_schemas($1) AS schema_name;
 
 -- drop_orphan_batch --

@@ -23,7 +23,14 @@ from bot.stores.opening import Stores, open_stores
 from bot.supervisor import Supervisor
 from tests.breakout.by_hand import other_nats, servers_by_hand
 from tests.breakout.relay_arena import open_arena
-from tests.conftest import TEMPLATE, address, create_database, drop_database, store_settings
+from tests.conftest import (
+    TEMPLATE,
+    address,
+    bootstrap_database,
+    create_database,
+    drop_database,
+    store_settings,
+)
 
 ADA = Actor(100_000_000_000_000_001, "ada")
 BOB = Actor(100_000_000_000_000_002, "bob")
@@ -162,6 +169,7 @@ async def open_world(servers):
     """On a database of its own."""
     database = f"breakout_{uuid.uuid4().hex[:8]}"
     await create_database(servers, database, "template1")
+    await bootstrap_database(servers, database)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(drop_database, servers, database)
         dsn = servers.database_url.rpartition("/")[0] + "/" + database

@@ -191,20 +191,7 @@ REFUSED = {
     " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
     "old-foreign-key-to-control": "CREATE TABLE {a}.fk2 (id uuid REFERENCES public.sandboxes (id))",
     "old-type-of-control": "CREATE TABLE {a}.s (status public.sandbox_status)",
-    # the bot's own tables in A's schema
-    "drop-seeded": "DROP TABLE {a}.communities CASCADE",
-    "rename-seeded": "ALTER TABLE {a}.communities RENAME TO other",
-    "alter-seeded": "ALTER TABLE {a}.communities ADD COLUMN x int",
-    "trigger-on-seeded": "CREATE TRIGGER t BEFORE INSERT ON {a}.communities FOR EACH ROW"
-    " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-    "rule-on-seeded": "CREATE RULE r AS ON INSERT TO {a}.communities DO INSTEAD NOTHING",
-    "policy-on-seeded": "CREATE POLICY p ON {a}.communities USING (true)",
-    "row-security-on-seeded": "ALTER TABLE {a}.communities FORCE ROW LEVEL SECURITY",
-    "index-on-seeded": "CREATE INDEX ON {a}.communities (lower(name))",
-    "statistics-on-seeded": "CREATE STATISTICS {a}.st ON guild_id, name FROM {a}.communities",
-    "reference-seeded": "CREATE TABLE {a}.fk3 (id bigint REFERENCES {a}.communities (id))",
-    "truncate-seeded": "TRUNCATE {a}.communities CASCADE",
-    "own-seeded": "ALTER TABLE {a}.communities OWNER TO {a}",
+    # A's schema, which is the bot's
     "rename-own-schema": "ALTER SCHEMA {a} RENAME TO mine",
     "drop-own-schema": "DROP SCHEMA {a} CASCADE",
     "grant-own-schema": "GRANT USAGE ON SCHEMA {a} TO {b}; SELECT 1/(has_schema_privilege('{b}', '{a}', 'USAGE'))::int",
@@ -251,8 +238,7 @@ SHOW_NOTHING = {
     "locks-on-values": "SELECT * FROM pg_locks WHERE page IS NOT NULL AND pid <> pg_backend_pid()",
     "membership": "SELECT 1 WHERE pg_has_role('{b}', 'MEMBER') OR pg_has_role('sandbox_bot', 'MEMBER')",
     "privileges": "SELECT 1 WHERE has_schema_privilege('{b}', 'USAGE') OR has_schema_privilege('public', 'USAGE')"
-    " OR has_schema_privilege('sandbox_control', 'USAGE')"
-    " OR has_database_privilege('{database}', 'CREATE') OR has_database_privilege('{database}', 'TEMP')",
+    " OR has_schema_privilege('sandbox_control', 'USAGE')",
     "readable-relations": "SELECT oid::regclass FROM pg_class WHERE relkind IN ('r', 'v', 'm', 'S', 'f', 'p')"
     " AND relnamespace::regnamespace::text NOT IN (current_user, 'pg_catalog', 'information_schema', 'pg_toast')"
     " AND has_table_privilege(oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')"
@@ -272,6 +258,16 @@ OWN_SCHEMA_WORKS = {
     " DELETE FROM communities WHERE guild_id = 7",
     "seeded-joins": "SELECT * FROM communities LEFT JOIN profiles ON community_id = communities.id LEFT JOIN badges"
     " ON profile_id = profiles.id",
+    "seeded-tables-are-its-own": "ALTER TABLE profiles ADD theme text DEFAULT 'dark', ALTER bio TYPE varchar(500);"
+    " CREATE INDEX profiles_theme ON profiles (theme); COMMENT ON TABLE badges IS 'earned';"
+    " CREATE TABLE w0 (id bigint REFERENCES communities); CREATE STATISTICS w0_s ON id, name FROM communities;"
+    " SELECT setval(pg_get_serial_sequence('badges', 'id'), 1000); TRUNCATE badges; DROP TABLE w0;"
+    " DROP STATISTICS w0_s; ALTER TABLE profiles DROP theme",
+    "temporary-tables": "CREATE TEMP TABLE w0 (LIKE communities INCLUDING ALL); INSERT INTO w0 (guild_id,"
+    " name) VALUES (1, 'x');"
+    " DROP TABLE w0",
+    "schemas": "CREATE SCHEMA IF NOT EXISTS {a}; CREATE SCHEMA {a}_more CREATE TABLE t (id bigint REFERENCES"
+    " {a}.communities); ALTER SCHEMA {a}_more RENAME TO {a}_most; DROP SCHEMA {a}_most CASCADE",
     "tables": "CREATE TABLE w1 (id int PRIMARY KEY, v text); ALTER TABLE w1 ADD c int; CREATE INDEX ON w1 (v);"
     " TRUNCATE w1; ANALYZE w1; DROP TABLE w1",
     "partitions": "CREATE TABLE w2 (id int) PARTITION BY RANGE (id);"

@@ -87,22 +87,12 @@ REFUSED: dict[str, str | tuple[str, str]] = {
     "make something in public": "CREATE TABLE public.mine ()",
     "make something in the bot's schema": "CREATE TABLE sandbox_control.mine ()",
     "make something in the catalogue": "CREATE TABLE pg_catalog.mine ()",
-    "make a temporary table": "CREATE TEMP TABLE mine ()",
     "make a schema": "CREATE SCHEMA mine",
     "rename its schema": "ALTER SCHEMA {a} RENAME TO other",
     "drop its schema": "DROP SCHEMA {a} CASCADE",
     "grant its schema": "DO $$ BEGIN GRANT USAGE ON SCHEMA {a} TO {b};"
     " IF NOT has_schema_privilege('{b}', '{a}', 'USAGE') THEN RAISE insufficient_privilege; END IF; END $$",
     "mark its schema": "COMMENT ON SCHEMA {a} IS 'discord-sandboxes'",
-    "drop a table of the template": "DROP TABLE communities",
-    "alter a table of the template": "ALTER TABLE communities ADD COLUMN more text",
-    "a trigger on the template's": "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
-    " CREATE TRIGGER t BEFORE INSERT ON communities EXECUTE FUNCTION t()",
-    "a rule on the template's": "CREATE RULE r AS ON SELECT TO communities DO INSTEAD SELECT 1",
-    "a policy on the template's": "CREATE POLICY p ON communities USING (false)",
-    "an index on the template's": "CREATE INDEX ON communities (name)",
-    "a child of the template's": "CREATE TABLE child () INHERITS (communities)",
-    "statistics on the template's": "CREATE STATISTICS s ON id, name FROM communities",
     # becoming somebody
     "become another": "SET ROLE {b}",
     "become the bot": "SET ROLE sandbox_bot",

@@ -313,6 +313,7 @@ async def test_every_key_and_variable_that_is_printed_stands_on_the_page_of_what
 async def test_a_sandbox_is_reset_after_asking(cli, data, pool):
     made = await data("create", "blue", "--owner", ADA, "--guild", GUILD)
     await pool.execute(f"INSERT INTO {made['schema']}.communities (guild_id, name) VALUES (1, 'a')")
+    await pool.execute(f"ANALYZE {made['schema']}.communities")
     assert (await cli("reset", "blue")).returncode == 2
     assert (await data("status", "blue"))["stores"]["postgres"]["rows"] == 1
     reset = await data("reset", "blue", "--yes")

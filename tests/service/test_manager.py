@@ -288,6 +288,7 @@ async def test_a_sandbox_has_a_limited_number_of_guilds(make_manager):
 async def test_health_is_really_asked_of_each_store(manager, pool, redis_client, nats_client):
     sandbox = await manager.create(ADA)
     await pool.execute(f"INSERT INTO {sandbox.schema_name}.communities (guild_id, name) VALUES (1, 'x'), (2, 'y')")
+    await pool.execute(f"ANALYZE {sandbox.schema_name}.communities")
     await redis_client.set(sandbox.redis_prefix + "key", "value")
     await nats_client.jetstream().publish(f"sandbox.{sandbox.id}.events.TEST", b"event")
 

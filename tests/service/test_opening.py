@@ -1,11 +1,14 @@
 """Servers that answer, but not as the bot needs them to."""
 
 import asyncio
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from bot.errors import ServiceUnavailable
+from bot.names import schema_name
+from bot.sandboxes.schema import SchemaProvisioner
 from bot.settings import Embedded, Settings
 from bot.stores.embedded import EmbeddedError
 from bot.stores.embedded.folder import free_port
@@ -60,6 +63,26 @@ async def test_a_role_that_may_not_set_the_database_up_is_told_what_it_needs(sto
         await owner.execute("DROP ROLE weak")
         await owner.close()
     assert caught.value.detail.endswith("the role of DATABASE_URL has to own the database")
+
+
+async def test_named_extensions_are_there_for_every_sandbox_or_the_start_is_refused(tmp_path):
+    only = frozenset({"postgres"})
+    settings = Settings(embedded=Embedded(folder=tmp_path, durable=False, extensions=("vector", "hstore3")))
+    with pytest.raises(EmbeddedError, match=r"this PostgreSQL has no hstore3; it has .*vector"):
+        await open_addresses(settings, only=only).__aenter__()
+    settings = Settings(embedded=Embedded(folder=tmp_path, durable=False, extensions=("vector",)))
+    async with open_addresses(settings, only=only) as addresses:
+        pool = await open_pool(addresses.postgres)
+        await migrate(pool)
+        sandbox_id = uuid4()
+        await pool.execute("SELECT create_sandbox_role($1, now() + interval '1h', 5)", sandbox_id)
+        await SchemaProvisioner(pool).create_schema(sandbox_id)
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute(f"SET LOCAL ROLE {schema_name(sandbox_id)}")
+            await connection.execute(f"SET LOCAL search_path = {schema_name(sandbox_id)}, extensions")
+            await connection.execute("CREATE TABLE near (at vector(3)); INSERT INTO near VALUES ('[1,2,3]')")
+            assert await connection.fetchval("SELECT min(at <-> '[1,2,4]') FROM near") == 1
+        await pool.close()
 
 
 async def test_what_is_embedded_is_this_processs_to_watch_and_of_the_programs_that_are_named(tmp_path):

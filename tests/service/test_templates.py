@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from uuid import uuid4
 
@@ -49,14 +50,16 @@ def manager_with(pool, redis_client, nats_client, template):
     return make
 
 
-async def tables_of(manager, sandbox):
-    return {table.name: table.rows for table in await manager.schemas.get_schema_stats(sandbox.id)}
+async def tables_of(manager, sandbox, pool):
+    """With their rows, counted: the manager's are estimates."""
+    names_of_tables = [table.name for table in await manager.schemas.get_schema_stats(sandbox.id)]
+    return {name: await pool.fetchval(f"SELECT count(*) FROM {sandbox.schema_name}.{name}") for name in names_of_tables}
 
 
 async def test_a_teams_own_template_is_what_a_sandbox_contains(manager_with, pool):
     manager = manager_with(GAMES)
     sandbox = await manager.create(ADA)
-    assert await tables_of(manager, sandbox) == {"games": 1, "moves": 1}
+    assert await tables_of(manager, sandbox, pool) == {"games": 1, "moves": 1}
     assert not await pool.fetchval("SELECT to_regclass('public.games') IS NOT NULL")
 
 
@@ -114,6 +117,65 @@ async def test_a_template_that_does_not_apply_is_named_by_file_and_line_and_leav
         await manager.schemas.try_template()
 
 
+SHARED = """
+CREATE SCHEMA ops; CREATE TABLE ops.games (id int PRIMARY KEY);
+CREATE FUNCTION ops.next() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION ops.next() FROM PUBLIC;
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "grants"),
+    [
+        (
+            "CREATE TABLE moves (\n  game int REFERENCES ops.games (id)\n);",
+            "line 1",
+            ["USAGE ON SCHEMA ops", "REFERENCES ON TABLE ops.games"],
+        ),
+        (
+            "SELECT 1;\nINSERT INTO ops.games VALUES (1)",
+            "line 2",
+            ["USAGE ON SCHEMA ops", "INSERT ON TABLE ops.games"],
+        ),
+        (
+            "SELECT 1;\nCREATE VIEW games AS SELECT ops.next() AS n; CREATE TABLE t AS SELECT ops.next()",
+            "line 2",
+            ["USAGE ON SCHEMA ops", "EXECUTE ON FUNCTION ops.next()"],
+        ),
+        ("CREATE TABLE ops.mine (n int)", "line 1", ["USAGE, CREATE ON SCHEMA ops"]),
+    ],
+    ids=["reference", "insert", "function", "create"],
+)
+async def test_what_a_template_may_not_do_as_the_sandboxs_role_is_named_with_the_grant_until_it_applies(
+    enforced, template, pool, text, place, grants
+):
+    await pool.execute(SHARED)
+    enforced.schemas._template = template({"1.sql": text})
+    for grant in grants:
+        sentence = f"GRANT {grant} TO sandbox_worker"
+        with pytest.raises(TemplateError) as tried:
+            await enforced.schemas.try_template()
+        assert sentence in str(tried.value)
+        assert tried.value.place.startswith("1.sql, line")
+        with pytest.raises(ProvisioningFailed, match=re.escape(str(tried.value))):
+            await enforced.create(ADA)
+        await pool.execute(sentence)
+    assert tried.value.place == f"1.sql, {place}"
+    await enforced.schemas.try_template()
+    sandbox = await enforced.create(ADA)
+    owned = "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relowner <> to_regrole($1)"
+    assert await pool.fetchval(owned, sandbox.schema_name) == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["CREATE EXTENSION vector", "ALTER TABLE ops.games ADD n int", "COPY games TO '/tmp/x'"]
+)
+async def test_what_no_grant_would_allow_is_left_to_an_administrator(enforced, template, pool, text):
+    await pool.execute(SHARED + "GRANT ALL ON SCHEMA ops TO sandbox_worker; GRANT ALL ON ops.games TO sandbox_worker")
+    enforced.schemas._template = template({"1.sql": f"CREATE TABLE games (n int);\n{text}"})
+    with pytest.raises(TemplateError, match=r"1\.sql, line 2: .*leave it to an administrator"):
+        await enforced.schemas.try_template()
+
+
 async def test_trying_a_template_leaves_nothing_behind(manager_with):
     manager = manager_with(GAMES)
     await manager.schemas.try_template()
@@ -127,7 +189,7 @@ async def test_what_a_template_sets_ends_with_it(enforced, template, pool):
     )
     enforced.schemas._template = template({"1.sql": text})
     sandbox = await enforced.create(ADA)
-    assert await tables_of(enforced, sandbox) == {"t": 0}
+    assert await tables_of(enforced, sandbox, pool) == {"t": 0}
     async with AsyncExitStack() as borrowed:
         for _ in range(pool.get_size()):
             connection = await borrowed.enter_async_context(pool.acquire())
@@ -145,9 +207,13 @@ async def test_what_a_template_locks_ends_with_it_also_if_it_does_not_apply(pool
 
 async def test_a_template_waits_for_a_lock_only_for_a_while(pool, template, monkeypatch):
     monkeypatch.setattr("bot.constants.TEMPLATE_LOCK_TIMEOUT_S", 0.05)
-    schemas = SchemaProvisioner(pool, template({"1.sql": "SELECT 1;\nLOCK TABLE sandbox_control.sandboxes"}))
+    await pool.execute(
+        "CREATE SCHEMA shared; CREATE TABLE shared.t (); GRANT USAGE ON SCHEMA shared TO sandbox_worker;"
+        "GRANT ALL ON shared.t TO sandbox_worker"
+    )
+    schemas = SchemaProvisioner(pool, template({"1.sql": "SELECT 1;\nLOCK TABLE shared.t"}))
     async with pool.acquire() as rival, rival.transaction():
-        await rival.execute("LOCK TABLE sandboxes")
+        await rival.execute("LOCK TABLE shared.t")
         with pytest.raises(TemplateError, match="line 2: canceling statement due to lock timeout"):
             await schemas.try_template()
 
@@ -164,7 +230,7 @@ async def logged_in(manager, sandbox):
     return details.environment["SANDBOX_DATABASE_URL"]
 
 
-async def test_a_worker_may_use_all_that_the_template_made_before_and_after_a_reset(enforced, template):
+async def test_a_worker_may_use_all_that_the_template_made_before_and_after_a_reset(enforced, template, pool):
     enforced.schemas._template = template(GAMES)
     sandbox = await enforced.create(ADA)
     url = await logged_in(enforced, sandbox)
@@ -173,7 +239,7 @@ async def test_a_worker_may_use_all_that_the_template_made_before_and_after_a_re
         await worker.execute("INSERT INTO games (mood) VALUES ('wild'); SELECT play(); CREATE TABLE own (n int)")
         assert await worker.fetchval("SELECT count(*) FROM games") == 3
         await enforced.reset(ADA, sandbox.id)
-        assert await tables_of(enforced, sandbox) == {"games": 1, "moves": 1}
+        assert await tables_of(enforced, sandbox, pool) == {"games": 1, "moves": 1}
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
             await worker.fetchval("SELECT 1")
 
@@ -259,10 +325,10 @@ async def test_a_reset_that_is_cut_short_is_repeated(manager, pool, audit, monke
         outage.setattr(store, method, away)
         with pytest.raises(ResetFailed, match=f"{step} failed"):
             await manager.reset(ADA, sandbox.id)
-    assert (await tables_of(manager, sandbox))["communities"] == 1
+    assert (await tables_of(manager, sandbox, pool))["communities"] == 1
     assert "sandbox_reset" not in await audit(sandbox.id)
     await manager.reset(ADA, sandbox.id)
-    assert (await tables_of(manager, sandbox))["communities"] == 0
+    assert (await tables_of(manager, sandbox, pool))["communities"] == 0
     assert (await audit(sandbox.id)).count("sandbox_reset") == 1
 
 
@@ -273,15 +339,15 @@ async def test_a_sandbox_with_more_tables_than_one_transaction_may_lock_is_reset
         f" EXECUTE format('CREATE TABLE {sandbox.schema_name}.own_%s ()', number); END LOOP; END $$"
     )
     await manager.reset(ADA, sandbox.id)
-    assert set(await tables_of(manager, sandbox)) == {"communities", "profiles", "badges"}
+    assert set(await tables_of(manager, sandbox, pool)) == {"communities", "profiles", "badges"}
 
 
-async def test_a_template_that_broke_meanwhile_leaves_the_sandbox_as_it_was(manager, template):
+async def test_a_template_that_broke_meanwhile_leaves_the_sandbox_as_it_was(manager, template, pool):
     sandbox = await manager.create(ADA)
     manager.schemas._template = template({"1.sql": "CREATE TABLE ok (n int);\nCREATE TABLE bad (n nonsense)"})
     with pytest.raises(ResetFailed, match=r"template 1\.sql, line 2 failed"):
         await manager.reset(ADA, sandbox.id)
-    assert set(await tables_of(manager, sandbox)) == {"communities", "profiles", "badges"}
+    assert set(await tables_of(manager, sandbox, pool)) == {"communities", "profiles", "badges"}
     assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.RUNNING
 
 

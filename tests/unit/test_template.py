@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from bot.sandboxes.schema import default_template
 from bot.sandboxes.template import TemplateError, read_template, split
+from bot.sandboxes.template_rights import explain_refusal
 
 
 def texts(text):
@@ -70,3 +71,33 @@ def test_the_bots_own_template_is_readable():
         "20_profiles.sql",
         "30_badges.sql",
     }
+
+
+@pytest.mark.parametrize(
+    ("message", "statement", "grant"),
+    [
+        ("permission denied for table games", "SELECT * FROM games", "SELECT ON TABLE games"),
+        ("permission denied for table games", "UPDATE ONLY ops.games SET a = 1", "UPDATE ON TABLE ops.games"),
+        ("permission denied for table games", 'DELETE FROM "ops" . games', 'DELETE ON TABLE "ops" . games'),
+        ("permission denied for table games", "truncate ops.games", "TRUNCATE ON TABLE ops.games"),
+        ("permission denied for view seen", "SELECT FROM ops.seen", "SELECT ON TABLE ops.seen"),
+        ("permission denied for sequence s", "SELECT nextval('ops.s')", "USAGE ON SEQUENCE ops.s"),
+        ("permission denied for schema ops", "CREATE INDEX ON ops.games (a)", "USAGE ON SCHEMA ops"),
+        ("permission denied for schema ops", "CREATE TYPE ops.kind AS ENUM ()", "USAGE, CREATE ON SCHEMA ops"),
+        ("permission denied for type kind", "CREATE TABLE t (k ops.kind)", "USAGE ON TYPE ops.kind"),
+        (
+            "permission denied for foreign server far",
+            "CREATE FOREIGN TABLE t () SERVER far",
+            "USAGE ON FOREIGN SERVER far",
+        ),
+    ],
+)
+def test_a_missing_right_is_named_as_the_grant_that_gives_it(message, statement, grant):
+    assert explain_refusal(message, statement) == f"{message}; missing: GRANT {grant} TO sandbox_worker"
+
+
+@pytest.mark.parametrize(
+    "message", ["must be owner of table games", 'permission denied to create extension "x"', "nein"]
+)
+def test_where_no_grant_helps_an_administrator_does(message):
+    assert explain_refusal(message, "SELECT 1").startswith(f"{message}; it is run as the sandbox's role")

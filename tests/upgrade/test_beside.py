@@ -25,6 +25,10 @@ SELECT count(*) FROM sandboxes
   JOIN pg_auth_members ON member = to_regrole(schema_name) AND roleid = to_regrole('sandbox_worker')
  WHERE set_option AND status <> 'destroyed'
 """
+NOT_THE_ROLES = """
+SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+ WHERE nspname ~ '^sandbox_[0-9a-f]{8}$' AND relowner <> to_regrole(nspname)
+"""
 
 
 @pytest.fixture
@@ -106,10 +110,13 @@ async def test_the_old_bot_goes_on_with_what_it_has_and_with_what_the_new_one_ma
         assert await opened.pool.fetchval(MAY_BECOME_THE_GROUP) == 0
         assert "before" in await ask("list")
         assert "❌" not in await ask("status", sandbox="before")
+        await manager.access.reconcile(timedelta(minutes=1))
+        assert await opened.pool.fetchval(NOT_THE_ROLES) == 0
         made = await manager.create(OPERATOR, owner_id=ada.id, name="newer")
         assert {item["name"] for item in await old("list")} == {"before", "after", "newer"}
         extended = await old("extend", "newer", "2h")
         await old("reset", "newer", "--yes")
+        assert await opened.pool.fetchval(NOT_THE_ROLES) == 0
         assert (await manager.get_by_id(made.id)).expires_at.isoformat() == extended["expires_at"]
         assert (await manager.get_health(made.id)).ok
         by_cli = await old("create", "latest", "--owner", ADA, "--ttl", "3h")

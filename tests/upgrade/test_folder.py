@@ -86,10 +86,21 @@ async def test_what_was_in_the_folder_is_there_for_the_worker_and_its_credential
             assert (await app.manager.get_health(sandbox.id)).ok
             async with Sandbox.from_env(environment) as worker, asyncio.timeout(20):
                 assert await worker.pg.fetchval("SELECT name FROM communities") == "kept"
+                await _until_owner(worker.pg)
+                await worker.pg.execute(
+                    f"ALTER TABLE communities ADD x int; CREATE SCHEMA {sandbox.schema_name}_x; CREATE TEMP TABLE t ()"
+                )
                 assert await _kept_word(worker) == b"kept"
                 event = await anext(worker.events())
                 assert event.data["content"] == "kept"
                 await event.ack()
+
+
+async def _until_owner(connection):
+    """Handed over by the bot, soon after its start, while this connection is there."""
+    owner = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'communities'::regclass"
+    while not await connection.fetchval(owner):
+        await asyncio.sleep(0.02)
 
 
 async def _kept_word(worker):

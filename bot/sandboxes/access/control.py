@@ -48,7 +48,7 @@ class SandboxAccess:
         self, nats: NatsAccess | None, nats_address: str, without_nats: str, *, trial: bool = True
     ) -> Isolation:
         """Find out what each store enforces. `without_nats` is the reason if there is no `nats` to ask. The `trial` of
-        Redis makes a user and deletes them."""
+        Redis makes a user and deletes them, that of PostgreSQL a role in a transaction that is rolled back."""
         self._nats, self._nats_address, self._without_nats = nats, nats_address, without_nats
         self._probed, self.isolation = await self._servers(), await self._find_isolation(trial=trial)
         return self.isolation
@@ -75,8 +75,8 @@ class SandboxAccess:
 
     async def _find_isolation(self, *, trial: bool = True) -> Isolation:
         refused = await self._nats.probe(self._nats_address) if self._nats else self._without_nats
-        postgres, redis = Enforcement(await probe_postgres(self._pool)), await self._probe_redis(trial)
-        return Isolation(postgres, redis, Enforcement(refused))
+        postgres, redis = await probe_postgres(self._pool, trial=trial), await self._probe_redis(trial)
+        return Isolation(Enforcement(postgres), redis, Enforcement(refused))
 
     def _tell(self, found: Isolation) -> None:
         before = set(self.isolation.unenforced())
@@ -117,13 +117,9 @@ class SandboxAccess:
             return [row["id"] for row in await connection.fetch(self._sql["list_logins"])]
 
     async def create_role(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
-        """In the transaction that makes the schema. Safe to repeat."""
+        """In the transaction that makes the schema, before it: what is in it is the role's. Safe to repeat."""
         if self.isolation.postgres.enforced:
             await connection.execute(self._sql["create_role"], sandbox_id, expires_at, self._max_connections)
-
-    async def grant_schema(self, connection: Connection, sandbox_id: UUID) -> None:
-        """In the transaction that has made the schema anew."""
-        await connection.execute(self._sql["grant_schema"], sandbox_id)
 
     async def end_sessions(self, connection: Connection, sandbox_id: UUID) -> None:
         """Those of PostgreSQL that are open now; whoever has credentials may log in again."""
@@ -244,10 +240,11 @@ class SandboxAccess:
     async def _end_wrong_sessions(self, longest_transaction: timedelta) -> None:
         if ended := await self._value("end_overlong_transactions", longest_transaction):
             logger.warning("overlong transactions of sandboxes ended", sessions=ended)
-        if dropped := await self._value("drop_stray_large_objects", constants.STRAY_LARGE_OBJECTS_AT_A_TIME):
-            logger.warning("large objects of the group sandbox_worker dropped", count=dropped)
+        if dropped := await self._value("drop_strays", constants.STRAYS_AT_A_TIME):
+            logger.warning("what workers gave to the group sandbox_worker was dropped", count=dropped)
         await self._role.end_borrowing()
         await self._role.update_held_back()
+        await self._role.hand_over_schemas()
         # PostgreSQL checks a login against what it read at its beginning, so that one that was under way at the revoke
         # may come through after it, and sessions outlive an expiry that nobody has marked yet.
         await self._value("end_revoked_sessions")

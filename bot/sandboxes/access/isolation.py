@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from uuid import uuid4
 
-from bot import constants
-from bot.stores.postgres import Pool, connected, load_queries, transaction
+import asyncpg
+
+from bot import constants, names
+from bot.stores.migrations import trial as rolled_back
+from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
+
+_SCHEMA_TRIALS = {
+    "CREATE SCHEMA {other}": "sandboxes may make schemas of any name",
+    "CREATE SCHEMA {own}_given; ALTER SCHEMA {own}_given OWNER TO sandbox_worker": (
+        "sandboxes may give their schemas away, which then outlive them"
+    ),
+    "CREATE SCHEMA {own}_lent; GRANT USAGE ON SCHEMA {own}_lent TO sandbox_worker": (
+        "sandboxes may let others into their schemas"
+    ),
+}
+"""What the guard of `sql/bootstrap.sql` has to refuse, and what it means if it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +70,15 @@ class Isolation:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-async def probe_postgres(pool: Pool) -> str | None:
-    """Why PostgreSQL does not confine a sandbox's role; None if it does."""
+async def probe_postgres(pool: Pool, *, trial: bool = True) -> str | None:
+    """Why PostgreSQL does not confine a sandbox's role; None if it does. Where sandboxes may make schemas a `trial` has
+    a role try what must be refused, and is rolled back."""
     sql = load_queries("access")
     async with transaction(pool) as connection:
         found = await connection.fetchrow(sql["probe"])
         assert found is not None
         may_connect = found["has_group"] and await connection.fetchval(sql["group_may_connect"])
+        may_create = found["has_group"] and await connection.fetchval(sql["group_may_create"])
     missing = {
         "the bot's role may not create roles": found["may_create_roles"],
         "the role sandbox_worker is missing": found["has_group"],
@@ -69,9 +86,39 @@ async def probe_postgres(pool: Pool) -> str | None:
         "sandbox_worker may not connect to the database": may_connect,
         "everybody may use the schema public": not found["public_is_open"],
         "everybody may use the schema sandbox_control": not found["control_is_open"],
+        "sandbox_worker may create schemas and nothing confines it": not may_create or found["has_guard"],
     }
     reasons = [reason for reason, fine in missing.items() if not fine]
+    if not reasons and may_create and trial:
+        reasons = await _try_schemas(pool)
     return f"{reasons[0]} (see sql/bootstrap.sql)" if reasons else None
+
+
+async def may_create_schemas(pool: Pool) -> bool:
+    """Whether sandboxes may make schemas beside their own. Asked of a server that confines them."""
+    async with connected(pool) as connection:
+        return bool(await connection.fetchval(load_queries("access")["group_may_create"]))
+
+
+async def _try_schemas(pool: Pool) -> list[str]:
+    """What a role of a sandbox's was not refused."""
+    own, other = (names.schema_name(uuid4()) for _ in range(2))
+    async with rolled_back(pool) as connection:
+        await connection.execute(load_queries("access")["become_trial_role"] % {"role": own})
+        return [
+            finding
+            for statement, finding in _SCHEMA_TRIALS.items()
+            if not await _is_refused(connection, statement.format(own=own, other=other))
+        ]
+
+
+async def _is_refused(connection: Connection, statement: str) -> bool:
+    try:
+        async with connection.transaction():
+            await connection.execute(statement)
+    except asyncpg.InsufficientPrivilegeError:
+        return True
+    return False
 
 
 async def list_postgres_risks(pool: Pool) -> list[str]:

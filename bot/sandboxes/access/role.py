@@ -57,5 +57,12 @@ class RoleUpdater:
             await self._value("shut_out_role", row["id"])
             await self.update(row["id"], end_sessions=True)
 
+    async def hand_over_schemas(self) -> None:
+        """What an earlier version has made in sandboxes' schemas becomes their roles', some at a time. Who is connected
+        goes on."""
+        for row in await fetch(self._pool, self._sql["list_not_handed_over"], constants.SCHEMAS_HANDED_OVER_AT_A_TIME):
+            if await self._value("hand_over", row["id"]):
+                logger.info("a sandbox's role owns what is in its schema now", sandbox=str(row["id"]))
+
     async def _value(self, query: str, *arguments: object) -> Any:
         return await in_transaction(self._pool, lambda connection: connection.fetchval(self._sql[query], *arguments))

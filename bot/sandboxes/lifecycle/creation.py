@@ -134,7 +134,7 @@ class Creation:
         except Exception as error:
             detail = error.detail if isinstance(error, ServiceUnavailable) else repr(error)
             if isinstance(error, TemplateError):
-                step, detail = f"template {error.place}", str(error)
+                step, detail = error.step, str(error)
             logger.error("provisioning failed", step=step, sandbox=str(sandbox.id), error=detail)
             await self._abort(sandbox, actor, step)
             raise ProvisioningFailed(sandbox.name, step) from error
@@ -183,8 +183,8 @@ class Creation:
         async with transaction(self._pool) as connection:
             if not await self._records.change_status(connection, sandbox.id, pending, creating):
                 return  # it has one already, or is being taken down, which `_start` finds out
-            await self._schemas.create_schema(sandbox.id, connection)
             await self._access.create_role(connection, sandbox.id, sandbox.expires_at)
+            await self._schemas.create_schema(sandbox.id, connection)
 
     async def _start(self, sandbox_id: UUID) -> Sandbox:
         """It may run already: whoever was taken for dead has been faster."""

@@ -63,7 +63,7 @@ class Reset:
             await step
         except TemplateError as error:
             logger.error("reset failed", step="template", sandbox=str(sandbox.id), error=str(error))
-            raise ResetFailed(sandbox.name, f"template {error.place}") from error
+            raise ResetFailed(sandbox.name, error.step) from error
         except (ServiceUnavailable, asyncpg.PostgresError) as error:
             detail = error.detail if isinstance(error, ServiceUnavailable) else repr(error)
             logger.warning("reset failed", step=name, sandbox=str(sandbox.id), error=detail)
@@ -94,7 +94,6 @@ class Reset:
                 return False
             await self._schemas.drop_schema(sandbox_id, connection)
             await self._schemas.create_schema(sandbox_id, connection)
-            await self._access.grant_schema(connection, sandbox_id)
             await self._records.audit(connection, sandbox_id, AuditEvent.RESET, actor, {})
             # Here, for who dies right after the commit must not have a repeat delete what workers have written since.
             await self._idempotency.finish(connection, actor, "reset", _DONE)

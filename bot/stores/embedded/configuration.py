@@ -46,6 +46,7 @@ class Layout:
     programs: Programs
     reach: Reach = field(default_factory=Reach)
     limits: PostgresLimits = PostgresLimits()
+    extensions: tuple[str, ...] = ()
 
     def log(self, name: str) -> Path:
         """What the server of that name prints."""

@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 
+import asyncpg
+
 from bot.stores.embedded.configuration import CONTROL_ROLE, DATABASE, SUPERUSER, Layout, launch_command
 from bot.stores.embedded.errors import EmbeddedError
 from bot.stores.embedded.folder import write_private
@@ -57,6 +59,30 @@ async def bootstrap(layout: Layout) -> None:
     code, output = await _run(argv, passwords)
     if code != 0:
         raise EmbeddedError(f"PostgreSQL could not be set up in {layout.postgres_data}: {last_line(output)}")
+    if layout.extensions:
+        await _install_extensions(layout)
+
+
+async def _install_extensions(layout: Layout) -> None:
+    """Into a schema that every sandbox may use. Those that are there stay, also when they are no longer named."""
+    connection = await asyncpg.connect(postgres_url(layout, SUPERUSER))
+    try:
+        rows = await connection.fetch("SELECT name FROM pg_available_extensions ORDER BY name")
+        available = [row["name"] for row in rows]
+        await connection.execute(
+            "CREATE SCHEMA IF NOT EXISTS extensions; GRANT USAGE ON SCHEMA extensions TO sandbox_worker"
+        )
+        for name in layout.extensions:
+            if name not in available:
+                raise EmbeddedError(
+                    f"embedded.extensions: this PostgreSQL has no {name}; it has {', '.join(available)}. Name the "
+                    "programs of one that has it ([embedded] postgres), or leave it out."
+                )
+            await connection.execute(f'CREATE EXTENSION IF NOT EXISTS "{name}" SCHEMA extensions CASCADE')
+    except asyncpg.PostgresError as error:
+        raise EmbeddedError(f"embedded.extensions: {error}.") from error
+    finally:
+        await connection.close()
 
 
 def last_line(output: bytes) -> str:

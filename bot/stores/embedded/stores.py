@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -67,12 +67,14 @@ class EmbeddedStores:
         programs: Programs | None = None,
         reach: Reach | None = None,
         limits: PostgresLimits | None = None,
+        extensions: Sequence[str] = (),
     ) -> None:
         """`stores`: which to run, of `postgres`, `redis` and `nats`. Not `durable`: faster, and lost with the power.
-        `reach`: for workers on other machines; None is loopback alone."""
+        `reach`: for workers on other machines; None is loopback alone. `extensions` of PostgreSQL that every sandbox
+        may use."""
         self._folder, self._stores, self._durable, self._share = folder.absolute(), stores, durable, share
         self._programs, self._reach = programs or Programs(), reach or Reach()
-        self._limits = limits or PostgresLimits()
+        self._limits, self._extensions = limits or PostgresLimits(), tuple(extensions)
         self._lock_fd: int | None = None
         self._processes: ServerProcesses | None = None
 
@@ -183,7 +185,16 @@ class EmbeddedStores:
             require_same_versions(self._folder, versions)
         check_readable(self._folder, versions)
         passwords = load_passwords(self._folder, PASSWORDS)
-        self._layout = Layout(self._folder, {}, passwords, self._durable, self._programs, self._reach, self._limits)
+        self._layout = Layout(
+            self._folder,
+            {},
+            passwords,
+            self._durable,
+            self._programs,
+            reach=self._reach,
+            limits=self._limits,
+            extensions=self._extensions,
+        )
         if "postgres" in self._stores:
             await init_postgres(self._layout)
         for store in sorted(self._stores):
