@@ -117,8 +117,9 @@ class SandboxEnded(WorkerError):
 
 _ENDINGS = {
     "expired": "has expired. `/sandbox extend` brings it back during its grace time; then start the worker again.",
-    "refused": "lets this worker in no more: destroyed, expired or new credentials. `/sandbox list` shows whether it "
-    "runs, `/sandbox connect` hands out its credentials anew.",
+    "refused": "lets this worker in no more: destroyed, expired or new credentials; or, with an older configuration of "
+    "NATS, too many connections. `/sandbox list` shows whether it runs, `/sandbox connect` hands out its credentials "
+    "anew.",
     "gone": "has no stream of events any more: it was destroyed. `/sandbox create` makes a new one.",
 }
 
