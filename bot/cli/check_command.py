@@ -17,6 +17,7 @@ from bot.sandboxes.access.capacity import read_capacity
 from bot.sandboxes.access.isolation import list_postgres_risks, may_create_schemas
 from bot.settings import Settings
 from bot.stores.migrations import list_missing_migrations
+from bot.stores.nats_account import read_workers_account
 from bot.stores.opening import Stores, open_stores
 from bot.stores.redis import RedisStore
 from sandbox_worker.text import plain
@@ -126,6 +127,8 @@ async def _check_isolation(settings: Settings, stores: Stores, trials: bool, red
             else "Sandboxes may make no more schemas nor temporary tables in PostgreSQL, for no guard is installed: "
             "let a superuser run sql/bootstrap.sql."
         )
+    if stores.callout and isolation.nats.enforced:
+        report.warnings += [f"NATS: {gap}" for gap in (await read_workers_account(stores.callout.system)).list_gaps()]
 
 
 async def _check_refusals(stores: Stores, trials: bool, redis: str, report: Report) -> None:

@@ -21,7 +21,7 @@ from bot.sandboxes.model import Actor, Sandbox
 from bot.settings import Sandboxes, Settings
 from bot.stores.opening import Stores, open_stores
 from bot.supervisor import Supervisor
-from tests.breakout.by_hand import servers_by_hand
+from tests.breakout.by_hand import other_nats, servers_by_hand
 from tests.breakout.relay_arena import open_arena
 from tests.conftest import (
     TEMPLATE,
@@ -129,12 +129,22 @@ class World:
         return worker
 
 
+NATS_KINDS = {
+    "nats-domain": {"domain": "hub"},
+    "nats-flag": {"flag": True},
+    "nats-flag-domain": {"flag": True, "domain": "hub"},
+}
+"""Of NATS servers: how they write acknowledgements."""
+
+
 @pytest.fixture(scope="package", params=["embedded", "by-hand"])
 async def servers(request, stores, tmp_path_factory):
     if request.param == "embedded":
         yield stores
         return
-    async with servers_by_hand(tmp_path_factory.mktemp("by-hand")) as running:
+    folder = tmp_path_factory.mktemp("by-hand")
+    chosen = NATS_KINDS.get(request.param)
+    async with servers_by_hand(folder) if chosen is None else other_nats(folder, stores, **chosen) as running:
         yield running
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from bot.stores.embedded.folder import make_folder, write_private
 from bot.stores.embedded.programs import Programs
 from bot.stores.embedded.reach import Reach, bracketed
+from bot.stores.nats_account import hash_of
 from bot.stores.nats_jwt import account_of
 
 SUPERUSER = "postgres"
@@ -194,6 +195,7 @@ accounts {
     exports: [
       { service: "$JS.API.CONSUMER.MSG.NEXT.*.worker", accounts: [SANDBOX], response_type: stream, threshold: "35s" }
       { service: "$JS.ACK.*.worker.>", accounts: [SANDBOX], threshold: "5s" }
+      { service: "$JS.ACK.%(origin)s.*.worker.>", accounts: [SANDBOX], threshold: "5s" }
       { stream: "sandbox-replay.*.*", accounts: [SANDBOX] }
     ]
   }
@@ -201,9 +203,15 @@ accounts {
     imports: [
       { service: { account: APP, subject: "$JS.API.CONSUMER.MSG.NEXT.*.worker" } }
       { service: { account: APP, subject: "$JS.ACK.*.worker.>" } }
+      { service: { account: APP, subject: "$JS.ACK.%(origin)s.*.worker.>" } }
       { stream: { account: APP, subject: "sandbox-replay.*.*" }, to: "$1.$2" }
     ]
+    mappings: {
+      "$JS.API.STREAM.INFO.*": "sandbox-info.$1.stream"
+      "$JS.API.CONSUMER.INFO.*.worker": "sandbox-info.$1.consumer"
+    }
   }
+  SANDBOX_FULL { limits { max_connections: 0 } }
   AUTH { users: [{ user: "%(auth_user)s", password: "%(auth_password)s" }] }
   SYS { users: [{ user: "%(system_user)s", password: "%(system_password)s" }] }
 }
@@ -233,6 +241,7 @@ def _nats(layout: Layout) -> _Start:
         "system_user": NATS_SYSTEM_USER,
         "system_password": passwords["nats-system"],
         "issuer": account_of(passwords["nats-seed"]),
+        "origin": f"_.{hash_of('APP')}",
     }
     config = write_private(layout.folder / "nats.conf", _NATS_CONFIG % values)
     return ["-c", str(config)], signal.SIGTERM, signal.SIGTERM
