@@ -1,4 +1,4 @@
-"""The addresses of stores: with somebody's login in them, or nobody's. Pure."""
+"""The addresses of stores: with somebody's login in them, or nobody's, and with a database. Pure."""
 
 from __future__ import annotations
 
@@ -15,3 +15,13 @@ def with_login(url: str, user: str, password: str) -> str:
     """The address for that user, whosever it was."""
     parts = urlsplit(without_login(url))
     return parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{parts.netloc}").geturl()
+
+
+def with_database(url: str, number: int | None) -> str:
+    """Valkey's address with that database, whichever it named; for None as it is."""
+    if number is None:
+        return url
+    parts = urlsplit(url)
+    if parts.scheme == "unix":  # whose path is the socket's
+        return parts._replace(query=f"db={number}").geturl()
+    return parts._replace(path=f"/{number}").geturl()

@@ -103,3 +103,21 @@ def test_at_the_usual_address_a_token_is_for_nobody_but_a_relay_of_ours():
     chosen = handed_out(serves=False)  # by the operator, who knows what is there
     assert chosen.has_bot_token
     assert "# No relay serves at https://relay.example just now" in chosen.as_dotenv()
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("redis://cache", "redis://{login}cache/17"),
+        ("rediss://cache:6380/3", "rediss://{login}cache:6380/17"),
+        ("unix:///run/valkey.sock?db=3", "unix://{login}/run/valkey.sock?db=17"),
+    ],
+)
+def test_the_address_ends_in_the_database_of_a_sandbox_that_has_one(address, expected):
+    enforced = Isolation(Enforcement(), Enforcement(), Enforcement())
+    addresses = WorkerAddresses(redis=address)
+    owned = replace(sandbox(), redis_database=17)
+    found = connection_details(owned, enforced, addresses, token="token").environment["SANDBOX_REDIS_URL"]
+    assert found == expected.format(login=f"sandbox-{owned.id}:token@")
+    shared = connection_details(sandbox(), enforced, addresses, token="token").environment["SANDBOX_REDIS_URL"]
+    assert shared.rpartition("@")[2] == address.partition("://")[2]

@@ -140,8 +140,12 @@ class Creation:
             raise ProvisioningFailed(sandbox.name, step) from error
 
     async def _provision_stores(self, sandbox: Sandbox) -> dict[str, BaseException | None]:
-        """Both together, and both to their end: what is made after the teardown would be left behind."""
-        steps = {"PostgreSQL schema": self._make_schema(sandbox), "NATS stream": self._streams.create(sandbox.id)}
+        """Together, and all to their end: what is made after the teardown would be left behind."""
+        steps = {
+            "PostgreSQL schema": self._make_schema(sandbox),
+            "NATS stream": self._streams.create(sandbox.id),
+            "Valkey database": self._access.databases.settle(sandbox),
+        }
         outcomes = await asyncio.gather(*steps.values(), return_exceptions=True)
         return dict(zip(steps, outcomes, strict=True))
 
@@ -163,7 +167,8 @@ class Creation:
     async def _insert(self, connection: Connection, sandbox_id: UUID, request: CreateRequest) -> str:
         """The name that it has got."""
         name = request.name or self._limits.default_name(request.actor.name)
-        facts = (name, request.owner_id, request.description, request.ttl, request.metadata)
+        databases = self._access.databases.candidates()
+        facts = (name, request.owner_id, request.description, request.ttl, request.metadata, databases)
         try:
             inserted = await self._records.value(connection, "insert_sandbox", sandbox_id, *facts)
         except asyncpg.UniqueViolationError as error:

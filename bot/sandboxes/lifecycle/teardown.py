@@ -96,13 +96,20 @@ class Teardown:
             # After the connections, for a worker that is still there may write another key behind the pass; and before
             # PostgreSQL, for the row is what the reaper finds the sandbox by if this ends here.
             keys = await _failures(
-                {"Redis keys": self._redis.delete_keys(*ids), "relay sessions": self._relay.forget(*ids)}
+                {"Redis keys": self._delete_keys(sandboxes), "relay sessions": self._relay.forget(*ids)}
             )
             return await gather_bounded(sandboxes, complete, limit=limit)
 
     async def _disconnect(self, sandbox_id: UUID) -> Failures:
         connections, stream = self._access.disconnect(sandbox_id), self._streams.delete(sandbox_id)
         return await _failures({"live connections": connections, "NATS stream": stream})
+
+    async def _delete_keys(self, sandboxes: Sequence[Sandbox]) -> None:
+        for sandbox in sandboxes:
+            if sandbox.redis_database is not None:
+                await self._redis.empty_database(sandbox.redis_database, sandbox.id, release=True)
+        if by_prefix := [sandbox.id for sandbox in sandboxes if sandbox.redis_database is None]:
+            await self._redis.delete_keys(*by_prefix)
 
     async def _complete(self, sandbox: Sandbox, actor: Actor | None, failed: Failures) -> bool:
         """PostgreSQL's part, if no other step has failed: a sandbox that is `destroyed` has nothing anywhere."""
