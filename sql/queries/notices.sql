@@ -8,6 +8,11 @@ ON CONFLICT (sandbox_id, kind, expires_at) WHERE guild_id IS NULL DO NOTHING;
 INSERT INTO sandbox_notices (sandbox_id, kind, expires_at, guild_id, guild_name)
 VALUES ($1, 'guild_removed', $2, $3, $4);
 
+-- write_cause --
+-- At most once per expiry. $1 sandbox id, $2 its expiry, $3 what it tells of
+INSERT INTO sandbox_notices (sandbox_id, kind, expires_at, cause) VALUES ($1, 'guild_removed', $2, $3)
+ON CONFLICT (sandbox_id, kind, expires_at) WHERE guild_id IS NULL DO NOTHING;
+
 -- write_unbinding --
 -- With its deliveries, for the owner is not the only one. $1 sandbox id, $2 its expiry, $3 guild id, $4 guild name or NULL,
 -- $5 reason, $6 by whom or on whose account, $7 recipient ids
@@ -33,7 +38,7 @@ RETURNING id;
 
 -- lock_new --
 -- Those that have no deliveries yet. $1 limit
-SELECT notice.id, notice.kind, sandbox.owner_id FROM sandbox_notices AS notice
+SELECT notice.id, notice.kind, notice.cause, sandbox.owner_id FROM sandbox_notices AS notice
   JOIN sandboxes AS sandbox ON sandbox.id = notice.sandbox_id
  WHERE notice.addressed_at IS NULL ORDER BY notice.id LIMIT $1 FOR UPDATE OF notice SKIP LOCKED;
 
@@ -55,7 +60,7 @@ UPDATE sandbox_notice_deliveries AS delivery
    AND notice.id = delivery.notice_id
 RETURNING delivery.notice_id, delivery.recipient_id, delivery.attempts,
           notice.kind, notice.sandbox_id, notice.expires_at, notice.guild_id, notice.guild_name,
-          notice.guild_reason AS unbinding, notice.person_id;
+          notice.guild_reason AS unbinding, notice.person_id, notice.cause;
 
 -- settle_delivery --
 -- $1 notice id, $2 recipient id, $3 outcome

@@ -32,6 +32,12 @@ class Unbinding(StrEnum):
     BY_MANAGER = "unbound_by_manager"
 
 
+class Cause(StrEnum):
+    """What a notice tells of that is of no guild, where that isn't its expiry."""
+
+    SCRIPTS_WITHDRAWN = "scripts_withdrawn"
+
+
 class Outcome(StrEnum):
     """How a delivery ended."""
 
@@ -43,8 +49,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One notice to one recipient, of an expiry or of a guild. `key` is the same at every attempt, so that Discord can
-    drop a repeat. `person_id`: who has unbound the guild, or on whose account it was."""
+    """One notice to one recipient, of an expiry, of a guild or of another `cause`. `key` is the same at every attempt,
+    so that Discord can drop a repeat. `person_id`: who has unbound the guild, or on whose account it was."""
 
     notice_id: int
     recipient_id: int
@@ -56,6 +62,7 @@ class Delivery:
     guild_name: str | None = None
     unbinding: Unbinding | None = None
     person_id: int | None = None
+    cause: Cause | None = None
 
     @property
     def key(self) -> str:
@@ -81,6 +88,10 @@ class NoticeOutbox:
         """In the transaction that frees the guild, for the sandbox's owner."""
         await connection.execute(self._sql["write_removal"], sandbox.id, sandbox.expires_at, guild_id, guild_name)
 
+    async def write_cause(self, connection: Connection, sandbox: Sandbox, cause: Cause) -> None:
+        """In the transaction of what it tells of, for owner and admins; at most once per expiry."""
+        await connection.execute(self._sql["write_cause"], sandbox.id, sandbox.expires_at, cause)
+
     async def write_unbinding(
         self,
         connection: Connection,
@@ -104,11 +115,12 @@ class NoticeOutbox:
             return len(await connection.fetch(self._sql["write_warnings"], warn_before))
 
     async def fan_out(self, admins: Iterable[int], *, limit: int = 100) -> int:
-        """Make one delivery of each new notice for its owner and, of an expiry, for every admin; how many notices."""
+        """Make one delivery of each new notice for its owner and, of none of a guild, for every admin; how many."""
         async with transaction(self._pool) as connection:
             notices = await connection.fetch(self._sql["lock_new"], limit)
             for notice in notices:
-                others = () if notice["kind"] == NoticeKind.GUILD_REMOVED else admins
+                is_of_guild = notice["kind"] == NoticeKind.GUILD_REMOVED and notice["cause"] is None
+                others = () if is_of_guild else admins
                 recipients = sorted({int(notice["owner_id"]), *others})
                 await connection.execute(self._sql["fan_out"], notice["id"], recipients)
         return len(notices)
@@ -124,7 +136,8 @@ class NoticeOutbox:
         if row is None:
             return None
         why = Unbinding(row["unbinding"]) if row["unbinding"] else None
-        return Delivery(**{**row, "kind": NoticeKind(row["kind"]), "unbinding": why})
+        cause = Cause(row["cause"]) if row["cause"] else None
+        return Delivery(**{**row, "kind": NoticeKind(row["kind"]), "unbinding": why, "cause": cause})
 
     async def settle(self, delivery: Delivery, outcome: Outcome) -> None:
         """Never to be sent again. What could be delivered nowhere stands in the audit log."""
