@@ -91,7 +91,7 @@ class RedisStore:
         """What a confined user can break out by; None if nothing is known."""
         with _asking():
             server = await self._inspect()
-            return server.weakness or (server.script_weakness if self._scripts else None)
+            return server.weakness_with_scripts if self._scripts else server.weakness
 
     async def keeps_refusals(self) -> bool:
         """Whether refused commands fill its ACL log, up to gigabytes: the bot may not turn that off, and nobody has."""

@@ -171,8 +171,18 @@ class Server:
     @property
     def script_weakness(self) -> str | None:
         """As `weakness`, by what scripts reach: only where there are some."""
+        return self._open_to(self._script_flaws)
+
+    @property
+    def weakness_with_scripts(self) -> str | None:
+        """Both."""
+        confining = [flaw for flaw in self.flaws if not flaw.closed_without_commands]
+        return self._open_to([*confining, *self._script_flaws])
+
+    @property
+    def _script_flaws(self) -> Sequence[Flaw]:
         version = parse_version(self.version)
-        return self._open_to([flaw for flaw in SCRIPT_FLAWS if flaw.open_in(self.product, version, self.settings)])
+        return [flaw for flaw in SCRIPT_FLAWS if flaw.open_in(self.product, version, self.settings)]
 
     def _open_to(self, flaws: Sequence[Flaw]) -> str | None:
         if not flaws:
