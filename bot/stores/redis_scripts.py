@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from bot import constants
 
@@ -78,7 +78,13 @@ class ScriptWatch:
         return Ended.KILLED
 
     async def find_user(self) -> str | None:
-        """Who has run the script that was killed last; None if they have gone."""
+        """Who has run the script that was killed last; None if they have gone, or the bot may not ask."""
+        try:
+            return await self._find_user()
+        except NoPermissionError:
+            return None
+
+    async def _find_user(self) -> str | None:
         slow: Sequence[Mapping[str, Any]] = await self._client.slowlog_get(constants.SCRIPT_SLOW_COMMANDS_READ)
         scripts = [entry for entry in slow if entry["command"].upper().startswith(_SCRIPTS)]
         if not scripts:

@@ -16,15 +16,20 @@ SELECT count(*) FROM sandboxes WHERE owner_id = $1 AND status <> 'destroyed';
 
 -- insert_sandbox --
 -- No row if there is a schema of its schema's name, or a role, which another database of the server may have.
--- $1 id, $2 name, $3 owner id, $4 description, $5 time to live, $6 metadata, $7 databases of Valkey's, of which it gets the
--- first that is free, if any is
-INSERT INTO sandboxes (id, name, owner_id, description, schema_name, expires_at, metadata, redis_database)
-SELECT $1, $2, $3, $4, schema_name, now() + $5::interval, $6,
-       (SELECT number FROM unnest($7::int[]) AS number
-         WHERE NOT EXISTS (SELECT FROM sandboxes WHERE redis_database = number AND status <> 'destroyed') LIMIT 1)
-  FROM sandbox_schema_name($1) AS schema_name
+-- $1 id, $2 name, $3 owner id, $4 description, $5 time to live, $6 metadata
+INSERT INTO sandboxes (id, name, owner_id, description, schema_name, expires_at, metadata)
+SELECT $1, $2, $3, $4, schema_name, now() + $5::interval, $6 FROM sandbox_schema_name($1) AS schema_name
  WHERE to_regnamespace(schema_name) IS NULL AND to_regrole(schema_name) IS NULL
 RETURNING id;
+
+-- take_database --
+-- The first of Valkey's that is free. $1 id, $2 numbers
+UPDATE sandboxes
+   SET redis_database = (
+       SELECT number FROM unnest($2::int[]) AS number
+        WHERE NOT EXISTS (SELECT FROM sandboxes AS other
+                           WHERE other.redis_database = number AND other.status <> 'destroyed') LIMIT 1)
+ WHERE id = $1;
 
 -- lock_sandbox --
 -- $1 sandbox id

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 import redis.asyncio
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from bot import names
 from bot.control_plane import open_control_plane
@@ -253,3 +253,26 @@ async def test_no_scripts_unless_they_are_wanted(open_bot, connect):
         await client.set("key", 1)
         with pytest.raises(NoPermissionError):
             await client.eval("return 1", 0)
+
+
+async def test_a_value_has_its_limit(bot, connect):
+    client = await connect(bot, await bot.create(ADA))
+    with pytest.raises(ResponseError, match="exceeds maximum allowed size"):
+        await client.setrange("key", 64 * 1024 * 1024, "x")
+
+
+async def test_a_full_server_still_lets_sandboxes_end(bot, connect, redis_client):
+    sandbox = await bot.create(ADA)
+    client = await connect(bot, sandbox)
+    await client.set("key", "x" * 1_000_000)
+    before = (await redis_client.config_get("maxmemory"))["maxmemory"]
+    assert int(before) == 2 * 1024**3
+    await redis_client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(ResponseError, match="used memory"):
+            await client.set("another", 1)
+        await bot.reset(ADA, sandbox.id)
+        await bot.destroy(ADA, sandbox.id)
+    finally:
+        await redis_client.config_set("maxmemory", before)
+    assert await RedisStore(redis_client).list_databases() == ({}, {})

@@ -167,10 +167,11 @@ class Creation:
     async def _insert(self, connection: Connection, sandbox_id: UUID, request: CreateRequest) -> str:
         """The name that it has got."""
         name = request.name or self._limits.default_name(request.actor.name)
-        databases = self._access.databases.candidates()
-        facts = (name, request.owner_id, request.description, request.ttl, request.metadata, databases)
+        facts = (name, request.owner_id, request.description, request.ttl, request.metadata)
         try:
             inserted = await self._records.value(connection, "insert_sandbox", sandbox_id, *facts)
+            if databases := self._access.databases.candidates():
+                await self._records.value(connection, "take_database", sandbox_id, databases)
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name == "sandboxes_name_key" and request.name is not None:
                 raise NameTaken(name) from error
