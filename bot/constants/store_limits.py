@@ -59,6 +59,8 @@ SCRIPT_SILENCE_S = 2.0
 function of the script's language."""
 SCRIPT_SILENT_COMPUTING_S = 1.0
 """So long such a server has computed since its last answer: it waits for no disk. No command should take so long."""
+SCRIPT_ASKED_AGAIN_WITHIN_S = 0.75
+"""On a new connection, before a silent server is ended: more than it takes to say that a script stops it."""
 SCRIPT_KILLED_WITHIN_S = 0.3
 """For a script that was told to end: it takes milliseconds. Then there is the next one."""
 SCRIPT_ENDS_EVERY_S = 0.01

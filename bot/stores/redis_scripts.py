@@ -29,8 +29,8 @@ class Ended(StrEnum):
 class ScriptWatch:
     """The questions, on a connection that is there before the server is stopped. Errors are redis-py's own."""
 
-    def __init__(self, url: str) -> None:
-        within_s = constants.SCRIPT_SILENCE_S
+    def __init__(self, url: str, within_s: float = constants.SCRIPT_SILENCE_S) -> None:
+        """`within_s`: for each answer."""
         self._is_prepared = False
         self._client: redis.asyncio.Redis = redis.asyncio.from_url(
             url,

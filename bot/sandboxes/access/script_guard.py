@@ -38,7 +38,7 @@ class ScriptGuard:
         self._url, self._withdraw, self._restore = url, withdraw, restore
         self._embedded = embedded if embedded is not None and embedded.runs("redis") else None
         self._named_by_end_until = self._not_ended_before = 0.0  # of time.monotonic()
-        self._computed_s = 0.0  # by the last answer
+        self._computed_s = self._computing_s()  # by the last answer
         self._is_told = False
 
     async def run(self, part: Part) -> None:
@@ -60,7 +60,10 @@ class ScriptGuard:
         try:
             is_stopped = await watch.is_stopped()
         except Silent:
-            if self._computing_s() - self._computed_s < constants.SCRIPT_SILENT_COMPUTING_S:
+            if (
+                self._computing_s() - self._computed_s < constants.SCRIPT_SILENT_COMPUTING_S
+                or await self._answers_anew()
+            ):
                 raise
             await self._end_server("it computes and does not answer")
             return
@@ -69,6 +72,17 @@ class ScriptGuard:
             await self._end_script(watch)
         else:
             self._is_told = False
+
+    async def _answers_anew(self) -> bool:
+        """On another connection: it may have been this process that stood still, or the one before."""
+        watch = ScriptWatch(self._url, constants.SCRIPT_ASKED_AGAIN_WITHIN_S)
+        try:
+            await watch.is_stopped()
+        except (RedisError, OSError):
+            return False
+        finally:
+            await watch.close()
+        return True
 
     def _computing_s(self) -> float:
         """How long the embedded server has computed, which waiting for a disk or its turn is not; 0 if that isn't
@@ -89,13 +103,12 @@ class ScriptGuard:
                 await self._end_server("one such script comes after the other")
 
     async def _answers(self, watch: ScriptWatch) -> bool:
-        """Whether it does so now that a script was killed: many may have waited for their turn."""
-        try:
-            async with asyncio.timeout(constants.SCRIPT_KILLED_WITHIN_S):
-                while await watch.is_stopped():  # noqa: ASYNC110 - nothing announces it
-                    await asyncio.sleep(constants.SCRIPT_ENDS_EVERY_S)
-        except TimeoutError:
-            return False
+        """Whether it does so now that a script was killed; if not, the next one has had its turn."""
+        until = time.monotonic() + constants.SCRIPT_KILLED_WITHIN_S
+        while await watch.is_stopped():
+            if time.monotonic() > until:
+                return False
+            await asyncio.sleep(constants.SCRIPT_ENDS_EVERY_S)
         return True
 
     def _may_end(self) -> bool:
