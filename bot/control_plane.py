@@ -53,7 +53,7 @@ async def open_control_plane(
     """Probed for isolation; `SettingsError` if it is required and a store does not enforce it. Workers' logins are
     answered as a part of the supervisor, by default one of its own. The manager is given `read_routes` and
     `inspect_guilds`."""
-    redis, most = RedisStore(stores.redis), settings.isolation.max_connections
+    redis, most = open_redis_store(settings, stores), settings.isolation.max_connections
     access = SandboxAccess(stores.pool, redis, max_connections=most)
     nats = _nats_access(stores, access, most)
     async with AsyncExitStack() as stack:
@@ -112,7 +112,7 @@ async def probe_isolation(settings: Settings, stores: Stores, *, trial: bool) ->
 
     Without a `trial` Redis's answer is that of a server that has not been tried.
     """
-    access = SandboxAccess(stores.pool, RedisStore(stores.redis, configures=False))
+    access = SandboxAccess(stores.pool, open_redis_store(settings, stores, configures=False))
     nats = _nats_access(stores, access, settings.isolation.max_connections, probes_only=True)
     async with Supervisor() as supervisor, AsyncExitStack() as stack:
         if nats is not None:
@@ -166,6 +166,12 @@ def make_orphan_collector(settings: Settings, stores: Stores, manager: SandboxMa
     """It spares what is younger than the grace time."""
     redis = RedisStore(stores.redis)
     return OrphanCollector(stores.pool, manager.schemas, redis, manager.streams, settings.sandboxes.grace)
+
+
+def open_redis_store(settings: Settings, stores: Stores, *, configures: bool = True) -> RedisStore:
+    """With the databases and scripts that the settings let sandboxes have."""
+    databases, scripts = settings.redis_databases, settings.redis_scripts
+    return RedisStore(stores.redis, configures=configures, databases=databases, scripts=scripts)
 
 
 def _nats_access(

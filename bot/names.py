@@ -18,6 +18,9 @@ from sandbox_worker import protocol
 
 SCHEMA_PREFIX = "sandbox_"
 
+REDIS_DATABASES_KEY = "sandbox-bot:databases"
+"""Where Redis keeps which of its databases is which sandbox's."""
+
 SHORTEST_NAME, LONGEST_NAME = 3, 40
 NAME_PATTERN = re.compile(rf"[a-z0-9-]{{{SHORTEST_NAME},{LONGEST_NAME}}}")
 SNOWFLAKE_PATTERN = re.compile(r"[0-9]{17,20}")

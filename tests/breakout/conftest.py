@@ -165,7 +165,7 @@ async def arena(stores):
 
 
 @asynccontextmanager
-async def open_world(servers):
+async def open_world(servers, **of_redis):
     """On a database of its own."""
     database = f"breakout_{uuid.uuid4().hex[:8]}"
     await create_database(servers, database, "template1")
@@ -173,7 +173,7 @@ async def open_world(servers):
     async with AsyncExitStack() as stack:
         stack.push_async_callback(drop_database, servers, database)
         dsn = servers.database_url.rpartition("/")[0] + "/" + database
-        settings = Settings(**store_settings(servers, dsn), sandboxes=Sandboxes(max_per_owner=100))
+        settings = Settings(**store_settings(servers, dsn, **of_redis), sandboxes=Sandboxes(max_per_owner=100))
         opened = await stack.enter_async_context(open_stores(settings))
         supervisor = await stack.enter_async_context(Supervisor())
         manager = await stack.enter_async_context(open_control_plane(settings, opened, supervisor=supervisor))

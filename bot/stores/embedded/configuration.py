@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bot import constants
 from bot.stores.embedded.folder import make_folder, write_private
 from bot.stores.embedded.programs import Programs
 from bot.stores.embedded.reach import Reach, bracketed
@@ -161,6 +162,12 @@ def _redis(layout: Layout) -> _Start:
         f"dir {_quoted(make_folder(layout.folder / 'redis'))}",
         f"appendonly {'yes' if layout.durable else 'no'}",
         'save ""',
+        f"databases {constants.REDIS_DATABASES.stop}",
+        f"busy-reply-threshold {constants.SCRIPT_BUSY_AFTER_MS}",
+        "crash-memcheck-enabled no",  # which would take seconds of the restart after a script that cannot be killed
+        "notify-keyspace-events KEA",  # each sandbox may hear those of its own database
+        f"maxmemory {constants.REDIS_MAX_MEMORY}",
+        f"proto-max-bulk-len {constants.REDIS_LARGEST_VALUE}",
         "acllog-max-len 0",  # what a worker is refused may have names of megabytes, and would be kept
     ]
     config = write_private(layout.folder / "redis.conf", "\n".join(lines) + "\n")
