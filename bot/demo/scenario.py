@@ -51,12 +51,18 @@ class Scenario:
     workers: dict[str, Worker] = field(default_factory=dict)
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     """What `/sandbox connect` has handed out, by the name of the sandbox."""
+    bots: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
     async def start_bot(self, name: str) -> None:
         """An ordinary bot in a process of its own, which knows no more than the sandbox's environment."""
         environment = {**os.environ, **self.environments[name]}
         process = await asyncio.create_subprocess_exec(sys.executable, ORDINARY_BOT, env=environment)
+        self.bots[name] = process
         self.stack.push_async_callback(_end, process)
+
+    async def end_bot(self, name: str) -> None:
+        """Before its token counts no more, of which it would complain."""
+        await _end(self.bots.pop(name))
 
     async def start_worker(self, sandbox: Sandbox, dotenv: str) -> Worker:
         """A worker that knows no more than `dotenv`, the text of the file that `/sandbox connect` has attached."""

@@ -201,6 +201,7 @@ class Steps(Walk):
     async def destroy(self) -> None:
         """Ada destroys her sandbox; schema, keys and stream are gone."""
         ada, sandbox = self.scenario.ada, await self.sandbox("login-page")
+        await self.scenario.end_bot("login-page")
         reply = await self.use_command(ada, self.scenario.lab.general, "sandbox destroy", sandbox="login-page")
         self.transcript.says(ada, self.scenario.lab.general, "presses “Destroy”")
         question = message_of(reply)
