@@ -15,6 +15,7 @@ from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.access.replay import ReplayService
 from bot.sandboxes.access.sizes import SizeMarks
+from bot.sandboxes.access.stream_info import StreamInfoService
 from bot.sandboxes.access.tokens import bot_id_of
 from bot.sandboxes.activity import ActivityRefresh
 from bot.sandboxes.health import InspectGuilds, ReadRoutes
@@ -28,7 +29,7 @@ from bot.settings import Settings, SettingsError
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_jwt import Issuer
-from bot.stores.nats_rations import RationedResponder
+from bot.stores.nats_rations import RationedResponder, Service
 from bot.stores.nats_responder import Responder
 from bot.stores.opening import Stores
 from bot.stores.postgres import Pool
@@ -52,7 +53,7 @@ async def open_control_plane(
     """Probed for isolation; `SettingsError` if it is required and a store does not enforce it. Workers' logins are
     answered as a part of the supervisor, by default one of its own. The manager is given `read_routes` and
     `inspect_guilds`."""
-    redis, most = RedisStore(stores.redis), settings.isolation.max_connections
+    redis, most = open_redis_store(settings, stores), settings.isolation.max_connections
     access = SandboxAccess(stores.pool, redis, max_connections=most)
     nats = _nats_access(stores, access, most)
     async with AsyncExitStack() as stack:
@@ -81,15 +82,20 @@ async def open_control_plane(
 @asynccontextmanager
 async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Supervisor) -> AsyncIterator[None]:
     """What a running bot does for workers on NATS and against them, as parts of the supervisor: it answers requests for
-    replays, and ends floods. Without rations and floods where the server does not say who asks."""
+    replays and questions after streams, and ends floods. Without rations and floods where the server does not say who
+    asks; JetStream itself tells of streams there."""
     service, access = ReplayService(manager.streams, manager.describe_to_workers), manager.access
     if access.nats is None or stores.addresses.callout is None:
         responder = Responder(stores.nats_of_workers, names.ANY_REPLAY_SUBJECT, service.answer)
         async with responder.serving(supervisor, "replay"):
             yield
         return
+    services = (
+        Service(names.replay_subject, service.answer),
+        Service(names.info_subjects, StreamInfoService(manager.streams).answer),
+    )
     url = access.nats.replays_url(stores.addresses.callout.auth_url)
-    rationed = RationedResponder(url, names.replay_subject, access.list_logins, service.answer)
+    rationed = RationedResponder(url, services, access.list_logins)
     access.nats.before_login = rationed.admit
     access.nats.floods.count_accepted = manager.streams.count_accepted
     async with rationed.serving(supervisor, "replay"):
@@ -106,7 +112,7 @@ async def probe_isolation(settings: Settings, stores: Stores, *, trial: bool) ->
 
     Without a `trial` Redis's answer is that of a server that has not been tried.
     """
-    access = SandboxAccess(stores.pool, RedisStore(stores.redis, configures=False))
+    access = SandboxAccess(stores.pool, open_redis_store(settings, stores, configures=False))
     nats = _nats_access(stores, access, settings.isolation.max_connections, probes_only=True)
     async with Supervisor() as supervisor, AsyncExitStack() as stack:
         if nats is not None:
@@ -162,6 +168,12 @@ def make_orphan_collector(settings: Settings, stores: Stores, manager: SandboxMa
     return OrphanCollector(stores.pool, manager.schemas, redis, manager.streams, settings.sandboxes.grace)
 
 
+def open_redis_store(settings: Settings, stores: Stores, *, configures: bool = True) -> RedisStore:
+    """With the databases and scripts that the settings let sandboxes have."""
+    databases, scripts = settings.redis_databases, settings.redis_scripts
+    return RedisStore(stores.redis, configures=configures, databases=databases, scripts=scripts)
+
+
 def _nats_access(
     stores: Stores, access: SandboxAccess, max_connections: int, *, probes_only: bool = False
 ) -> NatsAccess | None:
@@ -197,6 +209,9 @@ async def _probe(
         logger.warning("sandboxes are not kept apart by a store", store=line)
     if access.nats is not None and await access.nats.is_reached_by_workers():
         logger.warning("workers can flood NATS's auth callout, which is in their account; see examples/nats.conf")
+    if access.nats is not None:
+        for gap in (await access.nats.read_account()).list_gaps():
+            logger.warning("NATS's configuration lacks what workers use", gap=gap)
 
 
 def _template(settings: Settings) -> tuple[Statement, ...]:

@@ -18,15 +18,21 @@ from sandbox_worker import protocol
 
 SCHEMA_PREFIX = "sandbox_"
 
+REDIS_DATABASES_KEY = "sandbox-bot:databases"
+"""Where Redis keeps which of its databases is which sandbox's."""
+
 SHORTEST_NAME, LONGEST_NAME = 3, 40
 NAME_PATTERN = re.compile(rf"[a-z0-9-]{{{SHORTEST_NAME},{LONGEST_NAME}}}")
 SNOWFLAKE_PATTERN = re.compile(r"[0-9]{17,20}")
 _RANDOM = 6
 _MAX_SNOWFLAKE = 2**64 - 1
 _WRITTEN_SHORT_ID, _UUID_DIGITS = re.compile(r"[0-9a-f]{8}"), re.compile(r"[0-9a-f]{32}")
+_SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _WRITTEN_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 WORKER_CONSUMER = protocol.WORKER_CONSUMER
+STREAM_INFO, CONSUMER_INFO = "stream", "consumer"
+ANY_INFO_SUBJECT = "sandbox-info.*.*"
 ANY_REPLAY_SUBJECT = protocol.ANY_REPLAY_SUBJECT
 nats_prefix = protocol.nats_prefix
 event_subject_prefix = protocol.event_subject_prefix
@@ -161,6 +167,28 @@ def relay_direct_channel_key(sandbox_id: UUID, channel_id: int) -> str:
 def stream_name(sandbox_id: UUID) -> str:
     """The JetStream stream of its events."""
     return f"SANDBOX_{short_id(sandbox_id)}"
+
+
+def info_subject(stream: str, what: str) -> str:
+    """Where the workers' account leads questions after a stream, or what is asked of it."""
+    return f"sandbox-info.{stream}.{what}"
+
+
+def info_subjects(sandbox_id: UUID) -> str:
+    """The wildcard of all that its workers ask after their stream."""
+    return info_subject(stream_name(sandbox_id), "*")
+
+
+def is_inbox(subject: str, sandbox_id: UUID) -> bool:
+    """Whether only the sandbox's workers can listen there; a wildcard is nowhere."""
+    return subject.startswith(inbox_prefix(sandbox_id) + ".") and _SUBJECT.fullmatch(subject) is not None
+
+
+def sandbox_of_inbox(subject: str) -> UUID | None:
+    """None for what is not an inbox of a sandbox's workers."""
+    hexadecimal = subject.partition(".")[0].rpartition("_")[2]
+    sandbox_id = UUID(hexadecimal) if _UUID_DIGITS.fullmatch(hexadecimal) else None
+    return sandbox_id if sandbox_id and is_inbox(subject, sandbox_id) else None
 
 
 def random_suffix(length: int = _RANDOM) -> str:

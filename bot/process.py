@@ -29,10 +29,12 @@ from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.access.lock_guard import LockGuard
 from bot.sandboxes.access.notify_queue import NotifyQueueWatch
+from bot.sandboxes.access.script_guard import ScriptGuard
 from bot.sandboxes.activity import ActivityLog
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
+from bot.sandboxes.lifecycle.script_withdrawal import ScriptWithdrawal
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings
 from bot.stores.nats_client import watch_connection
@@ -42,6 +44,7 @@ from bot.supervisor import NEVER, Part, Restarts, Supervisor
 _ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGEST_S)
 _GUARDIAN_RESTARTS = Restarts(constants.GUARDIAN_RESTART_S, most=constants.GUARDIAN_RESTARTS)
 _SIZES_SEEN_EVERY = timedelta(seconds=constants.SIZES_SEEN_EVERY_S)
+_SCRIPT_GUARD_RESTARTS = Restarts(constants.SCRIPTS_SEEN_EVERY_S, constants.RESTART_FIRST_S)
 _QUEUE_CHECKED_EVERY = timedelta(seconds=constants.NOTIFY_QUEUE_CHECKED_EVERY_S)
 _LEASES = "gateway leases"
 
@@ -115,6 +118,8 @@ class App:
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
         supervisor.start("lock guard", LockGuard(self.stores.addresses.postgres).run, _ROUTES_RESTARTS)
         supervisor.start_periodic("sizes", self.manager.sizes.look, _SIZES_SEEN_EVERY)
+        if self.settings.redis_scripts is not False:
+            supervisor.start("script guard", self._make_script_guard().run, _SCRIPT_GUARD_RESTARTS)
         supervisor.start("sessions", self.gateway.run)
         supervisor.start("guild removals", self.guild_removals.run)
         supervisor.start("binding rights", self.binding_rights.run)
@@ -129,6 +134,11 @@ class App:
         supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
         supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
         return set(supervisor.parts) - before
+
+    def _make_script_guard(self) -> ScriptGuard:
+        addresses, access = self.stores.addresses, self.manager.access
+        withdrawal = ScriptWithdrawal(self.stores.pool, self.manager.outbox, access)
+        return ScriptGuard(addresses.redis, withdrawal.withdraw, access.reconcile_users, addresses.embedded)
 
     def _serves_relay(self) -> bool:
         return self.relay is not None and self.relay.relay is not None

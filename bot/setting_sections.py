@@ -15,6 +15,7 @@ from bot import constants
 from bot.names import LONGEST_NAME, SHORTEST_NAME
 from bot.setting_types import (
     EMBEDDED,
+    Databases,
     Duration,
     Intents,
     Listen,
@@ -112,9 +113,32 @@ class Postgres(Section):
 
 
 class Redis(Section):
-    """The server of keys and sessions. `url` comes from REDIS_URL, or is `EMBEDDED`."""
+    """The server of keys and sessions. `url` comes from REDIS_URL, or is `EMBEDDED`.
+
+    `databases` are those that sandboxes may have; None: of the embedded server nearly all, of another one none.
+    `scripts`: whether they may run some; None: in the embedded server, if that has no known flaw they reach.
+    """
 
     url: RedisAddress = SecretStr(EMBEDDED)
+    databases: Databases = None
+    scripts: bool | None = None
+
+    @field_validator("scripts", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _has_its_own(self) -> Self:
+        if self.databases is not None and _database_of(self.url.get_secret_value()) in self.databases:
+            raise ValueError("the bot's own database, which REDIS_URL ends in, is among databases; take it out")
+        return self
+
+
+def _database_of(address: str) -> int:
+    parts = urlsplit(address)
+    named = parts.query.removeprefix("db=") if parts.scheme == "unix" else parts.path.strip("/")
+    return int(named) if named.isdecimal() else 0
 
 
 class Nats(Section):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretStr
 from pydantic_settings import NoDecode
 
 from bot.durations import parse_duration
@@ -83,6 +83,16 @@ def _listen(value: object) -> object:
     return text
 
 
+def _databases(value: object) -> object:
+    if value in (None, "") or isinstance(value, range):
+        return value or None
+    first, _, last = str(value).partition("-")
+    if not all(part.isascii() and part.isdecimal() for part in (first, last or "none")) or int(first) > int(last):
+        raise ValueError("write two numbers of databases that are the bot's alone, like 100-199")
+    return range(int(first), int(last) + 1)
+
+
+Databases = Annotated[InstanceOf[range] | None, BeforeValidator(_databases)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Snowflakes = Annotated[frozenset[int], BeforeValidator(_snowflakes), NoDecode]
 Intents = Annotated[tuple[Literal["members", "message_content", "presences"], ...], BeforeValidator(_words), NoDecode]

@@ -145,6 +145,20 @@ class Settings(BaseSettings):
         return frozenset(name for name, url in addresses.items() if url.get_secret_value() == EMBEDDED)
 
     @property
+    def redis_databases(self) -> range | None:
+        """Those of Valkey's that sandboxes may have, None for none; of the embedded one nearly all."""
+        if self.redis.databases is None and "redis" in self.embedded_stores:
+            return constants.REDIS_DATABASES
+        return self.redis.databases
+
+    @property
+    def redis_scripts(self) -> bool | None:
+        """Whether sandboxes may run scripts in Valkey or Redis; None: if it has no known flaw that they reach."""
+        if self.redis.scripts is None and "redis" not in self.embedded_stores:
+            return False
+        return self.redis.scripts
+
+    @property
     def relay_listen(self) -> str:
         """Where the relay listens, or `off`."""
         return self.relay.listen or (constants.RELAY_LISTEN if self.embedded_stores else "off")

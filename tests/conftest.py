@@ -113,11 +113,11 @@ async def until_blocked(pool):
             await asyncio.sleep(0.005)
 
 
-def store_settings(stores, dsn):
+def store_settings(stores, dsn, **of_redis):
     """The sections that point a bot at the session's stores and one database, with NATS's auth callout."""
     return {
         "postgres": Postgres(dsn=SecretStr(dsn)),
-        "redis": Redis(url=SecretStr(stores.redis_url)),
+        "redis": Redis(url=SecretStr(stores.redis_url), **of_redis),
         "nats": Nats(
             url=SecretStr(stores.nats_url),
             auth_url=SecretStr(stores.nats_callout.auth_url),

@@ -11,12 +11,14 @@ import typer
 from bot.cli.check_relay import check_relay
 from bot.cli.check_workers import check_workers
 from bot.cli.runtime import Config, print_warning, read_settings, run_or_exit
-from bot.control_plane import probe_isolation, try_template
+from bot.control_plane import open_redis_store, probe_isolation, try_template
 from bot.routing.leases import GatewayProcess, list_processes
 from bot.sandboxes.access.capacity import read_capacity
+from bot.sandboxes.access.databases import SandboxDatabases
 from bot.sandboxes.access.isolation import list_postgres_risks, may_create_schemas
 from bot.settings import Settings
 from bot.stores.migrations import list_missing_migrations
+from bot.stores.nats_account import read_workers_account
 from bot.stores.opening import Stores, open_stores
 from bot.stores.redis import RedisStore
 from sandbox_worker.text import plain
@@ -67,6 +69,7 @@ async def _check(settings: Settings, trials: bool) -> Report:
             capacity = await read_capacity(stores.pool, settings, max(len(processes), 1))
             report.facts.append(capacity.fact)
             report.warnings += [f"PostgreSQL: {warning}." for warning in capacity.warnings()]
+            await _check_databases(settings, stores, trials, report)
         await _check_isolation(settings, stores, trials, server.partition(" ")[0], report)
         report.warnings += [f"PostgreSQL: {risk}" for risk in await list_postgres_risks(stores.pool)]
         await _check_refusals(stores, trials, server.partition(" ")[0], report)
@@ -126,6 +129,25 @@ async def _check_isolation(settings: Settings, stores: Stores, trials: bool, red
             else "Sandboxes may make no more schemas nor temporary tables in PostgreSQL, for no guard is installed: "
             "let a superuser run sql/bootstrap.sql."
         )
+    if stores.callout and isolation.nats.enforced:
+        report.warnings += [f"NATS: {gap}" for gap in (await read_workers_account(stores.callout.system)).list_gaps()]
+
+
+async def _check_databases(settings: Settings, stores: Stores, trials: bool, report: Report) -> None:
+    """Of Valkey's own for sandboxes: how many are left, and what stands in the way of others."""
+    databases = SandboxDatabases(stores.pool, open_redis_store(settings, stores, configures=False))
+    await databases.probe(trial=trials)
+    if databases.hindrance is not None:
+        report.facts.append(f"Databases for sandboxes in Valkey: none, {databases.hindrance}.")
+        return
+    total, used, others = await databases.describe()
+    free = total - used - len(others)
+    report.facts.append(f"Databases for sandboxes in Valkey: {total}, {free} of them free.")
+    if others:
+        named = ", ".join(map(str, others))
+        report.warnings.append(f"Valkey's databases {named} are not empty and not ours: no sandbox gets them.")
+    if free == 0:
+        report.warnings.append("No database of Valkey's is free: new sandboxes share one, each with its prefix.")
 
 
 async def _check_refusals(stores: Stores, trials: bool, redis: str, report: Report) -> None:

@@ -26,6 +26,7 @@ def sandbox_data(sandbox: Sandbox) -> dict[str, Any]:
         "guild_ids": [str(guild_id) for guild_id in sandbox.guild_ids],
         "schema": sandbox.schema_name,
         "redis_prefix": sandbox.redis_prefix,
+        "redis_database": sandbox.redis_database,
         "nats_prefix": sandbox.nats_prefix,
         "nats_stream": sandbox.stream,
         "created_at": sandbox.created_at.isoformat(),

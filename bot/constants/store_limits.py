@@ -57,6 +57,35 @@ REDIS_HEALTH_CHECK_EVERY_S = 30
 """A connection unused for so long is tried before it is used, for what lies between may have forgotten it."""
 REDIS_KEYS_AT_A_TIME = 1000
 """Scanned or unlinked by one command, during which the server answers nobody else."""
+REDIS_DATABASES = range(1, 10_000)
+"""Of the embedded server, for sandboxes; the bot is in the first. Those that nobody uses cost it half a megabyte."""
+REDIS_DATABASES_TRIED = 64
+"""At random for a new sandbox: where half of them are in use, one of so many is free."""
+REDIS_MAX_MEMORY = "2gb"
+"""Of the embedded server: a write beyond is refused, before the kernel ends a process of its choice for it."""
+REDIS_LARGEST_VALUE = "64mb"
+"""Of the embedded server: one SETRANGE made half a gigabyte otherwise."""
+SCRIPT_BUSY_AFTER_MS = 500
+"""So long a sandbox's script may stop the embedded server before it is ended. Those of libraries take a millisecond."""
+SCRIPTS_SEEN_EVERY_S = 0.25
+"""With the above and a start of the server, which takes a second with its users, neighbours are back within three."""
+SCRIPT_SILENCE_S = 2.0
+"""For the script guard's questions: a server that a script stops says so after half a second, unless it is within one
+function of the script's language."""
+SCRIPT_SILENT_COMPUTING_S = 1.0
+"""So long such a server has computed since its last answer: it waits for no disk. No command should take so long."""
+SCRIPT_ASKED_AGAIN_WITHIN_S = 0.75
+"""On a new connection, before a silent server is ended: more than it takes to say that a script stops it."""
+SCRIPT_KILLED_WITHIN_S = 0.3
+"""For a script that was told to end: it takes milliseconds. Then there is the next one."""
+SCRIPT_ENDS_EVERY_S = 0.01
+"""Between looks whether it has ended."""
+SCRIPT_SLOW_COMMANDS_READ = 16
+"""Of the slow log, whose newest entry it is, unless others have been as slow at the same moment."""
+SCRIPT_UNNAMED_FOR_S = 600.0
+"""So long after a script of somebody unknown the next one's is found out by ending the embedded server."""
+SCRIPT_ENDS_APART_S = 60.0
+"""Between two such ends if the first one has named nobody."""
 
 NATS_CONNECT_WITHIN_S = 6
 """For the first connection, retries included: a start says within seconds that the address is wrong."""
@@ -147,6 +176,14 @@ SERVER_RESTART_AFTER_S = 0.2
 """Before a server that has ended is started again: soon enough for whoever waits on it."""
 SERVER_RESTART_AFTER_AT_MOST_S = 5.0
 """The pause doubles up to this for one that ends again and again. One that lived longer than this starts anew."""
+SERVER_ABORTS_WITHIN_S = 1.0
+"""For the report of an embedded server that is ended for what it does; then it is killed. It takes 20 ms."""
+SERVER_ABORT_POLL_S = 0.002
+"""Between looks whether it has stood still, and then ended."""
+SERVER_LOG_MOST = 16 * 1024 * 1024
+"""Bytes of Valkey's log, which scripts write to; beyond, it begins anew."""
+SERVER_REPORT_READ = 1024 * 1024
+"""Bytes of that report: it is 20 KB, and the end of it is a list of clients."""
 SERVERS_GONE_WITHIN_S = 5.0
 """For the servers of a guardian that is no more, which the kernel tells to end; then they are killed."""
 FOLDER_LOCK_WITHIN_S = 10.0

@@ -34,15 +34,16 @@ async def read_rows(attacker: Environment, target: Sandbox) -> tuple[str, str | 
 
 async def read_keys(attacker: Environment, target: Sandbox) -> tuple[str, str | None]:
     """As `read_rows`."""
-    key = f"{target.redis_prefix}greeting"
+    number = target.redis_database
+    tried = ("GET", f"{target.redis_prefix}greeting") if number is None else ("SELECT", str(number))
     client = redis.asyncio.from_url(attacker.redis_url)
     try:
-        await client.get(key)
+        await client.execute_command(*tried)  # type: ignore[no-untyped-call]
     except NoPermissionError as error:
-        return f"GET {key}", f"Valkey says: {error}"
+        return " ".join(tried), f"Valkey says: {error}"
     finally:
         await client.aclose()
-    return f"GET {key}", None
+    return " ".join(tried), None
 
 
 async def read_events(attacker: Environment, target: Sandbox) -> tuple[str, str | None]:

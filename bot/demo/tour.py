@@ -13,6 +13,7 @@ from bot.demo.scenario import Scenario, open_scenario
 from bot.demo.steps import Steps
 from bot.demo.transcript import Transcript
 from bot.demo.walk import StepFailed
+from bot.stores.urls import with_database
 
 
 async def run_tour(*, keep: bool = False, svg: Path | None = None) -> int:
@@ -76,7 +77,7 @@ async def _keep_running(scenario: Scenario, transcript: Transcript) -> None:
     transcript.note("")
     transcript.note("Everything goes on running. Look around from another terminal:")
     transcript.note(f"  psql '{addresses.postgres}' -c 'TABLE sandbox_overview'")
-    transcript.note(f"  redis-cli -u '{addresses.redis}' --scan --pattern 'sandbox:*'")
+    transcript.note(f"  redis-cli -u '{with_database(addresses.redis, worker.sandbox.redis_database)}' --scan")
     transcript.note(f"  nats --server '{addresses.nats}' stream view {worker.sandbox.stream}")
     transcript.note(f"  the local Discord answers at {scenario.discord.api_base}")
     transcript.note("Ctrl+C ends it and leaves nothing behind.")

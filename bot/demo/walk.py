@@ -7,6 +7,7 @@ import asyncio
 from bot.demo.scenario import Scenario
 from bot.demo.transcript import Transcript
 from bot.sandboxes.model import Sandbox, SandboxStatus
+from bot.stores.redis import RedisStore
 from local_discord import Channel, Guild, Message, Person, Reply
 
 
@@ -81,8 +82,9 @@ class Walk:
         stores = self.scenario.app.stores
         schema = await stores.pool.fetchval("SELECT to_regnamespace($1)", sandbox.schema_name)
         self.check(schema is None, f"schema {sandbox.schema_name} is gone")
-        keys = await stores.redis.keys(f"{sandbox.redis_prefix}*")
-        self.check(not keys, f"keys {sandbox.redis_prefix}* are gone")
+        keys = await RedisStore(stores.redis).count_keys(sandbox.id, database=sandbox.redis_database)
+        where = f"in database {sandbox.redis_database}" if sandbox.redis_database else f"{sandbox.redis_prefix}*"
+        self.check(not keys, f"keys {where} are gone")
         streams = [stream.config.name for stream in await stores.nats.jetstream().streams_info()]
         self.check(sandbox.stream not in streams, f"stream {sandbox.stream} is gone")
 

@@ -122,8 +122,15 @@ class HealthProbe:
         return StoreHealth(not is_over, ", ".join(parts), figures)
 
     async def _keys(self, sandbox: Sandbox) -> StoreHealth:
-        keys = await self._redis.count_keys(sandbox.id)
-        return StoreHealth(True, ngettext(keys, "{number:,} key", "{number:,} keys"), {"keys": keys})
+        number = sandbox.redis_database
+        keys = await self._redis.count_keys(sandbox.id, database=number)
+        parts = [ngettext(keys, "{number:,} key", "{number:,} keys")]
+        if number is not None:
+            parts.append(gettext("in database {database}", database=number))
+        elif self._access.databases.are_checked:
+            parts.append(gettext("by their prefix: when it was made there was no database of its own"))
+        figures = {"keys": keys} if number is None else {"keys": keys, "database": number}
+        return StoreHealth(True, ", ".join(parts), figures)
 
     def _stream(self, sandbox: Sandbox, stats: StreamStats | None, relay: RelayReading | None) -> StoreHealth:
         if stats is None:

@@ -46,6 +46,7 @@ class AuditEvent(StrEnum):
     DESTROYED = "sandbox_destroyed"
     CREDENTIALS_ISSUED = "credentials_issued"
     SESSIONS_ENDED = "sessions_ended"
+    SCRIPTS_WITHDRAWN = "scripts_withdrawn"
     NOTICE_UNDELIVERED = "notice_undelivered"
 
 
@@ -98,6 +99,8 @@ class Sandbox:
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
     reference: int = 0
     """What it is called where others may read it: a number that says nothing, and never another's."""
+    redis_database: int | None = None
+    """The database of Valkey's that it has alone; None: its keys are among others', by their prefix."""
 
     @property
     def tags(self) -> Mapping[str, str]:

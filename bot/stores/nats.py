@@ -179,6 +179,18 @@ class StreamStore:
         workers = consumer.num_waiting or 0
         return StreamStats(state.messages, state.bytes, waiting, workers, state.last_seq, info.created)
 
+    async def describe(self, sandbox_id: UUID) -> bytes:
+        """What JetStream says of the stream, in JSON; an error too, if there is none."""
+        return await self._describe(protocol.stream_info_subject(names.stream_name(sandbox_id)))
+
+    async def describe_consumer(self, sandbox_id: UUID) -> bytes:
+        """As `describe`, of the workers' consumer."""
+        return await self._describe(protocol.consumer_info_subject(names.stream_name(sandbox_id)))
+
+    async def _describe(self, subject: str) -> bytes:
+        with asking():
+            return (await self._client.request(subject, timeout=constants.NATS_ANSWER_WITHIN_S)).data
+
     async def count_accepted(self, sandbox_id: UUID) -> int:
         """Acknowledgements of its workers' that the server has accepted, ever; 0 if there is no stream."""
         with asking():

@@ -19,7 +19,9 @@ from loguru import logger
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from bot import constants, names
+from bot import constants
+from bot.stores.nats_account import ACCOUNT, FULL_ACCOUNT, WorkersAccount, read_workers_account
+from bot.stores.nats_claims import OWN_CLAIMS, PROBE_INBOX, PROBE_USER, SERVICES_USER, full_claims, sandbox_claims
 from bot.stores.nats_client import tls_of
 from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_floods import FloodWatch
@@ -27,17 +29,8 @@ from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
 from bot.stores.nats_logins import BatchedLookUp, LoginLimits, LookUp, RecentLogins, Unanswered
 from bot.stores.nats_responder import QUEUE, Responder
 from bot.stores.urls import with_login
-from sandbox_worker import protocol
-
-ACCOUNT = "SANDBOX"
-"""The account that all workers are in. It has no JetStream and imports no more of the bot's account than pulling,
-acknowledging and replays: the server does not check where a request wants its answer, and an empty answer from within
-a JetStream account is a valid request to delete any stream in it."""
 
 _REQUESTS = "$SYS.REQ.USER.AUTH"
-_PROBE_USER = "probe"
-_REPLAYS_USER = "replays"
-_PROBE_INBOX = "_INBOX_probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +60,9 @@ class NatsAccess:
         probes_only: bool = False,
     ) -> None:
         """`probes_only`: it answers what it asks itself, beside the bots, and leaves every worker to them."""
-        self._auth, self.connections, self._issuer = auth, NatsConnections(system, ACCOUNT), issuer
+        self._auth, self._system, self._issuer = auth, system, issuer
+        self.connections = NatsConnections(system, ACCOUNT)
+        self._account: tuple[int, WorkersAccount] | None = None
         self._look_up, self._max_connections = BatchedLookUp(look_up), max_connections
         self._recent_logins, self._limits, self._unanswered = RecentLogins(), LoginLimits(), Unanswered()
         self.before_login: BeforeLogin | None = None
@@ -81,7 +76,7 @@ class NatsAccess:
             async with _try_login(url, **login) as client:
                 if client.is_connected:
                     return "anybody may connect to the server"
-        async with _try_login(url, user=_PROBE_USER, password=self._issuer.derive(_PROBE_USER)) as client:
+        async with _try_login(url, user=PROBE_USER, password=self._issuer.derive(PROBE_USER)) as client:
             if not client.is_connected:
                 return "the server does not ask the bot (no auth_callout for its account, or another issuer)"
             if await _has_jetstream(client):
@@ -101,9 +96,16 @@ class NatsAccess:
         return False
 
     def replays_url(self, url: str) -> str:
-        """The address for a client in the workers' account that may do nothing but answer their requests for replays.
-        It is let in by the bots themselves."""
-        return with_login(url, _REPLAYS_USER, self._issuer.derive(_REPLAYS_USER))
+        """The address for a client in the workers' account that may do nothing but answer them: their requests for
+        replays, and their questions after their streams. It is let in by the bots themselves."""
+        return with_login(url, SERVICES_USER, self._issuer.derive(SERVICES_USER))
+
+    async def read_account(self) -> WorkersAccount:
+        """What the servers' configuration gives the workers; read anew when they have been connected to again."""
+        reconnects = self._system.stats["reconnects"]
+        if self._account is None or self._account[0] != reconnects:
+            self._account = (reconnects, await read_workers_account(self._system))
+        return self._account[1]
 
     async def disconnect(self, sandbox_id: UUID) -> int:
         """End the sandbox's connections on every server, those that just log in included; how many there were.
@@ -136,7 +138,7 @@ class NatsAccess:
         try:
             async with asyncio.timeout(constants.NATS_LOGIN_ANSWER_WITHIN_S):
                 claims = await self._claims(request.get("connect_opts", {}), connection, asked_at)
-            answer["jwt"] = self._issuer.sign({"sub": user_nkey, "aud": ACCOUNT, "iat": asked_at, **claims})
+            answer["jwt"] = self._issuer.sign({"sub": user_nkey, "iat": asked_at, **claims})
         except _RefusedError as error:
             if not self._limits.may_refuse():
                 return None
@@ -152,8 +154,8 @@ class NatsAccess:
     async def _claims(self, options: dict[str, Any], connection: tuple[str, int], asked_at: int) -> dict[str, Any]:
         """What the user may do, or `_RefusedError`. `asked_at`: by the server's clock, which judges what expires."""
         user, offered = str(options.get("user", "")), str(options.get("pass", ""))
-        if user in _OWN_CLAIMS and hmac.compare_digest(offered.encode(), self._issuer.derive(user).encode()):
-            return _OWN_CLAIMS[user](asked_at)
+        if user in OWN_CLAIMS and hmac.compare_digest(offered.encode(), self._issuer.derive(user).encode()):
+            return {"aud": ACCOUNT, **OWN_CLAIMS[user](asked_at)}
         sandbox_id = sandbox_of(user)
         if sandbox_id is None:
             raise _RefusedError("the user is the sandbox's id")
@@ -166,13 +168,23 @@ class NatsAccess:
         await self._check_token(sandbox_id, offered)  # before the counts: a stranger takes nobody's place
         if not self._limits.admit(sandbox_id):
             raise _IgnoredError
-        with self._recent_logins.count(sandbox_id, connection) as earlier:
-            live = await self.connections.list_on_server(sandbox_id, connection[0], at_most=self._max_connections)
-            if len(live | earlier) >= self._max_connections:
-                raise _RefusedError(f"the sandbox has {self._max_connections} connections already")
-            if self.before_login is not None:
-                await self.before_login(sandbox_id)
-            return _sandbox_claims(sandbox_id, await self._check_token(sandbox_id, offered))
+        account = await self.read_account()
+        try:
+            with self._recent_logins.count(sandbox_id, connection) as earlier:
+                await self._require_place(sandbox_id, connection[0], earlier)
+                if self.before_login is not None:
+                    await self.before_login(sandbox_id)
+                expires_at = await self._check_token(sandbox_id, offered)
+        except _FullError:
+            if not account.tells_full or not self._limits.may_refuse():
+                raise
+            return {"aud": FULL_ACCOUNT, **full_claims(sandbox_id, asked_at)}
+        return {"aud": ACCOUNT, **sandbox_claims(sandbox_id, expires_at, account)}
+
+    async def _require_place(self, sandbox_id: UUID, server_id: str, earlier: set[tuple[str, int]]) -> None:
+        live = await self.connections.list_on_server(sandbox_id, server_id, at_most=self._max_connections)
+        if len(live | earlier) >= self._max_connections:
+            raise _FullError(f"the sandbox has {self._max_connections} connections already")
 
     async def _check_token(self, sandbox_id: UUID, offered: str) -> datetime:
         """Until when it counts."""
@@ -188,43 +200,12 @@ class _RefusedError(Exception):
     pass
 
 
+class _FullError(_RefusedError):
+    """Its token is right, and there is no place."""
+
+
 class _IgnoredError(Exception):
     """It is not worth an answer."""
-
-
-def _sandbox_claims(sandbox_id: UUID, expires_at: datetime) -> dict[str, Any]:
-    """The sandbox's own subjects, and of JetStream no more than pulling from and acknowledging on its consumer."""
-    stream = names.stream_name(sandbox_id)
-    publish = [
-        names.work_subjects(sandbox_id),
-        names.replay_subject(sandbox_id),
-        protocol.pull_subject(stream),
-        protocol.ack_subjects(stream),
-    ]
-    subscribe = [f"{names.nats_prefix(sandbox_id)}>", f"{names.inbox_prefix(sandbox_id)}.>"]
-    return _user_claims(str(sandbox_id), expires_at.timestamp(), publish=publish, subscribe=subscribe)
-
-
-def _probe_claims(asked_at: int) -> dict[str, Any]:
-    until = asked_at + constants.NATS_PROBE_WITHIN_S
-    return _user_claims(_PROBE_USER, until, publish=["$JS.API.INFO"], subscribe=[f"{_PROBE_INBOX}.>"])
-
-
-def _replays_claims(_: int) -> dict[str, Any]:
-    """They publish nothing but one answer to each request, and last as long as the connection."""
-    claims = _user_claims(_REPLAYS_USER, None, publish=[], subscribe=[names.ANY_REPLAY_SUBJECT])
-    claims["nats"]["resp"] = {"max": 1, "ttl": int(constants.REPLAY_ANSWERED_WITHIN_S * 1e9)}
-    return claims
-
-
-_OWN_CLAIMS = {_PROBE_USER: _probe_claims, _REPLAYS_USER: _replays_claims}
-
-
-def _user_claims(name: str, expires_at: float | None, *, publish: list[str], subscribe: list[str]) -> dict[str, Any]:
-    permissions = {"pub": {"allow": publish}, "sub": {"allow": subscribe}}
-    limits = {"subs": -1, "data": -1, "payload": -1}
-    user = {"type": "user", "version": 2, **limits, **permissions}
-    return {"name": name, "nats": user} | ({} if expires_at is None else {"exp": int(expires_at)})
 
 
 @asynccontextmanager
@@ -238,7 +219,7 @@ async def _try_login(url: str, **login: str) -> AsyncIterator[Client]:
             allow_reconnect=False,
             connect_timeout=constants.NATS_PROBE_WITHIN_S,
             tls=tls_of(url),
-            inbox_prefix=_PROBE_INBOX.encode(),
+            inbox_prefix=PROBE_INBOX.encode(),
             error_cb=_ignore,
         )
     try:

@@ -19,10 +19,13 @@ from bot.stores.bars import Bars
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a running sandbox's token is checked by, and until when it counts."""
+    """What a running sandbox's token is checked by, until when it counts, and for what in Valkey: in a database of the
+    sandbox's own, or None, and whether for scripts."""
 
     token_sha256: str
     expires_at: datetime
+    redis_database: int | None = None
+    scripts: bool = True
 
 
 LookUp = Callable[[Collection[UUID]], Awaitable[Mapping[UUID, Login]]]

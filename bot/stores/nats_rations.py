@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import nats.errors
@@ -19,8 +21,16 @@ from bot.stores.nats_responder import QUEUE, Answer
 from bot.supervisor import Part, Supervisor
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is answered, on a subject for each asker."""
+
+    subject_of: Callable[[UUID], str]
+    answer: Answer
+
+
 class RationedResponder:
-    """Answers on a connection of its own, on a subject for each asker, one request at a time of each.
+    """Answers on a connection of its own, one request at a time of each asker and service.
 
     Each subscription ends at the server after a ration of requests, and is made anew a while later. So a flood costs
     this process no more than the ration, and nobody else's request stands behind it. Several bot processes share the
@@ -28,16 +38,12 @@ class RationedResponder:
     """
 
     def __init__(
-        self,
-        url: str,
-        subject_of: Callable[[UUID], str],
-        list_askers: Callable[[], Awaitable[Collection[UUID]]],
-        answer: Answer,
+        self, url: str, services: Collection[Service], list_askers: Callable[[], Awaitable[Collection[UUID]]]
     ) -> None:
         """`url` has credentials. `list_askers` is asked again and again who may ask."""
-        self._url, self._subject_of, self._list_askers, self._answer = url, subject_of, list_askers, answer
+        self._url, self._services, self._list_askers = url, services, list_askers
         self._client: Client | None = None
-        self._askers: dict[UUID, _Asker] = {}
+        self._askers: dict[UUID, list[_Asker]] = {}
         self._slots = asyncio.Semaphore(constants.RATIONED_AT_ONCE)
 
     @asynccontextmanager
@@ -61,12 +67,13 @@ class RationedResponder:
             return
         self._start(self._client, asker)
         with suppress(nats.errors.Error, OSError, TimeoutError):
-            await self._askers[asker].subscribed.wait()
+            for each in self._askers[asker]:
+                await each.subscribed.wait()
             await self._client.flush(timeout=constants.NATS_ANSWER_WITHIN_S)
 
     async def _run(self, part: Part) -> None:
         self._forget_all()
-        self._client = client = await open_nats(self._url, name="sandbox-bot replays", jetstream=False)
+        self._client = client = await open_nats(self._url, name="sandbox-bot workers", jetstream=False)
         while not client.is_closed:
             try:
                 await self._reconcile(client)
@@ -82,22 +89,26 @@ class RationedResponder:
         before = set(self._askers)  # whoever is admitted meanwhile may be too new for the list
         wanted = set(await self._list_askers())
         for asker in before - wanted:
-            await self._askers.pop(asker).end()
+            for each in self._askers.pop(asker):
+                await each.end()
         for asker in wanted - self._askers.keys():
             self._start(client, asker)
 
     def _start(self, client: Client, asker: UUID) -> None:
-        self._askers[asker] = _Asker(client, self._subject_of(asker), self._answer_in_turn)
+        self._askers[asker] = [
+            _Asker(client, service.subject_of(asker), partial(self._answer_in_turn, service.answer))
+            for service in self._services
+        ]
 
-    async def _answer_in_turn(self, message: Msg) -> None:
+    async def _answer_in_turn(self, answer: Answer, message: Msg) -> None:
         async with self._slots:
-            response = await self._answer(message)
+            response = await answer(message)
             if response is not None:
                 with suppress(nats.errors.Error, OSError):  # the server is gone, and the asker with it
                     await message.respond(response)
 
     async def _finish(self) -> None:
-        await asyncio.gather(*(asker.finish() for asker in self._askers.values()))
+        await asyncio.gather(*(each.finish() for each in self._all()))
 
     async def _close(self, supervisor: Supervisor) -> None:
         self._forget_all()
@@ -107,13 +118,16 @@ class RationedResponder:
 
     def _forget_all(self) -> None:
         """With the connection that they were on."""
-        for asker in self._askers.values():
-            asker.task.cancel()
+        for each in self._all():
+            each.task.cancel()
         self._askers.clear()
+
+    def _all(self) -> Iterator[_Asker]:
+        return (each for of_asker in self._askers.values() for each in of_asker)
 
 
 class _Asker:
-    """One asker's subscription, and what is answered on it."""
+    """One asker's subscription to one service, and what is answered on it."""
 
     def __init__(self, client: Client, subject: str, answer: Callable[[Msg], Awaitable[None]]) -> None:
         self._client, self._subject, self._answer = client, subject, answer

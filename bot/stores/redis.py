@@ -11,12 +11,15 @@ from typing import cast
 from uuid import UUID
 
 import redis.asyncio
+from loguru import logger
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from bot import constants, names, request
 from bot.errors import ServiceUnavailable
+from bot.stores import redis_acl
+from bot.stores.redis_databases import NO_DATABASES, Databases
 from bot.stores.redis_flaws import SETTINGS, Server
 
 _ANY_KEY = "sandbox:*"
@@ -25,21 +28,22 @@ _PROBE = "sandbox-probe"
 _ANY_PROBE = re.compile(_PROBE + r"(-[0-9a-f]{16})?")
 _REFUSALS_KEPT = "acllog-max-len"
 
-_ALLOWED = """
-+@string +@hash +@list +@set +@sortedset +@stream +@bitmap +@hyperloglog +@geo +@transaction
-+del +unlink +exists +type +touch +expire +pexpire +expireat +pexpireat +ttl +pttl +persist +rename +renamenx
-+publish +subscribe +psubscribe +unsubscribe +punsubscribe +ping +echo -@dangerous -@admin -@scripting
-""".split()
-"""What a sandbox's user may do, on its own keys and channels. A list of what is allowed, for what is forbidden grows
-with every release: SCAN and KEYS would name others' keys, a script could block the server."""
-
 
 class RedisStore:
     """What the control plane asks of Redis; `ServiceUnavailable` from any method that gets no answer."""
 
-    def __init__(self, client: redis.asyncio.Redis, *, configures: bool = True) -> None:
-        """Unless it `configures`, the server's settings are left as they are."""
-        self.client, self._configures = client, configures
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        *,
+        configures: bool = True,
+        databases: range | None = None,
+        scripts: bool | None = False,
+    ) -> None:
+        """Unless it `configures`, the server's settings are left as they are. `databases`: those that sandboxes may
+        have. `scripts`: whether they may run some from Redis 7 on; None: unless the server falls to them."""
+        self.client, self._configures, self._scripts = client, configures, scripts
+        self._numbers, self._databases = databases, Databases(client)
         self._server: Server | None = None
         self._run_id = ""
 
@@ -66,7 +70,7 @@ class RedisStore:
     async def _try_user(self, withdrawn: Iterable[str]) -> None:
         """Under a name that nobody has, and off: it never is a login."""
         try:
-            await self._acl_setuser(f"{_PROBE}-{secrets.token_hex(8)}", "reset", *_ALLOWED, *withdrawn)
+            await self._acl_setuser(f"{_PROBE}-{secrets.token_hex(8)}", "reset", *redis_acl.BY_PREFIX, *withdrawn)
         finally:
             # With those of processes that were killed; one that another process has made just now has been tried.
             users = map(_text, await self.client.acl_users())
@@ -86,7 +90,8 @@ class RedisStore:
     async def weakness(self) -> str | None:
         """What a confined user can break out by; None if nothing is known."""
         with _asking():
-            return (await self._inspect()).weakness
+            server = await self._inspect()
+            return server.weakness_with_scripts if self._scripts else server.weakness
 
     async def keeps_refusals(self) -> bool:
         """Whether refused commands fill its ACL log, up to gigabytes: the bot may not turn that off, and nobody has."""
@@ -126,15 +131,55 @@ class RedisStore:
             return dict.fromkeys(wanted, "unknown")
         return {_text(name): _text(value) for each in told for name, value in cast("dict[str, str]", each).items()}
 
-    async def set_user(self, sandbox_id: UUID, token_sha256: str) -> None:
-        """Lets the token in, to the sandbox's keys and channels alone. Live connections go on."""
-        prefix = names.redis_prefix(sandbox_id)
-        rules = ["reset", "on", f"#{token_sha256}", f"~{prefix}*", "resetchannels", f"&{prefix}*", *_ALLOWED]
-        if database := self.client.connection_pool.connection_kwargs.get("db"):
-            rules.append(f"+select|{database}")  # no other one: what lies there would not be found to be deleted
+    async def find_databases(self, *, trial: bool = True) -> tuple[range, str | None]:
+        """Those that new sandboxes may have, empty with the reason if there are none. Without a `trial`, which makes a
+        user and deletes them at once, that isn't known."""
+        if not self._numbers:
+            return NO_DATABASES, "no databases are the bot's ([redis] databases)"
+        if not trial:
+            return NO_DATABASES, "not known without a trial"
         with _asking():
-            rules += (self._server or await self._inspect()).withdrawn  # after a restart all are set again
-            await self._acl_setuser(names.redis_user(sandbox_id), *rules)
+            hindrance = await self._databases.find_hindrance(self._numbers)
+        return (self._numbers, None) if hindrance is None else (NO_DATABASES, hindrance)
+
+    async def set_user(
+        self, sandbox_id: UUID, token_sha256: str, *, database: int | None = None, scripts: bool = True
+    ) -> None:
+        """Lets the token in, to the sandbox's keys and channels alone, or with any key into a `database` of its own,
+        which is its by the registry. Live connections go on. `scripts`: as far as it may run any at all."""
+        prefix = names.redis_prefix(sandbox_id)
+        with _asking():
+            server = self._server or await self._inspect()  # after a restart all are set again
+            if database is None:
+                rules = redis_acl.by_prefix(prefix, self._databases.own) + server.withdrawn
+            else:
+                rules = redis_acl.of_a_database(database, prefix) + server.withdrawn_in_databases
+            if scripts and self._grants_scripts(server):
+                rules += redis_acl.SCRIPTS
+            await self._acl_setuser(names.redis_user(sandbox_id), "reset", "on", f"#{token_sha256}", *rules)
+
+    def _grants_scripts(self, server: Server) -> bool:
+        chosen = server.script_weakness is None if self._scripts is None else self._scripts
+        return chosen and server.keeps_scripts_apart
+
+    async def claim_database(self, number: int, sandbox_id: UUID) -> bool:
+        """Before each grant. False if there is something in it that isn't the sandbox's."""
+        with _asking():
+            return await self._databases.claim(number, sandbox_id)
+
+    async def empty_database(self, number: int, sandbox_id: UUID, *, release: bool = False) -> int:
+        """Delete what the sandbox has in it, and with `release` let others have it. How many keys that were; what is
+        not registered as the sandbox's is left alone."""
+        with _asking():
+            keys = await self._databases.empty(number, sandbox_id, release=release)
+        if keys is None:
+            logger.debug("a database is not the sandbox's by the registry", database=number, sandbox=str(sandbox_id))
+        return keys or 0
+
+    async def list_databases(self) -> tuple[dict[int, UUID], dict[int, int]]:
+        """The registry's sandboxes by number, and how many keys there are in each database that has some."""
+        with _asking():
+            return await self._databases.list_registered(), await self._databases.list_filled()
 
     async def list_users(self) -> set[UUID]:
         """The sandboxes that have a user."""
@@ -158,8 +203,11 @@ class RedisStore:
             deleted += await self.unlink([key for owner in page.keys() & wanted for key in page[owner]])
         return deleted
 
-    async def count_keys(self, sandbox_id: UUID) -> int:
-        """The sandbox's own; goes through all keys of the server."""
+    async def count_keys(self, sandbox_id: UUID, *, database: int | None = None) -> int:
+        """The sandbox's own; without a `database` of its own this goes through all keys of the server."""
+        if database is not None:
+            with _asking():
+                return await self._databases.count_keys(database)
         pages = self.pages(names.redis_prefix(sandbox_id) + "*")
         return sum([len(keys) async for page in pages for keys in page.values()])
 

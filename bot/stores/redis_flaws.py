@@ -120,6 +120,16 @@ FLAWS = (
     ),
 )
 
+SCRIPT_FLAWS = (
+    Flaw(
+        "CVE-2025-49844 and three more",  # freed memory is used, numbers overflow, others' context is changed
+        Releases("6.2.20 7.2.11 7.4.6 8.0.4 8.2.2"),
+        Releases("7.2.11 8.0.6 8.1.4"),
+    ),
+)
+"""What a server falls to by scripts alone, which a sandbox's user gets only where there are none of these, or where
+somebody has said so."""
+
 SETTINGS = sorted({name for flaw in FLAWS for name in flaw.unless})
 """Those that decide whether a flaw can be reached."""
 
@@ -139,14 +149,47 @@ class Server:
         return [flaw for flaw in FLAWS if flaw.open_in(self.product, version, self.settings)]
 
     @property
+    def keeps_scripts_apart(self) -> bool:
+        """Whether a script's keys are checked one by one, and what it sets is not there for the next: from 7 on."""
+        return parse_version(self.version) >= (7, 0, 0)
+
+    @property
     def withdrawn(self) -> list[str]:
         """What its sandboxes' users do without, as ACL rules."""
-        return sorted({f"-{command}" for flaw in self.flaws for command in flaw.commands.split()})
+        return _without(self.flaws)
+
+    @property
+    def withdrawn_in_databases(self) -> list[str]:
+        """The same of users with a database of their own, where no command's keys have to be checked."""
+        return _without([flaw for flaw in self.flaws if not flaw.closed_without_commands])
 
     @property
     def weakness(self) -> str | None:
         """Why it confines nobody who wants out, whatever the ACL says; None if it does."""
-        names = [flaw.name for flaw in self.flaws if not flaw.closed_without_commands]
-        if not names:
+        return self._open_to([flaw for flaw in self.flaws if not flaw.closed_without_commands])
+
+    @property
+    def script_weakness(self) -> str | None:
+        """As `weakness`, by what scripts reach: only where there are some."""
+        return self._open_to(self._script_flaws)
+
+    @property
+    def weakness_with_scripts(self) -> str | None:
+        """Both."""
+        confining = [flaw for flaw in self.flaws if not flaw.closed_without_commands]
+        return self._open_to([*confining, *self._script_flaws])
+
+    @property
+    def _script_flaws(self) -> Sequence[Flaw]:
+        version = parse_version(self.version)
+        return [flaw for flaw in SCRIPT_FLAWS if flaw.open_in(self.product, version, self.settings)]
+
+    def _open_to(self, flaws: Sequence[Flaw]) -> str | None:
+        if not flaws:
             return None
-        return f"{self.product} {self.version} is open to {', '.join(names)}; install a current version"
+        names = ", ".join(flaw.name for flaw in flaws)
+        return f"{self.product} {self.version} is open to {names}; install a current version"
+
+
+def _without(flaws: Sequence[Flaw]) -> list[str]:
+    return sorted({f"-{command}" for flaw in flaws for command in flaw.commands.split()})

@@ -1,4 +1,4 @@
-"""The words of the direct messages about expiries, removals and sizes, for owner and admins.
+"""The words of the direct messages about expiries, removals, sizes and scripts, for owner and admins.
 
 In English: nobody has just said what they speak.
 """
@@ -37,6 +37,11 @@ def _words(delivery: Delivery, sandbox: Sandbox, grace: timedelta, which: str) -
     when = format_dt(sandbox.expires_at, "R")
     if delivery.kind is NoticeKind.EXPIRY_WARNING:
         return "A sandbox is about to expire", f"{which} expires {when}."
+    if delivery.kind is NoticeKind.SCRIPTS_WITHDRAWN:
+        return "A sandbox may run no more scripts in Valkey", (
+            f"{which} ran a script that did not end, and kept all others from the server. It was stopped. EVAL is "
+            "refused to the sandbox from now on; everything else works."
+        )
     if delivery.unbinding is not None:
         return "A server was unbound", f"{which} gets no events of {_server(delivery)} any more: {_reason(delivery)}"
     if delivery.kind is NoticeKind.GUILD_REMOVED:

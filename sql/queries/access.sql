@@ -199,13 +199,15 @@ SELECT EXISTS (SELECT FROM sandbox_credentials WHERE sandbox_id = $1);
 
 -- get_login --
 -- What a login is checked by; no row unless the sandbox runs. $1 sandbox id
-SELECT credentials.token_sha256, sandbox.expires_at
+SELECT credentials.token_sha256, sandbox.expires_at, sandbox.redis_database,
+       sandbox.scripts_withdrawn_at IS NULL AS scripts
   FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
  WHERE sandbox.id = $1 AND sandbox.status = 'running' AND sandbox.expires_at > now();
 
 -- get_logins --
 -- As get_login, of many at once. $1 sandbox ids
-SELECT sandbox.id, credentials.token_sha256, sandbox.expires_at
+SELECT sandbox.id, credentials.token_sha256, sandbox.expires_at, sandbox.redis_database,
+       sandbox.scripts_withdrawn_at IS NULL AS scripts
   FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
  WHERE sandbox.id = ANY ($1::uuid[]) AND sandbox.status = 'running' AND sandbox.expires_at > now();
 

@@ -4,7 +4,7 @@
 id, name, owner_id, description, status, schema_name, created_at, expires_at, last_activity_at,
        ARRAY(SELECT mapping.guild_id FROM sandbox_guild_mapping AS mapping
               WHERE mapping.sandbox_id = sandboxes.id ORDER BY mapping.created_at, mapping.guild_id) AS guild_ids,
-       event_count, metadata, reference
+       event_count, metadata, reference, redis_database
 
 -- lock_owner --
 -- Serialises one owner's creates by locking the owner's row, which is made if need be. $1 owner id
@@ -21,6 +21,15 @@ INSERT INTO sandboxes (id, name, owner_id, description, schema_name, expires_at,
 SELECT $1, $2, $3, $4, schema_name, now() + $5::interval, $6 FROM sandbox_schema_name($1) AS schema_name
  WHERE to_regnamespace(schema_name) IS NULL AND to_regrole(schema_name) IS NULL
 RETURNING id;
+
+-- take_database --
+-- The first of Valkey's that is free. $1 id, $2 numbers
+UPDATE sandboxes
+   SET redis_database = (
+       SELECT number FROM unnest($2::int[]) AS number
+        WHERE NOT EXISTS (SELECT FROM sandboxes AS other
+                           WHERE other.redis_database = number AND other.status <> 'destroyed') LIMIT 1)
+ WHERE id = $1;
 
 -- lock_sandbox --
 -- $1 sandbox id
@@ -210,3 +219,9 @@ WITH unfinished AS (
      ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE sandboxes AS sandbox SET attended_at = now() FROM unfinished WHERE sandbox.id = unfinished.id;
+
+-- withdraw_scripts --
+-- No row if it was done before, or the sandbox has ended. $1 sandbox id
+UPDATE sandboxes SET scripts_withdrawn_at = now()
+ WHERE id = $1 AND scripts_withdrawn_at IS NULL AND status IN ('running', 'expired')
+RETURNING id;

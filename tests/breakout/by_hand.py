@@ -20,7 +20,7 @@ from bot.stores.nats_jwt import account_of, new_account_seed
 from bot.stores.postgres import sql_folder
 
 POSTGRES = Path(os.environ.get("POSTGRES_BIN") or Path(postgres_program("postgres")).parents[2] / "pginstall" / "bin")
-"""Another one than the embedded, which is the newest in the wheel. So REDIS_SERVER."""
+"""Another one than the embedded, which is the newest in the wheel. So REDIS_SERVER and NATS_SERVER."""
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -34,6 +34,7 @@ class ServersByHand:
         self.ports = {name: free_port() for name in ("postgres", "redis", "nats")}
         self.seed = new_account_seed()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.nats_changes: dict[str, str] = {}
 
     @property
     def database_url(self):
@@ -78,6 +79,59 @@ class ServersByHand:
         return f"nats://{user}:{self.password}@127.0.0.1:{self.ports['nats']}"
 
 
+class OtherNats(ServersByHand):
+    """A NATS set up by hand beside the other stores of somebody else."""
+
+    def __init__(self, folder: Path, stores, *, flag: bool = False, domain: str = "", without: tuple = ()) -> None:
+        """With the `flag`, its acknowledgements are those of newer servers; JetStream may have a `domain`. It does
+        `without` these lines of the example."""
+        super().__init__(folder)
+        self.stores = stores
+        self.nats_changes |= dict.fromkeys(without, "# ")
+        if flag:
+            self.nats_changes["system_account:"] = "feature_flags { js_ack_fc_v2: true }\nsystem_account:"
+        if domain:
+            self.nats_changes["max_file_store: 1PB"] = f"max_file_store: 1PB, domain: {domain}"
+            self.nats_changes["$JS.ACK._."] = f"$JS.ACK.{domain}."
+
+    @property
+    def database_url(self):
+        return self.stores.database_url
+
+    @property
+    def redis_url(self):
+        return self.stores.redis_url
+
+    def superuser_url(self, database="sandboxes"):
+        return self.stores.superuser_url(database)
+
+
+@asynccontextmanager
+async def other_nats(folder, stores, **chosen):
+    servers = OtherNats(folder, stores, **chosen)
+    while True:
+        process = servers.processes["nats"] = _start_nats(servers)
+        try:
+            if await _has_port(process, servers.ports["nats"]):
+                yield servers
+                return
+        finally:
+            _stop(servers, "nats")
+        servers.ports["nats"] = free_port()
+
+
+async def _has_port(process, port):
+    """Or another program has taken it first."""
+    listening = asyncio.create_task(until_listening(port))
+    while not listening.done() and process.poll() is None:
+        await asyncio.wait([listening], timeout=0.05)
+    if process.poll() is not None:
+        listening.cancel()
+        return False
+    await listening
+    return True
+
+
 @asynccontextmanager
 async def servers_by_hand(folder):
     servers = ServersByHand(folder)
@@ -119,13 +173,15 @@ def _start_redis(servers):
 
 def _start_nats(servers):
     lines = (EXAMPLES / "nats.conf").read_text()
-    for theirs, ours in (("0.0.0.0:4222", f"127.0.0.1:{servers.ports['nats']}"), ("/data", f"{servers.folder}/nats")):
+    address = {"0.0.0.0:4222": f"127.0.0.1:{servers.ports['nats']}", "/data": f"{servers.folder}/nats"}
+    for theirs, ours in (address | servers.nats_changes).items():
         assert theirs in lines
         lines = lines.replace(theirs, ours)
     config = servers.folder / "nats.conf"
     config.write_text(lines)
     users = {f"SANDBOX_{user}_PASSWORD": servers.password for user in ("BOT", "AUTH", "SYSTEM")}
-    return _start(servers, [nats_program(), "-c", str(config)], SANDBOX_ISSUER=account_of(servers.seed), **users)
+    program = os.environ.get("NATS_SERVER") or nats_program()
+    return _start(servers, [program, "-c", str(config)], SANDBOX_ISSUER=account_of(servers.seed), **users)
 
 
 def _start(servers, argv, **environment):

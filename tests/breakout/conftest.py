@@ -21,7 +21,7 @@ from bot.sandboxes.model import Actor, Sandbox
 from bot.settings import Sandboxes, Settings
 from bot.stores.opening import Stores, open_stores
 from bot.supervisor import Supervisor
-from tests.breakout.by_hand import servers_by_hand
+from tests.breakout.by_hand import other_nats, servers_by_hand
 from tests.breakout.relay_arena import open_arena
 from tests.conftest import (
     TEMPLATE,
@@ -129,12 +129,22 @@ class World:
         return worker
 
 
+NATS_KINDS = {
+    "nats-domain": {"domain": "hub"},
+    "nats-flag": {"flag": True},
+    "nats-flag-domain": {"flag": True, "domain": "hub"},
+}
+"""Of NATS servers: how they write acknowledgements."""
+
+
 @pytest.fixture(scope="package", params=["embedded", "by-hand"])
 async def servers(request, stores, tmp_path_factory):
     if request.param == "embedded":
         yield stores
         return
-    async with servers_by_hand(tmp_path_factory.mktemp("by-hand")) as running:
+    folder = tmp_path_factory.mktemp("by-hand")
+    chosen = NATS_KINDS.get(request.param)
+    async with servers_by_hand(folder) if chosen is None else other_nats(folder, stores, **chosen) as running:
         yield running
 
 
@@ -155,7 +165,7 @@ async def arena(stores):
 
 
 @asynccontextmanager
-async def open_world(servers):
+async def open_world(servers, **of_redis):
     """On a database of its own."""
     database = f"breakout_{uuid.uuid4().hex[:8]}"
     await create_database(servers, database, "template1")
@@ -163,7 +173,7 @@ async def open_world(servers):
     async with AsyncExitStack() as stack:
         stack.push_async_callback(drop_database, servers, database)
         dsn = servers.database_url.rpartition("/")[0] + "/" + database
-        settings = Settings(**store_settings(servers, dsn), sandboxes=Sandboxes(max_per_owner=100))
+        settings = Settings(**store_settings(servers, dsn, **of_redis), sandboxes=Sandboxes(max_per_owner=100))
         opened = await stack.enter_async_context(open_stores(settings))
         supervisor = await stack.enter_async_context(Supervisor())
         manager = await stack.enter_async_context(open_control_plane(settings, opened, supervisor=supervisor))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 _OF_A_STREAM = """
-STREAM.CREATE.{s} STREAM.UPDATE.{s} STREAM.DELETE.{s} STREAM.PURGE.{s} STREAM.INFO.{s} STREAM.MSG.GET.{s}
+STREAM.CREATE.{s} STREAM.UPDATE.{s} STREAM.DELETE.{s} STREAM.PURGE.{s} STREAM.MSG.GET.{s} CONSUMER.INFO.{s}.spy
 STREAM.MSG.DELETE.{s} STREAM.SNAPSHOT.{s} STREAM.RESTORE.{s} STREAM.PEER.REMOVE.{s} STREAM.LEADER.STEPDOWN.{s}
 CONSUMER.CREATE.{s} CONSUMER.CREATE.{s}.spy CONSUMER.CREATE.{s}.worker CONSUMER.CREATE.{s}.spy.sandbox.x.events.x
-CONSUMER.DURABLE.CREATE.{s}.spy CONSUMER.DURABLE.CREATE.{s}.worker CONSUMER.DELETE.{s}.worker CONSUMER.INFO.{s}.worker
+CONSUMER.DURABLE.CREATE.{s}.spy CONSUMER.DURABLE.CREATE.{s}.worker CONSUMER.DELETE.{s}.worker
 CONSUMER.LIST.{s} CONSUMER.NAMES.{s} CONSUMER.PAUSE.{s}.worker CONSUMER.RESET.{s}.worker CONSUMER.UNPIN.{s}.worker
 CONSUMER.LEADER.STEPDOWN.{s}.worker CONSUMER.MSG.NEXT.{s}.spy DIRECT.GET.{s} DIRECT.GET.{s}.sandbox.x.events.x
 """
 _OF_NONE = """
+STREAM.INFO.{b_stream} STREAM.INFO.* CONSUMER.INFO.{b_stream}.worker CONSUMER.INFO.*.worker
 INFO STREAM.LIST STREAM.NAMES META.LEADER.STEPDOWN SERVER.REMOVE ACCOUNT.PURGE.SANDBOX ACCOUNT.PURGE.APP
 ACCOUNT.STREAM.MOVE.SANDBOX.x STREAM.TEMPLATE.NAMES CONSUMER.MSG.NEXT.{b_stream}.worker CONSUMER.MSG.NEXT.>
 """
@@ -29,6 +30,12 @@ PUBLISH = {
     "replay-of-all": "sandbox.*.replay",
     "inbox-of-b": "_INBOX_{b_hex}.x",
     "inbox-of-the-bot": "_INBOX.x.y",
+    "inbox-of-all": "_INBOX_*.x",
+    "own-inbox-without-a-token": "_INBOX_{a_hex}",
+    "own-inbox-with-more": "_INBOX_{a_hex}x.y",
+    "info-of-b": "sandbox-info.{b_stream}.stream",
+    "info-of-bs-consumer": "sandbox-info.{b_stream}.consumer",
+    "info-of-all": "sandbox-info.*.stream",
     "own-root": "sandbox.{a_id}",
     "own-other": "sandbox.{a_id}.other",
     "unbound-events": "events.MESSAGE_CREATE",
@@ -85,6 +92,9 @@ SUBSCRIBE = {
     "own-next": "$JS.API.CONSUMER.MSG.NEXT.{a_stream}.worker",
     "advisories": "$JS.EVENT.ADVISORY.>",
     "metrics": "$JS.EVENT.METRIC.>",
+    "questions-of-b": "sandbox-info.{b_stream}.*",
+    "own-questions": "sandbox-info.{a_stream}.*",
+    "questions-as-asked": "$JS.API.STREAM.INFO.*",
     "service-replies": "_R_.>",
     "gateway-replies": "_GR_.>",
     "unbound-events": "events.>",
@@ -101,6 +111,9 @@ REPLY_TO = {
     "ack-of-b-guessed": "$JS.ACK.{b_stream}.worker.1.1.1.1.0",
     "ack-of-b-known": "{b_ack}",
     "replay-delivery": "sandbox-replay._INBOX_{b_hex}.x",
+    "info-of-b": "sandbox-info.{b_stream}.stream",
+    "info-of-b-as-asked": "$JS.API.CONSUMER.INFO.{b_stream}.worker",
+    "own-info": "$JS.API.STREAM.INFO.{a_stream}",
     "auth-request": "$SYS.REQ.USER.AUTH",
     "system-kick": "$SYS.REQ.SERVER.{server}.KICK",
     "unbound-events": "events.FORGED",

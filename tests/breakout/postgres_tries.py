@@ -240,7 +240,7 @@ SHOW_NOTHING = {
     "privileges": "SELECT 1 WHERE has_schema_privilege('{b}', 'USAGE') OR has_schema_privilege('public', 'USAGE')"
     " OR has_schema_privilege('sandbox_control', 'USAGE')",
     "readable-relations": "SELECT oid::regclass FROM pg_class WHERE relkind IN ('r', 'v', 'm', 'S', 'f', 'p')"
-    " AND relnamespace::regnamespace::text NOT IN (current_user, 'pg_catalog', 'information_schema', 'pg_toast')"
+    " AND relnamespace::regnamespace::text IN ('{b}', 'public', 'sandbox_control')"
     " AND has_table_privilege(oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')"
     " AND relnamespace::regnamespace::text !~ '^pg_(toast_)?temp'",
     "executable-functions": "SELECT oid::regprocedure FROM pg_proc"

@@ -156,6 +156,8 @@ async def lead_answers(world, reply):
     await a.nats.publish(next_, b'{"batch":9,"expires":1000000}', reply=reply)  # is sent a status
     await a.nats.publish(next_, b"{", reply=reply)
     await a.nats.publish(f"sandbox.{a.sandbox.id}.replay", b"{}", reply=reply)
+    await a.nats.publish(f"$JS.API.STREAM.INFO.{a.sandbox.stream}", b"", reply=reply)
+    await a.nats.publish(f"$JS.API.CONSUMER.INFO.{a.sandbox.stream}.worker", b"", reply=reply)
     await a.nats.flush()
     answers = await a.nats.subscribe(inbox := a.nats.new_inbox())
     await a.nats.publish(next_, b'{"batch":1,"no_wait":true}', reply=inbox)
@@ -209,7 +211,7 @@ async def test_workers_of_one_sandbox_talk_to_each_other(world):
 
 
 @pytest.mark.parametrize(
-    "user", ["b", "sandbox-bot", "sandbox-auth", "sandbox-system", "probe", "replays", "nobody", ""]
+    "user", ["b", "sandbox-bot", "sandbox-auth", "sandbox-system", "probe", "replays", "services", "nobody", ""]
 )
 @pytest.mark.parametrize("password", ["of-a", "", "guessed", "user"])
 async def test_nats_refuses_a_login_as_another(world, user, password):

@@ -29,6 +29,9 @@ FLOODS = {
     "held-pulls": (NEXT, "{inbox}", '{"batch":1,"expires":30000000000}'),
     "acknowledgements": ("$JS.ACK.{stream}.worker.1.1.1.1.0", "{inbox}", "+ACK"),
     "work": ("sandbox.{id}.work.x", "", "x"),
+    "questions-after-the-stream": ("$JS.API.STREAM.INFO.{stream}", "{inbox}", "{}"),
+    "questions-after-the-consumer": ("$JS.API.CONSUMER.INFO.{stream}.worker", "{inbox}", ""),
+    "own-inbox": ("{inbox}", "", "x"),
 }
 ALL = [*FLOODS, "wrong logins", "wrong tokens", "right logins"]
 
@@ -228,7 +231,7 @@ async def test_the_client_that_answers_replays_may_do_nothing_else(world):
 
     url = world.manager.access.nats.replays_url(without_login(world.servers.nats_url))
     client = await nats.connect(url, error_cb=note, allow_reconnect=False)
-    for subject in (names.event_subjects(world.b.sandbox.id), "$SYS.>", ">", "_INBOX.>"):
+    for subject in (names.event_subjects(world.b.sandbox.id), "$JS.API.>", "sandbox-info.>", "$SYS.>", ">", "_INBOX.>"):
         await client.subscribe(subject)
         await client.flush()
         await until(lambda: any("permissions violation for subscription" in error for error in errors))

@@ -119,3 +119,19 @@ async def test_everything_else_works_there(old):
     assert await old.worker.hgetall(old.prefix + "h") == {b"f": b"1"}
     with pytest.raises(RedisError):
         await old.worker.set("of:another", 1)
+
+
+async def test_it_gets_no_scripts_however_much_they_are_wanted(old):
+    sandbox_id, credentials = uuid4(), new_credentials()
+    await RedisStore(old.bot, scripts=True).set_user(sandbox_id, credentials.token_sha256)
+    host = old.bot.connection_pool.connection_kwargs
+    url = f"redis://{names.redis_user(sandbox_id)}:{credentials.token}@127.0.0.1:{host['port']}"
+    async with redis.asyncio.from_url(url) as client:
+        for command in ("EVAL return(1) 0", "EVALSHA x 0", "SCRIPT LOAD return(1)"):
+            with pytest.raises(NoPermissionError):
+                await client.execute_command(*command.split())
+
+
+async def test_it_has_no_databases_for_sandboxes(old):
+    numbers, reason = await RedisStore(old.bot, databases=range(2, 9)).find_databases()
+    assert (list(numbers), reason) == ([], "the server's ACL knows no databases: Valkey from 9.1 on does")

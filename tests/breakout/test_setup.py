@@ -163,7 +163,7 @@ async def test_a_trial_of_redis_leaves_no_user_nor_those_of_processes_that_were_
     made = await watch_acl(client, RedisStore(client).probe())
     assert re.search(r"sandbox-probe-[0-9a-f]{16} off ", made)
     assert await probe_users(client) == {"sandbox-prober", "sandbox-probe-team"}
-    monkeypatch.setattr("bot.stores.redis._ALLOWED", ["+nonsense"])
+    monkeypatch.setattr("bot.stores.redis_acl.BY_PREFIX", ["+nonsense"])
     await client.execute_command("ACL", "SETUSER", "sandbox-probe-0123456789abcdef")
     assert "nonsense" in (await RedisStore(client).probe() or "")
     assert await probe_users(client) == {"sandbox-prober", "sandbox-probe-team"}

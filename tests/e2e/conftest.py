@@ -60,11 +60,11 @@ class Scene:
 def settings_of(stores, dsn):
     """Settings of a bot on the session's stores and this test's database."""
 
-    def make(discord, *, sandboxes=None, routing=None, relay=None, **of_discord):
+    def make(discord, *, sandboxes=None, routing=None, relay=None, redis=None, **of_discord):
         return Settings(
             discord=Discord(token=SecretStr(discord.token), api_base=discord.api_base, **of_discord),
             sandboxes=Sandboxes(**{"sweep_every": TICK, **(sandboxes or {})}),
-            **store_settings(stores, dsn),
+            **store_settings(stores, dsn, **(redis or {})),
             routing=Routing(**(routing or {})),
             relay=Relay(**(relay or {})),
             log=Log(),
@@ -98,7 +98,7 @@ async def discord():
 
 @pytest.fixture
 def open_scene(discord, settings_of, nats_client, redis_client):
-    """Raises the curtain; `sandboxes=`, `routing=`, `relay=` and Discord's settings may be changed."""
+    """Raises the curtain; `sandboxes=`, `routing=`, `relay=`, `redis=` and Discord's settings may be changed."""
 
     @asynccontextmanager
     async def open_(**changes):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import redis.asyncio
 
 from local_discord import LocalDiscord
 from tests.conftest import create_database, drop_database
@@ -435,6 +436,26 @@ async def test_check_leaves_nothing_in_a_new_database_or_an_old_one(
     written = {name for name in await redis_client.info("commandstats") if "set" in name and "reset" not in name}
     assert written - {"cmdstat_client|setinfo"} == set()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_check_tells_of_databases_for_sandboxes(tmp_path, discord, dsn, stores, redis_client):
+    async with redis.asyncio.from_url(stores.redis_url + "/201") as stranger:
+        await stranger.set("of-somebody", 1)
+    environment = {
+        "DISCORD_TOKEN": discord.token,
+        "BOT_DISCORD__API_BASE": discord.api_base,
+        "DATABASE_URL": dsn,
+        "REDIS_URL": stores.redis_url,
+        "NATS_URL": stores.nats_url,
+    }
+    line = "Databases for sandboxes in Valkey: "
+    for numbers, told, warned in (
+        ("200-201", "2, 1 of them free.", "Valkey's databases 201 are not empty and not ours"),
+        ("201-201", "1, 0 of them free.", "No database of Valkey's is free"),
+    ):
+        ended = await asyncio.to_thread(refuse, tmp_path, "check", BOT_REDIS__DATABASES=numbers, **environment)
+        assert (ended.returncode, line + told in ended.stdout) == (0, True)
+        assert warned in ended.stderr
 
 
 async def recreate(stores, dsn):

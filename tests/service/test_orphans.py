@@ -40,6 +40,8 @@ def leave_behind(enforced, pool, redis_client):
         await enforced.streams.create(sandbox_id)
         await RedisStore(redis_client).set_user(sandbox_id, DIGEST)
         await redis_client.mset({f"sandbox:{sandbox_id}:{number}": number for number in range(3)})
+        assert await RedisStore(redis_client).claim_database(77, sandbox_id)
+        await redis_client.eval("redis.call('SELECT', 77) redis.call('SET', 'left', 1)", 0)
 
     return leave
 
@@ -105,7 +107,8 @@ async def test_what_is_younger_than_the_grace_time_is_spared(
     assert await make_collector(HOUR).find() == []
     await age(destroyed, 2 * HOUR)
     assert seen(await make_collector(HOUR).find()) == {
-        (OrphanKind.USER, Proof.DESTROYED),  # schema, role and stream have been made just now
+        (OrphanKind.USER, Proof.DESTROYED),
+        (OrphanKind.DATABASE, Proof.DESTROYED),  # schema, role and stream have been made just now
         (OrphanKind.KEYS, Proof.DESTROYED),
     }
 
@@ -122,8 +125,8 @@ async def test_a_sweep_refuses_when_everything_looks_orphaned_unless_forced(make
     await leave_behind(destroyed.id)
     with pytest.raises(CleanupRefused):
         await make_collector().drop()
-    assert len(await make_collector().find()) == 5
-    assert len(await make_collector().drop(force=True)) == 5
+    assert len(await make_collector().find()) == len(IN_STORES)
+    assert len(await make_collector().drop(force=True)) == len(IN_STORES)
 
 
 async def test_a_schema_that_this_database_made_for_an_unknown_sandbox_is_dropped_when_told_only(
@@ -141,7 +144,7 @@ async def test_of_several_bots_one_tidies_once_in_a_while(make_collector, leave_
     await leave_behind(destroyed.id)
     await redis_client.config_resetstat()
     outcomes = await asyncio.gather(*(make_collector().collect(HOUR) for _ in range(4)))
-    assert sorted(len(dropped) for dropped in outcomes) == [0, 0, 0, 5]
+    assert sorted(len(dropped) for dropped in outcomes) == [0, 0, 0, len(IN_STORES)]
     assert (await redis_client.info("commandstats"))["cmdstat_scan"]["calls"] == 1
     assert await make_collector().find() == []
 
@@ -163,7 +166,7 @@ async def test_a_turn_that_fails_or_dies_is_taken_again_and_not_only_when_the_ne
     await leave_behind(destroyed.id)
     assert await make_collector().collect(HOUR) == []
     await pool.execute("UPDATE sandbox_orphan_sweeps SET swept_at = swept_at - $1::interval", HOUR)
-    assert len(await make_collector().collect(HOUR)) == 5
+    assert len(await make_collector().collect(HOUR)) == len(IN_STORES)
 
 
 async def test_the_truth_is_read_again_before_each_drop(make_collector, leave_behind, destroyed, pool, enforced):

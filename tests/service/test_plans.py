@@ -24,6 +24,9 @@ SELECT id, 'sandbox-' || number, 10^17::numeric + 1 + number % 300, sandbox_sche
        now() + number * interval '1 minute',
        jsonb_build_object('tags', jsonb_build_object('team', 'team-' || number % 50))
   FROM (SELECT gen_random_uuid() AS id, number FROM generate_series(1, 1000) AS number);
+UPDATE sandboxes SET redis_database = numbered.number
+  FROM (SELECT id, row_number() OVER () AS number FROM sandboxes WHERE status = 'running') AS numbered
+ WHERE sandboxes.id = numbered.id;
 INSERT INTO sandbox_guild_mapping (guild_id, sandbox_id, bound_by)
 SELECT 10^18::numeric + row_number() OVER (), id, owner_id
   FROM sandboxes, generate_series(1, 5) WHERE status = 'running';
@@ -37,6 +40,7 @@ ANALYZE;
 QUERIES: dict[str, dict[str, list[object]]] = {
     "sandboxes": {
         "get_sandbox": [SOME_ID],
+        "take_database": [SOME_ID, [*range(64)]],
         "get_sandbox_by_name": ["blue"],
         "get_sandbox_by_schema_name": ["sandbox_00000000"],
         "get_sandbox_by_guild_id": [10**18],
@@ -56,6 +60,7 @@ QUERIES: dict[str, dict[str, list[object]]] = {
         "list_bindings_of": [[10**18, 10**18 + 1], 0],
         "schedule_check": [10**18, 10**17, HOUR],
     },
+    "databases": {"find_holder": [7], "replace_database": [SOME_ID, 7, [*range(64)]]},
     "routes": {"load_routes_of": [[10**18, 10**18 + 1]]},
     "access": {
         "get_login": [SOME_ID],

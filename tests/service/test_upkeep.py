@@ -72,13 +72,13 @@ async def test_a_redis_user_that_is_set_after_the_end_does_not_stay(enforced, re
     sandbox = await enforced.create(ADA)
     set_user = RedisStore.set_user
 
-    async def set_late(store, sandbox_id, token_sha256):
+    async def set_late(store, sandbox_id, token_sha256, **rights):
         if change == "destroy":
             await enforced.destroy(ADA, sandbox_id)
         else:
             await age(sandbox, 30 * HOUR)
             await enforced.mark_expired(sandbox_id)
-        await set_user(store, sandbox_id, token_sha256)
+        await set_user(store, sandbox_id, token_sha256, **rights)
 
     monkeypatch.setattr(RedisStore, "set_user", set_late)
     await enforced.issue_credentials(ADA, sandbox.id)

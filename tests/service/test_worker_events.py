@@ -117,6 +117,26 @@ async def test_only_the_wanted_events_are_handed_out_and_the_others_are_settled(
         await place.until_settled()
 
 
+@pytest.mark.parametrize("body", [b"", dispatch("MESSAGE_CREATE", content="forged")], ids=["empty", "like an event"])
+async def test_a_reply_that_is_no_acknowledgement_of_ones_own_is_never_answered(place, body):
+    """It may name any subject; here it names the sandbox's own, which the worker may publish to."""
+    trap = f"{place.sandbox.nats_prefix}work.trap"
+    async with place.worker() as sandbox, sandbox.subscribe("*") as heard, asyncio.timeout(10):
+        events = sandbox.events()
+        await place.send(content="first")
+        await take(events, 1)
+        client, (consumer,) = await sandbox._connection.client(), sandbox._consumers
+        inbox = consumer._subscription.address
+        await client.publish(inbox, body, reply=trap)
+        await client.flush()
+        await place.send(content="second")
+        (event,) = await take(events, 1)
+        await events.aclose()
+        await sandbox.publish("end")
+        assert (await anext(heard)).subject == "end"
+    assert (event.data["content"], sandbox.dropped) == ("second", 1)
+
+
 async def test_what_is_no_event_is_dropped_and_counted(place):
     for raw in (b"no json", b"[1, 2]", b'{"op": 0}'):
         await place.send(raw=raw)

@@ -10,7 +10,7 @@ import pytest
 import redis.asyncio
 from redis.exceptions import WatchError
 
-from bot.stores.redis import _ALLOWED
+from bot.stores.redis_acl import BY_PREFIX
 from sandbox_worker import UnsupportedCommand
 from sandbox_worker.prefixed_redis import PrefixedRedis
 from sandbox_worker.redis_keys import SUPPORTED_COMMANDS, key_positions
@@ -250,7 +250,7 @@ async def _compare(client):
 async def _allowed(client):
     """What the sandbox's rules come to on that server."""
     allowed: set[str] = set()
-    for rule in _ALLOWED:
+    for rule in BY_PREFIX:
         sign, what = rule[0], rule[1:]
         names = await client.execute_command("ACL", "CAT", what[1:]) if what.startswith("@") else [what.encode()]
         commands = {name.decode().partition("|")[0] for name in names if sign == "+" or b"|" not in name}

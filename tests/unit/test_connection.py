@@ -124,3 +124,21 @@ def test_addresses_of_loopback_say_so_in_the_file_and_in_the_reply_in_both_langu
     german = {field.name: field.value for field in replies.connection(details)[0].fields}
     activate_locale("en-US")
     assert f"Das geht nur auf der Maschine des Bots: {told}" in str(german["Erreichbar von"])
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("redis://cache", "redis://{login}cache/17"),
+        ("rediss://cache:6380/3", "rediss://{login}cache:6380/17"),
+        ("unix:///run/valkey.sock?db=3", "unix://{login}/run/valkey.sock?db=17"),
+    ],
+)
+def test_the_address_ends_in_the_database_of_a_sandbox_that_has_one(address, expected):
+    enforced = Isolation(Enforcement(), Enforcement(), Enforcement())
+    addresses = WorkerAddresses(redis=address)
+    owned = replace(sandbox(), redis_database=17)
+    found = connection_details(owned, enforced, addresses, token="token").environment["SANDBOX_REDIS_URL"]
+    assert found == expected.format(login=f"sandbox-{owned.id}:token@")
+    shared = connection_details(sandbox(), enforced, addresses, token="token").environment["SANDBOX_REDIS_URL"]
+    assert shared.rpartition("@")[2] == address.partition("://")[2]

@@ -72,3 +72,30 @@ def test_what_is_no_snowflake_is_refused(value):
 @given(st.integers(min_value=10**16, max_value=2**64 - 1))
 def test_a_snowflake_is_read_from_number_and_text(value):
     assert names.check_snowflake(value, "id") == names.check_snowflake(f" {value} ", "id") == value
+
+
+HEX = ID.hex
+
+
+@pytest.mark.parametrize(
+    ("subject", "sandbox_id"),
+    [
+        (f"_INBOX_{HEX}.x", ID),
+        (f"_INBOX_{HEX}.x.y-z", ID),
+        (f"_INBOX_{HEX}", None),
+        (f"_INBOX_{HEX}.", None),
+        (f"_INBOX_{HEX}.*", None),
+        (f"_INBOX_{HEX}.x.>", None),
+        (f"_INBOX_{HEX}x.y", None),
+        (f"_INBOX_{HEX.upper()}.x", None),
+        (f"_INBOX_{ID}.x", None),
+        (f"x_INBOX_{HEX}.x", None),
+        (f"_INBOX.{HEX}.x", None),
+        (f"{HEX}.x", None),
+        ("_INBOX_probe.x", None),
+        ("", None),
+    ],
+)
+def test_an_inbox_is_told_from_what_only_looks_like_one(subject, sandbox_id):
+    assert names.sandbox_of_inbox(subject) == sandbox_id
+    assert names.is_inbox(subject, ID) == (sandbox_id is not None)

@@ -86,3 +86,31 @@ def test_every_flaw_of_the_table_is_of_some_server_and_the_newest_have_none_of_t
     unsafe = dict.fromkeys(SETTINGS, "unknown")
     assert Server("Valkey", "9.1.4", unsafe).flaws == []
     assert Server("Redis", "8.10.1", unsafe).weakness is None
+
+
+@pytest.mark.parametrize(
+    ("product", "version", "is_open"),
+    [
+        *(("Redis", version, True) for version in ("6.2.19", "7.0.15", "7.2.10", "7.4.5", "8.0.3", "8.2.1")),
+        *(("Redis", version, False) for version in ("6.2.20", "7.2.11", "7.4.6", "8.0.4", "8.2.2", "8.4.0")),
+        *(("Valkey", version, True) for version in ("7.2.10", "8.0.5", "8.1.3")),
+        *(("Valkey", version, False) for version in ("7.2.11", "8.0.6", "8.1.4", "9.0.0", "9.1.2")),
+    ],
+)
+def test_what_scripts_reach_is_mended_from_a_version_on(product, version, is_open):
+    server = Server(product, version)
+    assert ("CVE-2025-49844" in (server.script_weakness or "")) is is_open
+    assert "CVE-2025-49844" not in (server.weakness or "")  # without scripts nobody reaches it
+
+
+def test_a_script_keeps_to_its_keys_and_globals_from_7_on():
+    assert not Server("Redis", "6.2.20").keeps_scripts_apart
+    assert Server("Redis", "7.0.15").keeps_scripts_apart
+    assert Server("Valkey", "9.1.2").keeps_scripts_apart
+
+
+def test_with_a_database_of_their_own_users_keep_commands_whose_keys_are_not_checked():
+    server = Server("Valkey", "9.1.2")
+    assert "-pfmerge" in server.withdrawn
+    assert "-pfmerge" not in server.withdrawn_in_databases
+    assert "-@hyperloglog" in Server("Valkey", "8.0.3").withdrawn_in_databases

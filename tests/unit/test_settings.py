@@ -237,3 +237,29 @@ def test_a_secret_in_the_file_is_refused_and_its_variable_named(text, key, varia
 
 def test_a_file_may_say_that_a_store_is_embedded():
     assert load_settings(write('[postgres]\ndsn = "embedded"\n[discord]\ntoken = ""')) == Settings()
+
+
+def test_an_embedded_server_has_databases_and_scripts_for_sandboxes_and_another_one_only_by_order(monkeypatch):
+    assert load_settings().redis_databases == range(1, 10_000)
+    assert load_settings().redis_scripts is None  # if the server has no flaw that they reach
+    monkeypatch.setenv("REDIS_URL", "redis://h")
+    assert load_settings().redis_databases is None
+    assert load_settings().redis_scripts is False
+    write('[redis]\ndatabases = "100-199"\nscripts = true\n')
+    assert load_settings().redis_databases == range(100, 200)
+    assert load_settings().redis_scripts is True
+
+
+@pytest.mark.parametrize("value", ["100", "100-", "-1", "a-b", "9-1", "1-2-3"])
+def test_databases_are_written_as_two_numbers(monkeypatch, value):
+    monkeypatch.setenv("BOT_REDIS__DATABASES", value)
+    with pytest.raises(SettingsError, match=r"redis\.databases: write two numbers .* like 100-199"):
+        load_settings()
+
+
+@pytest.mark.parametrize("url", ["redis://h/7", "unix:///run/valkey.sock?db=7"])
+def test_the_bots_own_database_is_none_of_the_sandboxes(monkeypatch, url):
+    monkeypatch.setenv("REDIS_URL", url)
+    monkeypatch.setenv("BOT_REDIS__DATABASES", "0-9")
+    with pytest.raises(SettingsError, match=r"redis: the bot's own database"):
+        load_settings()

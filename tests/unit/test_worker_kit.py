@@ -125,8 +125,11 @@ def stored(subject="sandbox.x.events.MESSAGE_CREATE", data=b'{"d":{"guild_id":"7
     return Msg(_client=None, subject=subject, reply=reply, data=data, **more)
 
 
+PARSER = EventParser("sandbox.x.events.", stream="SANDBOX_x")
+
+
 def test_an_event_is_read_from_what_the_server_sends():
-    event = StoredEvent(**EventParser("sandbox.x.events.").fields(stored()))
+    event = StoredEvent(**PARSER.fields(stored()))
     assert (event.name, event.sequence, event.redelivered, event.guild_id) == ("MESSAGE_CREATE", 41, 2, 7)
     assert (event.stored_at, event.too_large) == (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None)
 
@@ -139,11 +142,41 @@ def test_an_event_is_read_from_what_the_server_sends():
         stored(data=b'{"op": 0}'),
         stored(reply=""),
         stored(reply="_INBOX.x"),
+        stored(reply="sandbox.y.work.x"),
+        stored(reply="$JS.ACK._.hash.SANDBOX_y.worker.3.41.9.1.0.token"),
         stored(subject="sandbox.y.events.MESSAGE_CREATE"),
     ],
 )
 def test_what_is_no_event_is_told_from_one(message):
-    assert EventParser("sandbox.x.events.").fields(message) is None
+    assert PARSER.fields(message) is None
+
+
+DELIVERY = protocol.Delivery("SANDBOX_x", "worker", 3, 41, 9, 1700000000000000000)
+
+
+@pytest.mark.parametrize(
+    ("reply", "read"),
+    [
+        ("$JS.ACK.SANDBOX_x.worker.3.41.9.1700000000000000000.0", DELIVERY),
+        ("$JS.ACK._.hash.SANDBOX_x.worker.3.41.9.1700000000000000000.0", DELIVERY),
+        ("$JS.ACK.hub.hash.SANDBOX_x.worker.3.41.9.1700000000000000000.0.token", DELIVERY),
+        ("$JS.ACK.SANDBOX_x.worker.3.41.9.1700000000000000000", None),
+        ("$JS.ACK.hash.SANDBOX_x.worker.3.41.9.1700000000000000000.0", None),
+        ("$JS.ACK.SANDBOX_x.worker.SANDBOX_y.worker.3.41.9", None),
+        ("$JS.ACK.SANDBOX_x.worker.3.41.-9.1700000000000000000.0", None),
+        ("$JS.ACK", None),
+        ("$JS.FC.SANDBOX_x.worker.3.41.9.1700000000000000000.0", None),
+        ("sandbox.y.work.3.41.9.17.0.1.2", None),
+        ("", None),
+    ],
+)
+def test_an_acknowledgement_is_read_in_both_formats_of_the_server(reply, read):
+    assert protocol.read_delivery(reply) == read
+
+
+def test_of_the_acknowledgements_of_a_stream_a_wildcard_spares_everything_but_numbers():
+    assert protocol.ack_subjects("S") == "$JS.ACK.S.worker.*.*.*.*.*"
+    assert protocol.ack_subjects("S", "_.hash") == "$JS.ACK._.hash.S.worker.*.*.*.*.>"
 
 
 @pytest.mark.parametrize(

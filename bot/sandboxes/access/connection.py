@@ -12,7 +12,7 @@ from bot import names
 from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.access.tokens import make_bot_token
 from bot.sandboxes.model import Sandbox
-from bot.stores.urls import with_login
+from bot.stores.urls import with_database, with_login
 from sandbox_worker import variables
 from sandbox_worker.addresses import fit
 from sandbox_worker.dotenv_file import write_dotenv, write_exports
@@ -109,9 +109,10 @@ def connection_details(
 
 
 def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, token: str) -> dict[str, str]:
+    redis = with_database(addresses.redis, sandbox.redis_database) if addresses.redis else ""
     logins = (
         (variables.SANDBOX_DATABASE_URL, isolation.postgres, addresses.postgres, names.role_name(sandbox.id)),
-        (variables.SANDBOX_REDIS_URL, isolation.redis, addresses.redis, names.redis_user(sandbox.id)),
+        (variables.SANDBOX_REDIS_URL, isolation.redis, redis, names.redis_user(sandbox.id)),
         (variables.SANDBOX_NATS_URL, isolation.nats, addresses.nats, str(sandbox.id)),
     )
     found: dict[str, str] = {}

@@ -13,6 +13,7 @@ from loguru import logger
 
 from bot import constants
 from bot.concurrency import gather_bounded, raise_first
+from bot.sandboxes.access.databases import SandboxDatabases
 from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgres
 from bot.sandboxes.access.role import RoleUpdater
 from bot.sandboxes.access.tokens import Credentials
@@ -36,6 +37,7 @@ class SandboxAccess:
         self._pool, self._redis, self._max_connections = pool, redis, max_connections
         self._sql = load_queries("access")
         self._role = RoleUpdater(pool, self._sql)
+        self.databases = SandboxDatabases(pool, redis)
         self._nats: NatsAccess | None = None
         self._redis_run_id: str | None = None
         self._users_checked_at = 0.0  # of time.monotonic()
@@ -88,7 +90,9 @@ class SandboxAccess:
 
     async def _probe_redis(self, trial: bool) -> Enforcement:
         if refused := await self._redis.probe(trial=trial):
+            self.databases.lose(refused)
             return Enforcement(refused)
+        await self.databases.probe(trial=trial)
         return Enforcement(await self._redis.weakness(), has_logins=True)
 
     @property
@@ -103,13 +107,13 @@ class SandboxAccess:
     async def look_up(self, sandbox_id: UUID) -> Login | None:
         """What a login is checked by now; None if the sandbox does not run or has no credentials."""
         rows = await fetch(self._pool, self._sql["get_login"], sandbox_id)
-        return Login(rows[0]["token_sha256"], rows[0]["expires_at"]) if rows else None
+        return Login(**rows[0]) if rows else None
 
     async def look_up_all(self, sandbox_ids: Collection[UUID]) -> dict[UUID, Login]:
         """As `look_up`, for those that have a login."""
         async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["get_logins"], list(sandbox_ids))
-        return {row["id"]: Login(row["token_sha256"], row["expires_at"]) for row in rows}
+        return {(fields := dict(row)).pop("id"): Login(**fields) for row in rows}
 
     async def list_logins(self) -> list[UUID]:
         """The sandboxes whose workers may log in now."""
@@ -232,7 +236,7 @@ class SandboxAccess:
                 self.probe_again(),
                 self._end_wrong_sessions(longest_transaction),
                 self._apply_unapplied(),
-                self._reconcile_users(),
+                self.reconcile_users(),
                 return_exceptions=True,
             )
         )
@@ -260,7 +264,7 @@ class SandboxAccess:
         else:
             await self.apply(row["id"])
 
-    async def _reconcile_users(self) -> None:
+    async def reconcile_users(self) -> None:
         """Redis has the users of running sandboxes, and none of those that this database knows to be over.
 
         All of them after a restart, for it forgets its users; now and then those that are missing or too many.
@@ -282,10 +286,12 @@ class SandboxAccess:
     async def _set_user(self, sandbox_id: UUID, login: Login | None) -> None:
         if not self.isolation.redis.confines:
             return
-        if login is None:
+        number = login.redis_database if login is not None else None
+        if login is None or (number is not None and not await self.databases.claim(number, sandbox_id)):
             await self._redis.delete_user(sandbox_id)
         else:
-            await self._redis.set_user(sandbox_id, login.token_sha256)
+            digest, scripts = login.token_sha256, login.scripts
+            await self._redis.set_user(sandbox_id, digest, database=number, scripts=scripts)
 
     async def _value(self, query: str, *arguments: object) -> Any:
         return await fetch_value(self._pool, self._sql[query], *arguments)

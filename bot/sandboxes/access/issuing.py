@@ -76,7 +76,8 @@ class CredentialIssuer:
 
         details, issued_before = await in_transaction(self._pool, issue)
         if details.has_token:
-            login = Login((await making).token_sha256, details.sandbox.expires_at)
+            sandbox, digest = details.sandbox, (await making).token_sha256
+            login = Login(digest, sandbox.expires_at, sandbox.redis_database)
             # By first credentials nobody is connected: nothing to disconnect or to mark, no wait for NATS.
             step = self._access.apply(sandbox_id) if issued_before else self._access.grant(sandbox_id, login)
             await best_effort(step, sandbox_id)

@@ -6,7 +6,6 @@ looks at where it delivers to.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
@@ -22,7 +21,6 @@ from bot.sandboxes.access.connection import ConnectionDetails
 from bot.stores.nats import Replay, StreamStore
 from sandbox_worker import protocol
 
-_TOKENS = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _EventName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_]{1,64}$")]
 
 
@@ -49,7 +47,7 @@ class ReplayService:
             sandbox_id = names.sandbox_of_subject(message.subject)
         except ValueError:
             return None
-        if not _is_inbox(message.reply, sandbox_id):  # an answer elsewhere would speak for the bot
+        if not names.is_inbox(message.reply, sandbox_id):  # an answer elsewhere would speak for the bot
             return None
         try:
             if self._describe is not None and _asks_for_environment(message.data):
@@ -78,11 +76,6 @@ def _read(data: bytes, sandbox_id: UUID) -> Replay:
         request = msgspec.json.decode(data, type=_Request)
     except msgspec.MsgspecError as error:
         raise InvalidInput(f"That is no request for a replay: {error}") from error
-    if not _is_inbox(request.deliver, sandbox_id) or request.deliver.count(".") != 1:
+    if not names.is_inbox(request.deliver, sandbox_id) or request.deliver.count(".") != 1:
         raise InvalidInput(f"Events are delivered to {names.inbox_prefix(sandbox_id)}.<one token> only.")
     return Replay(request.deliver, request.since, request.after, request.events)
-
-
-def _is_inbox(subject: str, sandbox_id: UUID) -> bool:
-    prefix = names.inbox_prefix(sandbox_id) + "."
-    return subject.startswith(prefix) and _TOKENS.fullmatch(subject) is not None

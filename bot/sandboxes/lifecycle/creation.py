@@ -140,8 +140,12 @@ class Creation:
             raise ProvisioningFailed(sandbox.name, step) from error
 
     async def _provision_stores(self, sandbox: Sandbox) -> dict[str, BaseException | None]:
-        """Both together, and both to their end: what is made after the teardown would be left behind."""
-        steps = {"PostgreSQL schema": self._make_schema(sandbox), "NATS stream": self._streams.create(sandbox.id)}
+        """Together, and all to their end: what is made after the teardown would be left behind."""
+        steps = {
+            "PostgreSQL schema": self._make_schema(sandbox),
+            "NATS stream": self._streams.create(sandbox.id),
+            "Valkey database": self._access.databases.settle(sandbox),
+        }
         outcomes = await asyncio.gather(*steps.values(), return_exceptions=True)
         return dict(zip(steps, outcomes, strict=True))
 
@@ -166,6 +170,8 @@ class Creation:
         facts = (name, request.owner_id, request.description, request.ttl, request.metadata)
         try:
             inserted = await self._records.value(connection, "insert_sandbox", sandbox_id, *facts)
+            if databases := self._access.databases.candidates():
+                await self._records.value(connection, "take_database", sandbox_id, databases)
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name == "sandboxes_name_key" and request.name is not None:
                 raise NameTaken(name) from error

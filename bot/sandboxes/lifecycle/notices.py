@@ -24,6 +24,7 @@ class NoticeKind(StrEnum):
     EXPIRED = "expired"
     GUILD_REMOVED = "guild_removed"
     TOO_LARGE = "too_large"
+    SCRIPTS_WITHDRAWN = "scripts_withdrawn"
 
 
 class Unbinding(StrEnum):
@@ -44,8 +45,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One notice to one recipient, of an expiry, a guild or a size. `key` is the same at every attempt, so that Discord
-    can drop a repeat. `person_id`: who has unbound the guild, or on whose account it was."""
+    """One notice to one recipient. `key` is the same at every attempt, so that Discord can drop a repeat. `person_id`:
+    who has unbound the guild, or on whose account it was."""
 
     notice_id: int
     recipient_id: int

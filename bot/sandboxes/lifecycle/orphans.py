@@ -31,6 +31,7 @@ class OrphanKind(StrEnum):
     STREAM = "stream"
     USER = "user"
     KEYS = "keys"
+    DATABASE = "database"
     COMMAND = "command"
     WEBHOOK = "webhook"
     """Both in Discord, made by the sandbox's own bot."""
@@ -115,6 +116,7 @@ class OrphanCollector:
             *await self._find_roles(),
             *await self._find_streams(),
             *await self._find_users(),
+            *await self._find_databases(),
             *await self._find_in_discord(),
         ]
 
@@ -140,6 +142,16 @@ class OrphanCollector:
         return [
             Orphan(OrphanKind.USER, names.redis_user(sandbox_id), proof, sandbox_id)
             for sandbox_id, proof in proofs.items()
+        ]
+
+    async def _find_databases(self) -> list[Orphan]:
+        """By the registry, which is the only proof of whose they are."""
+        registered, filled = await self._redis.list_databases()
+        proofs = await self._classify(set(registered.values()))
+        return [
+            Orphan(OrphanKind.DATABASE, f"database {number}", proofs[owner], owner, filled.get(number, 0))
+            for number, owner in sorted(registered.items())
+            if owner in proofs
         ]
 
     async def _find_in_discord(self) -> list[Orphan]:
@@ -197,8 +209,17 @@ class OrphanCollector:
             return False
         if orphan.kind is OrphanKind.STREAM:
             return await self._streams.delete(orphan.sandbox_id)
+        if orphan.kind is OrphanKind.DATABASE:
+            return await self._release_databases(orphan.sandbox_id)
         await self._redis.delete_user(orphan.sandbox_id)
         return True
+
+    async def _release_databases(self, sandbox_id: UUID) -> bool:
+        registered, _ = await self._redis.list_databases()
+        numbers = [number for number, owner in registered.items() if owner == sandbox_id]
+        for number in numbers:
+            await self._redis.empty_database(number, sandbox_id, release=True)
+        return bool(numbers)
 
 
 def _proof(is_ours: bool, was_destroyed: bool) -> Proof:

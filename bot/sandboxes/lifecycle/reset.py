@@ -52,11 +52,17 @@ class Reset:
 
     async def _run(self, sandbox: Sandbox, actor: Actor) -> None:
         request.begin_change()
-        await self._step(sandbox, "Redis keys", self._redis.delete_keys(sandbox.id))
+        await self._step(sandbox, "Redis keys", self._delete_keys(sandbox))
         await self._step(sandbox, "relay sessions", self._relay.forget(sandbox.id))
         await self._step(sandbox, "NATS stream", self._streams.purge(sandbox.id))
         await self._step(sandbox, "PostgreSQL schema", self._recreate_schema(sandbox.id, actor))
         logger.info("sandbox reset", sandbox=str(sandbox.id), name=sandbox.name)
+
+    async def _delete_keys(self, sandbox: Sandbox) -> None:
+        if sandbox.redis_database is None:
+            await self._redis.delete_keys(sandbox.id)
+        else:
+            await self._redis.empty_database(sandbox.redis_database, sandbox.id)
 
     async def _step(self, sandbox: Sandbox, name: str, step: Awaitable[object]) -> None:
         try:

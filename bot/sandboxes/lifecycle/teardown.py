@@ -97,7 +97,7 @@ class Teardown:
             # PostgreSQL, for the row is what the reaper finds the sandbox by if this ends here.
             keys = await _failures(
                 {
-                    "Redis keys": partial(self._redis.delete_keys, *ids),
+                    "Redis keys": partial(self._delete_keys, sandboxes),
                     "relay sessions": partial(self._relay.forget, *ids),
                 }
             )
@@ -110,6 +110,13 @@ class Teardown:
                 "NATS stream": partial(self._streams.delete, sandbox_id),
             }
         )
+
+    async def _delete_keys(self, sandboxes: Sequence[Sandbox]) -> None:
+        for sandbox in sandboxes:
+            if sandbox.redis_database is not None:
+                await self._redis.empty_database(sandbox.redis_database, sandbox.id, release=True)
+        if by_prefix := [sandbox.id for sandbox in sandboxes if sandbox.redis_database is None]:
+            await self._redis.delete_keys(*by_prefix)
 
     async def _complete(self, sandbox: Sandbox, actor: Actor | None, failed: Failures) -> bool:
         """PostgreSQL's part, if no other step has failed: a sandbox that is `destroyed` has nothing anywhere."""

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bot import constants
 from bot.stores.embedded.folder import make_folder, write_private
 from bot.stores.embedded.programs import Programs
 from bot.stores.embedded.reach import Reach, bracketed
+from bot.stores.nats_account import hash_of
 from bot.stores.nats_jwt import account_of
 
 SUPERUSER = "postgres"
@@ -160,6 +162,12 @@ def _redis(layout: Layout) -> _Start:
         f"dir {_quoted(make_folder(layout.folder / 'redis'))}",
         f"appendonly {'yes' if layout.durable else 'no'}",
         'save ""',
+        f"databases {constants.REDIS_DATABASES.stop}",
+        f"busy-reply-threshold {constants.SCRIPT_BUSY_AFTER_MS}",
+        "crash-memcheck-enabled no",  # which would take seconds of the restart after a script that cannot be killed
+        "notify-keyspace-events KEA",  # each sandbox may hear those of its own database
+        f"maxmemory {constants.REDIS_MAX_MEMORY}",
+        f"proto-max-bulk-len {constants.REDIS_LARGEST_VALUE}",
         "acllog-max-len 0",  # what a worker is refused may have names of megabytes, and would be kept
     ]
     config = write_private(layout.folder / "redis.conf", "\n".join(lines) + "\n")
@@ -194,6 +202,7 @@ accounts {
     exports: [
       { service: "$JS.API.CONSUMER.MSG.NEXT.*.worker", accounts: [SANDBOX], response_type: stream, threshold: "35s" }
       { service: "$JS.ACK.*.worker.>", accounts: [SANDBOX], threshold: "5s" }
+      { service: "$JS.ACK.%(origin)s.*.worker.>", accounts: [SANDBOX], threshold: "5s" }
       { stream: "sandbox-replay.*.*", accounts: [SANDBOX] }
     ]
   }
@@ -201,9 +210,15 @@ accounts {
     imports: [
       { service: { account: APP, subject: "$JS.API.CONSUMER.MSG.NEXT.*.worker" } }
       { service: { account: APP, subject: "$JS.ACK.*.worker.>" } }
+      { service: { account: APP, subject: "$JS.ACK.%(origin)s.*.worker.>" } }
       { stream: { account: APP, subject: "sandbox-replay.*.*" }, to: "$1.$2" }
     ]
+    mappings: {
+      "$JS.API.STREAM.INFO.*": "sandbox-info.$1.stream"
+      "$JS.API.CONSUMER.INFO.*.worker": "sandbox-info.$1.consumer"
+    }
   }
+  SANDBOX_FULL { limits { max_connections: 0 } }
   AUTH { users: [{ user: "%(auth_user)s", password: "%(auth_password)s" }] }
   SYS { users: [{ user: "%(system_user)s", password: "%(system_password)s" }] }
 }
@@ -233,6 +248,7 @@ def _nats(layout: Layout) -> _Start:
         "system_user": NATS_SYSTEM_USER,
         "system_password": passwords["nats-system"],
         "issuer": account_of(passwords["nats-seed"]),
+        "origin": f"_.{hash_of('APP')}",
     }
     config = write_private(layout.folder / "nats.conf", _NATS_CONFIG % values)
     return ["-c", str(config)], signal.SIGTERM, signal.SIGTERM

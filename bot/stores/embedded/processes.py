@@ -7,16 +7,17 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from loguru import logger
 
 from bot import constants
 from bot.stores.embedded.configuration import ServerCommand
 from bot.stores.embedded.errors import EmbeddedError, GuardianEnded
-from bot.stores.embedded.identity import identify, is_alive
+from bot.stores.embedded.identity import cpu_seconds, identify, is_alive, is_stopped
 
 
 @dataclass(slots=True)
@@ -85,6 +86,36 @@ class ServerProcesses:
                 self._guardian.kill()
         await self._forget_guardian()
         await self._end_servers()
+
+    async def abort(self, name: str) -> str:
+        """End a server at once, by the signal on which it reports what it was doing; the guardian starts it again. The
+        log from there on: it stands still first, for what it runs could write lines that look like the report."""
+        log, identity = self._log(name), self.states[name].identity
+        self._signal(name, signal.SIGSTOP)
+        await _until(lambda: is_stopped(identity))
+        begins = log.stat().st_size
+        self._signal(name, signal.SIGABRT)
+        self._signal(name, signal.SIGCONT)
+        if not await _until(lambda: not is_alive(identity)):
+            self._signal(name, signal.SIGKILL)
+            await _until(lambda: not is_alive(identity))
+        with log.open("rb") as file:
+            file.seek(begins)
+            return file.read(constants.SERVER_REPORT_READ).decode(errors="replace")
+
+    def trim_log(self, name: str) -> None:
+        """Empty a server's log that has grown too large: it is written to at its end, wherever that is."""
+        log = self._log(name)
+        if log.stat().st_size > constants.SERVER_LOG_MOST:
+            os.truncate(log, 0)
+
+    def _log(self, name: str) -> Path:
+        return next(command.log for command in self._commands if command.name == name)
+
+    def cpu_seconds(self, name: str) -> float | None:
+        """How long it has computed; None if that is not known, or it does not run."""
+        pid = self.states[name].pid
+        return cpu_seconds(pid) if pid is not None else None
 
     async def stop(self) -> None:
         """End the servers in good order, and the guardian with them."""
@@ -158,3 +189,14 @@ class ServerProcesses:
             self.ended.add(name)
             level = "WARNING" if event["in_a_row"] == 1 else "DEBUG"  # told once; `states` says how it goes on
             logger.log(level, "embedded server ended and is started again", server=name, code=state.last_exit)
+
+
+async def _until(condition: Callable[[], bool]) -> bool:
+    """Whether it has come true in time."""
+    try:
+        async with asyncio.timeout(constants.SERVER_ABORTS_WITHIN_S):
+            while not condition():  # noqa: ASYNC110 - nothing announces it
+                await asyncio.sleep(constants.SERVER_ABORT_POLL_S)
+    except TimeoutError:
+        return False
+    return True

@@ -135,6 +135,26 @@ class EmbeddedStores:
         await self._run_servers(self._processes)
         logger.info("embedded stores run again", folder=str(self._folder), **self._layout.ports)
 
+    async def abort(self, store: str) -> str:
+        """End one server at once, on the report that it writes then; it is started again by itself."""
+        assert self._processes is not None, "the servers are another process's"
+        return await self._processes.abort(store)
+
+    async def wait_for(self, store: str) -> None:
+        """Return when it answers. `EmbeddedError` if it does not in time."""
+        assert self._processes is not None, "the servers are another process's"
+        self._processes.ended.discard(store)
+        await self._wait_for(self._processes, store)
+
+    def trim_log(self, store: str) -> None:
+        """Keep the server's log from growing for ever, as those may have it do who run scripts in Valkey."""
+        if self._processes is not None:
+            self._processes.trim_log(store)
+
+    def cpu_seconds(self, store: str) -> float | None:
+        """How long the server has computed; None if that is not known."""
+        return self._processes.cpu_seconds(store) if self._processes else None
+
     def runs(self, store: str) -> bool:
         """Whether that one is among those that were asked for."""
         return store in self._stores

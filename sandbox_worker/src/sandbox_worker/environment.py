@@ -50,6 +50,9 @@ class Environment:
     nats_url: str = field(repr=False)
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
+    nats_user: str = ""
+    nats_password: str = field(default="", repr=False)
+    """For an address without a login."""
 
     def require_database(self) -> str:
         """Its address; `WrongEnvironment` if it is not known."""
@@ -147,6 +150,8 @@ def read_environment(environ: Mapping[str, str], dotenv: Path) -> Environment:
         nats_url=_address(values, variables.NATS_URL) or _missing(variables.NATS_URL),
         database_url=_with_variables(_address(values, variables.DATABASE_URL), in_file, values),
         redis_url=_address(values, variables.REDIS_URL),
+        nats_user=values.get(variables.SANDBOX_NATS_USER, ""),
+        nats_password=values.get(variables.SANDBOX_NATS_PASSWORD, ""),
     )
 
 

@@ -83,6 +83,22 @@ class ServiceUnavailable(WorkerError):
         super().__init__(f"{service} is not reachable at the moment. Try again in a minute.")
 
 
+class TooManyConnections(ServiceUnavailable):
+    """The sandbox has as many connections to NATS as it may have."""
+
+    def __init__(self) -> None:
+        super().__init__("NATS", TOO_MANY)
+
+    def __str__(self) -> str:
+        return f"NATS lets no more of the sandbox's workers in: {self.detail}."
+
+
+TOO_MANY = (
+    "too many connections; the sandbox has all that it may have. End one of its workers, or ask whoever operates the "
+    "bot for a higher isolation.max_connections"
+)
+
+
 class ReplayRefused(WorkerError):
     """The bot does not play the events again; the sentence is the bot's."""
 
@@ -101,8 +117,9 @@ class SandboxEnded(WorkerError):
 
 _ENDINGS = {
     "expired": "has expired. `/sandbox extend` brings it back during its grace time; then start the worker again.",
-    "refused": "lets this worker in no more: destroyed, expired or new credentials. `/sandbox list` shows whether it "
-    "runs, `/sandbox connect` hands out its credentials anew.",
+    "refused": "lets this worker in no more: destroyed, expired or new credentials; or, with an older configuration of "
+    "NATS, too many connections. `/sandbox list` shows whether it runs, `/sandbox connect` hands out its credentials "
+    "anew.",
     "gone": "has no stream of events any more: it was destroyed. `/sandbox create` makes a new one.",
 }
 

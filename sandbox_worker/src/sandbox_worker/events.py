@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-import nats.errors
 from nats.aio.msg import Msg
 
 from sandbox_worker import protocol
@@ -140,28 +139,35 @@ def _check_dispatch(raw: bytes) -> None:
 
 
 class EventParser:
-    """Tells a sandbox's events from what else may be in its inbox: another sandbox can make the server send empty
-    messages there."""
+    """Tells a sandbox's events from what else may be in its inbox: another sandbox can make the server send messages
+    there that are not of this one's stream."""
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: str, *, stream: str = "") -> None:
+        """Without a `stream`, those of any."""
+        self._prefix, self._stream = prefix, stream
 
     def fields(self, message: Msg) -> dict[str, Any] | None:
         """Of a `StoredEvent`, by name; None if it is none."""
+        delivery = self.delivery(message)
+        name = message.subject.removeprefix(self._prefix)
+        if delivery is None or name == message.subject:
+            return None
         try:
             _check_dispatch(message.data)
-            metadata = message.metadata
-        except (msgspec.MsgspecError, nats.errors.NotJSMessageError, ValueError):
-            return None
-        name = message.subject.removeprefix(self._prefix)
-        if name == message.subject:
+        except msgspec.MsgspecError:
             return None
         size = (message.headers or {}).get(protocol.TOO_LARGE_HEADER)
         return {
             "name": name,
-            "sequence": metadata.sequence.stream,
-            "stored_at": metadata.timestamp.astimezone(UTC),  # older ones of nats-py say it in local time, unmarked
-            "redelivered": metadata.num_delivered - 1,
+            "sequence": delivery.stream_sequence,
+            "stored_at": datetime.fromtimestamp(delivery.stored_ns / 1e9, UTC),
+            "redelivered": delivery.times - 1,
             "raw": message.data,
             "too_large": int(size) if size else None,
         }
+
+    def delivery(self, message: Msg) -> protocol.Delivery | None:
+        """None if its reply is no acknowledgement on the sandbox's stream, so that nothing may be sent there: it may
+        name any subject."""
+        delivery = protocol.read_delivery(message.reply)
+        return delivery if delivery is not None and self._stream in ("", delivery.stream) else None

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from sandbox_worker import constants, protocol
-from sandbox_worker.errors import EndReason, SandboxEnded, ServiceUnavailable
+from sandbox_worker.errors import TOO_MANY, EndReason, SandboxEnded, ServiceUnavailable, TooManyConnections
 
 _GONE = (nats.errors.ConnectionClosedError, nats.errors.ConnectionDrainingError, nats.errors.BadSubscriptionError)
 _FAILURES = (nats.errors.Error, OSError, TimeoutError)
@@ -42,14 +42,16 @@ class NatsConnection:
     """nats-py closes for good when a login expires, so its own reconnecting is off: after whatever loss there is a new
     client, with the subscriptions of the old one."""
 
-    def __init__(self, url: str, *, sandbox: str, inbox_prefix: str) -> None:
-        self._url, self._sandbox, self._inbox_prefix = url, sandbox, inbox_prefix
+    def __init__(self, url: str, *, sandbox: str, inbox_prefix: str, user: str = "", password: str = "") -> None:
+        """`url` may be several, by commas; `user` and `password` count for those without a login."""
+        self._servers, self._sandbox, self._inbox_prefix = _servers(url), sandbox, inbox_prefix
+        self._login = {} if _has_login(self._servers) or not user else {"user": user, "password": password}
         self._subscriptions: set[Subscription] = set()
         self._client: Client | None = None
         self._connected, self._disconnected = asyncio.Event(), asyncio.Event()
         self._end_reason: EndReason | None = None
         self._closed = False
-        self._expired, self._last_error = False, ""
+        self._expired, self._is_full, self._last_error = False, False, ""
         self._reconnecting: asyncio.Task[None] | None = None
         self.connections = 0
         """How often it has been connected."""
@@ -83,11 +85,13 @@ class NatsConnection:
         return self._client
 
     async def require(self, timeout: float) -> None:
-        """`ServiceUnavailable` if there is no connection after so many seconds."""
+        """`ServiceUnavailable` if there is no connection after so many seconds: `TooManyConnections` if that is why."""
         try:
             async with asyncio.timeout(timeout):
                 await self.client()
         except TimeoutError:
+            if self._is_full:
+                raise TooManyConnections from None
             raise ServiceUnavailable("NATS", self._last_error or "no answer") from None
 
     async def publish(
@@ -147,7 +151,7 @@ class NatsConnection:
 
     async def _use(self, client: Client) -> None:
         """Returns when the connection is lost."""
-        self._client, self._expired = client, False
+        self._client, self._expired, self._is_full = client, False, False
         self._disconnected.clear()
         self._connected.set()
         self.connections += 1
@@ -176,9 +180,7 @@ class NatsConnection:
             try:
                 return await self._log_in()
             except Exception as error:  # whatever it is, it is no reason to give up
-                if not self._last_error and not self.connections:
-                    _logger.warning("NATS does not let the worker in, trying on: %r", error)
-                self._last_error = str(error) or type(error).__name__
+                self._note_failure(error)
                 refused_since = (refused_since or time.monotonic()) if _is_refusal(error) else None
             if refused_since is not None and time.monotonic() - refused_since > constants.REFUSED_FOR_S:
                 return None
@@ -186,6 +188,15 @@ class NatsConnection:
             # A refusal is asked again often enough to be sure of it when its time is over.
             longest = constants.LONGEST_RECONNECT_DELAY_S if refused_since is None else constants.REFUSED_FOR_S / 8
             delay = min(delay * 2, longest)
+
+    def _note_failure(self, error: Exception) -> None:
+        """Told once: that there are too many connections, also to a worker that had one."""
+        was_full, self._is_full = self._is_full, _is_full(error)
+        if self._is_full and not was_full:
+            _logger.warning("NATS does not let the worker in, trying on: %s", TOO_MANY)
+        elif not self._is_full and not self._last_error and not self.connections:
+            _logger.warning("NATS does not let the worker in, trying on: %r", error)
+        self._last_error = str(error) or type(error).__name__
 
     async def _log_in(self) -> Client:
         """A client that is connected, and subscribed to all that is subscribed to."""
@@ -206,7 +217,8 @@ class NatsConnection:
             self._on_disconnect(client)
 
         await client.connect(
-            self._url.split(","),
+            self._servers,
+            **self._login,  # type: ignore[arg-type]
             name=f"{protocol.agent()} {self._sandbox}",
             allow_reconnect=False,
             connect_timeout=constants.CONNECT_TIMEOUT_S,
@@ -239,10 +251,23 @@ async def _subscribe(client: Client, subscription: Subscription) -> None:
         subscription.client = client
 
 
+def _servers(url: str) -> list[str]:
+    return [server for part in url.split(",") if (server := part.strip())]
+
+
+def _has_login(servers: list[str]) -> bool:
+    return any("@" in server for server in servers)
+
+
 def _is_refusal(error: BaseException) -> bool:
     """By the server's words, for nats-py has no error of its own for them."""
     text = str(error).lower()
     return "authorization violation" in text or "authentication expired" in text
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether the server sends the worker away for there are too many; by its words, too."""
+    return "maximum account active connections exceeded" in str(error).lower()
 
 
 async def _close(client: Client) -> None:

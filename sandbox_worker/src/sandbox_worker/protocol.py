@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import version
+from typing import NamedTuple
 from uuid import UUID
 
 PROTOCOL_VERSION = 1
@@ -40,6 +41,9 @@ TOKEN_PLACE = "token-of-the-sandbox"  # noqa: S105
 """Stands in the answer where the sandbox's token does, which the bot doesn't know."""
 
 ANY_REPLAY_SUBJECT = f"sandbox.*.{REPLAY}"
+
+_ACK_TOKENS = 9
+"""Of an acknowledgement in the older format: `$JS.ACK.<stream>.<consumer>` and five numbers."""
 
 
 @cache
@@ -83,6 +87,50 @@ def pull_subject(stream: str) -> str:
     return f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{WORKER_CONSUMER}"
 
 
-def ack_subjects(stream: str) -> str:
-    """The wildcard of where workers tell JetStream what has become of an event."""
-    return f"$JS.ACK.{stream}.{WORKER_CONSUMER}.>"
+def stream_info_subject(stream: str) -> str:
+    """Where workers ask what their stream is like."""
+    return f"$JS.API.STREAM.INFO.{stream}"
+
+
+def consumer_info_subject(stream: str) -> str:
+    """Where workers ask what their consumer is like."""
+    return f"$JS.API.CONSUMER.INFO.{stream}.{WORKER_CONSUMER}"
+
+
+def ack_subjects(stream: str, origin: str = "") -> str:
+    """The wildcard of where workers tell JetStream what has become of an event.
+
+    With the `origin`, which is domain and account as `<domain or _>.<hash>`, in the format that newer servers write.
+    """
+    if origin:
+        return f"$JS.ACK.{origin}.{stream}.{WORKER_CONSUMER}.*.*.*.*.>"
+    return f"$JS.ACK.{stream}.{WORKER_CONSUMER}.*.*.*.*.*"
+
+
+class Delivery(NamedTuple):
+    """What the server says of an event that it hands out, in the subject by which that is acknowledged."""
+
+    stream: str
+    consumer: str
+    times: int
+    stream_sequence: int
+    consumer_sequence: int
+    stored_ns: int
+    """Unix time, in nanoseconds."""
+
+
+def read_delivery(reply: str) -> Delivery | None:
+    """By the subject for the answer, in both formats of the server's; None if it is no acknowledgement."""
+    tokens = reply.split(".")
+    if tokens[:2] != ["$JS", "ACK"]:
+        return None
+    if len(tokens) == _ACK_TOKENS:
+        stream, consumer, *numbers = tokens[2:]
+    elif len(tokens) >= _ACK_TOKENS + 2:  # domain and account first; more tokens may follow
+        stream, consumer, *numbers = tokens[4 : _ACK_TOKENS + 2]
+    else:
+        return None
+    if not all(number.isascii() and number.isdigit() for number in numbers):
+        return None
+    times, stream_sequence, consumer_sequence, stored_ns, _pending = map(int, numbers)
+    return Delivery(stream, consumer, times, stream_sequence, consumer_sequence, stored_ns)

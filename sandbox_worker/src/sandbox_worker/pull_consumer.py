@@ -26,7 +26,7 @@ class PullConsumer:
 
     def __init__(self, connection: NatsConnection, environment: Environment, *, batch: int) -> None:
         self._connection, self._batch = connection, batch
-        self._subject = protocol.pull_subject(environment.stream)
+        self._stream = environment.stream
         self._subscription = Subscription(self._on_message, self._on_disconnect)
         self._arrived: asyncio.Queue[tuple[float, Msg | None]] = asyncio.Queue()
         self._expected = 0
@@ -68,9 +68,14 @@ class PullConsumer:
 
     async def _give_back(self, arrived_at: float, message: Msg | None) -> None:
         client = self._connection.current
-        if client is not None and message is not None and not status_of(message) and _is_fresh(arrived_at):
+        if client is not None and message is not None and self._is_owed(message) and _is_fresh(arrived_at):
             with suppress(nats.errors.Error):
                 await client.publish(message.reply, NAK)
+
+    def _is_owed(self, message: Msg) -> bool:
+        """Whether it is an event of the stream, and no word of the server's or message of somebody else's."""
+        delivery = protocol.read_delivery(message.reply)
+        return delivery is not None and delivery.stream == self._stream
 
     async def _resubscribe(self) -> None:
         """An empty message is the end of what another account answers to a request, whatever else is to come."""
@@ -84,7 +89,8 @@ class PullConsumer:
             "expires": constants.PULL_EXPIRES_S * _NANOSECONDS,
             "idle_heartbeat": constants.PULL_HEARTBEAT_S * _NANOSECONDS,
         }
-        await self._connection.publish(self._subject, json.dumps(request).encode(), reply_to=self._subscription)
+        subject = protocol.pull_subject(self._stream)
+        await self._connection.publish(subject, json.dumps(request).encode(), reply_to=self._subscription)
         self._expected = self._batch
 
     async def _receive(self) -> tuple[float, Msg | None]:

@@ -43,6 +43,8 @@ class Sandbox:
             environment.nats_url,
             sandbox=environment.name,
             inbox_prefix=protocol.inbox_prefix(environment.sandbox_id),
+            user=environment.nats_user,
+            password=environment.nats_password,
         )
         self._discord = DiscordApi(environment.discord_api)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
@@ -118,7 +120,7 @@ class Sandbox:
         `SandboxEnded` when there is nothing to go on with.
         """
         consumer = PullConsumer(self._connection, self.environment, batch=batch)
-        parser = EventParser(self.environment.event_prefix)
+        parser = EventParser(self.environment.event_prefix, stream=self.environment.stream)
         self._consumers.add(consumer)
         try:
             await consumer.open()
@@ -133,7 +135,7 @@ class Sandbox:
                 if fields is None:
                     self.dropped += 1
                     _logger.warning("not an event of the sandbox, dropped: %s", message.subject)
-                if message.reply:
+                if parser.delivery(message) is not None:
                     await self._connection.publish(message.reply)
         finally:
             await consumer.close()

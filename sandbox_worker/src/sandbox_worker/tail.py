@@ -26,7 +26,7 @@ class Tail:
 
     def __init__(self, connection: NatsConnection, environment: Environment, wanted: Sequence[str]) -> None:
         self._connection, self._environment, self._wanted = connection, environment, wanted
-        self._parser = EventParser(environment.event_prefix)
+        self._parser = EventParser(environment.event_prefix, stream=environment.stream)
         self._after: int | None = None
         self._waits_for_bot = False
 
@@ -76,22 +76,20 @@ class Tail:
         expected = 1
         while (message := await inbox.next()) is not None:
             if status_of(message):
-                await self._on_status(message)
+                self._on_status(message)
                 continue
-            fields = self._parser.fields(message)
-            if fields is None:
+            fields, delivery = self._parser.fields(message), self._parser.delivery(message)
+            if fields is None or delivery is None:
                 continue
-            if message.metadata.sequence.consumer != expected:
+            if delivery.consumer_sequence != expected:
                 _logger.info("events were lost on the way, asking again")
                 return
             expected += 1
             self._after = fields["sequence"]
             yield StoredEvent(**fields)
 
-    async def _on_status(self, message: Msg) -> None:
-        """A heartbeat says how far the server is; flow control asks for an answer."""
-        if message.reply:
-            await self._connection.publish(message.reply)
+    def _on_status(self, message: Msg) -> None:
+        """A heartbeat says how far the server is."""
         reached = (message.headers or {}).get("Nats-Last-Stream", "")
         if self._after is None and reached.isdigit():
             self._after = int(reached)
