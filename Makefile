@@ -42,7 +42,7 @@ test-kit: $(READY) $(KIT_READY) ## test the workers' kit on Python 3.11, and wit
 newcomer: $(READY) ## README's path from a fresh clone to one's own bot in a sandbox, timed (NEWCOMER=--cold)
 	@$(BIN)/python -m tests.newcomer $(NEWCOMER)
 
-ecosystem: $(READY) ## run unmodified bots of ten kinds in sandboxes (ECOSYSTEM='disnake eris' for some)
+ecosystem: $(READY) ## run unmodified bots and tools in sandboxes (ECOSYSTEM='disnake Celery', or python, for some)
 	@$(BIN)/python -m tests.ecosystem $(ECOSYSTEM)
 
 long: $(READY) ## the whole-bot tests that take too long for every run: kills, other libraries, sandbox-worker run
@@ -87,7 +87,7 @@ format: $(READY) ## mend the style
 	$(BIN)/ruff format .
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .venv-* .node build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* .node .ecosystem build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml local_discord/pyproject.toml sandbox_worker/pyproject.toml constraints.txt

@@ -42,6 +42,8 @@ def by_prefix(prefix: str, shared_database: int | None) -> list[str]:
 
 def of_a_database(number: int, prefix: str) -> list[str]:
     """For a user of that database. Channels are the whole server's: those of the prefix, the database's own events, and
-    those that are called by its number, as Kombu's are."""
-    channels = [f"&{prefix}*", f"&__keyspace@{number}__:*", f"&__keyevent@{number}__:*", f"&/{number}.*"]
-    return [f"db={number}", "~*", "resetchannels", *channels, *OF_A_DATABASE]
+    those that are called by its number, as Kombu's are. Celery's workers subscribe to patterns of them, which the
+    server compares with the granted ones as they are written."""
+    own = [f"&{prefix}*", f"&__keyspace@{number}__:*", f"&__keyevent@{number}__:*", f"&/{number}.*"]
+    patterns = [f"&/{number}.{pattern}" for pattern in ("celery.pidbox", "celeryev/*", "celeryev/worker.*")]
+    return [f"db={number}", "~*", "resetchannels", *own, *patterns, *OF_A_DATABASE]

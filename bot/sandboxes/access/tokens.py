@@ -35,9 +35,16 @@ class BotToken(NamedTuple):
 
 
 def new_credentials() -> Credentials:
-    """With 256 random bits. Takes milliseconds of CPU, which is why it belongs in a thread."""
-    token = secrets.token_urlsafe(32)
+    """With more than 255 random bits. Takes milliseconds of CPU, which is why it belongs in a thread."""
+    token = _new_token()
     return Credentials(token, scram_verifier(token, secrets.token_bytes(16)), hash_token(token))
+
+
+def _new_token() -> str:
+    """It begins with a letter: behind the user in an address, nats.js takes a colon and a digit for the port."""
+    while not (token := secrets.token_urlsafe(32))[0].isalpha():
+        continue
+    return token
 
 
 def hash_token(token: str) -> str:

@@ -9,8 +9,9 @@ import aiohttp
 import pytest
 
 from bot.sandboxes.model import Actor
+from tests.ecosystem.environments import NotPossible
 from tests.ecosystem.features import Stage, try_all
-from tests.ecosystem.libraries import NotPossible, library
+from tests.ecosystem.libraries import library
 from tests.ecosystem.process import running_bot
 
 pytestmark = pytest.mark.long

@@ -1,0 +1,2 @@
+-- depends: 0001_seasons
+INSERT INTO seasons VALUES (1);
