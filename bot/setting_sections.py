@@ -1,44 +1,33 @@
-"""The sections of the settings: every key with its type, its default and its bounds."""
+"""The sections of the settings about the bot itself: every key with its type, its default and its bounds."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bot import constants
 from bot.names import LONGEST_NAME, SHORTEST_NAME
 from bot.setting_types import (
-    EMBEDDED,
-    Databases,
     Duration,
     Intents,
     Listen,
-    NatsAddress,
     Numbers,
-    PostgresAddress,
-    RedisAddress,
+    Section,
     Snowflakes,
     Token,
     is_address,
 )
-from sandbox_worker.addresses import PLAIN, fit, split_addresses
+from sandbox_worker.addresses import PLAIN
 
 DISCORD_API = "https://discord.com/api/v10"
 
 _HOST = re.compile(r"[A-Za-z0-9.-]*|\[?[0-9A-Fa-f:.]+\]?")
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-
-
-class Section(BaseModel):
-    """An unknown key is an error that names it, and no error repeats a value."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Discord(Section):
@@ -105,117 +94,6 @@ class Sandboxes(Section):
         return self
 
 
-class Postgres(Section):
-    """The server of the facts. `dsn` comes from DATABASE_URL, or is `EMBEDDED`; `pool_size` counts for each process."""
-
-    dsn: PostgresAddress = SecretStr(EMBEDDED)
-    pool_size: int = Field(default=10, ge=2, le=200)
-
-
-class Redis(Section):
-    """The server of keys and sessions. `url` comes from REDIS_URL, or is `EMBEDDED`.
-
-    `databases` are those that sandboxes may have; None: of the embedded server nearly all, of another one none.
-    `scripts`: whether they may run some; None: in the embedded server, if that has no known flaw they reach.
-    """
-
-    url: RedisAddress = SecretStr(EMBEDDED)
-    databases: Databases = None
-    scripts: bool | None = None
-
-    @field_validator("scripts", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
-
-    @model_validator(mode="after")
-    def _has_its_own(self) -> Self:
-        if self.databases is not None and _database_of(self.url.get_secret_value()) in self.databases:
-            raise ValueError("the bot's own database, which REDIS_URL ends in, is among databases; take it out")
-        return self
-
-
-def _database_of(address: str) -> int:
-    parts = urlsplit(address)
-    named = parts.query.removeprefix("db=") if parts.scheme == "unix" else parts.path.strip("/")
-    return int(named) if named.isdecimal() else 0
-
-
-class Nats(Section):
-    """The server of the events, and what each sandbox's stream keeps.
-
-    The addresses and the seed come from NATS_URL and, for the auth callout, NATS_AUTH_URL, NATS_SYSTEM_URL and
-    NATS_ACCOUNT_SEED; an empty one means that there is no callout.
-    """
-
-    url: NatsAddress = SecretStr(EMBEDDED)
-    auth_url: NatsAddress = SecretStr("")
-    system_url: NatsAddress = SecretStr("")
-    account_seed: SecretStr = SecretStr("")
-    stream_max_age: Duration = timedelta(hours=72)
-    stream_max_messages: int = Field(default=100_000, ge=1)
-    stream_max_megabytes: int = Field(default=256, ge=1)
-
-
-class Workers(Section):
-    """Where workers reach the stores; empty: where the bot does. Without credentials, each sandbox has its own.
-
-    `listen` is the address that embedded ones listen on, `host` what other machines call it.
-    """
-
-    postgres: str = ""
-    redis: str = ""
-    nats: str = ""
-    listen: str = "127.0.0.1"
-    host: str = ""
-    certificates: Path | None = None
-    plaintext: bool = False
-
-    @field_validator("certificates", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
-
-    @field_validator("listen")
-    @classmethod
-    def _is_an_ip(cls, value: str) -> str:
-        try:
-            return str(ip_address(value or "127.0.0.1"))
-        except ValueError:
-            raise ValueError("write an address of this machine like 10.0.0.3, or 0.0.0.0 for all of them") from None
-
-    @field_validator("host")
-    @classmethod
-    def _is_a_host(cls, value: str) -> str:
-        if not _HOST.fullmatch(value):
-            raise ValueError("write a name or address like stores.example.com, without a port")
-        return value.strip("[]")
-
-    @model_validator(mode="after")
-    def _is_safe_and_known(self) -> Self:
-        listen = ip_address(self.listen)
-        if listen.is_loopback:
-            return self
-        if self.certificates is None and not self.plaintext:
-            raise ValueError(
-                f"listen = {self.listen} can be reached from elsewhere, so that tokens would pass in the clear; set "
-                "certificates to the folder that `sandbox-bot certificates` has written, or plaintext = true if the "
-                "network is protected otherwise"
-            )
-        if listen.is_unspecified and not self.host:
-            raise ValueError(f"host is missing; nobody reaches {self.listen}, which means all addresses")
-        return self
-
-    @field_validator("postgres", "redis", "nats")
-    @classmethod
-    def _is_an_address_without_login(cls, value: str) -> str:
-        for part in map(urlsplit, split_addresses(value) if value else ()):
-            if not part.scheme or not part.hostname or "@" in part.netloc:
-                raise ValueError("write an address like nats://nats.example.com:4222, without user and password")
-        fit(value)
-        return value
-
-
 class Relay(Section):
     """Discord's gateway and HTTP API for the sandboxes' own bots.
 
@@ -256,37 +134,6 @@ class Relay(Section):
     def catch_up_s(self) -> float:
         """0 for off."""
         return 0.0 if self.catch_up == "off" else self.catch_up.total_seconds()
-
-
-class Isolation(Section):
-    """Whether the stores have to keep sandboxes apart by themselves, and what one sandbox may take of them."""
-
-    require: bool = False
-    max_connections: int = Field(default=10, ge=1, le=1000)
-    longest_transaction: Duration = timedelta(seconds=60)
-    warn_megabytes: int = Field(default=1024, ge=1)
-    max_megabytes: int = Field(default=4096, ge=1)
-
-    @model_validator(mode="after")
-    def _is_warned_before(self) -> Self:
-        if self.warn_megabytes > self.max_megabytes:
-            raise ValueError("warn_megabytes is above max_megabytes; lower the one or raise the other")
-        return self
-
-
-class Embedded(Section):
-    """The servers that the bot runs by itself. `folder` is relative to the working directory."""
-
-    folder: Path = Path("data")
-    durable: bool = True
-    valkey: Path | None = None
-    postgres: Path | None = None
-    extensions: tuple[Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")], ...] = ()
-
-    @field_validator("valkey", "postgres", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
 
 
 class Routing(Section):

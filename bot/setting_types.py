@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, SecretStr
 from pydantic_settings import NoDecode
 
 from bot.durations import parse_duration
@@ -16,6 +16,12 @@ from bot.names import check_snowflake
 
 EMBEDDED = "embedded"
 """In place of an address: the bot itself runs the server."""
+
+
+class Section(BaseModel):
+    """An unknown key is an error that names it, and no error repeats a value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def is_address(text: str, schemes: tuple[str, ...]) -> bool:

@@ -27,22 +27,9 @@ from pydantic_settings import (
 )
 
 from bot import constants
-from bot.setting_sections import (
-    Discord,
-    Embedded,
-    Isolation,
-    Log,
-    Nats,
-    Postgres,
-    Redis,
-    Relay,
-    Routing,
-    Sandboxes,
-    Workers,
-)
-from bot.setting_types import (
-    EMBEDDED,
-)
+from bot.setting_sections import Discord, Log, Relay, Routing, Sandboxes
+from bot.setting_types import EMBEDDED
+from bot.store_sections import Embedded, Isolation, Nats, Postgres, Redis, Workers
 
 __all__ = [
     "Discord",

@@ -327,7 +327,7 @@ async def test_the_workers_of_a_sandbox_ask_and_answer_each_other(world):
 
     await second.subscribe(subject, cb=answer)
     await second.flush()
-    assert (await a.nats.request(subject, b"[1, 2, 3]", timeout=5)).data == b"6"
+    assert (await a.nats.request(subject, b"[1, 2, 3]", timeout=10)).data == b"6"
     assert not a.errors
     await second.close()
 

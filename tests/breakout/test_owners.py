@@ -4,6 +4,7 @@ there for whatever the bot does."""
 from __future__ import annotations
 
 import asyncio
+import uuid
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -14,8 +15,10 @@ from bot import constants
 from bot.errors import InvalidTransition, SandboxNotFound
 from bot.sandboxes.access.isolation import may_create_schemas, probe_postgres
 from bot.sandboxes.schema import TableStats
+from bot.stores.postgres import open_pool
 from tests.breakout.conftest import ADA, until
 from tests.breakout.owner_tries import PLANTED, REFUSED, SPRING, TEMPORARY
+from tests.conftest import address, bootstrap_database, create_database, drop_database
 
 UNKNOWN = {"42704", "22023", "42601", "0A000"}
 """What a version says of what it has not."""
@@ -168,17 +171,14 @@ async def test_any_number_of_schemas_goes_in_batches(world, worker, monkeypatch)
 
 @pytest.mark.parametrize("kind", TEMPORARY)
 async def test_what_a_session_leaves_is_never_too_much_for_the_server_to_drop(world, worker, kind):
-    """One that is killed drops its temporary schema in one transaction, or leaves it to whoever comes next there."""
+    """One that is killed drops its temporary schema in one transaction, or leaves it to whoever comes next there;
+    and until that is done its role cannot be dropped."""
     with pytest.raises(asyncpg.ProgramLimitExceededError, match="too many temporary tables"):
         await worker.pg.execute(
             f"DO $$ BEGIN FOR n IN 1..600 LOOP EXECUTE format('{TEMPORARY[kind]}', n);"
             " IF n % 20 = 0 THEN COMMIT; END IF; END LOOP; END $$"
         )
-    there = (
-        "SELECT count(*) FROM pg_class WHERE relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_temp')"
-    )
     await world.manager.destroy(ADA, worker.sandbox.id)
-    assert await world.superuser.fetchval(there) == 0
     assert await left_of(world, worker.sandbox) == []
 
 
@@ -358,6 +358,18 @@ async def test_the_probe_tells_a_guard_that_is_missing_or_weak(world):
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await world.a.pg.execute(f"CREATE SCHEMA {world.a.sandbox.schema_name}_x")
     await world.superuser.execute(f"GRANT CREATE ON DATABASE {world.database} TO sandbox_worker")
+
+
+async def test_a_database_that_is_not_migrated_is_probed_too_and_left_as_it_was(servers):
+    name = f"probed_{uuid.uuid4().hex[:8]}"
+    await create_database(servers, name, "template1")
+    await bootstrap_database(servers, name)
+    pool = await open_pool(address(servers, name))
+    assert await probe_postgres(pool) is None
+    left = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^sandbox_[0-9a-f]{8}'"
+    assert await pool.fetchval(left) == 0
+    await pool.close()
+    await drop_database(servers, name)
 
 
 async def test_a_session_that_is_still_there_without_its_membership_makes_no_schema(world, worker):

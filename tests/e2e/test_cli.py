@@ -361,6 +361,7 @@ async def test_it_works_beside_a_running_bot_on_its_embedded_stores(discord, tmp
         checked = await asyncio.to_thread(run_command, ["check"], cwd=tmp_path, env=environment)
         assert checked.returncode == 0
         assert f"A bot runs on {tmp_path / 'data'}; a second one would be refused there." in checked.stdout
+        assert "Sandboxes may make more schemas and temporary tables in PostgreSQL." in checked.stdout
         assert bot.returncode is None
     finally:
         bot.terminate()

@@ -68,6 +68,13 @@ async def test_a_port_that_another_program_takes_before_its_server_does_is_chose
         assert urlsplit(own.url(store)).port == choices[1][store]
 
 
+def test_no_two_servers_are_given_the_same_port(tmp_path):
+    port = choose_ports(tmp_path, ["redis"])["redis"]
+    (tmp_path / "ports.json").write_text(json.dumps({"postgres": port, "redis": port, "nats": port}))
+    chosen = choose_ports(tmp_path, ["postgres", "redis", "nats"])
+    assert (port in chosen.values(), len(set(chosen.values()))) == (True, 3)
+
+
 async def test_all_three_answer_to_their_passwords_alone(stores):
     connection = await asyncpg.connect(stores.database_url)
     assert not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")

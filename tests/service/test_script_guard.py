@@ -74,11 +74,11 @@ async def _scene(own, manager):
 
 
 async def loop_for_ever(scene, script):
-    """How long the neighbour was kept out."""
-    running = asyncio.create_task(scene.evil.eval(script, 0))
-    await asyncio.sleep(0.05)  # so that the neighbour's question comes after the script, which nothing announces
+    """How long it took from the script's start until it was ended and the neighbour could write again."""
     began = time.monotonic()
+    running = asyncio.create_task(scene.evil.eval(script, 0))
     async with asyncio.timeout(20):
+        await asyncio.wait({running})
         while True:
             try:
                 await scene.good.set(scene.key, 2)

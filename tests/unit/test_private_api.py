@@ -23,9 +23,9 @@ PUBLIC_ALL_THE_SAME = {"_replace", "_exit"}
 
 def test_nothing_has_moved_and_to_ask_costs_next_to_nothing():
     private_api.verify(*LIBRARIES)  # imports what nobody has imported yet
-    started = time.perf_counter()
+    started = time.process_time()
     private_api.verify(*LIBRARIES)
-    assert time.perf_counter() - started < 0.005
+    assert time.process_time() - started < 0.005
 
 
 def test_every_part_that_has_moved_is_named_in_a_sentence_with_both_releases(monkeypatch):

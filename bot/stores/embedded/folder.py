@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -83,19 +83,20 @@ def load_passwords(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 def choose_ports(folder: Path, stores: Iterable[str], hosts: Sequence[str] = _LOOPBACK) -> dict[str, int]:
     """By store: those of the last start, as far as they are free on all of the hosts."""
-    known = read_json(folder, "ports")
-    ports = {store: free_port(known.get(store, 0), hosts) for store in sorted(stores)}
+    known, ports = read_json(folder, "ports"), dict[str, int]()
+    for store in sorted(stores):
+        ports[store] = free_port(known.get(store, 0), hosts, but=ports.values())
     update_json(folder, "ports", ports)
     return ports
 
 
-def free_port(wanted: int = 0, hosts: Sequence[str] = _LOOPBACK) -> int:
-    """The wanted one if it is free, otherwise any. `EmbeddedError` if there is none, or an address is not this
-    machine's."""
+def free_port(wanted: int = 0, hosts: Sequence[str] = _LOOPBACK, but: Collection[int] = ()) -> int:
+    """The wanted one if it is free, otherwise any, `but` those. `EmbeddedError` if there is none, or an address is not
+    this machine's."""
     for host in hosts:
         if _bind(host, 0) is None:
             raise EmbeddedError(f"There is no free port on {host}: is that an address of this machine?")
-    while not is_free(wanted := wanted or _bind(hosts[0], 0) or 0, hosts):
+    while not is_free(wanted := wanted or _bind(hosts[0], 0) or 0, hosts) or wanted in but:
         wanted = 0
     return wanted
 
