@@ -33,10 +33,6 @@ SCRIPTS = "+eval +evalsha +eval_ro +evalsha_ro +script|load +script|exists".spli
 """They run with the user's own rights. FUNCTION and SCRIPT FLUSH are left out: libraries of functions and the cache of
 scripts are everybody's."""
 
-CELERY_PATTERNS = "celery.pidbox celeryev/* celeryev/worker.*".split()
-"""What follows a database's number where Celery's workers listen. They say PSUBSCRIBE, whose patterns the server
-compares with the granted ones letter by letter."""
-
 
 def by_prefix(prefix: str, shared_database: int | None) -> list[str]:
     """For a user of that prefix. A `shared_database` is the one to be in, unless it is the first."""
@@ -46,7 +42,8 @@ def by_prefix(prefix: str, shared_database: int | None) -> list[str]:
 
 def of_a_database(number: int, prefix: str) -> list[str]:
     """For a user of that database. Channels are the whole server's: those of the prefix, the database's own events, and
-    those that are called by its number, as Kombu's are."""
-    channels = [f"&{prefix}*", f"&__keyspace@{number}__:*", f"&__keyevent@{number}__:*", f"&/{number}.*"]
-    channels += [f"&/{number}.{pattern}" for pattern in CELERY_PATTERNS]
-    return [f"db={number}", "~*", "resetchannels", *channels, *OF_A_DATABASE]
+    those that are called by its number, as Kombu's are. Celery's workers subscribe to patterns of them, which the
+    server compares with the granted ones as they are written."""
+    own = [f"&{prefix}*", f"&__keyspace@{number}__:*", f"&__keyevent@{number}__:*", f"&/{number}.*"]
+    patterns = [f"&/{number}.{pattern}" for pattern in ("celery.pidbox", "celeryev/*", "celeryev/worker.*")]
+    return [f"db={number}", "~*", "resetchannels", *own, *patterns, *OF_A_DATABASE]
