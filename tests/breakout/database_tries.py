@@ -79,6 +79,8 @@ psubscribe-events PSUBSCRIBE __keyspace@{m}__:*
 psubscribe-any    PSUBSCRIBE __keyspace@*__:*
 psubscribe-event  PSUBSCRIBE __keyevent@*__:*
 psubscribe-kombu  PSUBSCRIBE /*
+psubscribe-celery PSUBSCRIBE /{m}.celery.pidbox
+psubscribe-beats  PSUBSCRIBE /{m}.celeryev/*
 psubscribe-class  PSUBSCRIBE __keyspace@[0-9]*__:*
 psubscribe-wide   PSUBSCRIBE __key*
 ssubscribe        SSUBSCRIBE {b}channel

@@ -192,6 +192,16 @@ async def test_keyspace_events_of_its_own_come_and_no_others(world, words):
         await channel.subscribe(f"/{words['n']}.celery.pidbox", words["a"] + "channel")
 
 
+async def test_celery_s_workers_hear_what_is_said_in_their_own_database(world, words):
+    async with world.a.redis.pubsub() as channel:
+        await channel.psubscribe(
+            *(f"/{words['n']}.{name}" for name in ("celery.pidbox", "celeryev/*", "celeryev/worker.*"))
+        )
+        assert [(await channel.get_message(timeout=2))["type"] for _ in range(3)] == ["psubscribe"] * 3
+        await world.a.redis.publish(f"/{words['n']}.celery.pidbox", "ping")
+        assert (await channel.get_message(timeout=2))["data"] == b"ping"
+
+
 async def test_blocked_commands_wait_for_their_own_database(world):
     async with world.a.redis.client() as waiting:
         popping = asyncio.create_task(waiting.blpop(["queue"], timeout=2))
