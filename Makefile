@@ -33,7 +33,7 @@ demo: $(READY) ## show the product, explained step by step, on a local Discord
 	@NODE_PATH="$${NODE_PATH:+$$NODE_PATH:}$(CURDIR)/.node/node_modules" $(BIN)/sandbox-bot demo
 
 test: $(READY) ## prove it, on real servers (PYTHON=… VENV=… for another Python)
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 test-kit: $(READY) $(KIT_READY) ## test the workers' kit on Python 3.11, and with the oldest versions of what it needs
 	$(KIT_VENV)/bin/pytest --noconftest tests/unit/test_worker_*.py
