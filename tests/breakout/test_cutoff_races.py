@@ -138,15 +138,15 @@ async def test_redis_is_not_told_a_token_that_ended_on_the_way(world, monkeypatc
         await access.mark_changed(connection, worker.sandbox.id)
     set_user = access._redis.set_user
 
-    async def late(sandbox_id, token_sha256):
+    async def late(sandbox_id, token_sha256, **rights):
         if sandbox_id == worker.sandbox.id and await has_status(world, worker.sandbox, "running"):
             await destroy(world, worker.sandbox)
-        await set_user(sandbox_id, token_sha256)
+        await set_user(sandbox_id, token_sha256, **rights)
 
     with monkeypatch.context() as patched:
         patched.setattr(access._redis, "set_user", late)
         access._redis_run_id = None
-        await (access.apply(worker.sandbox.id) if how == "apply" else access._reconcile_users())
+        await (access.apply(worker.sandbox.id) if how == "apply" else access.reconcile_users())
     assert await to_redis(worker) is None
     await worker.close()
 
