@@ -116,7 +116,7 @@ async def until_blocked(pool):
 def store_settings(stores, dsn, **of_redis):
     """The sections that point a bot at the session's stores and one database, with NATS's auth callout."""
     return {
-        "postgres": Postgres(dsn=SecretStr(dsn)),
+        "postgres": Postgres(dsn=SecretStr(dsn), pool_size=4),
         "redis": Redis(url=SecretStr(stores.redis_url), **of_redis),
         "nats": Nats(
             url=SecretStr(stores.nats_url),

@@ -152,6 +152,7 @@ async def test_more_schemas_are_counted_emptied_by_a_reset_and_end_with_the_sand
     assert await left_of(world, sandbox) == []
 
 
+@pytest.mark.long
 async def test_any_number_of_schemas_goes_in_batches(world, worker, monkeypatch):
     """More than one transaction may lock where servers are set up by hand."""
     monkeypatch.setattr(constants, "SCHEMA_DROP_BATCH", 100)

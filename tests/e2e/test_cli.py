@@ -401,6 +401,7 @@ def test_the_version_is_told_with_those_that_a_report_of_a_bug_needs(command, tm
     assert (ended.stdout, ended.returncode) == (expected, 0)
 
 
+@pytest.mark.long
 def test_bash_completes_commands_by_the_script_that_is_shown(tmp_path):
     completed = in_shell(
         tmp_path,

@@ -225,6 +225,7 @@ async def test_an_old_button_in_a_server_is_never_forwarded_and_its_command_is_n
     )  # the worker's own, as it was posted
 
 
+@pytest.mark.long
 async def test_no_answer_with_buttons_stays_in_memory(scene):
     """By default discord.py keeps each for 15 minutes, with a timer. A press is known by its custom id alone."""
     await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue")

@@ -217,6 +217,7 @@ async def test_a_watch_goes_on_while_it_lives_and_ends_as_unhealthy_with_it(boun
     assert json.loads(error)["error"]["code"] == "UNHEALTHY"
 
 
+@pytest.mark.long
 async def test_a_watch_asks_discord_far_less_often_than_the_stores(bound, environment, tmp_path):  # noqa: F811
     asks_discord = {"DISCORD_TOKEN": bound.discord.token, "BOT_DISCORD__API_BASE": bound.discord.api_base}
     watching = await asyncio.create_subprocess_exec(

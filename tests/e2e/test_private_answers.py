@@ -126,6 +126,7 @@ async def test_the_edit_of_an_answer_from_before_a_restart_stays_with_its_asker(
         assert "1 private answer was withheld" in status
 
 
+@pytest.mark.long
 async def test_an_answer_after_more_interactions_than_are_remembered_stays_with_its_asker(scene):
     reply = await scene.ada.command("sandbox connect", channel=scene.lab.general, sandbox="blue")
     for number in range(1040):

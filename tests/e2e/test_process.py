@@ -125,6 +125,7 @@ async def test_a_token_is_all_it_needs_and_sandboxes_survive_a_restart(discord, 
     await bot.stop()
 
 
+@pytest.mark.long
 async def test_nothing_outlives_a_bot_that_is_killed_and_it_starts_again(discord, start, tmp_path):
     bot = await start()
     await bot.stop(signal.SIGKILL)
@@ -192,6 +193,7 @@ async def test_the_same_on_servers_started_by_hand(discord, start, stores, dsn, 
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.long
 async def test_a_bot_that_is_killed_again_and_again_under_load_loses_and_doubles_nothing(
     discord, start, stores, dsn, nats_client, redis_client
 ):

@@ -45,6 +45,7 @@ async def test_the_tour_passes_draws_its_picture_and_leaves_nothing_behind(tour,
     assert (list((tmp_path / "tmp").iterdir()), servers_in(tmp_path / "tmp")) == ([], [])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 1), (signal.SIGINT, 130)])
 async def test_a_tour_that_is_broken_off_leaves_nothing_behind(tour, tmp_path, number, code):
     async with asyncio.timeout(30):

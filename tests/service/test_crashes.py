@@ -162,6 +162,7 @@ async def loses(urls, seed, job, store, limit):
 
 
 # nats-py leaves the sockets of reconnects that failed to the garbage collector.
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("store", ["postgres", "redis", "nats"])
 async def test_a_store_that_goes_away_after_any_step_leaves_nothing_undone(

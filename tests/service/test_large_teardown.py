@@ -51,6 +51,7 @@ async def server_with_few_locks(tmp_path, monkeypatch):
         await pool.close()
 
 
+@pytest.mark.long
 async def test_a_schema_with_more_in_it_than_the_server_has_locks_is_dropped_in_batches(server_with_few_locks):
     stores, pool = server_with_few_locks
     sandbox_id, schemas = uuid4(), SchemaProvisioner(pool)

@@ -87,6 +87,7 @@ async def last_in_public_beside(last_in_public, discord, environment, tmp_path, 
         yield
 
 
+@pytest.mark.long
 async def test_the_old_bot_goes_on_with_what_it_has_and_with_what_the_new_one_makes(
     release, discord, stores, dsn, environment, beside, tmp_path
 ):

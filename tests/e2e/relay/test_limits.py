@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from bot import constants
 from bot.stores.postgres import connected
 
@@ -29,6 +31,7 @@ async def test_the_headers_by_which_libraries_pace_themselves_are_discords(scene
     assert "Set-Cookie" not in adas.headers
 
 
+@pytest.mark.long
 async def test_a_sandbox_that_floods_slows_down_itself_alone(scene, relayed, adas, bobs):
     """Two seconds of a flood: what it takes to have everybody wait for his turn."""
     flood = [asyncio.create_task(adas("GET", path_of(scene.lab.general))) for _ in range(120)]

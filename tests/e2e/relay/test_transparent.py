@@ -161,12 +161,14 @@ async def test_every_way_of_node_reaches_the_relay(run, relayed, node):
     assert set(json.loads(lines[0]).values()) == {relayed.relay.address.replace("http", "ws", 1)}
 
 
+@pytest.mark.long
 async def test_what_the_program_starts_is_led_too(run, relayed):
     program = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', sys.argv[1]]).returncode)"
     code, lines, _ = await (await run(sys.executable, "-c", program, ASK)).ended()
     assert (code, lines) == (0, [relayed.relay.address.replace("http", "ws", 1)])
 
 
+@pytest.mark.long
 async def test_the_exit_code_is_the_programs(run):
     code, lines, _ = await (await run(sys.executable, "-c", "print('done'); raise SystemExit(7)")).ended()
     assert (code, lines) == (7, ["done"])
@@ -174,6 +176,7 @@ async def test_the_exit_code_is_the_programs(run):
     assert code == 128 + signal.SIGKILL
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 async def test_signals_are_passed_on(run, number):
     program = (
@@ -186,6 +189,7 @@ async def test_signals_are_passed_on(run, number):
     assert (await process.ended())[0] == 42
 
 
+@pytest.mark.long
 async def test_the_program_does_not_outlive_a_run_that_is_killed(run):
     process = await run(sys.executable, "-c", "import os, signal; print(os.getpid(), flush=True); signal.pause()")
     async with asyncio.timeout(15):
@@ -199,6 +203,7 @@ async def test_the_program_does_not_outlive_a_run_that_is_killed(run):
             os.kill(int(process.heard[0]), signal.SIGKILL)
 
 
+@pytest.mark.long
 async def test_the_token_goes_by_the_names_that_are_chosen(run):
     program = "import os; print(os.environ.get('DISCORD_TOKEN'), os.environ['TOKEN'], os.environ['BOT_TOKEN'])"
     options = ("--token-variable", "TOKEN", "--token-variable", "BOT_TOKEN")
@@ -221,6 +226,7 @@ async def test_the_stores_are_the_sandboxes_by_the_names_that_programs_look_for(
     assert lines == [f"{address} sandbox_1a2b3c4d require redis://of-the-team"]
 
 
+@pytest.mark.long
 async def test_with_address_only_the_variables_are_set_and_the_knob_is_shown(run):
     program = "import os; print('DISCORD_TOKEN' in os.environ, 'PYTHONPATH' in os.environ)"
     _, lines, complaints = await (await run(sys.executable, "-c", program, options=("--address",))).ended()
@@ -228,6 +234,7 @@ async def test_with_address_only_the_variables_are_set_and_the_knob_is_shown(run
     assert "discord.py: discord.http.Route.BASE = os.environ['SANDBOX_BOT_API']" in complaints
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("environ", "command", "code", "sentence"),
     [
@@ -268,6 +275,7 @@ async def test_a_program_in_no_language_of_ours_is_led_by_a_namespace_and_reache
     assert "in a namespace of Linux" in complaints
 
 
+@pytest.mark.long
 async def test_a_program_of_java_is_led_by_a_namespace(run, relayed, unprivileged, tmp_path):
     """It has a list of authorities in a format of its own. Takes as long as Java to compile and start."""
     if shutil.which("javac") is None:
@@ -278,11 +286,13 @@ async def test_a_program_of_java_is_led_by_a_namespace(run, relayed, unprivilege
     assert json.loads(lines[0])["url"] == relayed.relay.address.replace("http", "ws", 1)
 
 
+@pytest.mark.long
 async def test_a_bot_lives_in_a_namespace_too(scene, run, unprivileged):
     bot = await run(sys.executable, HERE / "unchanged_discord_py.py", options=("--namespace",), within=unprivileged)
     await lives(scene, bot)
 
 
+@pytest.mark.long
 async def test_where_there_are_no_namespaces_it_is_said_what_to_do(run, unprivileged):
     none_left = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
     within = ("unshare", "--user", "--map-root-user", "sh", "-c", none_left, "sh")
@@ -292,6 +302,7 @@ async def test_where_there_are_no_namespaces_it_is_said_what_to_do(run, unprivil
     assert "--hooks" in complaints
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("start", "heard"), [("pass", 1), ("import os; os.setpgid(0, 0)", 0)])
 async def test_ctrl_c_is_left_to_the_terminal(run, start, heard):
     """It sends it to all that is in front: the program, unless that has gone to the background by itself."""
