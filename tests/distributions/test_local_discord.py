@@ -79,6 +79,7 @@ def pytest_says(project, *options):
     return project.run(*command).splitlines()[-1]
 
 
+@pytest.mark.long
 def test_the_fixture_serves_the_bot_of_a_project_with_another_discord_library(project):
     """In one test, for an environment takes seconds to make."""
     unasked = project.run(project.python, "-m", "pytest", "--fixtures", "-q", "-p", "no:cacheprovider")

@@ -90,6 +90,7 @@ async def test_what_is_frozen_delays_no_stop(tmp_path, discord, lines, names):
         await stop(bot)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", FROZEN.values(), ids=FROZEN)
 async def test_nor_does_what_is_half_open(tmp_path, discord, lines, names):
     async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:

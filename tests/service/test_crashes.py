@@ -15,6 +15,8 @@ from tests.faults.processes import KILLED, bot_process
 from tests.faults.wires import Gate, wired
 from tests.service.conftest import ADMIN, new_guild
 
+pytestmark = pytest.mark.long
+
 HOUR = timedelta(hours=1)
 AT_ONCE = 3
 
@@ -162,7 +164,6 @@ async def loses(urls, seed, job, store, limit):
 
 
 # nats-py leaves the sockets of reconnects that failed to the garbage collector.
-@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("store", ["postgres", "redis", "nats"])
 async def test_a_store_that_goes_away_after_any_step_leaves_nothing_undone(

@@ -85,6 +85,7 @@ async def test_owner_and_admins_are_told_once_of_a_large_sandbox_which_goes_on(e
     assert Counter(mailbox) == {(NoticeKind.TOO_LARGE, person.id, "blue"): 1 for person in (ADA, ADMIN)}
 
 
+@pytest.mark.long
 async def test_too_large_a_sandbox_loses_its_sessions_and_has_time_to_make_room(
     enforced, sizes, sandbox, url, audit, monkeypatch
 ):
@@ -100,7 +101,7 @@ async def test_too_large_a_sandbox_loses_its_sessions_and_has_time_to_make_room(
         await fill(worker, 5)
         await sizes.look()
         with pytest.raises(
-            (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, asyncpg.AdminShutdownError)
+            (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
         ):
             await worker.execute("SELECT true")
     assert await is_refused(url)

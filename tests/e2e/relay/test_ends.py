@@ -84,6 +84,7 @@ async def keys(scene, pattern="sandbox-bot:relay-*"):
     return await scene.app.stores.redis.keys(pattern)
 
 
+@pytest.mark.long
 async def test_a_teardown_leaves_nothing_of_the_relays_in_redis(scene, serve, blue):
     async with serve() as relayed, identified(relayed.relay.address, await issue(scene, blue)) as wire:
         await scene.ada.send(scene.lab.general, "hello")
