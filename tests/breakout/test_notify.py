@@ -185,6 +185,7 @@ class Deaf(Holder):
         self.connection._transport.pause_reading()
 
 
+@pytest.mark.long
 async def test_changes_go_through_though_the_queue_is_full(small):
     sandbox, guild = small.b.sandbox, GUILDS[1]
     async with routing(small) as table, Holder(small.a):

@@ -345,6 +345,7 @@ async def test_keys_are_rotated_whatever_they_are_for(environment, tmp_path, poo
         assert key in (await keys.valid(purpose))[1:]
 
 
+@pytest.mark.long
 async def test_it_works_beside_a_running_bot_on_its_embedded_stores(discord, tmp_path):
     environment = base_environment(discord)
     bot = await asyncio.create_subprocess_exec(

@@ -347,6 +347,7 @@ async def test_after_the_first_ready_no_silence_ends_the_bot(quick, monkeypatch,
         assert not app.supervisor.parts["discord"].last_error
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("api_base", ["http://127.0.0.1:9/api/v10", "http://nowhere.invalid/api/v10"])
 async def test_a_discord_that_is_not_reached_ends_the_process_with_69_in_one_line(tmp_path, stores, dsn, api_base):
     # A second, so that the parts of the bot are through with their first turn.

@@ -63,6 +63,7 @@ async def ended(process):
         return await process.wait(), words
 
 
+@pytest.mark.long
 async def test_the_example_receives_answers_keeps_its_own_and_survives(scene, servers, tmp_path):
     ada, lab = scene.ada, scene.lab
     await ada.command("sandbox create", channel=lab.general, name="blue", ttl="2h", bind_here=True)

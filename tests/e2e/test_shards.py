@@ -45,6 +45,7 @@ async def start(tmp_path, discord, stores, dsn, nats_client, redis_client):
             await running.stop(signal.SIGKILL)
 
 
+@pytest.mark.long
 async def test_each_process_runs_its_shard_and_ones_death_does_not_touch_the_others(discord, start, nats_client):
     ada = discord.add_person("ada")
     guilds = [discord.add_guild(f"Guild {number}", owner=ada) for number in range(2)]

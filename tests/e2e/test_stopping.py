@@ -81,6 +81,7 @@ FROZEN = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", FROZEN.values(), ids=FROZEN)
 async def test_what_is_frozen_delays_no_stop(tmp_path, discord, lines, names):
     async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
@@ -100,6 +101,7 @@ async def test_nor_does_what_is_half_open(tmp_path, discord, lines, names):
         await stop(bot)
 
 
+@pytest.mark.long
 async def test_nor_does_a_nats_that_takes_nothing_and_the_next_start_gets_what_waits_at_discord(
     tmp_path, discord, lines, nats_client
 ):
@@ -135,6 +137,7 @@ async def stored_messages(nats_client, count):
     return [json.loads((await subscription.next_msg(20)).data)["d"]["content"] for _ in range(count)]
 
 
+@pytest.mark.long
 async def test_a_login_that_is_not_answered_delays_no_stop(tmp_path, lines):
     async with lines() as (environment, wires):
         wires["BOT_DISCORD__API_BASE"].freeze()
@@ -161,6 +164,7 @@ async def test_nor_one_that_is_being_connected_to_again(tmp_path, discord, lines
         await stop(bot)
 
 
+@pytest.mark.long
 async def test_nor_one_that_refuses_to_be_connected_to(tmp_path, discord, lines):
     async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
         await until(lambda: is_connected(discord), bot)
@@ -170,6 +174,7 @@ async def test_nor_one_that_refuses_to_be_connected_to(tmp_path, discord, lines)
         await stop(bot)
 
 
+@pytest.mark.long
 async def test_a_second_signal_ends_it_at_once(tmp_path, discord, lines):
     async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
         await until(lambda: is_connected(discord), bot)

@@ -73,6 +73,7 @@ async def test_bind_unbind_expiry_extension_and_destruction_are_hinted_at(pool, 
         await follow_everything(table, manager, age)
 
 
+@pytest.mark.long
 async def test_without_a_hint_they_are_found_within_about_a_second(pool, dsn, manager, age, monkeypatch):
     monkeypatch.setattr("bot.sandboxes.route_hints.RouteHints.send", _send_nothing)
     async with watching(pool, dsn) as (table, _):

@@ -88,6 +88,7 @@ async def test_no_output_but_the_one_for_secrets_has_the_token(serving, logged, 
     assert [output for output in outputs if secret in output] == []
 
 
+@pytest.mark.long
 async def test_where_the_usual_port_is_taken_the_bot_says_so_once_and_serves_when_it_is_free(
     scene, monkeypatch, logged
 ):
