@@ -38,10 +38,6 @@ CREATE TABLE part PARTITION OF whole FOR VALUES FROM (0) TO (10)
 """
 WITHIN_S = 5
 
-pytestmark = pytest.mark.parametrize(
-    "servers", ["embedded", pytest.param("by-hand", marks=pytest.mark.long)], indirect=True, scope="package"
-)
-
 
 async def reset(world, victim):
     await world.manager.reset(BOB, victim.sandbox.id)

@@ -12,10 +12,6 @@ import pytest
 from tests.breakout.conftest import until
 from tests.breakout.raw import dial
 
-pytestmark = pytest.mark.parametrize(
-    "servers", ["embedded", pytest.param("by-hand", marks=pytest.mark.long)], indirect=True, scope="package"
-)
-
 README = " ".join((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split())
 
 OF_POSTGRES = {

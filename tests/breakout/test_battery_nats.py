@@ -14,10 +14,6 @@ from bot import constants, names
 from tests.breakout.conftest import BOB, until
 from tests.breakout.raw import dial
 
-pytestmark = pytest.mark.parametrize(
-    "servers", ["embedded", pytest.param("by-hand", marks=pytest.mark.long)], indirect=True, scope="package"
-)
-
 SUBSCRIBE_REFUSED = [
     ">",
     "*",

@@ -15,10 +15,6 @@ import pytest
 from bot import constants
 from tests.breakout.conftest import ADA, BOB
 
-pytestmark = pytest.mark.parametrize(
-    "servers", ["embedded", pytest.param("by-hand", marks=pytest.mark.long)], indirect=True, scope="package"
-)
-
 SPRING = """
 CREATE FUNCTION spring(plant text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
     BEGIN EXECUTE 'RESET ROLE'; EXCEPTION WHEN OTHERS THEN NULL; END;

@@ -9,10 +9,6 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-pytestmark = pytest.mark.parametrize(
-    "servers", ["embedded", pytest.param("by-hand", marks=pytest.mark.long)], indirect=True, scope="package"
-)
-
 REFUSED: dict[str, str | tuple[str, str]] = {
     # another's rows, by every way to name them
     "read rows": "TABLE {b}.own",

@@ -13,10 +13,6 @@ from tests.breakout.conftest import BOB, until
 from tests.breakout.raw import open_raw
 from tests.breakout.sessions import until_async
 
-pytestmark = pytest.mark.parametrize(
-    "servers", ["embedded", pytest.param("by-hand", marks=pytest.mark.long)], indirect=True, scope="package"
-)
-
 REFUSED = [
     # another's keys, by every kind of command that names one
     "GET {b_key}string",
