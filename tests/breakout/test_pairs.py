@@ -18,7 +18,7 @@ from tests.breakout.test_nats_floods import flooding
 from tests.breakout.test_notify import BURN, NOTIFY, SLACK_S, p99_of_events
 from tests.breakout.test_slots import LOGIN_S, MOST, silence
 
-pytestmark = pytest.mark.parametrize("servers", ["embedded"], indirect=True, scope="package")
+pytestmark = [pytest.mark.parametrize("servers", ["embedded"], indirect=True, scope="package"), pytest.mark.long]
 ALTER = "BEGIN; ALTER ROLE CURRENT_USER PASSWORD '{}'; SELECT pg_sleep(0.1); COMMIT"
 """In turns, so that always one of them has the role's row. To the same password, or they could not come back."""
 FLOOD_S = 6
@@ -75,18 +75,12 @@ async def ends_in_time(world, attacker, flood, end):
             await persistently(end, world, attacker.sandbox)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("end", [extend, rotate, expire, destroy])
 @pytest.mark.parametrize("flood", [flood for flood in FLOODS if flood is not locks])
 async def test_under_two_floods_a_sandbox_changes_and_ends_within_two_seconds(world, attacker, flood, end):
     await ends_in_time(world, attacker, flood, end)
 
 
-async def test_a_sandbox_that_fills_the_locks_and_holds_its_role_is_destroyed_within_two_seconds(world, attacker):
-    await ends_in_time(world, attacker, locks_and_alter_role, destroy)
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("flood", FLOODS)
 async def test_beside_floods_others_events_logins_and_writes_go_on(world, attacker, flood):
     async with running_bot(world):
