@@ -14,9 +14,6 @@ from bot.routing.dispatch import OF_MESSAGES, Dispatch
 from bot.routing.table import RouteTable
 from sandbox_worker import protocol
 
-GAP = "GATEWAY_GAP"
-"""The name, no event of Discord's, of what stands for events that it did not deliver."""
-
 
 class Sink(Protocol):
     """Where routed events go. Nothing of it may wait: the router runs once for each event."""
@@ -127,10 +124,10 @@ class EventRouter:
         """
         sandboxes = 0
         for prefix, guild_ids in self._table.guilds_by_prefix(self._clock()).items():
-            concerned = [str(guild_id) for guild_id in guild_ids if (guild_id >> 22) % shard_count == shard_id]
+            concerned = [guild_id for guild_id in guild_ids if (guild_id >> 22) % shard_count == shard_id]
             if concerned:
-                gap = {"op": 0, "t": GAP, "s": None, "d": {**facts, "guild_ids": concerned}}
-                self._sink.publish(prefix + GAP, json.dumps(gap).encode(), f"{session_id}:{shard_id}:gap")
+                gap = protocol.gap(facts, concerned)
+                self._sink.publish(prefix + protocol.GAP_EVENT, gap, f"{session_id}:{shard_id}:gap")
                 sandboxes += 1
         self.counts["gaps"] += sandboxes
         return sandboxes
