@@ -184,12 +184,14 @@ async def test_a_stream_that_is_deleted_in_nats_is_made_again_at_once_and_marked
     blue = await bound.sandbox("blue")
     await bound.jetstream.delete_stream(blue.stream)
 
-    async def is_back():
-        return await bound.app.manager.streams.stats(blue.id) is not None
+    async def holds(events):
+        stats = await bound.app.manager.streams.stats(blue.id)
+        return stats is not None and stats.messages == events
 
-    await bound.until(is_back, 5)
+    await bound.until(lambda: holds(1), 5)
     await bound.ada.send(bound.lab.general, "after it")
-    (first, gap, _), *_, (_, last, _) = await bound.stored(blue)
+    await bound.until(lambda: holds(2))
+    (first, gap, _), (_, last, _) = await bound.stored(blue)
     assert first == f"{blue.nats_prefix}events.GATEWAY_GAP"
     assert json.loads(gap)["d"]["guild_ids"] == [str(bound.lab.id)]
     assert json.loads(last)["d"]["content"] == "after it"
