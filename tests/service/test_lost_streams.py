@@ -214,7 +214,7 @@ async def test_a_stream_that_is_made_anew_begins_with_a_mark_and_is_told_from_th
 
 
 async def test_a_tail_hears_all_of_a_stream_that_is_made_anew_whatever_number_it_had(place, make_bot, monkeypatch):
-    monkeypatch.setattr("sandbox_worker.constants.REPLAY_SILENCE_S", 0.3)
+    monkeypatch.setattr("sandbox_worker.constants.REPLAY_SILENCE_S", 1.0)
     await place.send_many(5)
     async with make_bot().running(), place.worker() as sandbox:
         events = sandbox.tail(since=0)
