@@ -65,7 +65,7 @@ ACKNOWLEDGEMENTS_SEEN_EVERY_S = 1.0
 """How often NATS is asked how far the workers are that are at work: if it loses their consumer, what they acknowledged
 since is delivered again, marked as a possible duplicate."""
 ALL_ACKNOWLEDGEMENTS_SEEN_EVERY_S = 15.0
-"""And how far all others are: two hundred idle sandboxes cost the bot a hundredth of a core by it."""
+"""And how far all others are: two hundred idle sandboxes cost the bot less than a hundredth of a core."""
 ACKNOWLEDGEMENTS_REST = 9
 """A pause is so many times as long as the look before it, at least: of the time, looks take a tenth then, also with a
 thousand sandboxes at work."""

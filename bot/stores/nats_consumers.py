@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from bot import constants, names
 from bot.stores.nats_client import ask_jetstream, asking
@@ -88,11 +88,18 @@ class WorkerConsumers:
         return datetime.fromisoformat(told["created"])
 
     async def _make(self, sandbox_id: UUID, config: ConsumerConfig) -> None:
-        stream = names.stream_name(sandbox_id)
         try:
-            await self._jetstream.add_consumer(stream, config)
-        except BadRequestError:  # another process has made one that begins elsewhere
-            await self._jetstream.consumer_info(stream, names.WORKER_CONSUMER)
+            await self._jetstream.add_consumer(names.stream_name(sandbox_id), config)
+        except APIError:  # another process, perhaps, has made one that begins elsewhere
+            if not await self._exists(sandbox_id):
+                raise
+
+    async def _exists(self, sandbox_id: UUID) -> bool:
+        try:
+            await self._info(sandbox_id)
+        except NotFoundError:
+            return False
+        return True
 
     async def _counts(self, known: Acknowledged, stream: dict[str, Any]) -> bool:
         """Whether the sequence still means the same event: not in another stream, nor in one that has lost its end with

@@ -134,6 +134,7 @@ async def test_what_is_deleted_while_no_bot_runs_is_made_again_by_the_next_one(p
     assert all(event.possible_duplicate for event in rest)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick")
 async def test_a_consumer_that_nats_loses_without_a_word_is_made_again_on_the_new_connection(
     tmp_path, stores, dsn, pool, redis_client
@@ -280,6 +281,16 @@ async def test_a_position_counts_only_for_the_events_that_it_was_of(place, case)
     await lose_consumer(place)
     made = await consumers.make_again(place.sandbox.id, Acknowledged(sequence, created, at))
     assert made == ((3, 2) if case == "the same" else (0, 5))
+
+
+async def test_of_bots_that_know_different_positions_the_first_one_decides(place):
+    await place.send_many(5)
+    consumers = place.manager.streams.consumers
+    seen = await consumers.acknowledged(place.sandbox.id)
+    await lose_consumer(place)
+    for known in (Acknowledged(3, seen.stream_created_at, seen.known_at), None, seen):
+        await consumers.make_again(place.sandbox.id, known)
+    assert (await consumers.acknowledged(place.sandbox.id)).sequence == 3
 
 
 async def test_a_hint_is_looked_into_and_believed_nothing(place, make_bot, monkeypatch):

@@ -57,7 +57,7 @@ class PullConsumer:
             if message is None:
                 self._expected = 0  # what was asked for went with the connection
             elif status := status_of(message):
-                await self._on_status(status)
+                await self._on_status(status, message)
             else:
                 self._expected -= 1
                 self._lost.over()
@@ -114,7 +114,7 @@ class PullConsumer:
         except TimeoutError:
             return 0.0, None
 
-    async def _on_status(self, status: str) -> None:
+    async def _on_status(self, status: str, message: Msg) -> None:
         """A word of the server instead of an event: 100 is a sign of life, anything else the end of the batch."""
         if status == "100":
             return
@@ -122,13 +122,13 @@ class PullConsumer:
         if status in {"404", "408"}:
             self._lost.over()
             return
-        # 409: the consumer is gone or moves to another server; 503: nobody has the stream
-        if self._lost.note() or not self._state.is_asked_for:
+        # 503: nobody has the consumer; other words, such as that it moves to another server, are no loss.
+        if (status == "503" or _says_deleted(message)) and (self._lost.note() or not self._state.is_asked_for):
             self._state.doubt()
         await asyncio.sleep(constants.LOST_RETRY_DELAY_S)
 
     async def _on_message(self, message: Msg) -> None:
-        if status_of(message) == "409" and "Deleted" in (message.headers or {}).get("Description", ""):
+        if _says_deleted(message):
             while not self._arrived.empty():  # its successor delivers all of it, and again what is done by then
                 self._arrived.get_nowait()
         self._arrived.put_nowait((time.monotonic(), message))
@@ -160,6 +160,11 @@ class _Loss:
         if self._is_told:
             _logger.info("events can be asked for again: sandbox %s", self._sandbox)
         self._since, self._is_told = None, False
+
+
+def _says_deleted(message: Msg) -> bool:
+    """Whether the server has ended a request for the consumer was deleted."""
+    return status_of(message) == "409" and "Deleted" in (message.headers or {}).get("Description", "")
 
 
 def _is_fresh(arrived_at: float) -> bool:
