@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-HEARTBEAT_EVERY_S = 10.0
+HEARTBEAT_EVERY_S = 2.0
 """How often whoever works on an unfinished sandbox says that it lives."""
 
-MIN_STUCK_AFTER_S = 3 * HEARTBEAT_EVERY_S
-"""The least that `sandboxes.stuck_after` may be: two heartbeats in a row may fail before work that goes on is taken for
-abandoned. At its default of two minutes, eleven may."""
+MIN_STUCK_AFTER_S = 5 * HEARTBEAT_EVERY_S
+"""The least that `sandboxes.stuck_after` may be: four heartbeats in a row may fail before work that goes on is taken
+for abandoned. At its default of half a minute, fourteen may: where PostgreSQL is away for longer, so does the work."""
 
 CREATE_ATTEMPTS = 8
 """How many ids a create tries. Beside 10,000 schemas on a server, one id in 430,000 has the first eight digits of
