@@ -79,7 +79,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         bot = _bot(settings, stores, manager, reaper, orphans)
         watchdog = ResponseWatchdog(
             stores.nats,
-            UnansweredReply(bot, manager.get_by_id).send,
+            UnansweredReply(bot, manager.get_by_id).prepare,
             is_connected=manager.has_reader,
             round_trip=lambda: bot.latency,
             discord_clock=bot.discord_clock,

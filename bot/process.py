@@ -80,6 +80,8 @@ class App:
         """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached before the
         first READY, or NATS wants the bot no more; what it has not stored comes again at the next start."""
         await self.watcher.start()
+        if self.stores.is_alone:
+            await self.reaper.take_over_all()
         running = self._start_parts()
         stopped = asyncio.create_task(self.stop.wait())
         exhausted = asyncio.create_task(self.supervisor.wait_exhausted())
@@ -123,7 +125,8 @@ class App:
         supervisor.start("sessions", self.gateway.run)
         supervisor.start("guild removals", self.guild_removals.run)
         supervisor.start("binding rights", self.binding_rights.run)
-        supervisor.start_periodic("reaper", self.reaper.sweep, chosen.sweep_every)
+        supervisor.start_periodic("expiries", self.reaper.mark_due, chosen.sweep_every)
+        supervisor.start_periodic("reaper", self.reaper.end_due, chosen.sweep_every)
         supervisor.start_periodic("notices", self._dispatch_notices, chosen.sweep_every)
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
         supervisor.start("activity on request", partial(self.activity.serve, self.stores.nats))

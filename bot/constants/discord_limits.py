@@ -28,8 +28,6 @@ CUSTOM_ID_CHARS = 100
 """Of a button's custom id. Discord takes no more."""
 OWN_MESSAGE_TTL_S = 86_400
 """How long the buttons of a private answer change it in place. Afterwards they work too, and answer anew."""
-OWN_MESSAGES_ANSWER_WITHIN_S = 0.5
-"""For Redis to say whether a message is the bot's own: somebody has pressed a button, and Discord waits for 3 s."""
 PAGE_SIZE = 10
 """Sandboxes on a page. An embed has at most 25 fields; ten are read without scrolling."""
 LISTED_ORPHANS = 30
@@ -105,8 +103,6 @@ COMMANDS_RETRY_S = 10.0
 """The first pause after Discord has refused a command, doubled at each refusal in a row."""
 COMMANDS_RETRY_LONGEST_S = 900.0
 """The longest such pause: a daily limit lasts hours, and a definition that is refused is so until the next version."""
-OWN_INTERACTION_KNOWN_WITHIN_S = 0.5
-"""For PostgreSQL to give the keys of buttons while an interaction waits, and with it the events behind it."""
 OWN_INTERACTION_ASKED_EVERY_S = 5.0
 """Between two such questions at least: a worker's button may look like ours without end."""
 INTERACTIONS_REMEMBERED = 2_000

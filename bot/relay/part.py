@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 
+from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.relay.listening import open_socket, server_tls
 from bot.relay.server import Relay, RelayStores, serve_relay
@@ -49,7 +50,7 @@ class RelayPart:
         finally:
             self.relay = None
             try:
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(constants.CLOSE_WITHIN_S):
                     await close_nats(nats)
             except TimeoutError:
                 abort_nats(nats)

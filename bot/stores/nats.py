@@ -204,8 +204,8 @@ class StreamStore:
     async def last_event_at(self, sandbox_id: UUID) -> datetime | None:
         """When the stream got its last event, also one that it holds no more; None if there was none, or no stream."""
         subject = f"$JS.API.STREAM.INFO.{names.stream_name(sandbox_id)}"
-        with asking():
-            answer = await self._client.request(subject, timeout=5)  # nats-py's StreamState leaves this time out
+        with asking():  # nats-py's StreamState leaves this time out
+            answer = await self._client.request(subject, timeout=constants.NATS_ANSWER_WITHIN_S)
         state = orjson.loads(answer.data).get("state", {})
         return datetime.fromisoformat(state["last_ts"]) if state.get("last_seq") else None
 

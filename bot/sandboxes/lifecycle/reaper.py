@@ -63,18 +63,33 @@ class Reaper:
         """One turn over everything that is due; one sandbox that fails stops none of the others.
 
         `ServiceUnavailable` if PostgreSQL is away. Where another store is, a sandbox stays `destroying` and is tried
-        again after `stuck_after`: that is told once when it begins and once when it ends, not at every try.
+        again by the next sweep: that is told once when it begins and once when it ends, not at every try.
         """
+        marked, ended = await self.mark_due(), await self.end_due()
+        return Sweep(marked.warned, marked.expired, ended.destroyed, ended.recovered)
+
+    async def mark_due(self) -> Sweep:
+        """The half of a sweep that warns and marks as expired: it waits for no teardown."""
         warned = await self._outbox.write_warnings(self._warn_before)
         expired = await self._each(await self._find_expired(), self._mark_expired, constants.MAX_CONCURRENT_EXPIRIES)
+        self._tell(expired)
+        return Sweep(warned, sum(outcome is True for outcome in expired.values()), 0, 0)
+
+    async def end_due(self) -> Sweep:
+        """The half that destroys."""
+        await self._teardown.heartbeats.release()
         limit = constants.MAX_CONCURRENT_TEARDOWNS
         overdue = await self._each(await self._find_overdue(), self._begin_overdue, limit)
         stuck = await self._each(await self._find_stuck(), self._begin_stuck, limit)
         ended = await self._finish([*overdue.values(), *stuck.values()])
-        self._tell({**expired, **overdue, **stuck, **ended})
+        self._tell({**overdue, **stuck, **ended})
         destroyed = {sandbox_id for sandbox_id, outcome in ended.items() if outcome is True}
-        marked = sum(outcome is True for outcome in expired.values())
-        return Sweep(warned, marked, len(destroyed & overdue.keys()), len(destroyed & stuck.keys()))
+        return Sweep(0, 0, len(destroyed & overdue.keys()), len(destroyed & stuck.keys()))
+
+    async def take_over_all(self) -> None:
+        """What is unfinished is stuck, whatever its heartbeats: said by a process that has the database for itself,
+        before it begins to work."""
+        await self._teardown.heartbeats.release_all()
 
     async def due(self) -> Sweep:
         """What a sweep would change now; warnings are not counted."""

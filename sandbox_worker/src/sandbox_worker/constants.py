@@ -9,8 +9,12 @@ from sandbox_worker import protocol
 
 # --- The connection to NATS ------------------------------------------------------------------------------------------
 
-CONNECT_TIMEOUT_S = 2
-"""Less than the server waits for the bot's word on a login: a bot that is away is silence, not a refusal."""
+CONNECT_TIMEOUT_S = 2.8
+"""Less than the three seconds that the server waits for the bot's word on a login: a bot that is away is silence, not a
+refusal. Far from the servers, and they from the bot, it takes two of them."""
+
+ANSWER_TIMEOUT_S = 3
+"""For the server's word that it has heard something: a round trip, after what else is on its way."""
 
 REFUSED_FOR_S = 4.0
 """How long a login is refused before that is the end: a bot that is starting, or renewing a login, may be slow."""
