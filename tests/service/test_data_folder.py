@@ -7,11 +7,20 @@ from pathlib import Path
 import asyncpg
 import pytest
 import redis.asyncio
+from loguru import logger
 
 from bot.stores.embedded import EmbeddedError, EmbeddedStores, FolderMissing, Programs
 from bot.stores.embedded.programs import Version, postgres_program, valkey_program
 from bot.stores.embedded.record import check_readable
 from tests.service.servers import INSTALLED_REDIS, REDIS, needs_redis
+
+
+@pytest.fixture
+def logged():
+    records = []
+    sink = logger.add(lambda message: records.append(message.record), level="WARNING")
+    yield records
+    logger.remove(sink)
 
 
 def resp(*words):
@@ -87,6 +96,27 @@ async def test_a_file_that_cannot_be_read_whole_is_no_start_and_no_record(tmp_pa
     with pytest.raises(EmbeddedError, match="redis does not start"):
         await EmbeddedStores(tmp_path, stores=REDIS).__aenter__()
     assert not (tmp_path / "servers.json").exists()
+
+
+async def test_files_of_0_bytes_are_made_anew_where_nothing_is_lost_with_them(tmp_path, logged):
+    for name in ("secrets", "ports", "servers"):
+        (tmp_path / f"{name}.json").touch()
+    async with EmbeddedStores(tmp_path, stores=REDIS) as stores, redis.asyncio.from_url(stores.redis_url) as client:
+        assert await client.ping()
+    made_anew = {Path(record["extra"]["file"]).name for record in logged if "damaged" in record["message"]}
+    assert made_anew == {"secrets.json", "ports.json", "servers.json"}
+    for name in ("secrets", "ports", "servers"):
+        assert json.loads((tmp_path / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 300, None])
+async def test_lost_passwords_of_postgres_are_told_with_the_way_out(tmp_path, left):
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("18\n")
+    if left is not None:
+        (tmp_path / "secrets.json").write_bytes(left)
+    with pytest.raises(EmbeddedError, match=r"secrets.json is missing or damaged.* from a backup"):
+        await EmbeddedStores(tmp_path, stores=REDIS).__aenter__()
 
 
 async def test_the_folder_records_which_servers_wrote_it(tmp_path):
