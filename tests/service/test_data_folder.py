@@ -98,6 +98,27 @@ async def test_a_file_that_cannot_be_read_whole_is_no_start_and_no_record(tmp_pa
     assert not (tmp_path / "servers.json").exists()
 
 
+@pytest.mark.parametrize("valkey", [None, pytest.param(INSTALLED_REDIS, marks=needs_redis)], ids=["valkey", "redis"])
+@pytest.mark.parametrize("later", [b"", resp("set", "later", "1").encode()], ids=["end", "hole"])
+async def test_what_a_loss_of_power_left_unreadable_of_valkeys_data_is_kept_apart(tmp_path, valkey, later, logged):
+    programs, damage = Programs(valkey=valkey), b"\0" * 5000 + later
+
+    async def ask(command, *arguments):
+        running = EmbeddedStores(tmp_path, stores=REDIS, programs=programs)
+        async with running as stores, redis.asyncio.from_url(stores.redis_url) as client:
+            return await client.execute_command(command, *arguments)
+
+    await ask("SET", "kept", 42)
+    (file,) = (tmp_path / "redis" / "appendonlydir").glob("*.incr.aof")
+    file.write_bytes(file.read_bytes() + damage)
+    assert await ask("GET", "kept") == b"42"
+    assert await ask("GET", "kept") == b"42"
+    (kept,) = file.parent.glob("*.unreadable-*")
+    assert kept.read_bytes() == damage
+    (told,) = [record for record in logged if "cut off" in record["message"]]
+    assert told["extra"] == {"bytes": len(damage), "kept": str(kept)}
+
+
 async def test_files_of_0_bytes_are_made_anew_where_nothing_is_lost_with_them(tmp_path, logged):
     for name in ("secrets", "ports", "servers"):
         (tmp_path / f"{name}.json").touch()
