@@ -2,17 +2,27 @@
 
 import contextlib
 import json
+import os
+from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
 import redis.asyncio
 from loguru import logger
 
+from bot import constants
+from bot.names import stream_name
 from bot.stores.embedded import EmbeddedError, EmbeddedStores, FolderMissing, Programs
+from bot.stores.embedded.folder import sync_stream
 from bot.stores.embedded.programs import Version, postgres_program, valkey_program
 from bot.stores.embedded.record import check_readable
-from tests.service.servers import INSTALLED_REDIS, REDIS, needs_redis
+from bot.stores.nats import StreamStore
+from bot.stores.nats_client import open_nats
+from bot.stores.nats_sync import read_sync_interval, settled_after
+from tests.service.conftest import STREAM_LIMITS
+from tests.service.servers import INSTALLED_REDIS, REDIS, needs_redis, until
 
 
 @pytest.fixture
@@ -138,6 +148,31 @@ async def test_lost_passwords_of_postgres_are_told_with_the_way_out(tmp_path, le
         (tmp_path / "secrets.json").write_bytes(left)
     with pytest.raises(EmbeddedError, match=r"secrets.json is missing or damaged.* from a backup"):
         await EmbeddedStores(tmp_path, stores=REDIS).__aenter__()
+
+
+@pytest.mark.parametrize(("durable", "interval_s"), [(True, 1), (False, 120)])
+async def test_nats_syncs_each_second_what_is_to_last(tmp_path, durable, interval_s):
+    async with EmbeddedStores(tmp_path, stores=frozenset({"nats"}), durable=durable) as stores:
+        client = await open_nats(stores.nats_callout.system_url, jetstream=False)
+        assert await read_sync_interval(client) == interval_s
+        assert await settled_after(client) == (interval_s + constants.NATS_SYNC_LASTS_S if durable else 0)
+        await client.close()
+
+
+async def test_a_new_stream_is_on_the_disk_before_its_events_count_as_kept(tmp_path, monkeypatch):
+    synced, sync = set(), os.fsync
+
+    def recorded(descriptor):
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", recorded)
+    async with EmbeddedStores(tmp_path, stores=frozenset({"nats"})) as own:
+        client = await open_nats(own.nats_url)
+        streams = StreamStore(client, STREAM_LIMITS, sync=partial(sync_stream, tmp_path))
+        await streams.create(sandbox_id := uuid4())
+        await until(lambda: {"meta.inf", "meta.sum", "worker", stream_name(sandbox_id)} <= synced)
+        await client.close()
 
 
 async def test_the_folder_records_which_servers_wrote_it(tmp_path):

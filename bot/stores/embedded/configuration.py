@@ -193,7 +193,7 @@ log_file: %(log)s
 logfile_size_limit: 16MB
 logfile_max_num: 4
 # Streams reserve what they may hold at most: by default three quarters of the free disk, for some hundred sandboxes.
-jetstream { store_dir: %(store)s, max_file_store: 1PB }
+jetstream { store_dir: %(store)s, max_file_store: 1PB, sync_interval: "%(sync_s)ds" }
 max_subscriptions: 10000
 system_account: SYS
 accounts {
@@ -242,6 +242,7 @@ def _nats(layout: Layout) -> _Start:
         "tls": _nats_tls(layout.reach),
         "log": _quoted(layout.log("nats")),
         "store": _quoted(make_folder(layout.folder / "nats")),
+        "sync_s": constants.NATS_SYNC_EVERY_S if layout.durable else constants.NATS_SYNC_USUALLY_EVERY_S,
         "user": NATS_USER,
         "password": passwords["nats"],
         "auth_user": NATS_AUTH_USER,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import socket
+from asyncio import Future
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +16,7 @@ from loguru import logger
 
 from bot.stores.embedded.errors import EmbeddedError, FolderMissing
 from bot.stores.nats_jwt import new_account_seed
-from sandbox_worker.files import replace_file, sync_folder
+from sandbox_worker.files import replace_file, sync_file, sync_folder
 
 _LOOPBACK = ("127.0.0.1",)
 LOCK = "lock"
@@ -38,6 +40,23 @@ def require_folder(path: Path) -> None:
             "runs, or name its folder ([embedded] folder, BOT_EMBEDDED__FOLDER) or its servers (DATABASE_URL, "
             "REDIS_URL, NATS_URL). `sandbox-bot run` makes a new one."
         )
+
+
+def sync_stream(folder: Path, name: str) -> Future[None]:
+    """Begin to bring to the disk what NATS has written when it made the stream and its consumer. It leaves that to the
+    kernel for half a minute, in which a loss of power makes empty files of it, and then there is no stream."""
+    of_stream = folder / "nats" / "jetstream" / "APP" / "streams" / name
+    return asyncio.get_running_loop().run_in_executor(None, _sync_tree, of_stream)
+
+
+def _sync_tree(path: Path) -> None:
+    for each in (*path.rglob("*"), path):
+        try:
+            sync_file(each)
+        except FileNotFoundError:  # NATS has put another one there meanwhile
+            continue
+        except OSError as error:
+            logger.warning("a new stream is not on the disk yet", file=str(each), error=error.strerror)
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:

@@ -26,8 +26,12 @@ def replace_file(path: Path, content: str | bytes, *, mode: int = 0o600) -> Path
 
 def sync_folder(path: Path) -> None:
     """What was made or moved in it is found there after a loss of power."""
-    if sys.platform == "win32":  # where no folder can be opened
-        return
+    if sys.platform != "win32":  # where no folder can be opened
+        sync_file(path)
+
+
+def sync_file(path: Path) -> None:
+    """Bring to the disk what anybody has written of it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
