@@ -92,7 +92,9 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
         leases = GatewayLeases(stores.addresses.postgres, is_alone=stores.is_alone)
-        sessions = SessionStore(stores.redis, publisher, epoch_of=leases.epoch_of)
+        sessions = SessionStore(
+            stores.redis, publisher, epoch_of=leases.epoch_of, settled_after_s=await stores.settled_after()
+        )
         tap = install_tap(
             bot,
             router,

@@ -79,6 +79,15 @@ NATS_PING_EVERY_S = 10
 NATS_STREAM_DUPLICATE_WINDOW_S = 600
 """How long a stream remembers message ids, at most: what the publisher sends again after an outage, or Discord after a
 restart, is known by its id for so long. The server wants it no longer than events are kept."""
+NATS_SYNC_EVERY_S = 1
+"""How often the embedded server brings what it has acknowledged to the disk. A longer pause makes it no faster."""
+NATS_SYNC_USUALLY_EVERY_S = 120
+"""The same where nobody has set it: what a loss of power takes then nobody marks."""
+NATS_SYNC_LASTS_S = 4
+"""At most, on a disk that others use too, once for what is under way and once for what comes behind it."""
+NATS_SYNC_TRUSTED_UP_TO_S = 10
+"""Of one's own server. Discord is asked again for all that a longer interval may lose, and no longer keeps that surely;
+`check` warns."""
 WORKER_MOST_UNACKNOWLEDGED = 1000
 """Events with workers at a time, of one sandbox: many handlers at once, and a bound on what is delivered again."""
 

@@ -44,6 +44,7 @@ class RelayPart:
                 listening=listening.dup(),
                 address=self._settings.relay_address or _address_of(listening, self._tls),
                 tls=self._tls,
+                settled_after_s=await self._stores.settled_after(),
             ) as self.relay:
                 part.running()
                 await asyncio.Future()
