@@ -14,6 +14,7 @@ import asyncio
 import logging
 import os
 import random
+import shlex
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -43,9 +44,8 @@ def main() -> None:
         failed = run(chaos)
     tell(chaos)
     if failed is not None:
-        again = f"python -m tests.chaos {' '.join(sys.argv[1:])}"
-        seeded = again if "--seed" in again else f"{again} --seed {chosen.seed}"
-        sys.exit(f"WRONG: {failed}\nAgain: {seeded}\nWhat was done: {chosen.trace}, and the bot's log beside it")
+        again = shlex.join(["python", "-m", "tests.chaos", *sys.argv[1:], "--seed", str(chosen.seed)])
+        sys.exit(f"WRONG: {failed}\nAgain: {again}\nWhat was done: {chosen.trace}, and the bot's log beside it")
     print("0 orphans, 0 stuck, every change once, every event once")  # noqa: T201
 
 

@@ -77,6 +77,7 @@ class Chaos:
 
     def __init__(self, order: Order) -> None:
         self._order, self._left = order, order.operations
+        self._lanes = LANES if order.faults else 0
         self._began_at = time.monotonic()
         self._clock = order.folder / "clock"
         self._others: dict[int, BotProcess] = {}
@@ -94,7 +95,7 @@ class Chaos:
             await self._set_up(stack)
             async with asyncio.TaskGroup() as group:
                 pouring = group.create_task(self._messages.pour())
-                lanes = [group.create_task(self._break_things(lane)) for lane in range(LANES if self._order.faults else 0)]
+                lanes = [group.create_task(self._break_things(lane)) for lane in range(self._lanes)]
                 try:
                     async with asyncio.TaskGroup() as drives:
                         for number in range(self._order.processes):
@@ -220,10 +221,11 @@ class Chaos:
         rows: Sequence[asyncpg.Record] = []
         with suppress(*_AWAY):
             rows = await self._pool.fetch(
-                "SELECT id FROM sandboxes WHERE owner_id <> ALL ($1) ORDER BY created_at DESC LIMIT 30",
+                "SELECT id FROM sandboxes WHERE owner_id <> ALL ($1)"
+                " ORDER BY status = 'destroyed', created_at DESC LIMIT 20",
                 list(self._spared),
             )
-            if rows and chooser.random() < 0.3:
+            if rows and chooser.random() < 0.15:
                 passed = chooser.choice([TTL, TTL + 2 * HOUR])
                 await self._pool.execute(TIME_PASSES, chooser.choice(rows)["id"], passed)
         return rows
