@@ -159,7 +159,7 @@ def plan(seed: str, names: Sequence[str]) -> Iterator[Strike]:
     while True:
         (name,) = chooser.choices(names, weights)
         lasts_s = chooser.uniform(2, 8) if chooser.random() < 0.25 else chooser.uniform(0.1, 1.5)
-        yield Strike(name, chooser.uniform(0.2, 2), lasts_s, chooser.random())
+        yield Strike(name, chooser.uniform(0.5, 4), lasts_s, chooser.random())
 
 
 def set_ahead(clock: Path, seconds: float) -> None:
