@@ -15,6 +15,7 @@ import logging
 import os
 import random
 import shlex
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -35,6 +36,8 @@ def main() -> None:
     chosen = read_arguments()
     logger.remove()
     logging.disable()
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where who has started it ignores them
+        signal.signal(number, signal.default_int_handler)
     print(f"seed {chosen.seed}", flush=True)  # noqa: T201
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
@@ -44,7 +47,8 @@ def main() -> None:
         failed = run(chaos)
     tell(chaos)
     if failed is not None:
-        again = shlex.join(["python", "-m", "tests.chaos", *sys.argv[1:], "--seed", str(chosen.seed)])
+        seed = [] if "--seed" in sys.argv else ["--seed", str(chosen.seed)]
+        again = shlex.join(["python", "-m", "tests.chaos", *sys.argv[1:], *seed])
         sys.exit(f"WRONG: {failed}\nAgain: {again}\nWhat was done: {chosen.trace}, and the bot's log beside it")
     print("0 orphans, 0 stuck, every change once, every event once")  # noqa: T201
 
