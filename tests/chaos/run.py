@@ -32,7 +32,7 @@ from tests.faults.operations import BUG, GRACE, STUCK_AFTER, Job, addresses, bot
 from tests.faults.processes import KILLED, BotProcess, NotReady
 from tests.faults.wires import Gate, wired
 
-OWNERS, GUILDS, STAYING = 4, 12, 3
+OWNERS, GUILDS, STAYING = 6, 24, 3
 WEIGHTS = {"create": 5, "extend": 2, "bind": 3, "unbind": 2, "issue": 2, "reset": 2, "destroy": 2, "sweep": 3}
 HOUR = timedelta(hours=1)
 TIME_PASSES = (
@@ -222,10 +222,10 @@ class Chaos:
         with suppress(*_AWAY):
             rows = await self._pool.fetch(
                 "SELECT id FROM sandboxes WHERE owner_id <> ALL ($1)"
-                " ORDER BY status = 'destroyed', created_at DESC LIMIT 20",
+                " ORDER BY status = 'destroyed', created_at DESC LIMIT 30",
                 list(self._spared),
             )
-            if rows and chooser.random() < 0.15:
+            if rows and chooser.random() < 0.08:
                 passed = chooser.choice([TTL, TTL + 2 * HOUR])
                 await self._pool.execute(TIME_PASSES, chooser.choice(rows)["id"], passed)
         return rows
