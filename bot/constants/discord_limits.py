@@ -20,10 +20,19 @@ SUGGEST_WITHIN_S = 2.3
 WORK_WITHIN_S = 10.0
 """For all that an interaction needs; then the user is told which service does not answer. Two of Redis's and NATS's
 own waits of 5 s; people lose patience then."""
-ANSWER_ATTEMPTS = 3
-"""For one answer: after a request that was cut, and after the discovery that Discord has taken it nevertheless."""
 ANSWER_TAKEN_WITHIN_S = 30.0
 """For one attempt: discord.py's own five tries, with pauses, at a Discord that answers 5xx."""
+FIRST_ANSWER_TAKEN_WITHIN_S = 1.5
+"""For the first attempt at a first answer, of which discord.py makes two tries. Then there is time for another one,
+which finds out if the first was only slow."""
+ANSWER_RETRY_S = 0.25
+"""The first pause after an attempt that failed, doubled at each: four attempts in Discord's 3 s."""
+ANSWER_RETRY_LONGEST_S = 15.0
+"""The longest such pause: somebody waits, and four requests a minute are none to Discord."""
+PROGRESS_WITHIN_S = 3.0
+"""For what is shown until the outcome: the work waits for it, and can do without."""
+INTERACTION_LASTS_S = 15 * 60.0
+"""How long Discord takes answers to an interaction after the first one: an outage that is shorter costs none."""
 CUSTOM_ID_CHARS = 100
 """Of a button's custom id. Discord takes no more."""
 OWN_MESSAGE_TTL_S = 86_400

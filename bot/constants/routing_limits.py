@@ -53,6 +53,9 @@ Both are kept from the sandboxes."""
 REMEMBERED_FORWARDED = 10_000
 """Interactions and private messages whose sandbox is in memory, so that Redis need not be asked: 2 MB."""
 
+WITHHELD_FROM = 1000
+"""Sandboxes of which it is counted how many private answers were withheld: more than have workers at a time."""
+
 FORWARDED_TTL_S = 15 * 60
 """How long it is known in Redis to which sandbox an interaction went: as long as Discord lets it be answered."""
 

@@ -26,7 +26,7 @@ class ForwardedInteractions:
         self._asking: set[asyncio.Task[object]] = set()
         self.withheld: Counter[str] = Counter()
         """Private answers that were not forwarded since nothing is known of them, by the prefix of their server's
-        sandbox."""
+        sandbox: of those that had one lately."""
 
     def prefix_of(self, snowflake: int | None) -> str | None:
         """The sandbox's, to which an interaction or a private message went, as far as memory has it."""
@@ -38,6 +38,12 @@ class ForwardedInteractions:
             # A dict keeps its order, so this is the one remembered longest ago.
             del self._prefixes[next(iter(self._prefixes))]
         self._prefixes[snowflake] = prefix
+
+    def withhold(self, prefix: str) -> None:
+        """One more."""
+        if prefix not in self.withheld and len(self.withheld) >= constants.WITHHELD_FROM:
+            del self.withheld[next(iter(self.withheld))]
+        self.withheld[prefix] += 1
 
     async def record(self, interaction_id: int, prefix: str) -> None:
         """Before it is published: whoever takes over after that must know it."""

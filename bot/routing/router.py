@@ -44,14 +44,14 @@ class ResponseTracker(Protocol):
 class Forwarded(Protocol):
     """Who knows to which sandbox interactions went, by the prefix of its subjects."""
 
-    withheld: Counter[str]
-    """What was not forwarded since nothing is known of it, by the prefix of its server's sandbox."""
-
     def prefix_of(self, snowflake: int | None) -> str | None:
         """Where an interaction or a private message went; None if that is not known."""
 
     def remember(self, snowflake: int, prefix: str) -> None:
         """It goes there just now."""
+
+    def withhold(self, prefix: str) -> None:
+        """A private answer of that sandbox's server goes nowhere, since nothing is known of it."""
 
 
 class OwnInteractions(Protocol):
@@ -176,7 +176,7 @@ class EventRouter:
             return False
         known = self._forwarded.prefix_of(dispatch.answered_interaction) or self._forwarded.prefix_of(dispatch.id)
         if known != route.prefix:
-            self._forwarded.withheld[route.prefix] += 1
+            self._forwarded.withhold(route.prefix)
             return False
         if dispatch.id is not None:
             self._forwarded.remember(dispatch.id, route.prefix)  # that it is deleted tells of no interaction

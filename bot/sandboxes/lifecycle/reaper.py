@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,9 @@ Work = Callable[[UUID], Awaitable[object]]
 """One step for one sandbox."""
 Outcomes = dict[UUID, object]
 """What became of each sandbox; an exception if it failed."""
+
+_MISSED_TRIES = 10
+"""After that many another process has ended a sandbox that failed here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class Reaper:
         self._pool, self._records, self._outbox, self._teardown = pool, records, outbox, teardown
         self._mark_expired, self._announce = mark_expired, announce
         self._warn_before, self._grace, self._stuck_after = warn_before, grace, stuck_after
-        self._failing: set[UUID] = set()
+        self._failing: dict[UUID, float] = {}  # when it was last tried, of time.monotonic()
 
     async def sweep(self) -> Sweep:
         """One turn over everything that is due; one sandbox that fails stops none of the others.
@@ -151,8 +155,11 @@ class Reaper:
     def _tell(self, outcomes: Outcomes) -> None:
         """A sandbox may fail at every sweep until somebody mends the reason; only the first failure is news."""
         failed = {sandbox_id: why for sandbox_id, why in outcomes.items() if isinstance(why, BaseException)}
-        for sandbox_id in failed.keys() - self._failing:
+        for sandbox_id in failed.keys() - self._failing.keys():
             logger.warning("a sandbox cannot be ended", sandbox=str(sandbox_id), error=describe(failed[sandbox_id]))
-        for sandbox_id in self._failing & (outcomes.keys() - failed.keys()):
+        for sandbox_id in self._failing.keys() & (outcomes.keys() - failed.keys()):
             logger.info("a sandbox could be ended at last", sandbox=str(sandbox_id))
-        self._failing = (self._failing - outcomes.keys()) | failed.keys()
+        now = time.monotonic()
+        since = now - _MISSED_TRIES * self._stuck_after.total_seconds()
+        others = {known: at for known, at in self._failing.items() if known not in outcomes and at > since}
+        self._failing = others | dict.fromkeys(failed, now)
