@@ -25,7 +25,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 from bot import constants, names
 from bot.errors import InvalidInput, ServiceUnavailable
 from bot.stores.nats_client import ask_jetstream, asking
-from bot.stores.nats_consumers import WorkerConsumers
+from bot.stores.nats_consumers import SyncStream, WorkerConsumers
 from bot.stores.stream_positions import StreamPosition
 from sandbox_worker import protocol
 
@@ -88,12 +88,15 @@ class Replay:
 class StreamStore:
     """The sandboxes' streams. Every method raises `ServiceUnavailable` when NATS cannot answer."""
 
-    def __init__(self, client: Client, limits: StreamLimits, *, workers_apart: bool = False) -> None:
-        """`workers_apart`: they are in another account, which imports what is played again for them."""
+    def __init__(
+        self, client: Client, limits: StreamLimits, *, workers_apart: bool = False, sync: SyncStream | None = None
+    ) -> None:
+        """`workers_apart`: they are in another account, which imports what is played again for them. `sync` is called
+        for each stream that was made."""
         self._client = client
         self._jetstream = client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S)
         self._limits, self._workers_apart = limits, workers_apart
-        self.consumers = WorkerConsumers(client)
+        self.consumers = WorkerConsumers(client, sync)
 
     async def create(self, sandbox_id: UUID) -> None:
         """The stream of the sandbox's events and the durable consumer `worker`. Safe to repeat."""

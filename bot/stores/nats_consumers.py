@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,6 +16,9 @@ from bot import constants, names
 from bot.stores.nats_client import ask_jetstream, asking
 from bot.stores.stream_positions import Acknowledged
 from sandbox_worker import protocol
+
+type SyncStream = Callable[[str], object]
+"""Begins to bring the server's files of the stream of that name to the disk."""
 
 
 class ConsumerState(NamedTuple):
@@ -35,8 +39,9 @@ class Successor(NamedTuple):
 class WorkerConsumers:
     """The consumers that workers share. Every method raises `ServiceUnavailable` when NATS cannot answer."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, sync: SyncStream | None = None) -> None:
+        """`sync` is called for each stream that has got its consumer, with which it is complete."""
+        self._client, self._sync = client, sync
         self._jetstream = client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S)
 
     async def create(self, sandbox_id: UUID) -> None:
@@ -93,6 +98,8 @@ class WorkerConsumers:
         except APIError:  # another process, perhaps, has made one that begins elsewhere
             if not await self._exists(sandbox_id):
                 raise
+        if self._sync is not None:
+            self._sync(names.stream_name(sandbox_id))
 
     async def _exists(self, sandbox_id: UUID) -> bool:
         try:
