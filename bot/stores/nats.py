@@ -27,7 +27,7 @@ from bot.errors import InvalidInput, ServiceUnavailable
 from bot.stores.nats_client import asking
 from sandbox_worker import protocol
 
-type SyncStream = Callable[[str], object]
+type SyncStream = Callable[[str], None]
 """Begins to bring the server's files of the stream of that name to the disk."""
 
 MARK = "discord-sandboxes"
