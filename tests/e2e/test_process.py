@@ -338,6 +338,24 @@ async def test_an_api_base_without_an_api_is_named(tmp_path, discord, dsn, store
     assert len(ended.stderr.strip().splitlines()) == 1
 
 
+async def test_check_warns_of_a_nats_that_syncs_seldom(tmp_path, discord, dsn, stores):
+    callout = stores.nats_callout
+    environment = {
+        "DISCORD_TOKEN": discord.token,
+        "BOT_DISCORD__API_BASE": discord.api_base,
+        "DATABASE_URL": dsn,
+        "REDIS_URL": stores.redis_url,
+        "NATS_URL": stores.nats_url,
+        "NATS_AUTH_URL": callout.auth_url,
+        "NATS_SYSTEM_URL": callout.system_url,
+        "NATS_ACCOUNT_SEED": callout.account_seed,
+    }
+    checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
+    assert checked.returncode == 0
+    assert "Warning: NATS brings events to its disk only every 120 s" in checked.stderr
+    assert 'Set sync_interval: "1s" in its jetstream block.' in checked.stderr
+
+
 async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):
     environment = {
         "DISCORD_TOKEN": discord.token,
