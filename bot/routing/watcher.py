@@ -63,7 +63,7 @@ class RouteWatcher:
         """One connection's life; returns when the server has ended it."""
         connection = await asyncpg.connect(
             self._dsn,
-            timeout=constants.ROUTE_LISTEN_TIMEOUT_S,
+            timeout=constants.POSTGRES_CONNECT_WITHIN_S,
             command_timeout=constants.ROUTE_LISTEN_TIMEOUT_S,
             server_settings=SESSION,
         )
