@@ -51,6 +51,9 @@ MAX_CONCURRENT_ACCESS_CHANGES = 4
 MAX_CONCURRENT_STREAM_CHECKS = 4
 """Each job by itself: with the smallest pool that makes sense, ten connections, some are left for commands."""
 
+FOREIGN_TABLES_NAMED = 5
+"""Somebody else's tables in a sandbox's schema that are named to whoever gets its credentials, a line each."""
+
 NOTIFY_QUEUE_CHECKED_EVERY_S = 1.0
 """How often it is looked how full PostgreSQL's queue of notifications is: it holds 8 GB, by default, and the disk is as
 fast as it is."""

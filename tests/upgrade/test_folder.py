@@ -134,6 +134,7 @@ async def test_what_the_first_version_has_stored_reaches_a_worker_that_has_crede
         (sandbox,) = await app.manager.list()
         assert (await app.manager.get_health(sandbox.id)).ok
         reply = await ada.command("sandbox connect", channel=lab.general, sandbox="blue")
+        assert "legacy belongs to postgres" in reply.message.attachments[0].content.decode()
         async with Sandbox.from_env(environment_in(reply)) as worker, asyncio.timeout(20):
             await ada.send(lab.general, "after")
             assert await messages(worker, until="after") == ["before 1", "before 2", "after"]
