@@ -67,6 +67,9 @@ MOST_LOST_STREAMS_NAMED = 1000
 LOST_STREAMS_REST_S = 0.1
 """After such a look: where workers share the bot's account, one may send advisories without end."""
 
+FOREIGN_TABLES_NAMED = 5
+"""Somebody else's tables in a sandbox's schema that are named to whoever gets its credentials, a line each."""
+
 NOTIFY_QUEUE_CHECKED_EVERY_S = 1.0
 """How often it is looked how full PostgreSQL's queue of notifications is: it holds 8 GB, by default, and the disk is as
 fast as it is."""
