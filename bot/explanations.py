@@ -26,7 +26,7 @@ def explain(error: BaseException) -> str | None:
         case app_commands.CheckFailure():
             return gettext("You are not allowed to do that.")
         case _:
-            return explain(ServiceUnavailable("Discord", repr(error))) if is_of_discord(error) else None
+            return explain(ServiceUnavailable.because("Discord", error)) if is_of_discord(error) else None
 
 
 def cause(error: BaseException) -> BaseException:

@@ -78,9 +78,7 @@ def run_or_exit[ResultT](work: Coroutine[Any, Any, ResultT], *, as_json: bool = 
     except SettingsError as error:
         exit_with_error(str(error), EX_CONFIG, as_json=as_json)
     except ServiceUnavailable as error:
-        exit_with_error(
-            f"{error.service} is not reachable: {error.detail}", EX_UNAVAILABLE, error.code, as_json=as_json
-        )
+        exit_with_error(f"{error.service} {error.problem}: {error.detail}", EX_UNAVAILABLE, error.code, as_json=as_json)
     except FolderMissing as error:
         exit_with_error(str(error), EX_CONFIG, as_json=as_json)
     except EmbeddedError as error:

@@ -21,7 +21,7 @@ import asyncpg
 from loguru import logger
 
 from bot import constants
-from bot.errors import ServiceUnavailable
+from bot.stores.failures import postgres_failure
 from bot.stores.postgres import SESSION, UNREACHABLE, Connection, Pool, connected, load_queries, prepare_connection
 from bot.supervisor import Part
 
@@ -111,7 +111,7 @@ class GatewayLeases:
                 async with asyncio.timeout(constants.LEASE_ANSWER_WITHIN_S):
                     await self._renew(shards)
             except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                part.failing(ServiceUnavailable("PostgreSQL", repr(error)))
+                part.failing(postgres_failure(error))
                 self._end_turn(is_certain=False)
                 pause_s = constants.LEASE_TRIED_EVERY_S
             else:

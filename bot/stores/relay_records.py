@@ -17,7 +17,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from bot import constants, names
-from bot.errors import ServiceUnavailable
+from bot.stores.failures import redis_failure
 from bot.stores.postgres import Pool, database_id
 
 _OF_CLIENTS = names.relay_client_key("")
@@ -153,4 +153,4 @@ def _asking() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise ServiceUnavailable("Redis", str(error) or type(error).__name__) from error
+        raise redis_failure(error) from error

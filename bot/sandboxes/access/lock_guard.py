@@ -12,9 +12,9 @@ import asyncpg
 from loguru import logger
 
 from bot import constants
-from bot.errors import ServiceUnavailable
 from bot.sandboxes.model import AuditEvent
 from bot.stores.bars import Bars
+from bot.stores.failures import postgres_failure
 from bot.stores.postgres import SESSION, Connection, load_queries
 from bot.supervisor import Part
 
@@ -47,7 +47,7 @@ class LockGuard:
         try:
             await self._guard(part)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise ServiceUnavailable("PostgreSQL", repr(error)) from error
+            raise postgres_failure(error) from error
 
     async def _guard(self, part: Part) -> None:
         connection = await asyncpg.connect(
