@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bot import constants
 from bot.stores.embedded.errors import EmbeddedError, FolderMissing
 from bot.stores.nats_jwt import new_account_seed
 
@@ -56,6 +57,19 @@ def _sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def try_writing(folder: Path) -> None:
+    """`OSError` unless as much fits there as a server needs to start, and gets onto the disk. It leaves nothing."""
+    draft = folder / "room.new"
+    try:
+        with draft.open("wb") as file:
+            file.write(bytes(constants.SERVER_NEEDS_ROOM))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
