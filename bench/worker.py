@@ -18,7 +18,7 @@ from bot import names
 from sandbox_worker import protocol
 
 _STAMP = re.compile(rb'"nonce":"(\d+\.\d+)"')
-_AT_A_TIME = 10_000
+_AT_A_TIME = 20_000
 
 
 class Worker:

@@ -3,6 +3,11 @@
 SELECT reserve_sandbox_locks($1), count(*) FILTER (WHERE pg_has_role(usesysid, 'USAGE'))
   FROM (SELECT DISTINCT usesysid FROM pg_stat_get_activity(NULL) WHERE usesysid IS NOT NULL) AS role;
 
+-- hold --
+-- Until the transaction ends: whoever ends sessions reads these and their indexes, as soon as any role has changed. Shared
+-- by all databases, they always need room in the table. Planned, and never run.
+EXPLAIN SELECT FROM pg_roles, pg_auth_members, pg_database;
+
 -- end_hoarders --
 -- Gives the reserve back and ends who holds too many. $1 the most that a sandbox may hold, $2 roles that may have no
 -- session now, $3 how many locks the reserve has

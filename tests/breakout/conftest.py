@@ -53,6 +53,9 @@ class Worker:
         return self.urls["SANDBOX_REDIS_URL"].partition("@")[0].rpartition(":")[2]
 
     async def connect(self):
+        """Also again, after its sessions were ended."""
+        if self.pg is not None:
+            await self.close()
         self.pg = await asyncpg.connect(self.urls["SANDBOX_DATABASE_URL"])
         self.redis = redis.asyncio.from_url(self.urls["SANDBOX_REDIS_URL"])
         self.nats = await self.connect_nats()

@@ -86,8 +86,10 @@ async def lives(world):
     """Others log in and write."""
     with suppress(asyncpg.PostgresError):
         other = await asyncpg.connect(world.b.urls["SANDBOX_DATABASE_URL"])
-        await other.execute("CREATE TABLE written (id int); DROP TABLE written")
-        await other.close()
+        try:
+            await other.execute("CREATE TABLE written (id int); DROP TABLE written")
+        finally:
+            other.terminate()
         return True
     return False
 

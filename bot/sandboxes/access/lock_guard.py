@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
 from loguru import logger
 
 from bot import constants
@@ -60,24 +61,41 @@ class LockGuard:
             end_hoarders, end_blockers, shut_out = [
                 await connection.prepare(self._sql[query]) for query in ("end_hoarders", "end_blockers", "shut_out")
             ]
-            most, reserve = constants.MOST_LOCKS_OF_A_SANDBOX, constants.LOCKS_IN_RESERVE
+            pause_s = constants.LOCKS_SEEN_AGAIN_EVERY_S
             while True:
-                pause_s = constants.LOCKS_SEEN_AGAIN_EVERY_S
+                ended = blockers = None
                 with suppress(*_IN_THE_WAY):
-                    ended = await end_hoarders.fetch(most, [role for role, _ in self._bars.held()], reserve)
+                    ended = await self._end_hoarders(connection, end_hoarders, pause_s)
                     self._bar(ended, "it held too many")
                     if barred := self._bars.held():
                         await shut_out.fetch([name for _, name in barred])
-                    await connection.execute(self._sql["reserve"], reserve)
+                    await connection.execute(self._sql["reserve"], constants.LOCKS_IN_RESERVE)
                     blockers = await end_blockers.fetch(_OTHERS_WAITED_FOR)
                     self._bar(blockers, "others waited for what is theirs")
                     await self._audit(connection)
-                    if not ended and not blockers:
-                        pause_s = constants.LOCKS_SEEN_EVERY_S
+                quiet = ended == blockers == []
+                pause_s = constants.LOCKS_SEEN_EVERY_S if quiet else constants.LOCKS_SEEN_AGAIN_EVERY_S
                 part.running()
-                await asyncio.sleep(pause_s)
         finally:
             connection.terminate()
+
+    async def _end_hoarders(
+        self, connection: Connection, end_hoarders: PreparedStatement, pause_s: float
+    ) -> list[asyncpg.Record]:
+        """After the pause, through which the locks are held that it needs besides the reserve, where there is room."""
+        arguments = (
+            constants.MOST_LOCKS_OF_A_SANDBOX,
+            [role for role, _ in self._bars.held()],
+            constants.LOCKS_IN_RESERVE,
+        )
+        try:
+            async with connection.transaction():
+                await connection.execute(self._sql["hold"])
+                await asyncio.sleep(pause_s)
+                return await end_hoarders.fetch(*arguments)
+        except _IN_THE_WAY:
+            await asyncio.sleep(constants.LOCKS_SEEN_AGAIN_EVERY_S)
+            return await end_hoarders.fetch(*arguments)
 
     def _bar(self, ended: Sequence[asyncpg.Record], reason: str) -> None:
         for row in ended:
