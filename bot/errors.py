@@ -29,6 +29,12 @@ class SandboxError(Exception):
         self.sentence, self.data = sentence, data
         super().__init__(sentence.format(**data) if data else sentence)
 
+    @property
+    def shortage(self) -> ServiceUnavailable | None:
+        """What has failed for it, if that was a service that has no more of something."""
+        cause = self.__cause__
+        return cause if isinstance(cause, ServiceUnavailable) and cause.lack is not None else None
+
 
 class NameTaken(SandboxError):
     """A living sandbox, anybody's, has that name."""

@@ -20,7 +20,8 @@ def explain(error: BaseException) -> str | None:
     error = cause(error)
     match error:
         case SandboxError():
-            return f"{gettext(error.sentence, **error.data)} `{error.code}`"
+            sentences = [gettext(each.sentence, **each.data) for each in (error, error.shortage) if each is not None]
+            return f"{' '.join(sentences)} `{error.code}`"
         case app_commands.CommandNotFound() | app_commands.CommandSignatureMismatch():
             return gettext("The bot's commands have changed. Reload Discord (Ctrl+R) and try again.")
         case app_commands.CheckFailure():

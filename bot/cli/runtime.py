@@ -84,7 +84,8 @@ def run_or_exit[ResultT](work: Coroutine[Any, Any, ResultT], *, as_json: bool = 
     except EmbeddedError as error:
         exit_with_error(str(error), EX_UNAVAILABLE, as_json=as_json)
     except SandboxError as error:
-        exit_with_error(str(error), EX_FAILED, error.code, as_json=as_json)
+        told = " ".join(str(each) for each in (error, error.shortage) if each is not None)
+        exit_with_error(told, EX_FAILED, error.code, as_json=as_json)
     except KeyboardInterrupt:
         sys.exit(130)
 

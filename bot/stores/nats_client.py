@@ -29,6 +29,8 @@ FAILURES = (nats.errors.Error, JetStreamError, OSError, TimeoutError)
 NO_JETSTREAM = "JetStream is not enabled on the server (start it with -js), or has turned itself off for want of room"
 
 _NO_STORAGE = 10047
+_UNWRITTEN = frozenset({10012, 10049})
+"""Its codes for a consumer or stream that it could not write down."""
 OVER_LIMITS = frozenset({_NO_STORAGE, 10002, 10023})
 """JetStream's codes for storage that it, or the account, may take no more of."""
 
@@ -165,6 +167,8 @@ def unavailable(error: BaseException) -> ServiceUnavailable:
         return ServiceUnavailable("NATS", detail, lack=Lack.STORAGE)
     if isinstance(error, APIError) and not (isinstance(error, ServiceUnavailableError) and error.err_code is None):
         said = str(error.description or error)
+        if error.err_code in _UNWRITTEN:
+            said += ": it cannot write to its disk, and its log says why"
         return ServiceUnavailable("NATS", f"JetStream: {said}", lack=lack_of_jetstream(error.err_code, said))
     if isinstance(error, JetStreamError):
         return ServiceUnavailable("NATS", NO_JETSTREAM)

@@ -5,7 +5,7 @@ In English: nobody has just said what they speak.
 
 from __future__ import annotations
 
-import time
+import secrets
 
 import discord
 
@@ -19,23 +19,23 @@ class AdminMessages:
 
     def __init__(self, bot: SandboxBot, *, channel_id: int | None) -> None:
         self._bot, self._channel_id = bot, channel_id
-        self._told: tuple[str, int, set[int]] = ("", 0, set())
-        """The last text, the number that tells it from an earlier one of the same words, and whom it has reached."""
+        self._told: tuple[str, str, set[int]] = ("", "", set())
+        """The last text, what tells it from an earlier one of the same words, and whom it has reached."""
 
     async def tell(self, text: str) -> None:
         """`ServiceUnavailable` if Discord does not take it from all: whom it has reached is left out the next time."""
         if self._bot.user is None:
             raise ServiceUnavailable("Discord", "the bot is not logged in yet")
         if self._told[0] != text:
-            self._told = text, int(time.time()), set()
-        _, number, reached = self._told
+            self._told = text, secrets.token_hex(4), set()
+        _, mark, reached = self._told
         try:
             for admin_id in sorted(self._bot.admins - reached):
-                await self._send(admin_id, text, f"{number}-{admin_id % 10**9}")
+                await self._send(admin_id, text, f"{mark}-{admin_id % 10**9}")
                 reached.add(admin_id)
         except FAILURES as error:
             raise unavailable(error, "a message to the admins") from error
-        self._told = "", 0, set()
+        self._told = "", "", set()
 
     async def _send(self, admin_id: int, text: str, nonce: str) -> None:
         try:

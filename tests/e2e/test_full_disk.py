@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from bot.app import open_app
 from bot.errors import SandboxError
+from bot.sandboxes.model import OPERATOR
 from bot.settings import Discord, Embedded, Relay, Routing, Settings
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.nats_client import FAILURES
@@ -65,6 +66,7 @@ async def test_all_goes_on_by_itself_and_no_event_is_lost(open_filled, stores):
     async with open_filled(stores) as (scene, disks):
         await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
         await scene.bob.command("sandbox create", channel=scene.arcade.general, name="red", bind_here=True)
+        blue = await scene.sandbox("blue")
         async with load_on(scene, 0.02) as load:
             with full(*disks):
                 using = asyncio.create_task(use_up(scene))
@@ -76,6 +78,10 @@ async def test_all_goes_on_by_itself_and_no_event_is_lost(open_filled, stores):
             await scene.until(lambda: has_stored(scene, sent), BACK_WITHIN_S - (time.monotonic() - freed))
         await all_arrived(scene, load, 20)
         assert scene.app.publisher.counts["refused"] == 0
+        if "nats" in stores:
+            await scene.discord.owner.wait_for_dm(lambda message: "has restarted NATS" in message.content)
+            events = [entry.event_type for entry in await scene.app.manager.get_audit(OPERATOR, blue.id)]
+            assert events.count("store_restarted") == 1
         log = (scene.app.settings.embedded.folder / "log" / "postgres.log").read_text()
         assert ("PANIC" in log) is ("postgres" in stores)
         assert (scene.discord.identifies, scene.app.router.counts["gaps"]) == (1, 0)

@@ -14,21 +14,23 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from nats.js.errors import APIError
 
 from bot import constants
-from bot.errors import Lack, ServiceUnavailable
+from bot.errors import Lack, ProvisioningFailed, ServiceUnavailable
 from bot.explanations import explain
 from bot.i18n import activate_locale
 from bot.routing.publisher import Publisher
 from bot.routing.storage_watch import StorageWatch
 from bot.sandboxes.access.store_restarts import RestartLog, ServerRestarts
 from bot.stores.embedded import EmbeddedStores
-from bot.stores.nats_client import open_nats
+from bot.stores.nats import StreamStore
+from bot.stores.nats_client import asking, open_nats
 from bot.stores.postgres import connected, open_pool
 from bot.stores.redis import RedisStore, open_redis
 from bot.supervisor import State, Supervisor
 from tests.faults.disks import full, needs_mount, small_disk
-from tests.service.conftest import ADA
+from tests.service.conftest import ADA, STREAM_LIMITS
 from tests.service.servers import REDIS, until
 from tests.service.test_publisher import own_nats  # noqa: F401
 
@@ -197,6 +199,20 @@ async def test_a_valkey_whose_disk_is_full_says_so_and_goes_on(tmp_path):
                 while await claims() is not True:
                     await asyncio.sleep(0.05)
             await client.aclose()
+
+
+class FullStreams(StreamStore):
+    async def create(self, sandbox_id):
+        with asking():
+            raise APIError(code=500, err_code=10047, description="insufficient storage resources available")
+
+
+async def test_whoever_makes_a_sandbox_hears_what_was_lacking(make_manager, nats_client):
+    with pytest.raises(ProvisioningFailed) as failed:
+        await make_manager(streams=FullStreams(nats_client, STREAM_LIMITS)).create(ADA, name="blue")
+    told = str(explain(failed.value))
+    assert "could not be set up" in told
+    assert "NATS has no storage within its limits left. It goes on by itself" in told
 
 
 @contextmanager
