@@ -66,8 +66,9 @@ upgrade: $(READY) ## test what the last release has left, and that it goes on be
 bench: $(READY) ## measure it (BENCH='--only h' for one part)
 	@$(BIN)/python -m bench $(BENCH)
 
-soak: $(READY) ## kill servers and bots under load and count what is lost
+soak: $(READY) ## kill servers and bots under load and count what is lost; break everything (CHAOS='--seed 1')
 	@$(BIN)/python -m bench.soak $(SOAK)
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 	$(BIN)/pytest -m long tests/e2e/test_standby.py tests/e2e/relay/test_chaos.py
 
 newest: $(READY) ## ask whether the newest discord.py and nats-py still have what this relies on

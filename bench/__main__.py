@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import parts
+from bench.durability import durable
 from bench.lifecycle import lifecycle
 from bench.parts import FULL, QUICK, Row, Size
 from bench.relayed import relayed
 from bot import log
 from bot.stores.embedded import EmbeddedStores
 
-PARTS = "abcdefghi"
+PARTS = "abcdefghij"
 
 
 async def measure(only: frozenset[str], size: Size) -> list[Row]:
@@ -38,6 +39,7 @@ async def measure(only: frozenset[str], size: Size) -> list[Row]:
     jobs += [job for part, job in others.items() if part in only]
     jobs += [lifecycle] if "h" in only else []
     jobs += [relayed] if "i" in only else []
+    jobs += [durable] if "j" in only else []
     with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as folder:
         for number, job in enumerate(jobs):
             async with EmbeddedStores(Path(folder, str(number)), durable=job is lifecycle) as stores:
@@ -68,7 +70,8 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and shorter runs: a glance, no figure.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A list of rows instead of the table.")] = False,
 ) -> None:
-    """Measure data plane (a to g), control plane (h) and relay (i). Ends with 1 if a goal is missed."""
+    """Measure data plane (a to g), control plane (h), relay (i) and what durability costs (j). Ends with 1 if a goal is
+    missed."""
     log.configure("ERROR")
     size = QUICK if quick else FULL
     load = os.getloadavg()[0]

@@ -165,11 +165,17 @@ async def memory(stores: EmbeddedStores, size: Size) -> list[Row]:
         early = await blast(sender, bot, first, stores.pids["nats"])
         late = await blast(sender, bot, size.flood - first, stores.pids["nats"])
         await purge(stores)
-    growth = (late.rss - early.rss) / 1e6
+        owner = (await sender.ask("describe"))["owner"]
+        few, many = [
+            await bot.ask("live", owner=owner, sandboxes=number) for number in (size.changes, 4 * size.changes)
+        ]
+    growth, of_lives = (late.rss - early.rss) / 1e6, (many["rss"] - few["rss"]) / 1e6
+    lives = f"growth from {size.changes:,} sandboxes made and ended to {5 * size.changes:,}"
     return [
         Row("g", f"memory of the bot after {first:,} events", early.rss / 1e6, "MB"),
         Row("g", f"memory of the bot after {size.flood:,} events", late.rss / 1e6, "MB"),
         Row("g", "growth between the two", growth, "MB", "flat: ≤ 5", growth <= 5),
+        Row("g", lives, of_lives, "MB", "flat: ≤ 5", of_lives <= 5),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -79,10 +79,25 @@ async def compare(stores: EmbeddedStores, events: int, runs: int, which: frozens
             for part, found in results.items():
                 receiving = bare(sender) if part == "a" else tapped(sender, stores, bind=number == 0)
                 async with receiving as receiver:
-                    await purge(stores)
-                    await blast(sender, receiver, _WARM_UP, stores.pids["nats"])
-                    found.append(await blast(sender, receiver, events, stores.pids["nats"]))
+                    found.append(await _warm_blast(sender, receiver, stores, events))
     return {part: _middle(found) for part, found in results.items()}
+
+
+async def by_turns(stores: Mapping[str, EmbeddedStores], events: int, runs: int) -> dict[str, Any]:
+    """Part b on each of these servers in turn."""
+    results: dict[str, list[Run]] = {name: [] for name in stores}
+    async with start("sender", guilds=GUILDS) as sender:
+        for number in range(runs):
+            for name, found in results.items():
+                async with tapped(sender, stores[name], bind=number == 0) as bot:
+                    found.append(await _warm_blast(sender, bot, stores[name], events))
+    return {name: _middle(found) for name, found in results.items()}
+
+
+async def _warm_blast(sender: Process, receiver: Process, stores: EmbeddedStores, events: int) -> Run:
+    await purge(stores)
+    await blast(sender, receiver, _WARM_UP, stores.pids["nats"])
+    return await blast(sender, receiver, events, stores.pids["nats"])
 
 
 async def purge(stores: EmbeddedStores) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pydantic import SecretStr
 
 from bench import processes
-from bench.meter import Meter
+from bench.meter import Meter, resident
 from bench.processes import Json
 from bot import log
 from bot.app import App, open_app
@@ -45,6 +45,15 @@ class Tapped:
         credentials = await self._app.manager.issue_credentials(actor, made.id)
         return {"sandbox": str(made.id), "token": credentials.environment["SANDBOX_BOT_TOKEN"]}
 
+    async def live(self, owner: int, sandboxes: int) -> Json:
+        """Make so many, with credentials, and end each; the memory in bytes after it."""
+        actor = Actor(owner, "owner", is_admin=True)
+        for _ in range(sandboxes):
+            made = await self._app.manager.create(actor)
+            await self._app.manager.issue_credentials(actor, made.id)
+            await self._app.manager.destroy(actor, made.id)
+        return {"rss": resident()}
+
     async def counts(self) -> Json:
         return {"router": dict(self._app.router.counts), "publisher": dict(self._app.publisher.counts)}
 
@@ -62,6 +71,7 @@ async def main() -> None:
             {
                 "bind": tapped.bind,
                 "bind_all": tapped.bind_all,
+                "live": tapped.live,
                 "counts": tapped.counts,
                 "expect": meter.expect,
                 "measure": meter.measure,

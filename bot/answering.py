@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import aiohttp
 import discord
 from discord.app_commands import Choice
 from discord.ui import View
@@ -22,6 +22,7 @@ from discord.utils import MISSING
 from loguru import logger
 
 from bot import constants, request
+from bot.discord_away import until_taken
 from bot.errors import ServiceUnavailable
 from bot.explanations import DISCORD_FAILURES, explain, is_of_discord
 from bot.i18n import gettext
@@ -30,9 +31,9 @@ from bot.request import Request
 
 Interaction = discord.Interaction[Any]
 
-_CUT = (aiohttp.ClientError, OSError)
-"""What a request ends in that Discord may have taken nevertheless; a `TimeoutError` is one of them."""
-_ACKNOWLEDGED_BEFORE = 40060
+_FAILURES = (*DISCORD_FAILURES, OSError)
+"""What a request ends in that Discord refuses, or perhaps has taken nevertheless; a `TimeoutError` is one of them."""
+_ACKNOWLEDGED_BEFORE, _UNKNOWN_INTERACTION = 40060, 10062
 _ANSWER = "answer"
 _ORIGINAL = "@original"
 
@@ -67,6 +68,7 @@ class Answer:
         self._original_is_question = False
         self._apart: discord.WebhookMessage | None = None
         self._turn = asyncio.Lock()
+        self._begun_at, self._was_tried = _now(), False
 
     async def show(
         self, embed: discord.Embed, *, view: View | None = None, file: tuple[str, bytes] | None = None
@@ -77,12 +79,12 @@ class Answer:
         self.has_outcome = True
         for service in sorted(self.request.behind):
             embed.add_field(name=service, value=gettext("does not answer. It follows by itself."), inline=False)
-        await self._put(_Message(embed, view, file))
+        await self._put(_Message(embed, view, file), constants.INTERACTION_LASTS_S)
 
     async def progress(self, embed: discord.Embed) -> None:
         """What is to be seen until the outcome."""
         self._is_in_progress = True
-        await self._put(_Message(embed))
+        await self._put(_Message(embed), constants.PROGRESS_WITHIN_S)
 
     async def fail(self, text: str) -> None:
         """Tell of a failure. A question that nothing has replaced yet stays, with its buttons."""
@@ -102,15 +104,10 @@ class Answer:
     async def promise(self) -> None:
         """Acknowledge the interaction, unless that is done. If it fails, the answer itself will tell."""
         async with self._turn:
-            if self._is_acknowledged:
-                return
             try:
-                async with asyncio.timeout(constants.PROMISE_WITHIN_S):
-                    await self._interaction.response.defer(ephemeral=True, thinking=not self.in_place)
-            except (*DISCORD_FAILURES, OSError) as error:
+                await self._until_taken(self._defer, constants.PROMISE_WITHIN_S)
+            except _FAILURES as error:
                 logger.debug("an answer could not be promised", error=repr(error))
-            else:
-                self._is_acknowledged, self._original_is_question = True, self.in_place
 
     async def is_wanted(self) -> bool:
         """Whether Discord still takes an answer; to what came late, only if somebody has acknowledged it in time.
@@ -123,14 +120,12 @@ class Answer:
             return False
         async with self._turn:
             try:
-                await self._interaction.response.defer(ephemeral=True, thinking=not self.in_place)
-            except discord.NotFound:
-                return False
-            except (*DISCORD_FAILURES, OSError) as error:
-                if getattr(error, "code", None) == _ACKNOWLEDGED_BEFORE:
+                await self._defer()
+            except _FAILURES as error:
+                code = getattr(error, "code", None)
+                if code == _ACKNOWLEDGED_BEFORE:
                     await self._take_over()
-            else:
-                self._is_acknowledged, self._original_is_question = True, self.in_place
+                return code != _UNKNOWN_INTERACTION
         return True
 
     async def original(self) -> discord.WebhookMessage | None:
@@ -138,33 +133,51 @@ class Answer:
         where Discord does not say."""
         try:  # `interaction.original_response()` would remember what it has read
             return await self._interaction.followup.fetch_message(_ORIGINAL)  # type: ignore[arg-type]  # a part of the path
-        except (*DISCORD_FAILURES, OSError):
+        except _FAILURES:
             return None
 
-    async def _put(self, message: _Message) -> None:
+    async def _put(self, message: _Message, within_s: float) -> None:
         async with self._turn:
-            shown = await self._deliver(message)
+            shown = await self._deliver(message, within_s)
         if shown is not None and message.view is not None:
             await self._own_messages.add(shown)
 
-    async def _deliver(self, message: _Message) -> int | None:
+    async def _deliver(self, message: _Message, within_s: float) -> int | None:
         """The id of the message that shows it; None if none does."""
-        error: Exception | None = None
-        for _ in range(constants.ANSWER_ATTEMPTS):
+        try:
+            return await self._until_taken(partial(self._send, message), within_s)
+        except _FAILURES as error:
+            if not isinstance(error, OSError) and not is_of_discord(error):
+                raise
+            _tell(error, message.embed.title or message.embed.description)
+            return None
+
+    async def _until_taken[T](self, send: Callable[[], Awaitable[T]], within_s: float) -> T:
+        """Again and again while Discord has trouble, as long as it takes an answer."""
+
+        def left_s() -> float:
+            lasts_s = constants.INTERACTION_LASTS_S if self._is_acknowledged else constants.INTERACTION_ANSWERABLE_S
+            return self._begun_at + lasts_s - _now()
+
+        async with asyncio.timeout(within_s):
+            return await until_taken(partial(self._attempt, send), left_s)
+
+    async def _attempt[T](self, send: Callable[[], Awaitable[T]]) -> T:
+        is_first = not self._is_acknowledged and not self._was_tried
+        within_s = constants.FIRST_ANSWER_TAKEN_WITHIN_S if is_first else constants.ANSWER_TAKEN_WITHIN_S
+        self._was_tried = True
+        async with asyncio.timeout(within_s):
             try:
-                async with asyncio.timeout(constants.ANSWER_TAKEN_WITHIN_S):
-                    return await self._send(message)
-            except _CUT as cut:
-                error = cut
+                return await send()
             except discord.HTTPException as refusal:
-                error = refusal
                 if refusal.code != _ACKNOWLEDGED_BEFORE or not await self._take_over():
-                    break
-        assert error is not None
-        if not isinstance(error, OSError) and not is_of_discord(error):
-            raise error
-        _tell(error, message.embed.title or message.embed.description)
-        return None
+                    raise
+            return await send()
+
+    async def _defer(self) -> None:
+        if not self._is_acknowledged:
+            await self._interaction.response.defer(ephemeral=True, thinking=not self.in_place)
+            self._is_acknowledged, self._original_is_question = True, self.in_place
 
     async def _take_over(self) -> bool:
         """A request of ours that was cut has acknowledged it, or another process of the bot: go on from there."""
@@ -233,17 +246,17 @@ async def suggest(interaction: Interaction, choices: Sequence[Choice[str | int |
     """While somebody types. What Discord does not take is not missed, and the task ends without a word."""
     try:
         await interaction.response.autocomplete(choices)
-    except (*DISCORD_FAILURES, OSError) as error:
+    except _FAILURES as error:
         logger.debug("suggestions were not taken", error=repr(error))
         raise asyncio.CancelledError from error  # anything else discord.py would log as a bug
 
 
 async def _watch(answer: Answer, work: asyncio.Task[Any]) -> None:
     """Promise the answer of work that takes long; if it takes too long, tell, and end it while that is safe."""
-    ends_at = asyncio.get_running_loop().time() + constants.WORK_WITHIN_S
+    ends_at = _now() + constants.WORK_WITHIN_S
     await asyncio.sleep(constants.PROMISE_AFTER_S)
     await answer.promise()
-    await asyncio.sleep(ends_at - asyncio.get_running_loop().time())
+    await asyncio.sleep(ends_at - _now())
     if answer.has_outcome:
         return
     served = answer.request
@@ -269,6 +282,10 @@ def _under_way(service: str) -> discord.Embed:
         "{service} is slow to answer. What you asked for goes on, and its outcome will be shown here.", service=service
     )
     return discord.Embed(description=text, colour=discord.Colour.orange())
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _tell(error: BaseException, said: str | None) -> None:

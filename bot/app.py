@@ -79,7 +79,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         bot = _bot(settings, stores, manager, reaper, orphans)
         watchdog = ResponseWatchdog(
             stores.nats,
-            UnansweredReply(bot, manager.get_by_id).send,
+            UnansweredReply(bot, manager.get_by_id).prepare,
             is_connected=manager.has_reader,
             round_trip=lambda: bot.latency,
             discord_clock=bot.discord_clock,
@@ -92,7 +92,9 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
         leases = GatewayLeases(stores.addresses.postgres, is_alone=stores.is_alone)
-        sessions = SessionStore(stores.redis, publisher, epoch_of=leases.epoch_of)
+        sessions = SessionStore(
+            stores.redis, publisher, epoch_of=leases.epoch_of, settled_after_s=await stores.settled_after()
+        )
         tap = install_tap(
             bot,
             router,

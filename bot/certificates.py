@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from sandbox_worker.files import replace_file, sync_folder
 
 SERVERS = ("relay", "postgres", "redis", "nats")
 """Each has a certificate of its own, so that one stolen key is not all of them."""
@@ -42,6 +43,7 @@ def write_certificates(folder: Path, hosts: Sequence[str]) -> list[Path]:
     """
     names = [_general_name(host) for host in hosts]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sync_folder(folder.parent)
     written: list[Path] = []
     authority = _read_authority(folder)
     if authority is None:
@@ -172,21 +174,9 @@ def _load(certificate: Path) -> x509.Certificate:
 
 def _write(folder: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> list[Path]:
     pem, secret = folder / f"{name}.pem", folder / f"{name}.key"
-    _replace(
+    replace_file(
         secret,
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-        0o600,
     )
-    _replace(pem, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    replace_file(pem, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
     return [pem, secret]
-
-
-def _replace(path: Path, data: bytes, mode: int) -> None:
-    """Whole or not at all, and never readable by others for a moment."""
-    beside = path.with_suffix(path.suffix + ".new")
-    beside.unlink(missing_ok=True)
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
+from functools import partial
 
 from loguru import logger
 
@@ -26,6 +27,7 @@ from bot.sandboxes.manager import RoutesChanged, SandboxManager, no_listener
 from bot.sandboxes.schema import SchemaProvisioner, default_template
 from bot.sandboxes.template import DEFAULT_TEMPLATE, Statement, TemplateError, read_template
 from bot.settings import Settings, SettingsError
+from bot.stores.embedded.folder import sync_stream
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_jwt import Issuer
@@ -228,7 +230,9 @@ def _template_name(settings: Settings) -> str:
 def _streams(settings: Settings, stores: Stores) -> StreamStore:
     nats = settings.nats
     limits = StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024)
-    return StreamStore(stores.nats, limits, workers_apart=stores.callout is not None)
+    lasts = "nats" in settings.embedded_stores and settings.embedded.durable
+    sync = partial(sync_stream, settings.embedded.folder) if lasts else None
+    return StreamStore(stores.nats, limits, workers_apart=stores.callout is not None, sync=sync)
 
 
 def _size_marks(settings: Settings) -> SizeMarks:

@@ -77,8 +77,8 @@ class CustomIds:
 
     async def learn(self) -> None:
         """Before the first `is_own`, and when there may be other keys."""
-        self._seen.update(await self._keys.all_of(_PURPOSE))
-        self._since = await self.get_since()
+        keys, self._since = await asyncio.gather(self._keys.all_of(_PURPOSE), self.get_since())
+        self._seen.update(keys)
 
     async def prepare(self, text: str, channel_id: int | None) -> None:
         """Before `is_own` of what has the form of ours: another bot may have signed it with a key that is new. Takes a

@@ -12,6 +12,7 @@ import discord
 from bot import constants, names
 from bot.clock import elapsed
 from bot.concurrency import failures, gather_bounded
+from bot.discord_away import is_refusal
 from bot.errors import ServiceUnavailable
 from bot.routing.gateway import set_api_base
 from bot.routing.table import RouteTable
@@ -152,7 +153,9 @@ async def _login(client: discord.Client, token: str) -> None:
 async def _presence(client: discord.Client, guild_id: int) -> GuildPresence:
     try:
         guild = await client.fetch_guild(guild_id, with_counts=False)
-    except (discord.NotFound, discord.Forbidden):
+    except (discord.NotFound, discord.Forbidden) as error:
+        if not is_refusal(error):
+            raise
         return GuildPresence(False)
     assert client.user is not None
     channels, member = await asyncio.gather(guild.fetch_channels(), guild.fetch_member(client.user.id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -17,6 +18,7 @@ from bot.cogs.guild_removals import GuildRemovals
 from bot.command_registration import CommandRegistration
 from bot.discord_away import FAILURES, unavailable
 from bot.discord_start import connect, find_shards, lift_when_connected, log_in, try_until_done
+from bot.errors import ServiceUnavailable
 from bot.relay.part import RelayPart
 from bot.relay.upkeep import RelayUpkeep
 from bot.routing import callbacks
@@ -84,6 +86,9 @@ class App:
         """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached before the
         first READY, or NATS wants the bot no more; what it has not stored comes again at the next start."""
         await self.watcher.start()
+        if self.stores.is_alone:
+            await self.reaper.take_over_all()
+        await self._repair_streams()
         running = self._start_parts()
         stopped = asyncio.create_task(self.stop.wait())
         exhausted = asyncio.create_task(self.supervisor.wait_exhausted())
@@ -95,6 +100,13 @@ class App:
             exhausted.cancel()
         if exhausted.done() and not exhausted.cancelled():
             raise exhausted.result()
+
+    async def _repair_streams(self) -> None:
+        """Before an event comes, which would be refused: the embedded server may have lost streams with the power."""
+        embedded = self.stores.addresses.embedded
+        if embedded is not None and embedded.runs("nats"):
+            with suppress(ServiceUnavailable):  # tried again by the part that does this all the time
+                await self.manager.stream_reconciler.reconcile()
 
     def stop_now(self) -> None:
         """The first call ends the bot in good order, the second one cuts it off."""
@@ -127,7 +139,8 @@ class App:
         supervisor.start("sessions", self.gateway.run)
         supervisor.start("guild removals", self.guild_removals.run)
         supervisor.start("binding rights", self.binding_rights.run)
-        supervisor.start_periodic("reaper", self.reaper.sweep, chosen.sweep_every)
+        supervisor.start_periodic("expiries", self.reaper.mark_due, chosen.sweep_every)
+        supervisor.start_periodic("reaper", self.reaper.end_due, chosen.sweep_every)
         supervisor.start_periodic("notices", self._dispatch_notices, chosen.sweep_every)
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
         supervisor.start("activity on request", partial(self.activity.serve, self.stores.nats))

@@ -74,7 +74,7 @@ class Sandboxes(Section):
     warn_before: Duration = timedelta(hours=1)
     grace: Duration = timedelta(hours=1)
     sweep_every: Duration = timedelta(seconds=1)
-    stuck_after: Duration = Field(default=timedelta(minutes=2), ge=timedelta(seconds=constants.MIN_STUCK_AFTER_S))
+    stuck_after: Duration = Field(default=timedelta(seconds=30), ge=timedelta(seconds=constants.MIN_STUCK_AFTER_S))
     mend_every: Duration = timedelta(minutes=1)
     orphans_every: Duration = timedelta(hours=1)
     activity_every: Duration = timedelta(seconds=10)

@@ -11,6 +11,7 @@ from discord.ext import commands
 
 from bot import constants
 from bot.client import SandboxBot
+from bot.discord_away import is_refusal
 from bot.errors import ServiceUnavailable
 from bot.supervisor import Part
 
@@ -87,6 +88,8 @@ class GuildRemovals(commands.Cog):
     async def _has_left(self, guild_id: int) -> bool:
         try:
             await self._bot.fetch_guild(guild_id, with_counts=False)
-        except (discord.NotFound, discord.Forbidden):
+        except (discord.NotFound, discord.Forbidden) as error:
+            if not is_refusal(error):
+                raise
             return True
         return False

@@ -12,3 +12,4 @@ from bot.constants.relay_limits import *
 from bot.constants.routing_limits import *
 from bot.constants.sandbox_limits import *
 from bot.constants.store_limits import *
+from bot.constants.store_waits import *

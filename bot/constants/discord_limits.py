@@ -20,16 +20,23 @@ SUGGEST_WITHIN_S = 2.3
 WORK_WITHIN_S = 10.0
 """For all that an interaction needs; then the user is told which service does not answer. Two of Redis's and NATS's
 own waits of 5 s; people lose patience then."""
-ANSWER_ATTEMPTS = 3
-"""For one answer: after a request that was cut, and after the discovery that Discord has taken it nevertheless."""
 ANSWER_TAKEN_WITHIN_S = 30.0
 """For one attempt: discord.py's own five tries, with pauses, at a Discord that answers 5xx."""
+FIRST_ANSWER_TAKEN_WITHIN_S = 1.5
+"""For the first attempt at a first answer, of which discord.py makes two tries. Then there is time for another one,
+which finds out if the first was only slow."""
+ANSWER_RETRY_S = 0.25
+"""The first pause after an attempt that failed, doubled at each: four attempts in Discord's 3 s."""
+ANSWER_RETRY_LONGEST_S = 15.0
+"""The longest such pause: somebody waits, and four requests a minute are none to Discord."""
+PROGRESS_WITHIN_S = 3.0
+"""For what is shown until the outcome: the work waits for it, and can do without."""
+INTERACTION_LASTS_S = 15 * 60.0
+"""How long Discord takes answers to an interaction after the first one: an outage that is shorter costs none."""
 CUSTOM_ID_CHARS = 100
 """Of a button's custom id. Discord takes no more."""
 OWN_MESSAGE_TTL_S = 86_400
 """How long the buttons of a private answer change it in place. Afterwards they work too, and answer anew."""
-OWN_MESSAGES_ANSWER_WITHIN_S = 0.5
-"""For Redis to say whether a message is the bot's own: somebody has pressed a button, and Discord waits for 3 s."""
 PAGE_SIZE = 10
 """Sandboxes on a page. An embed has at most 25 fields; ten are read without scrolling."""
 LISTED_ORPHANS = 30
@@ -105,8 +112,6 @@ COMMANDS_RETRY_S = 10.0
 """The first pause after Discord has refused a command, doubled at each refusal in a row."""
 COMMANDS_RETRY_LONGEST_S = 900.0
 """The longest such pause: a daily limit lasts hours, and a definition that is refused is so until the next version."""
-OWN_INTERACTION_KNOWN_WITHIN_S = 0.5
-"""For PostgreSQL to give the keys of buttons while an interaction waits, and with it the events behind it."""
 OWN_INTERACTION_ASKED_EVERY_S = 5.0
 """Between two such questions at least: a worker's button may look like ours without end."""
 INTERACTIONS_REMEMBERED = 2_000

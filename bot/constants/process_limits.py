@@ -24,11 +24,8 @@ ANSWERS_END_WITHIN_S = 1.5
 """How long answers to commands that are under way are waited for at a stop."""
 DRAIN_WITHIN_S = 2.0
 """How long acknowledgements are waited for at a stop; what has none is received again at the next start."""
-SAVE_WITHIN_S = 0.5
-"""How long writing down the place in a session, or the activity, may take at a stop. Without the first more events are
-received again, without the second a count is some seconds old."""
 CLOSE_WITHIN_S = 0.5
-"""How long a connection may take to say goodbye before it is cut off; a server that answers needs milliseconds."""
+"""How long a connection may take to say goodbye before it is cut off, and loses nothing: one slow round trip."""
 CANCEL_AGAIN_AFTER_S = 0.05
 """The pause between two cancellations of a task that has swallowed one."""
 CANCEL_WITHIN_S = 0.2

@@ -71,6 +71,16 @@ RELAY_IDENTITY_KEPT_S = 300.0
 RELAY_ASKS_AGAIN_AFTER_S = 0.5
 """At first, while PostgreSQL or Discord gives no answer that a client's events wait for; up to eight times that."""
 
+RELAY_ASKS_FOR_S = 3.0
+"""How long Discord is asked again about what a request waits for, while it says nothing definite: a 502 of a moment is
+nothing that a library is told, and most do not try a 503 again."""
+
+RELAY_PAUSE_S = 1.0
+"""After a limit of Discord's that does not say how long it holds."""
+
+RELAY_PAUSE_WAITED_FOR_S = 10.0
+"""A longer pause is told to whoever asks, with its length: libraries give up what takes half a minute."""
+
 RELAY_CLIENT_WATCHED_EVERY_S = 1.0
 """How often it is looked whether a client reads and speaks."""
 

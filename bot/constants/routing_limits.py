@@ -19,10 +19,6 @@ LEASE_RENEWED_EVERY_S = 1.0
 LEASE_TRIED_EVERY_S = 0.25
 """How often a standby asks whether a lease is free: after a stop in good order no command should have to wait."""
 
-LEASE_ANSWER_WITHIN_S = 1.5
-"""How long PostgreSQL may take for a renewal, the connection included, before it counts as away. With the pause between
-renewals it is less than the next."""
-
 LEASE_DOUBTED_AFTER_S = 3.0
 """A process that has not even tried to renew for so long stood still, and may have lost its leases. With the time for
 an answer this is less than a lease."""
@@ -42,10 +38,6 @@ CLOCK_OFFSET_HOLDS_S = 600.0
 """How long Discord's time is worked out from what it said then, at most twice as long: two clocks that nobody sets
 drift apart by up to a second in three hours."""
 
-READ_ON_AFTER_S = 0.5
-"""How long a shard is not read while NATS takes nothing more. A NATS that is only slower than Discord is waited for;
-what is longer is an outage, and a command behind its events could not be answered within three seconds."""
-
 DISCORD_SURELY_KEEPS_S = 60.0
 """For so long nobody needs to be told that events wait at Discord. It keeps them for some minutes, and says not for how
 many."""
@@ -63,9 +55,6 @@ NOT_STORED_MENDED_AFTER_S = 15.0
 NOT_STORED_AS_IT_SAYS_S = 5.0
 """If NATS itself says that it cannot."""
 
-STORING_ANSWERED_WITHIN_S = 2
-"""For NATS to answer at all, which has nothing to do with its disk."""
-
 REMEMBERED_AHEAD = 100_000
 """Events for the bot itself that were handled while the rest waited at Discord, so that they are not handled again: 10
 MB."""
@@ -77,12 +66,11 @@ Both are kept from the sandboxes."""
 REMEMBERED_FORWARDED = 10_000
 """Interactions and private messages whose sandbox is in memory, so that Redis need not be asked: 2 MB."""
 
+WITHHELD_FROM = 1000
+"""Sandboxes of which it is counted how many private answers were withheld: more than have workers at a time."""
+
 FORWARDED_TTL_S = 15 * 60
 """How long it is known in Redis to which sandbox an interaction went: as long as Discord lets it be answered."""
-
-FORWARDED_ANSWER_WITHIN_S = 0.25
-"""How long a shard is not read on for Redis's sake. Then an interaction goes on unrecorded, and an answer that nobody
-knows is withheld."""
 
 FORWARDED_SPARED_S = 5.0
 """After an answer that did not come Redis is not asked for so long: whoever sends many interactions while it is away
@@ -107,10 +95,6 @@ WATCHED_INTERACTIONS = 1000
 """How many interactions are watched at once: a flood of them costs no more tasks than that, and the rest is forwarded
 unwatched."""
 
-RESPONSE_WATCH_NATS_TIMEOUT_S = 1.0
-"""How long NATS, and the relay's records, may take to say whether anybody is connected: no longer than what is left
-until the bot answers."""
-
 PUBLISH_HEADERS_BYTES = 512
 """What is set aside for headers in NATS's limit of a message: id, size and the protocol's own are below 200."""
 
@@ -123,10 +107,6 @@ event waits no longer than this after a reconnect."""
 
 REFUSALS_LOGGED_EVERY_S = 60.0
 """Refused events are told together, at most this often: a refused flood is no reason for a flood of lines."""
-
-ROUTE_LISTEN_TIMEOUT_S = 3.0
-"""How long PostgreSQL may take to connect, and to answer on the connection that listens for changed routes, until that
-counts as dead and another one is opened."""
 
 ROUTE_RETRY_S = 0.2
 """The first pause before routes are read again after PostgreSQL was away; it doubles up to the longest. Shorter than of

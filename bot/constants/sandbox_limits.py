@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-HEARTBEAT_EVERY_S = 10.0
+HEARTBEAT_EVERY_S = 2.0
 """How often whoever works on an unfinished sandbox says that it lives."""
 
-MIN_STUCK_AFTER_S = 3 * HEARTBEAT_EVERY_S
-"""The least that `sandboxes.stuck_after` may be: two heartbeats in a row may fail before work that goes on is taken for
-abandoned. At its default of two minutes, eleven may."""
+MIN_STUCK_AFTER_S = 5 * HEARTBEAT_EVERY_S
+"""The least that `sandboxes.stuck_after` may be: four heartbeats in a row may fail before work that goes on is taken
+for abandoned. At its default of half a minute, fourteen may: where PostgreSQL is away for longer, so does the work."""
 
 CREATE_ATTEMPTS = 8
 """How many ids a create tries. Beside 10,000 schemas on a server, one id in 430,000 has the first eight digits of
@@ -32,12 +32,6 @@ TEMPLATE_STATEMENT_TIMEOUT_S = 20
 """How long a template may take, and each statement while the one that fails is looked for: less than the 30 s after
 which the connection itself would be given up."""
 
-ACTIVITY_ANSWERED_WITHIN_S = 1.0
-"""How long `list` and `status` wait for a bot to write down what it has counted. It takes milliseconds; what is read
-after that is as old as `sandboxes.activity_every` at most."""
-ACTIVITY_OTHERS_WITHIN_S = 0.05
-"""How long, after the first answer, for those of other processes: nobody knows how many there are, and all do the same
-at the same time."""
 ACTIVITY_WRITTEN_AT_MOST_EVERY_S = 0.25
 """On request: one that comes sooner waits so long, so that requests without end cost few writes."""
 
@@ -48,10 +42,6 @@ IDEMPOTENCY_KEYS_KEPT = timedelta(days=1)
 """Discord plays an interaction again for minutes, and its answer may be changed for fifteen of them."""
 IDEMPOTENCY_KEYS_EXPIRED_EVERY = timedelta(hours=1)
 
-TAKEN_OVER_AFTER_S = 4.0
-"""After how long a repeat goes on with what the first run has not finished, which may be dead. Longer than a create, a
-reset and Discord's receipt of an answer usually take, and with what follows less than a command has altogether. Who is
-alive after all disturbs nothing: each step may be repeated."""
 FIRST_RUN_ASKED_EVERY_S = 0.2
 """How often a repeat looks how far the first run is. Somebody waits for it."""
 
@@ -68,10 +58,6 @@ NOTIFY_QUEUE_MOST_USED = 0.1
 """The share of it that may be used. Listeners that read keep it almost empty, whatever is sent."""
 NOTIFY_QUEUE_LONGEST_TRANSACTION_S = 2.0
 """How long a sandbox's transaction may hold up a queue that is used so far. Ordinary ones take milliseconds."""
-
-ACCESS_UNAPPLIED_AFTER_S = 15.0
-"""After how long a change of who may connect is applied by whoever finds it. The process that made it does so right
-after its commit, within a second if all stores answer; this leaves it the time of a slow one."""
 
 ROLE_UPDATE_ATTEMPTS = 5
 """How often a role is altered whose worker holds its row. It is shut out from the second on: more are for logins that
@@ -101,11 +87,8 @@ NOTICE_MAX_BACKOFF_S = 15 * 60.0
 NOTICE_MAX_ATTEMPTS = 20
 """Attempts at a notice before it counts as undeliverable: almost three hours."""
 
-HEALTH_TIMEOUT_S = 8
-"""How long a store may take to say how a sandbox's share is. All three are asked together, and somebody waits."""
-
 GUILD_INSPECTION_TIMEOUT_S = 4.0
-"""How long Discord may take to say of all servers of a sandbox whether the bot is in them and sees them: half of what a
+"""How long Discord may take to say of all servers of a sandbox whether the bot is in them and sees them: less than a
 store may, for what it has not said is left open."""
 GUILD_INSPECTION_CONCURRENCY = 4
 """Servers asked about at a time, with up to two requests each: Discord allows 50 a second for all that the bot does."""

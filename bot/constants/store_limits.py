@@ -7,21 +7,12 @@ from datetime import timedelta
 NATS_LOOK_EVERY_S = 0.5
 """How often it is looked whether a connection to NATS is up, for its state and for telling of an outage. The client
 itself notices at once."""
-POSTGRES_CONNECT_WITHIN_S = 10
-"""Enough for a far server with TLS; a firewall that drops packets would take for ever."""
-POSTGRES_ANSWER_WITHIN_S = 30
-"""For one statement. Dropping a sandbox's schema with thousands of tables takes seconds."""
 POSTGRES_LOGIN_WARNED_OVER_S = 10
 """`check` warns if the server's `authentication_timeout` is longer. A login takes milliseconds, on a far server a
 second, and whoever connects and says nothing has a slot for so long."""
 POSTGRES_BESIDE_POOL = 10
 """Connections of a bot that are not its pool's, by its parts for leases, locks and routes, and of a command line beside
 it."""
-POSTGRES_GIVEN_BACK_WITHIN_S = 2
-"""For the server to say that a statement is broken off, or a transaction rolled back; it needs milliseconds. Then the
-connection is taken for dead: a server that stands still, or a line whose other end is gone."""
-POSTGRES_WAIT_FOR_CONNECTION_S = 60
-"""More callers than connections wait for their turn; this is for a server that takes questions and never answers."""
 MIGRATION_WAITS_FOR_LOCK_S = 0.5
 """A running bot's statements wait behind the migration meanwhile. Less than the second after which PostgreSQL looks for
 deadlocks: so it is never the bot that has to give way."""
@@ -38,8 +29,6 @@ LOCKS_SEEN_EVERY_S = 0.5
 """A sandbox that fills the table does so at once. Expiry and destruction have two seconds, and need some of them."""
 LOCKS_SEEN_AGAIN_EVERY_S = 0.02
 """While somebody is being ended: about as long as a login takes."""
-LOCKS_FREE_WITHIN_S = 2
-"""How long a step that ends a sandbox is tried while the table is full: four of the looks above."""
 OTHERS_WAITED_FOR_S = 0.2
 """A sandbox's lock on what is not its own is ended when somebody has waited for it so long: reading the catalogue takes
 such locks for some milliseconds, and two seconds have room for this and a look."""
@@ -53,8 +42,6 @@ LARGE_SANDBOX_BARRED_FIRST_S, LARGE_SANDBOX_BARRED_LONGEST_S = 30.0, 600.0
 """So long a sandbox that takes too much of the disk is not let in, and twice as long each time; between two times it
 has ten to twenty seconds to make room."""
 
-REDIS_ANSWER_WITHIN_S = 5
-"""For connecting and for one command. The bot's own take milliseconds; a server that answers none is away."""
 REDIS_HEALTH_CHECK_EVERY_S = 30
 """A connection unused for so long is tried before it is used, for what lies between may have forgotten it."""
 REDIS_KEYS_AT_A_TIME = 1000
@@ -71,13 +58,11 @@ SCRIPT_BUSY_AFTER_MS = 500
 """So long a sandbox's script may stop the embedded server before it is ended. Those of libraries take a millisecond."""
 SCRIPTS_SEEN_EVERY_S = 0.25
 """With the above and a start of the server, which takes a second with its users, neighbours are back within three."""
-SCRIPT_SILENCE_S = 2.0
-"""For the script guard's questions: a server that a script stops says so after half a second, unless it is within one
-function of the script's language."""
 SCRIPT_SILENT_COMPUTING_S = 1.0
 """So long such a server has computed since its last answer: it waits for no disk. No command should take so long."""
 SCRIPT_ASKED_AGAIN_WITHIN_S = 0.75
-"""On a new connection, before a silent server is ended: more than it takes to say that a script stops it."""
+"""On a new connection, before a silent server of this machine is ended: more than it takes to say that a script stops
+it."""
 SCRIPT_KILLED_WITHIN_S = 0.3
 """For a script that was told to end: it takes milliseconds. Then there is the next one."""
 SCRIPT_ENDS_EVERY_S = 0.01
@@ -87,19 +72,22 @@ SCRIPT_SLOW_COMMANDS_READ = 16
 SCRIPT_UNNAMED_FOR_S = 600.0
 """So long after a script of somebody unknown the next one's is found out by ending the embedded server."""
 
-NATS_CONNECT_WITHIN_S = 6
-"""For the first connection, retries included: a start says within seconds that the address is wrong."""
-NATS_HANDSHAKE_WITHIN_S = 4
-"""For one try: more than the 3 s that a server takes for a login, so that its reason is heard; less than the above."""
 NATS_RECONNECT_AFTER_S = 0.25
 """Between tries: a short outage should not be prolonged, and four tries a second cost a server nothing."""
 NATS_PING_EVERY_S = 10
 """nats-py ends a connection after two unanswered ones: a network that swallows packets is noticed within 30 s."""
-NATS_ANSWER_WITHIN_S = 5
-"""For one question to JetStream, on a disk that others use too."""
 NATS_STREAM_DUPLICATE_WINDOW_S = 600
 """How long a stream remembers message ids, at most: what the publisher sends again after an outage, or Discord after a
 restart, is known by its id for so long. The server wants it no longer than events are kept."""
+NATS_SYNC_EVERY_S = 1
+"""How often the embedded server brings what it has acknowledged to the disk. A longer pause makes it no faster."""
+NATS_SYNC_USUALLY_EVERY_S = 120
+"""The same where nobody has set it: what a loss of power takes then nobody marks."""
+NATS_SYNC_LASTS_S = 4
+"""At most, on a disk that others use too, once for what is under way and once for what comes behind it."""
+NATS_SYNC_TRUSTED_UP_TO_S = 10
+"""Of one's own server. Discord is asked again for all that a longer interval may lose, and no longer keeps that surely;
+`check` warns."""
 WORKER_MOST_UNACKNOWLEDGED = 1000
 """Events with workers at a time, of one sandbox: many handlers at once, and a bound on what is delivered again."""
 
@@ -112,24 +100,12 @@ REPLAY_ANSWERED_WITHIN_S = 60
 LARGEST_REPLAY_REQUEST = 16 * 1024
 """Bytes: twice what a hundred of the longest names of events take."""
 
-NATS_LOGIN_ANSWER_WITHIN_S = 1.5
-"""For the callout's answer to a login: the kit waits two seconds for a connection and the server three."""
-NATS_PROBE_WITHIN_S = 3
-"""For trying whether the server asks the bots; as long as the callout may take (`timeout` in nats.conf)."""
 NATS_MOST_DISCONNECTS = 5
 """Rounds of ending a sandbox's connections. A login that was under way shows in the second; more are for slow ones."""
-NATS_LOGIN_UNLISTED_S = 1.0
-"""So long a server may not list a connection that it has let in; it counts for the limit meanwhile."""
 NATS_MOST_RECENT_LOGINS = 1000
 """Sandboxes whose recent logins are remembered; a bound on memory, more than log in within a second."""
-NATS_GATHER_WITHIN_S = 0.25
-"""For the answers of a cluster's servers, whose number nobody knows. One that is in no cluster is not waited for."""
 NATS_MOST_LISTED = 8192
 """Connections of one sandbox listed by a server: more than `isolation.max_connections` can be."""
-NATS_LIST_WITHIN_S = 1
-"""For one server's list: a login waits for it."""
-NATS_DISCONNECT_WITHIN_S = 2
-"""For ending one connection: README promises an end within two seconds."""
 NATS_LOGINS_COUNTED_FOR_S = 5.0
 """Logins are counted for so long, then anew."""
 NATS_MOST_LOGINS = 256
@@ -140,6 +116,8 @@ NATS_MOST_REFUSALS = 1000
 NATS_MOST_WATCHED = 1024
 """Connections of which a server says how much they have sent, the busiest first: a hundred sandboxes with all that they
 may have, or a thousand with one."""
+NATS_DISCONNECTS_AT_ONCE = 64
+"""Connections of one sandbox that a server is told to end at a time: on a far one each takes a round trip."""
 FLOODS_LOOKED_FOR_EVERY_S = 0.5
 """A flood slows others down for so long, and a look costs the server less than a millisecond."""
 FLOOD_MESSAGES = 20_000

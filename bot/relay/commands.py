@@ -34,6 +34,7 @@ CHAT_INPUT = 1
 _DISCORD_EPOCH_MS = 1_420_070_400_000
 _OF_GLOBAL_ALONE = frozenset({"dm_permission", "contexts", "integration_types"})
 _GIVEN_BY_DISCORD = frozenset({"id", "application_id", "guild_id", "version"})
+_TOO_MANY_REQUESTS = 429
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -122,8 +123,10 @@ class GuildCommands:
         async with connected(self._pool) as connection:
             await connection.execute(self._sql["delete_of_destroyed"])
             stale = [int(row["guild_id"]) for row in await connection.fetch(self._sql["list_stale"])]
+        now = time.monotonic()
+        self._spared_until = {guild_id: until for guild_id, until in self._spared_until.items() if until > now}
         for guild_id in stale:
-            if time.monotonic() < self._spared_until.get(guild_id, 0.0):
+            if guild_id in self._spared_until:
                 continue
             try:
                 await self.apply(guild_id)
@@ -219,8 +222,8 @@ class GuildCommands:
     ) -> Answer:
         body = orjson.dumps(definition) if definition is not None else None
         answer = await self._upstream.request(method, path, headers=_JSON, body=body, sandbox_id=sandbox_id)
-        if answer.status >= 500:
-            raise DiscordAway(answer.status)
+        if not answer.is_definite and answer.status != _TOO_MANY_REQUESTS:  # which the bot is told, to wait as long
+            raise DiscordAway(f"Discord answers {answer.status}")
         return answer
 
     async def _list(self, guild_id: int) -> dict[Key, Definition]:

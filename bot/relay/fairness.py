@@ -29,9 +29,12 @@ class FairQueue:
         self._serving: asyncio.Task[None] | None = None
 
     async def turn(self, sandbox_id: UUID) -> None:
-        """Returns when it is this request's turn; `TooManyRequests` if too many of the sandbox's wait already."""
+        """Returns when it is this request's turn; `TooManyRequests` if too many of the sandbox's wait already, or the
+        pause is too long to wait for."""
         if not self._waiting and self._take():
             return
+        if self._is_paused_long():
+            raise TooManyRequests(self.pause_left_s)
         queue = self._waiting.setdefault(sandbox_id, deque())
         if len(queue) >= constants.RELAY_REQUESTS_WAITING:
             raise TooManyRequests(len(queue) / constants.RELAY_REQUESTS_A_SECOND)
@@ -41,8 +44,20 @@ class FairQueue:
         await turn
 
     def pause(self, seconds: float) -> None:
-        """Discord's global limit is reached: nobody asks for so long."""
+        """Nobody asks for so long: Discord's global limit is reached, or Cloudflare lets the address ask no more."""
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+        if self._is_paused_long():
+            for turn in (turn for queue in self._waiting.values() for turn in queue if not turn.done()):
+                turn.set_exception(TooManyRequests(self.pause_left_s))
+            self._waiting.clear()
+
+    @property
+    def pause_left_s(self) -> float:
+        """0 if there is none."""
+        return max(self._paused_until - time.monotonic(), 0.0)
+
+    def _is_paused_long(self) -> bool:
+        return self.pause_left_s > constants.RELAY_PAUSE_WAITED_FOR_S
 
     def waiting(self) -> int:
         """Requests that wait for their turn."""
@@ -67,8 +82,7 @@ class FairQueue:
                 if self._take():
                     self._let_one_through()
                 else:
-                    pause = max(1 / constants.RELAY_REQUESTS_A_SECOND, self._paused_until - time.monotonic())
-                    await asyncio.sleep(pause)
+                    await asyncio.sleep(max(1 / constants.RELAY_REQUESTS_A_SECOND, self.pause_left_s))
         finally:
             self._serving = None
 
@@ -91,9 +105,11 @@ class InvalidRequests:
         self._refused_at: dict[UUID, deque[float]] = {}
 
     def count(self, sandbox_id: UUID) -> None:
-        """Discord has answered 401, 403, 404 of a webhook, or 429 of the global limit."""
-        refused = self._refused_at.setdefault(sandbox_id, deque(maxlen=constants.RELAY_INVALID_REQUESTS))
-        refused.append(time.monotonic())
+        """Discord has answered 401, 403, 404 of a webhook, or a 429 that concerns all."""
+        now = time.monotonic()
+        since = now - constants.RELAY_INVALID_COUNTED_FOR_S
+        self._refused_at = {known: refused for known, refused in self._refused_at.items() if refused[-1] > since}
+        self._refused_at.setdefault(sandbox_id, deque(maxlen=constants.RELAY_INVALID_REQUESTS)).append(now)
 
     def require_few(self, sandbox_id: UUID) -> None:
         """`TooManyRequests` if the sandbox has had as many as it may."""

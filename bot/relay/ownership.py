@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from bot import constants, names
-from bot.relay.upstream import DiscordAway, Refused, Upstream
+from bot.relay.upstream import Refused, Upstream
 from bot.stores.failures import redis_failure
 
 STRANGERS = UUID(int=0)
@@ -81,10 +81,11 @@ class WebhookTokens:
         if key in self._known or time.monotonic() < self._unknown_until.get(key, 0.0):
             return self._known.get(key)
         path = f"/webhooks/{webhook_id}/{token}"
-        answer = await self._upstream.request("GET", path, authorized=False, sandbox_id=sandbox_id)
-        if answer.status >= 500 or answer.status == 429:
-            raise DiscordAway(f"Discord answers {answer.status}")
-        guild_id = answer.json().get("guild_id") if answer.status == 200 else None
+        try:
+            shown = await self._upstream.get(path, authorized=False, sandbox_id=sandbox_id)
+        except Refused:
+            shown = {}
+        guild_id = shown.get("guild_id")
         if guild_id is None:
             if len(self._unknown_until) >= constants.RELAY_REMEMBERED_CHANNELS:
                 self._unknown_until.clear()

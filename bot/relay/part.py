@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 
+from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.relay.listening import open_socket, server_tls
 from bot.relay.server import Relay, RelayStores, serve_relay
@@ -43,13 +44,14 @@ class RelayPart:
                 listening=listening.dup(),
                 address=self._settings.relay_address or _address_of(listening, self._tls),
                 tls=self._tls,
+                settled_after_s=await self._stores.settled_after(),
             ) as self.relay:
                 part.running()
                 await asyncio.Future()
         finally:
             self.relay = None
             try:
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(constants.CLOSE_WITHIN_S):
                     await close_nats(nats)
             except TimeoutError:
                 abort_nats(nats)

@@ -77,14 +77,16 @@ async def serve_relay(
     listening: socket.socket,
     address: str,
     tls: ssl.SSLContext | None = None,
+    settled_after_s: float = 0.0,
 ) -> AsyncIterator[Relay]:
     """Until the context is left, when its clients are told to resume elsewhere. `address`: where clients reach it,
-    without a path."""
+    without a path. `settled_after_s`: how long after a stream has an event that is on NATS's disk."""
     chosen, discord = settings.relay, settings.discord
     async with AsyncExitStack() as stack:
         records = RelayRecords(stores.redis, stores.pool)
         upstream = await stack.enter_async_context(Upstream(discord.api_base, settings.require_token()))
-        tenants, sessions, log = Tenants(stores.pool), Sessions(stores.redis), ClientLog(records)
+        tenants, log = Tenants(stores.pool), ClientLog(records)
+        sessions = Sessions(stores.redis, settled_after_s=settled_after_s)
         identity = IdentitySource(upstream)
         channels, webhooks = GuildsOf(upstream, "/channels"), GuildsOf(upstream, "/webhooks")
         interactions, webhook_tokens = InteractionTokens(stores.redis), WebhookTokens(upstream)

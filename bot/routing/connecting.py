@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -38,6 +39,8 @@ class ConnectingWebSocket(discord.gateway.DiscordWebSocket):
     """Of the lease under which it was opened."""
     _resumed_at = -math.inf
     """When the session was taken up by this connection (`clock.elapsed`); before all time if it began here."""
+    _seen_at: float | None = None
+    """When the session was heard last (Unix time), if the connection is lost, or Discord has yet to go on with it."""
 
     @classmethod
     async def from_client(cls, client: discord.Client, **options: Any) -> Any:
@@ -107,7 +110,7 @@ class ConnectingWebSocket(discord.gateway.DiscordWebSocket):
                 connection = await cls._open(client, shard, yarl.URL(address), **resumed)
         except (aiohttp.ClientError, OSError):  # that address may be gone, the session is not
             connection = await cls._open(client, shard, named, **resumed)
-        connection._resumed_at = clock.elapsed()
+        connection._resumed_at, connection._seen_at = clock.elapsed(), session.seen_at
         return connection
 
     @classmethod
@@ -146,8 +149,15 @@ class ConnectingWebSocket(discord.gateway.DiscordWebSocket):
         ended it."""
         if self.session_id is None or self.sequence is None:
             return None
-        seen_at = self._tap.discord_clock.now() if self._tap is not None else None
-        return Session(self.session_id, str(self.gateway), self.sequence, *(() if seen_at is None else (seen_at,)))
+        return Session(self.session_id, str(self.gateway), self.sequence, self._seen_at or self._now())
+
+    def resume_after(self, session: Session) -> None:
+        """Have Discord send again what came after it: whoever routes says how."""
+        raise NotImplementedError
+
+    def _now(self) -> float:
+        """By Discord's clock, as far as that is known."""
+        return (self._tap.discord_clock.now() if self._tap is not None else None) or time.time()
 
     async def close(self, code: int = KEEPS_SESSION) -> None:
         """Keeps the session, if there is one: a bot that is stopped will go on with it.

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 
 import redis.asyncio
 from loguru import logger
-from redis.exceptions import RedisError
 
 from bot import constants, names
 
@@ -24,9 +23,10 @@ class ForwardedInteractions:
         self._client = client
         self._prefixes: dict[int, str] = {}
         self._spared_until = 0.0  # of time.monotonic()
+        self._asking: set[asyncio.Task[object]] = set()
         self.withheld: Counter[str] = Counter()
         """Private answers that were not forwarded since nothing is known of them, by the prefix of their server's
-        sandbox."""
+        sandbox: of those that had one lately."""
 
     def prefix_of(self, snowflake: int | None) -> str | None:
         """The sandbox's, to which an interaction or a private message went, as far as memory has it."""
@@ -38,6 +38,12 @@ class ForwardedInteractions:
             # A dict keeps its order, so this is the one remembered longest ago.
             del self._prefixes[next(iter(self._prefixes))]
         self._prefixes[snowflake] = prefix
+
+    def withhold(self, prefix: str) -> None:
+        """One more."""
+        if prefix not in self.withheld and len(self.withheld) >= constants.WITHHELD_FROM:
+            del self.withheld[next(iter(self.withheld))]
+        self.withheld[prefix] += 1
 
     async def record(self, interaction_id: int, prefix: str) -> None:
         """Before it is published: whoever takes over after that must know it."""
@@ -53,12 +59,26 @@ class ForwardedInteractions:
             self.remember(interaction_id, prefix.decode(errors="replace"))
 
     async def _ask(self, ask: Callable[[], Awaitable[object]]) -> object:
+        """None if there is no answer in time. What was asked goes on: it may only be slow, as on a new connection."""
         if time.monotonic() < self._spared_until:
             return None
-        try:
-            async with asyncio.timeout(constants.FORWARDED_ANSWER_WITHIN_S):
-                return await ask()
-        except (RedisError, OSError) as error:
-            self._spared_until = time.monotonic() + constants.FORWARDED_SPARED_S
-            logger.warning("private answers may be withheld, Redis does not answer", error=repr(error))
-            return None
+        asking = asyncio.create_task(_attempt(ask))
+        self._asking.add(asking)
+        asking.add_done_callback(self._on_answer)
+        await asyncio.wait({asking}, timeout=constants.FORWARDED_ANSWER_WITHIN_S)
+        error = asking.exception() if asking.done() else TimeoutError()
+        if error is None:
+            return asking.result()
+        self._spared_until = time.monotonic() + constants.FORWARDED_SPARED_S
+        logger.warning("private answers may be withheld, Redis does not answer", error=repr(error))
+        return None
+
+    def _on_answer(self, asking: asyncio.Task[object]) -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled() and asking.exception() is None:
+            self._spared_until = 0.0
+
+
+async def _attempt(ask: Callable[[], Awaitable[object]]) -> object:
+    async with asyncio.timeout(constants.REDIS_ANSWER_WITHIN_S):
+        return await ask()

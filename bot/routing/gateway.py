@@ -32,7 +32,7 @@ from bot.routing.gateway_address import with_own_gateway
 from bot.routing.leases import GatewayLeases
 from bot.routing.publisher import Publisher
 from bot.routing.router import EventRouter
-from bot.routing.sessions import SessionStore
+from bot.routing.sessions import Session, SessionStore
 from bot.routing.shards import SupervisedShard, taps
 from bot.routing.tap import ATTENDED, RightsChanged, Tap
 
@@ -50,7 +50,7 @@ class TappedWebSocket(ConnectingWebSocket):
     """Reads what comes: every dispatch goes to the router, and the bot gets what it needs itself."""
 
     _standstill: asyncio.Task[None] | None = None
-    """Closes the connection when NATS takes events again; until then none is routed. None: they are."""
+    """Closes the connection, as soon as NATS takes events again; until then none is routed. None: they are."""
     _ended = ""
     """Why the connection ends, if Discord has said so beforehand."""
 
@@ -88,6 +88,7 @@ class TappedWebSocket(ConnectingWebSocket):
     def _on_lost(self, tap: Tap, error: Exception) -> None:
         """discord.py would resume after any code with the same sequence, and Discord would refuse it without end."""
         self._forget_standstill()
+        self._seen_at = self._seen_at or self._now()
         is_closed = isinstance(error, discord.gateway.ReconnectWebSocket)
         why = f"closed with {self.socket.close_code}" if is_closed else close_codes.describe(error)
         tap.reconnects.of(self.shard.id).ended = self._ended or why
@@ -156,6 +157,12 @@ class TappedWebSocket(ConnectingWebSocket):
         await outage
         await super().close(KEEPS_SESSION)  # poll_event sees that, and discord.py resumes
 
+    def resume_after(self, session: Session) -> None:
+        """Have Discord send again what came after it. Until then nothing is routed."""
+        self.sequence = session.sequence
+        if self._standstill is None:
+            self._standstill = asyncio.create_task(super().close(KEEPS_SESSION))
+
     def _forget_standstill(self) -> None:
         """The next connection will see for itself."""
         if self._standstill is not None:
@@ -192,6 +199,8 @@ class TappedWebSocket(ConnectingWebSocket):
 
     async def _pass_on(self, message: Dispatch, text: str, tap: Tap) -> None:
         """One odd event would end discord.py's reading, and with it the bot; without its READY there is no bot."""
+        if message.name == "RESUMED":
+            self._seen_at = None
         if message.name == "READY":
             text = with_own_gateway(text, self._named)
         try:

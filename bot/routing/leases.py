@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from time import clock_gettime
@@ -18,14 +18,26 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
 from loguru import logger
 
 from bot import constants
 from bot.stores.failures import postgres_failure
-from bot.stores.postgres import SESSION, UNREACHABLE, Connection, Pool, connected, load_queries, prepare_connection
+from bot.stores.postgres import (
+    SESSION,
+    UNREACHABLE,
+    Connection,
+    Pool,
+    Record,
+    connected,
+    load_queries,
+    prepare_connection,
+)
 from bot.supervisor import Part
 
 _GONE = timedelta(seconds=constants.GATEWAY_PROCESS_FORGOTTEN_AFTER_S)
+_PREPARED = ("beat", "list_processes", "keep", "give_back")
+"""So that each takes one round trip."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Goes on while the machine is suspended, as PostgreSQL's does."""
 
@@ -66,11 +78,13 @@ class GatewayLeases:
         self._sql = load_queries("leases")
         self._id, self._name = uuid4(), f"{socket.gethostname()}, process {os.getpid()}"
         self._connection: Connection | None = None
+        self._statements: dict[str, PreparedStatement[Record]] = {}
         self._held: dict[int, int] = {}
         self._valid_until = 0.0
         self._doubtful_from = float("inf")
-        self._may_take_from, self._is_listed = 0.0, False
+        self._may_take_from, self._is_listed, self._has_failed = 0.0, False, False
         self._turned = asyncio.Event()
+        self._turn: asyncio.Task[None] | None = None
         self.unopened: set[int] = set()
         """Shards whose sessions wait for their leases to be opened; whoever opens one takes it out."""
         self._log = _LeaseLog()
@@ -107,9 +121,9 @@ class GatewayLeases:
         """Take the leases of these shards when they are free, and renew them, for ever. Goes on through outages."""
         self.unopened |= set(shards.ids) - self._held.keys()
         while True:
+            self._turn = asyncio.create_task(self._renew(shards))
             try:
-                async with asyncio.timeout(constants.LEASE_ANSWER_WITHIN_S):
-                    await self._renew(shards)
+                await asyncio.shield(self._turn)
             except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 part.failing(postgres_failure(error))
                 self._end_turn(is_certain=False)
@@ -126,10 +140,11 @@ class GatewayLeases:
         self._doubtful_from = float("inf")
         self._valid_until = 0.0
         try:
+            if self._turn is not None:  # a stop may have come in the middle of it
+                await asyncio.wait({self._turn})
             if self._is_listed:
-                connection = await self._connect()
-                await connection.execute(self._sql["give_back"], self._id)
-                await connection.execute(self._sql["leave"], self._id)
+                await self._connect()
+                await self._statements["give_back"].fetch(self._id)
         finally:
             self._held = {}
             self._disconnect()
@@ -137,7 +152,9 @@ class GatewayLeases:
     async def _renew(self, shards: Shards) -> None:
         """Cut short, it leaves no connection behind that is in the middle of something."""
         try:
-            await self._take_turn(shards)
+            await self._connect()
+            async with asyncio.timeout(constants.LEASE_ANSWER_WITHIN_S):
+                await self._take_turn(shards)
         except BaseException:
             self._disconnect()
             raise
@@ -145,37 +162,53 @@ class GatewayLeases:
     async def _take_turn(self, shards: Shards) -> None:
         self._is_listed = True
         asked_at = _now()  # the lease runs from later on, so this process never believes in it for too long
-        connection = await self._connect()
         # No transaction: one that is cut short would first be rolled back, by a server that may be frozen.
-        processes = await self._beat(connection, shards)
+        processes = await self._beat(shards)
         strangers = [one for one in processes if one.held and one.shards.total != shards.total]
         may_take = _now() >= self._may_take_from and not strangers
         lasts = timedelta(seconds=constants.LEASE_S)
-        rows = await connection.fetch(self._sql["keep"], self._id, *shards, lasts, may_take)
+        rows = await self._statements["keep"].fetch(self._id, *shards, lasts, may_take)
         self._held = {row["shard_id"]: row["epoch"] for row in rows}
         self._valid_until = asked_at + constants.LEASE_S
         self._log.tell(self._held, shards, [one for one in processes if one.id != self._id], strangers)
 
-    async def _beat(self, connection: Connection, shards: Shards) -> list[GatewayProcess]:
+    async def _beat(self, shards: Shards) -> list[GatewayProcess]:
         every = timedelta(seconds=constants.LEASE_RENEWED_EVERY_S / 2)
-        await connection.execute(self._sql["beat"], self._id, *shards, self._name, every)
-        return await _list_processes(connection, shards.application_id)
+        await self._statements["beat"].fetch(self._id, *shards, self._name, every)
+        lately = timedelta(seconds=constants.LEASE_S)
+        rows = await self._statements["list_processes"].fetch(shards.application_id, lately)
+        return _processes(rows, shards.application_id)
 
-    async def _connect(self) -> Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._dsn, server_settings=SESSION)
-            await prepare_connection(self._connection)
-            await self._connection.execute(self._sql["forget_gone"], _GONE)
+    async def _connect(self) -> None:
+        """On a far line far longer than a renewal. Meanwhile this process does not count as one that stands still."""
+        if self._connection is not None and not self._connection.is_closed():
+            return
+        opening = asyncio.create_task(self._open())
+        try:
+            while not opening.done():
+                await asyncio.wait({opening}, timeout=constants.LEASE_RENEWED_EVERY_S)
+                self._end_turn(is_certain=False)
+            await opening
+        finally:
+            opening.cancel()
+
+    async def _open(self) -> None:
+        async with asyncio.timeout(constants.POSTGRES_CONNECT_WITHIN_S):
+            self._connection = connection = await asyncpg.connect(self._dsn, server_settings=SESSION)
+            await prepare_connection(connection)
+            self._statements = {name: await connection.prepare(self._sql[name]) for name in _PREPARED}
+            await connection.execute(self._sql["forget_gone"], _GONE)
             if self._is_alone:
-                await self._connection.execute(self._sql["free_all"], self._id)
-        return self._connection
+                await connection.execute(self._sql["free_all"], self._id)
+        if self._has_failed:
+            # PostgreSQL may have found all leases run out. Who had one should have it again, and goes first.
+            self._may_take_from = _now() + constants.LEASE_ANSWER_WITHIN_S + constants.LEASE_TRIED_EVERY_S
 
     def _disconnect(self) -> None:
-        """PostgreSQL may find all leases run out when it is back. Who had one should have it again, and goes first."""
         if self._connection is not None:
             self._connection.terminate()  # a dead line would not even take a goodbye
             self._connection = None
-        self._may_take_from = _now() + constants.LEASE_ANSWER_WITHIN_S + constants.LEASE_TRIED_EVERY_S
+        self._has_failed = True
 
     def _end_turn(self, *, is_certain: bool) -> None:
         """Who stood still has to hear from PostgreSQL; an answer that was late may be its own fault."""
@@ -228,13 +261,12 @@ class _LeaseLog:
 
 async def list_processes(pool: Pool, application_id: int) -> list[GatewayProcess]:
     """The bots that were there within the length of a lease, the oldest first; `ServiceUnavailable`."""
+    query, lately = load_queries("leases")["list_processes"], timedelta(seconds=constants.LEASE_S)
     async with connected(pool) as connection:
-        return await _list_processes(connection, application_id)
+        return _processes(await connection.fetch(query, application_id, lately), application_id)
 
 
-async def _list_processes(connection: Connection, application_id: int) -> list[GatewayProcess]:
-    lately = timedelta(seconds=constants.LEASE_S)
-    rows = await connection.fetch(load_queries("leases")["list_processes"], application_id, lately)
+def _processes(rows: Sequence[Record], application_id: int) -> list[GatewayProcess]:
     return [
         GatewayProcess(
             row["id"],

@@ -54,8 +54,8 @@ class Publisher:
         self._reconnects = client.stats["reconnects"]
         """Of the connection on which all that is not in `_unsent` was sent."""
         self._refusals = RefusalLog()
-        self._doubted: set[bytes] = set()
-        """Subjects on which nobody listens: JetStream is to be asked whether they lie in a stream."""
+        self._doubted: dict[bytes, bytes] = {}
+        """By subject, a frame on which nobody listens: JetStream is to be asked whether it lies in a stream."""
         self._doubt = asyncio.Event()
         self.oldest = OldestEvent()
         self.counts: Counter[str] = Counter()
@@ -110,6 +110,11 @@ class Publisher:
             self._wake.set()
         else:
             self.counts["dropped"] += 1
+
+    @property
+    def server_id(self) -> str:
+        """Of the server that it is connected to, or was last; a server has another one whenever it is started."""
+        return str(self._client._server_info.get("server_id", ""))
 
     @property
     def last_published(self) -> int:
@@ -196,8 +201,8 @@ class Publisher:
                 self.oldest.begin_anew()
                 self._refuse_too_large()
                 self._resend_pending()
-            elif self._is_overdue():
-                await self._handle_overdue()
+            elif self._is_overdue() and await self._ask_after(next(iter(self._pending.values()))):
+                self._resend_pending()
             self.oldest.look(next(iter(self._pending), None))
             self._refusals.flush_if_due()
 
@@ -210,21 +215,17 @@ class Publisher:
         oldest = next(iter(self._pending), None)
         return oldest is not None and oldest <= self._overdue_up_to
 
-    async def _handle_overdue(self) -> None:
-        """Sends again what nobody has answered, unless NATS says why nobody will."""
-        if await self._ask_after(_subject_of(next(iter(self._pending.values())))):
-            self._resend_pending()
-
     async def _ask_after_doubted(self) -> None:
         while True:
             await self._doubt.wait()
             self._doubt.clear()
-            doubted, self._doubted = self._doubted, set()
-            for subject in doubted:
-                await self._ask_after(subject)
+            doubted, self._doubted = self._doubted, {}
+            for frame in doubted.values():
+                await self._ask_after(frame)
 
-    async def _ask_after(self, subject: bytes) -> bool:
+    async def _ask_after(self, frame: bytes) -> bool:
         """Gives up what lies in no stream; False if NATS does not say: a repeat would wait behind what was sent."""
+        subject = _subject_of(frame)
         try:
             reason = await find_refusal(self._client, subject.decode(), self._ack_timeout_s)
         except ServiceUnavailableError:
@@ -262,7 +263,7 @@ class Publisher:
         if not (message.headers and message.headers.get(Header.STATUS) == "503"):
             self._on_reply(number, message.data)
         elif (frame := self._pending.get(number)) is not None:
-            self._doubted.add(_subject_of(frame))
+            self._doubted[_subject_of(frame)] = frame
             self._doubt.set()
 
     def _on_acks(self, numbers: Sequence[int]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -29,11 +30,13 @@ class Unanswered:
     """An interaction as Discord sent it (its `d`), and whether nobody even reads the sandbox's events."""
 
     data: dict[str, Any]
-    sandbox_id: UUID
     is_deserted: bool
 
 
-type OnUnanswered = Callable[[Unanswered], Awaitable[None]]
+type Answer = Callable[[Unanswered], Awaitable[None]]
+
+type PrepareAnswer = Callable[[UUID], Awaitable[Answer]]
+"""For a sandbox's interactions. Asked before the answer is due, for stores may be far away."""
 
 type IsConnected = Callable[[UUID], Awaitable[bool]]
 """Whether somebody with a sandbox's credentials is connected, to NATS or to the relay; False too where that can't be
@@ -52,17 +55,18 @@ class ResponseWatchdog:
     def __init__(
         self,
         client: Client,
-        on_unanswered: OnUnanswered,
+        prepare_answer: PrepareAnswer,
         *,
         is_connected: IsConnected,
         round_trip: Callable[[], float],
         discord_clock: StampedClock,
         unanswered_after: float = constants.UNANSWERED_AFTER_S,
     ) -> None:
-        """`on_unanswered` runs once for each; what it raises is logged. `round_trip` to Discord in seconds, no finite
-        number before it is known. `unanswered_after`: the longest wait in seconds, 0 to watch nothing."""
-        self._jetstream = client.jetstream(timeout=constants.RESPONSE_WATCH_NATS_TIMEOUT_S)
-        self._on_unanswered, self._is_connected = on_unanswered, is_connected
+        """The answer is prepared and given once for each; what that raises is logged. `round_trip` to Discord in
+        seconds, no finite number before it is known. `unanswered_after`: the longest wait in seconds, 0 to watch
+        nothing."""
+        self._jetstream = client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S)
+        self._prepare_answer, self._is_connected = prepare_answer, is_connected
         self._round_trip, self._unanswered_after = round_trip, unanswered_after
         self._clock = discord_clock
         self._watches: dict[int, asyncio.Task[None]] = {}
@@ -131,25 +135,34 @@ class ResponseWatchdog:
         return min(self._unanswered_after, constants.INTERACTION_ANSWERABLE_S - travels)
 
     async def _watch(self, interaction_id: int, sandbox_id: UUID, text: str, answer_at: float) -> None:
-        is_deserted = await self._stays_deserted(sandbox_id, answer_at)
-        if not is_deserted:
-            await asyncio.sleep(answer_at - clock.elapsed())
-        await self._until_refused(interaction_id)
-        # Before it is sent: its message may come back on the gateway sooner than the request returns.
-        self._answered_here.append(interaction_id)
         try:
+            is_deserted, answer = await asyncio.gather(
+                self._stays_deserted(sandbox_id, answer_at), self._prepare(sandbox_id)
+            )
+            if not is_deserted:
+                await asyncio.sleep(answer_at - clock.elapsed())
+            await self._until_refused(interaction_id)
+            # Before it is sent: its message may come back on the gateway sooner than the request returns.
+            self._answered_here.append(interaction_id)
             data = msgspec.json.decode(replace_lone_surrogates(text))["d"]
-            await self._on_unanswered(Unanswered(data, sandbox_id, is_deserted))
+            await answer(Unanswered(data, is_deserted))
         except Exception:
             logger.exception("a user could not be told that nobody answers", sandbox=str(sandbox_id))
 
+    async def _prepare(self, sandbox_id: UUID) -> Answer:
+        await asyncio.sleep(constants.DESERTED_AFTER_S)  # most are answered by then
+        return await self._prepare_answer(sandbox_id)
+
     async def _stays_deserted(self, sandbox_id: UUID, answer_at: float) -> bool:
-        """Whether two looks find nobody. One proves little, and there may be no time for a second."""
-        for pause in (constants.DESERTED_AFTER_S, constants.DESERTED_LOOKS_APART_S):
-            await asyncio.sleep(min(pause, answer_at - clock.elapsed()))
-            if not await self._is_deserted(sandbox_id):
-                return False
-        return True
+        """Whether two looks find nobody by the time of the answer. One proves little."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(answer_at - clock.elapsed()):
+                for pause in (constants.DESERTED_AFTER_S, constants.DESERTED_LOOKS_APART_S):
+                    await asyncio.sleep(pause)
+                    if not await self._is_deserted(sandbox_id):
+                        return False
+                return True
+        return False
 
     async def _is_deserted(self, sandbox_id: UUID) -> bool:
         """Whether no worker waits for events, none is busy with one, none has taken what there was, and none is
@@ -157,9 +170,6 @@ class ResponseWatchdog:
         try:
             consumer = await self._jetstream.consumer_info(names.stream_name(sandbox_id), names.WORKER_CONSUMER)
             is_idle = not consumer.num_waiting and not consumer.num_ack_pending and bool(consumer.num_pending)
-            if not is_idle:
-                return False
-            async with asyncio.timeout(constants.RESPONSE_WATCH_NATS_TIMEOUT_S):
-                return not await self._is_connected(sandbox_id)
-        except (nats.errors.Error, JetStreamError, TimeoutError, ServiceUnavailable):
+            return is_idle and not await self._is_connected(sandbox_id)
+        except (nats.errors.Error, JetStreamError, ServiceUnavailable):
             return False  # nobody knows

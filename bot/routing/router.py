@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Protocol
 
@@ -44,14 +44,14 @@ class ResponseTracker(Protocol):
 class Forwarded(Protocol):
     """Who knows to which sandbox interactions went, by the prefix of its subjects."""
 
-    withheld: Counter[str]
-    """What was not forwarded since nothing is known of it, by the prefix of its server's sandbox."""
-
     def prefix_of(self, snowflake: int | None) -> str | None:
         """Where an interaction or a private message went; None if that is not known."""
 
     def remember(self, snowflake: int, prefix: str) -> None:
         """It goes there just now."""
+
+    def withhold(self, prefix: str) -> None:
+        """A private answer of that sandbox's server goes nowhere, since nothing is known of it."""
 
 
 class OwnInteractions(Protocol):
@@ -120,20 +120,36 @@ class EventRouter:
         """Whether the guild's events go to a sandbox just now."""
         return self._table.lookup(guild_id, self._clock()) is not None
 
-    def publish_gap(self, facts: Mapping[str, object], shard_id: int, shard_count: int, session_id: str) -> int:
-        """Tell every sandbox that has guilds on the shard that events may be missing; how many there are.
+    def publish_gap(
+        self,
+        facts: Mapping[str, object],
+        shard_id: int,
+        shard_count: int,
+        session_id: str,
+        *,
+        among: Collection[str] | None = None,
+    ) -> int:
+        """Tell every sandbox that has guilds on the shard, or those `among` them, that events may be missing; how many
+        there are.
 
         `facts`, as JSON, and the guilds become the marker's `d`; there is one for each new session and sandbox.
         """
         sandboxes = 0
-        for prefix, guild_ids in self._table.guilds_by_prefix(self._clock()).items():
-            concerned = [str(guild_id) for guild_id in guild_ids if (guild_id >> 22) % shard_count == shard_id]
-            if concerned:
-                gap = {"op": 0, "t": GAP, "s": None, "d": {**facts, "guild_ids": concerned}}
+        for prefix, guild_ids in self.guilds_on(shard_id, shard_count).items():
+            if among is None or prefix in among:
+                gap = {"op": 0, "t": GAP, "s": None, "d": {**facts, "guild_ids": list(map(str, guild_ids))}}
                 self._sink.publish(prefix + GAP, json.dumps(gap).encode(), f"{session_id}:{shard_id}:gap")
                 sandboxes += 1
         self.counts["gaps"] += sandboxes
         return sandboxes
+
+    def guilds_on(self, shard_id: int, shard_count: int) -> dict[str, list[int]]:
+        """The bound guilds of a shard, by the prefixes of their sandboxes."""
+        found: dict[str, list[int]] = {}
+        for prefix, guild_ids in self._table.guilds_by_prefix(self._clock()).items():
+            if on_shard := [guild_id for guild_id in guild_ids if (guild_id >> 22) % shard_count == shard_id]:
+                found[prefix] = on_shard
+        return found
 
     def is_own_interaction(self, dispatch: Dispatch) -> bool:
         """Whether an interaction is with the bot itself; every other one is for a sandbox's worker."""
@@ -160,7 +176,7 @@ class EventRouter:
             return False
         known = self._forwarded.prefix_of(dispatch.answered_interaction) or self._forwarded.prefix_of(dispatch.id)
         if known != route.prefix:
-            self._forwarded.withheld[route.prefix] += 1
+            self._forwarded.withhold(route.prefix)
             return False
         if dispatch.id is not None:
             self._forwarded.remember(dispatch.id, route.prefix)  # that it is deleted tells of no interaction

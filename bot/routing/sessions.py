@@ -1,10 +1,10 @@
-"""Where each shard's gateway session may go on: Discord plays again what JetStream has not acknowledged yet."""
+"""Where each shard's gateway session may go on: Discord plays again what JetStream may not have on its disk yet."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from bot import constants, names
 from bot.errors import ServiceUnavailable
+from bot.settled import Settled
 
 
 class Shard(NamedTuple):
@@ -31,6 +32,11 @@ class Session(msgspec.Struct, frozen=True):
     resume_url: str
     sequence: int
     seen_at: float = msgspec.field(default_factory=time.time)
+    gap_in: tuple[str, ...] = ()
+    """Of a new one, the sandboxes, by their prefixes, in which the gap before it is marked. A loss of power may take
+    the markers: whoever resumes it marks the gap again."""
+    before: Session | None = None
+    """And where that gap begins; None if nobody knows."""
 
 
 class AckTracker(Protocol):
@@ -67,30 +73,49 @@ _decode = msgspec.json.Decoder(Session).decode
 
 
 class SessionStore:
-    """Keeps in Redis, for each shard, the newest checkpoint before which everything is acknowledged.
+    """Keeps in Redis, for each shard, the newest checkpoint before which everything is acknowledged and on NATS's disk.
 
-    Saved sooner, a crash would lose what was under way: Discord would go on after it. So a checkpoint is taken
-    together with the number that the publisher gave last, and saved when the low-water mark has reached that number.
-    They are taken now and then, not for every event. Without Redis nothing is kept, and nothing else happens.
-    With each the epoch of the shard's lease is written, and an older epoch overwrites nothing.
+    Saved sooner, a crash or a loss of power would lose what was under way: Discord would go on after it. So a
+    checkpoint is taken together with the number that the publisher gave last, and saved some time after the low-water
+    mark has reached that number. They are taken now and then, not for every event. Without Redis nothing is kept, and
+    nothing else happens. With each the epoch of the shard's lease is written, and an older epoch overwrites nothing.
     """
 
     def __init__(
-        self, client: redis.asyncio.Redis, acks: AckTracker, *, epoch_of: Callable[[int], int] = lambda _: 0
+        self,
+        client: redis.asyncio.Redis,
+        acks: AckTracker,
+        *,
+        epoch_of: Callable[[int], int] = lambda _: 0,
+        settled_after_s: float = 0.0,
     ) -> None:
-        """`epoch_of` a shard's id: that of the lease which the process has; 0 if it has none."""
+        """`epoch_of` a shard's id: that of the lease which the process has; 0 if it has none. `settled_after_s`: how
+        long after its acknowledgement an event is on the disk."""
         self._client, self._acks, self._epoch_of = client, acks, epoch_of
+        self._settled_after_s, self._mark = settled_after_s, Settled(0, settled_after_s)
         self._checkpoints: dict[Shard, deque[tuple[int, Session]]] = {}
         """Oldest first, with the numbers that they wait for. The first may be saved already; the rest never is."""
+        self._begun: dict[Shard, Session] = {}
+        """New ones, of which no checkpoint may be saved yet."""
+        self._saved: dict[Shard, Session] = {}
 
     async def load(self, shard: Shard) -> Session | None:
         """What the last process has saved, which saves no more from now on; None if there is nothing usable."""
         try:
             saved = await self._client.eval(_CLAIM, 2, *_keys(shard), self._epoch_of(shard.id), constants.SESSION_TTL_S)
-            return _decode(saved) if saved else None
+            if saved:
+                self._saved[shard] = _decode(saved)
+            return self._saved.get(shard)
         except (RedisError, OSError, msgspec.MsgspecError) as error:
             logger.warning("the gateway session cannot be read, a new one begins", shard=shard.id, error=repr(error))
             return None
+
+    def begin(self, shard: Shard, session: Session, gap_in: Sequence[str]) -> None:
+        """Discord has begun it, and nothing of it has been published but the markers of the gap before it. It can be
+        saved at once, for who resumes it gets everything again."""
+        saved = self._saved.get(shard)
+        before = saved.before if saved is not None and saved.gap_in else saved
+        self._begun[shard] = msgspec.structs.replace(session, gap_in=tuple(gap_in), before=before)
 
     def checkpoint(self, shard: Shard, session: Session) -> None:
         """Take one. All that the shard has received up to `session` has been published, acknowledged or not."""
@@ -102,31 +127,55 @@ class SessionStore:
         else:
             checkpoints.append((self._acks.last_published, session))
 
+    def rewind(self, shard: Shard) -> Session | None:
+        """NATS may have lost what has not settled: from where on Discord has to be asked again. None if it has lost
+        nothing, or nobody knows."""
+        if not self._settled_after_s:
+            return None
+        self._checkpoints.pop(shard, None)
+        return self._saved.get(shard)
+
     async def save(self) -> None:
-        """Write down each shard's newest checkpoint that the low-water mark has reached.
+        """Write down each shard's newest checkpoint that is settled, or the beginning of its session.
 
         One whose shard another process has taken over is refused, and forgotten. `ServiceUnavailable` if Redis is away.
         """
-        mark = self._acks.low_water_mark
-        pipeline, saved = self._client.pipeline(transaction=False), []
-        for shard, checkpoints in self._checkpoints.items():
-            while len(checkpoints) > 1 and checkpoints[1][0] <= mark:
-                checkpoints.popleft()
-            if checkpoints and checkpoints[0][0] <= mark:
-                arguments = self._epoch_of(shard.id), constants.SESSION_TTL_S, _encode(checkpoints[0][1])
-                pipeline.eval(_SAVE, 2, *_keys(shard), *arguments)
-                saved.append(shard)
+        mark = self._mark.note(self._acks.low_water_mark)
+        shards = self._checkpoints.keys() | self._begun.keys()
+        sessions = {shard: found for shard in shards if (found := self._find_settled(shard, mark)) is not None}
+        pipeline = self._client.pipeline(transaction=False)
+        for shard, session in sessions.items():
+            arguments = self._epoch_of(shard.id), constants.SESSION_TTL_S, _encode(session)
+            pipeline.eval(_SAVE, 2, *_keys(shard), *arguments)
         try:
             outcomes = await pipeline.execute()
         except (RedisError, OSError) as error:
             raise ServiceUnavailable("Redis", repr(error)) from error
-        for shard, was_saved in zip(saved, outcomes, strict=True):
+        self._saved |= sessions
+        for shard, was_saved in zip(sessions, outcomes, strict=True):
             if not was_saved:
                 self.forget(shard)
 
+    def _find_settled(self, shard: Shard, mark: int) -> Session | None:
+        """What may be saved of it; None if there is nothing."""
+        checkpoints = self._checkpoints.get(shard) or deque()
+        while len(checkpoints) > 1 and checkpoints[1][0] <= mark:
+            checkpoints.popleft()
+        settled = checkpoints[0][1] if checkpoints and checkpoints[0][0] <= mark else None
+        begun = self._begun.get(shard)
+        if begun is None:
+            return settled
+        if settled is None or settled.id != begun.id:
+            # What of the session before has settled only now shortens the gap that may have to be marked again.
+            self._begun[shard] = msgspec.structs.replace(begun, before=settled or begun.before)
+            return self._begun[shard]
+        del self._begun[shard]
+        return settled
+
     def forget(self, shard: Shard) -> None:
-        """Save none of the checkpoints that were taken of it."""
-        self._checkpoints.pop(shard, None)
+        """Save nothing of what was taken of it."""
+        for known in (self._checkpoints, self._begun, self._saved):
+            known.pop(shard, None)
 
 
 def _keys(shard: Shard) -> tuple[str, str]:

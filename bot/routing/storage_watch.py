@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from bot import constants
 from bot.errors import Lack, ServiceUnavailable
 from bot.routing.publisher import Publisher
-from bot.stores.nats_client import FAILURES
+from bot.stores.nats_client import FAILURES, flush
 from bot.supervisor import Part
 
 
@@ -55,7 +55,7 @@ class StorageWatch:
     async def _answers(self) -> bool:
         """Whether NATS is there at all: that it is not is told by others, and no restart of ours would help."""
         try:
-            await self._client.flush(constants.STORING_ANSWERED_WITHIN_S)
+            await flush(self._client)
         except FAILURES:
             return False
         return True

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from loguru import logger
 
@@ -62,6 +62,9 @@ class GatewayConnection(Protocol):
     def session(self) -> Session | None:
         """Where its session may go on; None before READY, and when Discord has ended it."""
 
+    def resume_after(self, session: Session) -> None:
+        """Have Discord send again what came after it. Must not wait."""
+
 
 class Tap:
     """Sends what the connections receive to the router, and saves their sessions as far as all of it is stored."""
@@ -83,6 +86,7 @@ class Tap:
         self._connections: dict[int, GatewayConnection] = {}
         self._last_sessions: dict[int, Session] = {}
         self._session_began = asyncio.Event()
+        self._server_id = publisher.server_id
         self.reconnects = Reconnects()
         self.refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """The code with which Discord has closed a connection for good; no other one is of use then."""
@@ -94,8 +98,20 @@ class Tap:
                 async with asyncio.timeout(constants.SESSION_CHECKPOINT_EVERY_S):
                     await self._session_began.wait()
             self._session_began.clear()
+            self._go_back_if_restarted()
             await self.save()
             part.running()
+
+    def _go_back_if_restarted(self) -> None:
+        """A NATS that was started anew may have lost, with its power, what it had acknowledged shortly before."""
+        before, self._server_id = self._server_id, self.publisher.server_id
+        if before == self._server_id:
+            return
+        for connection in self._connections.values():
+            session = self._sessions.rewind(connection.shard)
+            if session is not None and session.id == connection.session_id:
+                self._mark_gap_again(connection.shard, session)
+                connection.resume_after(session)
 
     async def save(self) -> None:
         """Write down where the sessions may go on, as far as everything is acknowledged."""
@@ -131,6 +147,7 @@ class Tap:
         session = await self._sessions.load(shard)
         if session is not None:
             self._last_sessions[shard.id] = session
+            self._mark_gap_again(shard, session)
         return session
 
     def forget(self, shard: Shard) -> None:
@@ -144,6 +161,22 @@ class Tap:
         self._session_began.set()
         self._handled_ahead.pop(connection.shard.id, None)
         shard, before = connection.shard, self._last_sessions.pop(connection.shard.id, None)
+        prefixes = list(self.router.guilds_on(shard.id, shard.total))
+        facts = self._mark_gap(shard, before, connection.session_id or "", prefixes)
+        if connection.session is not None:
+            self._sessions.begin(shard, connection.session, prefixes)
+        if prefixes:
+            logger.warning("events may be missing, Discord began a new session", sandboxes=len(prefixes), **facts)
+
+    def _mark_gap_again(self, shard: Shard, session: Session) -> None:
+        """Does nothing where the marker still is."""
+        if session.gap_in:
+            self._mark_gap(shard, session.before, session.id, session.gap_in)
+
+    def _mark_gap(
+        self, shard: Shard, before: Session | None, session_id: str, prefixes: Collection[str]
+    ) -> dict[str, Any]:
+        """What is known of it."""
         facts = {
             "shard": [shard.id, shard.total],
             "session_id": before.id if before else None,
@@ -151,9 +184,8 @@ class Tap:
             "since": datetime.fromtimestamp(before.seen_at, UTC).isoformat() if before else None,
             "until": datetime.fromtimestamp(self.discord_clock.now() or time.time(), UTC).isoformat(),
         }
-        sandboxes = self.router.publish_gap(facts, shard.id, shard.total, connection.session_id or "")
-        if sandboxes:
-            logger.warning("events may be missing, Discord began a new session", sandboxes=sandboxes, **facts)
+        self.router.publish_gap(facts, shard.id, shard.total, session_id, among=prefixes)
+        return facts
 
     def watch_rights(self, dispatch: Dispatch, text: str) -> None:
         """Tells of what may have taken a right from somebody in a bound guild."""

@@ -18,7 +18,7 @@ from bot.errors import ServiceUnavailable
 from bot.keys import HINT_CHANNEL, KeyRing
 from bot.routing.table import Route, RouteTable
 from bot.stores.failures import postgres_failure
-from bot.stores.postgres import SESSION, Connection, Pool, connected, load_queries, prepare_connection
+from bot.stores.postgres import SESSION, UNREACHABLE, Connection, Pool, connected, load_queries, prepare_connection
 from bot.supervisor import Part
 
 
@@ -56,7 +56,7 @@ class RouteWatcher:
         """Follow the changes over one connection, for as long as it lives; `ServiceUnavailable` at its end."""
         try:
             await self._follow_until_disconnected(part)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise postgres_failure(error) from error
         raise ServiceUnavailable("PostgreSQL", "the connection that hears of changed routes was lost")
 
@@ -64,7 +64,7 @@ class RouteWatcher:
         """One connection's life; returns when the server has ended it."""
         connection = await asyncpg.connect(
             self._dsn,
-            timeout=constants.ROUTE_LISTEN_TIMEOUT_S,
+            timeout=constants.POSTGRES_CONNECT_WITHIN_S,
             command_timeout=constants.ROUTE_LISTEN_TIMEOUT_S,
             server_settings=SESSION,
         )

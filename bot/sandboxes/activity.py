@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 
 from bot import constants, names
 from bot.errors import ServiceUnavailable
+from bot.stores.nats_answers import ask_all
 from bot.stores.nats_client import FAILURES, unavailable, watch_connection
 from bot.stores.postgres import Pool, connected, database_id, load_queries
 from bot.supervisor import Part
@@ -85,31 +86,27 @@ class ActivityRefresh:
         """Return when they have; at once where none runs. A bot that is slow, or behind a NATS that is away, is not
         waited for: its count is some seconds old then. Why one of them cannot have its events stored, by its words;
         empty if none says so."""
-        told: list[str] = []
         if not self._client.is_connected:
             return ""
         try:
             async with asyncio.timeout(constants.ACTIVITY_ANSWERED_WITHIN_S):
-                await self._ask_all(await _subject(self._pool), told)
+                subject = await _subject(self._pool)
+            answers = await ask_all(
+                self._client,
+                subject,
+                first_within_s=constants.ACTIVITY_ANSWERED_WITHIN_S,
+                others_within_s=constants.ACTIVITY_OTHERS_WITHIN_S,
+                is_last=_says_nobody,
+            )
         except (*FAILURES, ServiceUnavailable) as error:
             logger.debug("the activity may be some seconds old", error=repr(error))
-        return next(filter(None, told), "")
+            return ""
+        return next(filter(None, map(_text, answers)), "")
 
-    async def _ask_all(self, subject: str, told: list[str]) -> None:
-        inbox = self._client.new_inbox()
-        answers = await self._client.subscribe(inbox)
-        try:
-            await self._client.publish(subject, reply=inbox)
-            first = await answers.next_msg(timeout=None)
-            if (first.headers or {}).get("Status") == "503":
-                return  # nobody listens
-            told.append(_text(first))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(constants.ACTIVITY_OTHERS_WITHIN_S):
-                    while True:
-                        told.append(_text(await answers.next_msg(timeout=None)))
-        finally:
-            await answers.unsubscribe()
+
+def _says_nobody(answer: Msg) -> bool:
+    """Whether it is the server's word that nobody listens."""
+    return (answer.headers or {}).get("Status") == "503"
 
 
 def _text(answer: Msg) -> str:

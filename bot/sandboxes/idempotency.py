@@ -58,6 +58,13 @@ class Idempotency:
         after = timedelta(seconds=constants.TAKEN_OVER_AFTER_S)
         return await connection.fetchval(self._sql["take_over"], actor.idempotency_key, action, after) is not None
 
+    async def is_finished(self, connection: Connection, actor: Actor, action: str) -> bool:
+        """Whether a repeat has brought it to its end meanwhile, while the first run was taken for dead."""
+        if actor.idempotency_key is None:
+            return False
+        earlier = await connection.fetchrow(self._sql["get"], actor.idempotency_key, action)
+        return earlier is not None and bool(earlier["result"])
+
     async def run(self, actor: Actor, action: str, work: Callable[[], Awaitable[Result]]) -> Result:
         """What takes several transactions and may be repeated as a whole. The result is never empty.
 

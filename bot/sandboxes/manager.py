@@ -218,7 +218,7 @@ class SandboxManager(SandboxDirectory):
             return await self._records.value(connection, "touch", sandbox_id) is not None
 
     async def refresh_activity(self) -> str:
-        """Have the bots write down events that they have counted, to be shown. Never fails; takes a second at most.
+        """Have the bots write down events that they have counted, to be shown. Never fails; takes seconds at most.
         Why one cannot have its events stored; empty if none says so."""
         return await self._refresh_activity() if self._refresh_activity is not None else ""
 

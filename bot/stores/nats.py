@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +26,9 @@ from bot import constants, names
 from bot.errors import InvalidInput, ServiceUnavailable
 from bot.stores.nats_client import asking
 from sandbox_worker import protocol
+
+type SyncStream = Callable[[str], object]
+"""Begins to bring the server's files of the stream of that name to the disk."""
 
 MARK = "discord-sandboxes"
 """The description that our streams carry: nothing without it is ever changed or deleted."""
@@ -81,9 +85,12 @@ class Replay:
 class StreamStore:
     """The sandboxes' streams. Every method raises `ServiceUnavailable` when NATS cannot answer."""
 
-    def __init__(self, client: Client, limits: StreamLimits, *, workers_apart: bool = False) -> None:
-        """`workers_apart`: they are in another account, which imports what is played again for them."""
-        self._client = client
+    def __init__(
+        self, client: Client, limits: StreamLimits, *, workers_apart: bool = False, sync: SyncStream | None = None
+    ) -> None:
+        """`workers_apart`: they are in another account, which imports what is played again for them. `sync` is called
+        for each stream that was made."""
+        self._client, self._sync = client, sync
         self._jetstream = client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S)
         self._limits, self._workers_apart = limits, workers_apart
 
@@ -97,6 +104,8 @@ class StreamStore:
                 await self._require_mark(sandbox_id)
                 await self._jetstream.update_stream(config)
             await self._jetstream.add_consumer(names.stream_name(sandbox_id), _consumer_config(sandbox_id))
+        if self._sync is not None:
+            self._sync(names.stream_name(sandbox_id))
 
     async def delete(self, sandbox_id: UUID) -> bool:
         """True if there was a stream to delete."""
@@ -204,8 +213,8 @@ class StreamStore:
     async def last_event_at(self, sandbox_id: UUID) -> datetime | None:
         """When the stream got its last event, also one that it holds no more; None if there was none, or no stream."""
         subject = f"$JS.API.STREAM.INFO.{names.stream_name(sandbox_id)}"
-        with asking():
-            answer = await self._client.request(subject, timeout=5)  # nats-py's StreamState leaves this time out
+        with asking():  # nats-py's StreamState leaves this time out
+            answer = await self._client.request(subject, timeout=constants.NATS_ANSWER_WITHIN_S)
         state = orjson.loads(answer.data).get("state", {})
         return datetime.fromisoformat(state["last_ts"]) if state.get("last_seq") else None
 

@@ -22,7 +22,7 @@ from nats.aio.msg import Msg
 from bot import constants
 from bot.stores.nats_account import ACCOUNT, FULL_ACCOUNT, WorkersAccount, read_workers_account
 from bot.stores.nats_claims import OWN_CLAIMS, PROBE_INBOX, PROBE_USER, SERVICES_USER, full_claims, sandbox_claims
-from bot.stores.nats_client import tls_of
+from bot.stores.nats_client import asking, tls_of
 from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_floods import FloodWatch
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
@@ -65,13 +65,16 @@ class NatsAccess:
         self._account: tuple[int, WorkersAccount] | None = None
         self._look_up, self._max_connections = BatchedLookUp(look_up), max_connections
         self._recent_logins, self._limits, self._unanswered = RecentLogins(), LoginLimits(), Unanswered()
-        self.before_login: BeforeLogin | None = None
+        self.before_login: BeforeLogin = _nothing_to_do
         self.floods = FloodWatch(self.connections, self._limits.bars)
         self._probes_only, self._stranger = probes_only, str(uuid4())
         self.responder = Responder(auth, _REQUESTS, self._answer, queue="" if probes_only else QUEUE)
 
     async def probe(self, url: str) -> str | None:
-        """Why the server does not ask the bots, this or another process; None if it does. `url` has no credentials."""
+        """Why the server does not ask the bots, this or another process; None if it does. `url` has no credentials.
+
+        `ServiceUnavailable` if it has let the bot in and then says nothing.
+        """
         for login in ({}, {"user": self._stranger, "password": self._stranger}):
             async with _try_login(url, **login) as client:
                 if client.is_connected:
@@ -113,8 +116,7 @@ class NatsAccess:
         They may log in anew at once.
         """
         connections = await self.connections.list_all(sandbox_id)
-        for connection in connections:
-            await self.connections.disconnect(connection)
+        await self.connections.disconnect(connections)
         return len(connections)
 
     async def disconnect_until_none_left(self, sandbox_id: UUID) -> None:
@@ -171,9 +173,10 @@ class NatsAccess:
         account = await self.read_account()
         try:
             with self._recent_logins.count(sandbox_id, connection) as earlier:
-                await self._require_place(sandbox_id, connection[0], earlier)
-                if self.before_login is not None:
-                    await self.before_login(sandbox_id)
+                # Together: on a far line each is a round trip, and the worker waits for two or three seconds in all.
+                await asyncio.gather(
+                    self._require_place(sandbox_id, connection[0], earlier), self.before_login(sandbox_id)
+                )
                 expires_at = await self._check_token(sandbox_id, offered)
         except _FullError:
             if not account.tells_full or not self._limits.may_refuse():
@@ -229,9 +232,17 @@ async def _try_login(url: str, **login: str) -> AsyncIterator[Client]:
 
 
 async def _has_jetstream(client: Client) -> bool:
-    with suppress(nats.errors.Error, TimeoutError):
-        return "error" not in orjson.loads((await client.request("$JS.API.INFO", timeout=1)).data)
-    return False
+    """`ServiceUnavailable` if the server doesn't say: silence is no word that there is none."""
+    with asking():
+        try:
+            answer = await client.request("$JS.API.INFO", timeout=constants.NATS_ANSWER_WITHIN_S)
+        except nats.errors.NoRespondersError:
+            return False
+    return "error" not in orjson.loads(answer.data)
+
+
+async def _nothing_to_do(_: UUID) -> None:
+    """Where nobody asks for anything to be done before logins."""
 
 
 async def _ignore(_: Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import string
 from collections.abc import Mapping
@@ -62,7 +63,7 @@ class WorkersAccount:
 
 async def read_workers_account(system: Client) -> WorkersAccount:
     """`ServiceUnavailable` if NATS is away."""
-    told, full = await _ask(system, ACCOUNT), await _ask(system, FULL_ACCOUNT)
+    told, full = await asyncio.gather(_ask(system, ACCOUNT), _ask(system, FULL_ACCOUNT))
     account = told.get("data") or {}
     imports = {found["subject"]: found["account"] for found in account.get("imports") or ()}
     mappings = {subject: _target(targets) for subject, targets in (account.get("mappings") or {}).items()}
@@ -85,7 +86,7 @@ def hash_of(account: str) -> str:
 async def _ask(system: Client, account: str) -> dict[str, Any]:
     subject = f"$SYS.REQ.ACCOUNT.{account}.INFO"
     with asking():
-        answer = await system.request(subject, timeout=constants.NATS_LIST_WITHIN_S)
+        answer = await system.request(subject, timeout=constants.NATS_ANSWER_WITHIN_S)
     told: dict[str, Any] = orjson.loads(answer.data)
     return told
 

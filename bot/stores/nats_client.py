@@ -86,6 +86,19 @@ async def _connect(client: Client, state: _ConnectionLog, url: str, name: str) -
         await asyncio.wait({connecting, refused})
 
 
+async def flush(client: Client) -> None:
+    """Returns when the server has what was sent; `TimeoutError` if that takes too long.
+
+    nats-py's own must not be broken off: the client would read nothing more when the server's answer comes after all.
+    """
+    flushing = asyncio.create_task(client.flush(constants.NATS_GIVEN_UP_AFTER_S))
+    flushing.add_done_callback(lambda task: task.cancelled() or task.exception())
+    done, _ = await asyncio.wait({flushing}, timeout=constants.NATS_ANSWER_WITHIN_S)
+    if not done:
+        raise TimeoutError
+    flushing.result()
+
+
 def tls_of(url: str) -> ssl.SSLContext | None:
     """None for the authorities that the system trusts. The parameters are called as redis-py calls them."""
     parameters = read_parameters(url)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +12,12 @@ from uuid import UUID
 import nats.errors
 import orjson
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from bot import constants, request
+from bot.concurrency import gather_bounded, raise_first
 from bot.errors import ServiceUnavailable
+from bot.stores.nats_answers import ask_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,15 @@ class NatsConnections:
     async def list_on_server(self, sandbox_id: UUID, server_id: str, *, at_most: int) -> set[tuple[str, int]]:
         """Server and number of the sandbox's, on that server; without those that wait for the answer to their login."""
         question = orjson.dumps({"auth": True, "acc": self._account, "user": str(sandbox_id), "limit": at_most})
-        answer = await self._system.request(
-            f"$SYS.REQ.SERVER.{server_id}.CONNZ", question, timeout=constants.NATS_LIST_WITHIN_S
-        )
+        subject = f"$SYS.REQ.SERVER.{server_id}.CONNZ"
+        answer = await self._system.request(subject, question, timeout=constants.NATS_LIST_WITHIN_S)
         return {(server_id, found["cid"]) for found in orjson.loads(answer.data)["data"].get("connections") or ()}
 
-    async def disconnect(self, connection: Connection) -> None:
-        """Its client may connect anew at once."""
+    async def disconnect(self, connections: Collection[Connection]) -> None:
+        """All are tried, together. Their clients may connect anew at once."""
+        raise_first(await gather_bounded(connections, self._disconnect, limit=constants.NATS_DISCONNECTS_AT_ONCE))
+
+    async def _disconnect(self, connection: Connection) -> None:
         subject = f"$SYS.REQ.SERVER.{connection.server_id}.KICK"
         with _reachable():
             question = orjson.dumps({"cid": connection.cid})
@@ -85,20 +89,20 @@ class NatsConnections:
 
     async def _ask_servers(self, question: dict[str, Any]) -> list[dict[str, Any]]:
         """What every server answers; one that is in no cluster is the only one."""
-        inbox = self._system.new_inbox()
-        answers: list[dict[str, Any]] = []
-        subscription = await self._system.subscribe(inbox)
-        try:
-            await self._system.publish("$SYS.REQ.SERVER.PING.CONNZ", orjson.dumps(question), reply=inbox)
-            async with asyncio.timeout(constants.NATS_GATHER_WITHIN_S):
-                while not answers or "cluster" in answers[-1]["server"]:
-                    answers.append(orjson.loads((await subscription.next_msg(timeout=None)).data))
-        except TimeoutError:
-            if not answers:
-                raise ServiceUnavailable("NATS", "no server tells its connections") from None
-        finally:
-            await subscription.unsubscribe()
-        return answers
+        answers = await ask_all(
+            self._system,
+            "$SYS.REQ.SERVER.PING.CONNZ",
+            orjson.dumps(question),
+            first_within_s=constants.NATS_LIST_WITHIN_S,
+            others_within_s=constants.NATS_OTHERS_WITHIN_S,
+            is_last=_is_alone,
+        )
+        return [orjson.loads(answer.data) for answer in answers]
+
+
+def _is_alone(answer: Msg) -> bool:
+    """Whether the server is in no cluster."""
+    return "cluster" not in orjson.loads(answer.data)["server"]
 
 
 def _traffic(found: dict[str, Any], at: datetime) -> Traffic:

@@ -56,7 +56,7 @@ class FloodWatch:
     async def _accepted(self, sandbox_id: UUID, before: _Suspect | None) -> int:
         """None more than before if the server is too busy to say, with the flood perhaps."""
         try:
-            async with asyncio.timeout(constants.FLOODS_LOOKED_FOR_EVERY_S):
+            async with asyncio.timeout(constants.FLOOD_ACCEPTED_WITHIN_S):
                 return await self.count_accepted(sandbox_id)
         except (ServiceUnavailable, TimeoutError):
             return before.accepted if before else 0
@@ -75,9 +75,8 @@ class FloodWatch:
 
     async def _end(self, sandbox_id: UUID) -> None:
         self.bars.bar(sandbox_id)
-        for connection, traffic in self._before.items():
-            if traffic.user == str(sandbox_id):
-                await self._connections.disconnect(connection)
+        user = str(sandbox_id)
+        await self._connections.disconnect([one for one, traffic in self._before.items() if traffic.user == user])
 
 
 @dataclass(frozen=True, slots=True)

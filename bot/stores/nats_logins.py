@@ -117,24 +117,24 @@ class RecentLogins:
 
     def __init__(self) -> None:
         self._of: dict[UUID, dict[tuple[str, int], float]] = {}
+        """When each was answered, of time.monotonic()."""
 
     @contextmanager
     def count(self, sandbox_id: UUID, connection: tuple[str, int]) -> Iterator[set[tuple[str, int]]]:
         """The ones that asked earlier; this one counts from now on, unless it is refused by an exception."""
-        now = time.monotonic()
-        recent = {
-            known: at
-            for known, at in self._of.get(sandbox_id, {}).items()
-            if at > now - constants.NATS_LOGIN_UNLISTED_S
-        }
-        self._of[sandbox_id] = recent
+        recent = self._of.setdefault(sandbox_id, {})
+        listed_by_now = time.monotonic() - constants.NATS_LOGIN_UNLISTED_S
+        for known in [known for known, answered_at in recent.items() if answered_at <= listed_by_now]:
+            del recent[known]
         earlier = set(recent)
-        recent[connection] = now
+        recent[connection] = float("inf")  # it is still to be answered, however long that takes
         try:
             yield earlier
         except BaseException:
             recent.pop(connection, None)
             raise
+        else:
+            recent[connection] = time.monotonic()
         finally:
             if len(self._of) > constants.NATS_MOST_RECENT_LOGINS:
                 del self._of[next(iter(self._of))]

@@ -16,7 +16,7 @@ from nats.aio.subscription import Subscription
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.stores.nats_client import abort_nats, close_nats, open_nats
+from bot.stores.nats_client import abort_nats, close_nats, flush, open_nats
 from bot.stores.nats_responder import QUEUE, Answer
 from bot.supervisor import Part, Supervisor
 
@@ -69,7 +69,7 @@ class RationedResponder:
         with suppress(nats.errors.Error, OSError, TimeoutError):
             for each in self._askers[asker]:
                 await each.subscribed.wait()
-            await self._client.flush(timeout=constants.NATS_ANSWER_WITHIN_S)
+            await flush(self._client)
 
     async def _run(self, part: Part) -> None:
         self._forget_all()
@@ -159,7 +159,7 @@ class _Asker:
         """Nothing more is taken; returns when what has come is answered."""
         await self._unsubscribe()
         with suppress(nats.errors.Error, OSError, TimeoutError):
-            await self._client.flush()
+            await flush(self._client)
         if not self.task.done():
             await self._is_idle.wait()
             self.task.cancel()

@@ -13,7 +13,7 @@ from nats.aio.subscription import Subscription
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.stores.nats_client import unavailable, watch_connection
+from bot.stores.nats_client import flush, unavailable, watch_connection
 from bot.supervisor import Part, Supervisor
 
 QUEUE = "sandbox-bot"
@@ -60,7 +60,7 @@ class Responder:
     async def _subscribe(self) -> None:
         try:
             self._subscription = await self._client.subscribe(self._subject, queue=self._queue, cb=self._on_request)
-            await self._client.flush()
+            await flush(self._client)
         except (nats.errors.Error, OSError) as error:
             raise unavailable(error) from error
 

@@ -18,6 +18,7 @@ from bot.stores.embedded import EmbeddedError, EmbeddedStores, PostgresLimits, P
 from bot.stores.migrations import migrate
 from bot.stores.nats_access import Callout
 from bot.stores.nats_client import abort_nats, close_nats, open_nats
+from bot.stores.nats_sync import settled_after
 from bot.stores.postgres import Pool, open_pool
 from bot.stores.redis import open_redis
 from bot.stores.urls import without_login
@@ -80,6 +81,11 @@ class Stores:
     def nats_of_workers(self) -> Client:
         """A client in the account that the sandboxes' workers are in."""
         return self.callout.auth if self.callout else self.nats
+
+    async def settled_after(self) -> float:
+        """How many seconds after its acknowledgement an event is on NATS's disk, to be waited for by what tells of it;
+        0 where nobody can wait for that."""
+        return await settled_after(self.callout.system if self.callout else None)
 
 
 @asynccontextmanager

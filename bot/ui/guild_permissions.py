@@ -12,6 +12,7 @@ import discord
 
 from bot import constants, request
 from bot.client import Interaction, SandboxBot
+from bot.discord_away import is_refusal
 from bot.errors import NotAllowed
 
 _NO_SUCH_PERSON = frozenset({10007, 10013})
@@ -27,8 +28,10 @@ async def require_manage_guild(interaction: Interaction, guild_id: int) -> str:
         try:
             guild = await find_guild(interaction.client, guild_id)
             manages = guild is not None and await _manages(interaction, guild)
-        except (discord.NotFound, discord.Forbidden):  # it was removed, and has not been told yet
-            guild = None
+        except (discord.NotFound, discord.Forbidden) as error:
+            if not is_refusal(error):
+                raise
+            guild = None  # it was removed, and has not been told yet
     if guild is None:
         raise NotAllowed("The bot is not in server {server}. Invite it there first.", server=guild_id)
     if not manages:
@@ -72,7 +75,9 @@ async def find_guild(bot: SandboxBot, guild_id: int) -> discord.Guild | None:
         return cached
     try:
         return await bot.fetch_guild(guild_id, with_counts=False)
-    except (discord.NotFound, discord.Forbidden):
+    except (discord.NotFound, discord.Forbidden) as error:
+        if not is_refusal(error):
+            raise
         return None
 
 

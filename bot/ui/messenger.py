@@ -8,6 +8,7 @@ import discord
 
 from bot import constants
 from bot.client import SandboxBot
+from bot.discord_away import is_refusal
 from bot.sandboxes.lifecycle.notices import Delivery, Outcome
 from bot.sandboxes.model import Sandbox
 from bot.ui.buttons import extend_view
@@ -35,7 +36,9 @@ class Messenger:
         try:
             user = await self._bot.fetch_user(delivery.recipient_id)
             await self._send(await user.create_dm(), delivery, sandbox)
-        except (discord.Forbidden, discord.NotFound):
+        except (discord.Forbidden, discord.NotFound) as error:
+            if not is_refusal(error):
+                raise
             return await self._deliver_to_channel(delivery, sandbox)
         return Outcome.SENT
 
@@ -45,7 +48,9 @@ class Messenger:
         channel = self._bot.get_partial_messageable(self._channel_id)
         try:
             await self._send(channel, delivery, sandbox, mention=f"<@{delivery.recipient_id}>")
-        except (discord.Forbidden, discord.NotFound):
+        except (discord.Forbidden, discord.NotFound) as error:
+            if not is_refusal(error):
+                raise
             return Outcome.UNDELIVERABLE
         return Outcome.SENT_TO_CHANNEL
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from uuid import UUID
 
 import discord
@@ -12,7 +13,7 @@ from bot.client import SandboxBot
 from bot.errors import ServiceUnavailable
 from bot.explanations import DISCORD_FAILURES
 from bot.i18n import activate_locale
-from bot.routing.response_watchdog import Unanswered
+from bot.routing.response_watchdog import Answer, Unanswered
 from bot.sandboxes.model import Sandbox
 from bot.ui import replies
 
@@ -23,14 +24,16 @@ class UnansweredReply:
     def __init__(self, bot: SandboxBot, find: Callable[[UUID], Awaitable[Sandbox]]) -> None:
         self._bot, self._find = bot, find
 
-    async def send(self, unanswered: Unanswered) -> None:
-        """Only the user sees it. That Discord refuses it is no error: a worker has answered, or it is too late; nor is
-        it one that nobody can be told whose sandbox it is."""
+    async def prepare(self, sandbox_id: UUID) -> Answer:
+        """What answers for a sandbox. That nobody can be told whose it is is no error: it answers nothing then."""
         try:
-            sandbox = await self._find(unanswered.sandbox_id)
+            return partial(self._send, await self._find(sandbox_id))
         except ServiceUnavailable as error:
             logger.debug("nobody is told that no worker answers", error=str(error))
-            return
+            return _say_nothing
+
+    async def _send(self, sandbox: Sandbox, unanswered: Unanswered) -> None:
+        """Only the user sees it. That Discord refuses it is no error: a worker has answered, or it is too late."""
         # discord.py makes interactions of those alone that it dispatches itself, by this constructor with its
         # private connection state; this one was forwarded and never dispatched. Should either move, this raises at the
         # first unanswered interaction, and tests/e2e/test_unanswered.py fails.
@@ -41,3 +44,7 @@ class UnansweredReply:
             await interaction.response.send_message(embed=embed, ephemeral=True)
         except (*DISCORD_FAILURES, OSError) as error:  # answered meanwhile, or too late for anybody
             logger.debug("an interaction needed no answer", sandbox=sandbox.name, error=str(error))
+
+
+async def _say_nothing(_: Unanswered) -> None:
+    """Discord itself says that the application did not respond."""

@@ -24,16 +24,13 @@ WHERE lease.holder = $1 OR ($6 AND lease.expires_at <= clock_timestamp())
 RETURNING shard_id, epoch;
 
 -- give_back --
--- All that the process holds. $1 process
+-- All that the process holds, which is there no more. $1 process
+WITH gone AS (DELETE FROM gateway_processes WHERE id = $1)
 UPDATE gateway_leases SET expires_at = '-infinity' WHERE holder = $1;
 
 -- free_all --
 -- But the process's own: of the others none is there any more. $1 process
 UPDATE gateway_leases SET expires_at = '-infinity' WHERE holder <> $1;
-
--- leave --
--- $1 process
-DELETE FROM gateway_processes WHERE id = $1;
 
 -- forget_gone --
 -- Those that have ended without a word. $1 how long ago (interval)

@@ -199,17 +199,17 @@ SELECT id FROM sandboxes WHERE status = 'expired' AND expires_at <= now() - $1::
  ORDER BY expires_at LIMIT $2;
 
 -- find_stuck --
--- Unfinished, and without a heartbeat: whoever worked on it is gone. $1 since how long, $2 limit or NULL
+-- Unfinished, and released or without a heartbeat: nobody works on it. $1 since how long, $2 limit or NULL
 SELECT id FROM sandboxes
  WHERE status IN ('pending', 'creating', 'destroying')
-   AND greatest(status_changed_at, attended_at) <= now() - $1::interval
+   AND (attended_at = '-infinity' OR greatest(status_changed_at, attended_at) <= now() - $1::interval)
  ORDER BY status_changed_at LIMIT $2;
 
 -- claim_stuck --
 -- A heartbeat of whoever takes it over; no row if there was one meanwhile. $1 sandbox id, $2 since how long none must be
 UPDATE sandboxes SET attended_at = now()
  WHERE id = $1 AND status IN ('pending', 'creating', 'destroying')
-   AND greatest(status_changed_at, attended_at) <= now() - $2::interval
+   AND (attended_at = '-infinity' OR greatest(status_changed_at, attended_at) <= now() - $2::interval)
 RETURNING id;
 
 -- has_run --
@@ -224,6 +224,15 @@ WITH unfinished AS (
      ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE sandboxes AS sandbox SET attended_at = now() FROM unfinished WHERE sandbox.id = unfinished.id;
+
+-- release --
+-- Nobody works on them any more; in the same order. $1 sandbox ids, or NULL for all
+WITH unfinished AS (
+    SELECT id FROM sandboxes
+     WHERE ($1::uuid[] IS NULL OR id = ANY ($1)) AND status IN ('pending', 'creating', 'destroying')
+     ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE sandboxes AS sandbox SET attended_at = '-infinity' FROM unfinished WHERE sandbox.id = unfinished.id;
 
 -- withdraw_scripts --
 -- No row if it was done before, or the sandbox has ended. $1 sandbox id

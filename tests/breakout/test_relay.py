@@ -92,7 +92,7 @@ async def test_a_token_of_the_path_is_as_good_as_a_login_for_its_own_webhook_alo
 
 
 async def test_no_token_of_a_path_stands_in_the_log(arena):
-    arena.discord.refuse_next("/webhooks/", 502, "away", method="GET")
+    arena.discord.refuse_next("/webhooks/", 502, "away", method="GET", times=10)
     token = "a-token-that-nobody-may-read"
     status, _ = await arena.ask("POST", f"/webhooks/{arena.names['a_hook']}/{token}", json={"content": "x"})
     assert status == 503

@@ -7,6 +7,7 @@ import io
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from dotenv import dotenv_values
@@ -16,6 +17,8 @@ from bot.app import App, open_app
 from bot.settings import Discord, Log, Relay, Routing, Sandboxes, Settings
 from local_discord import Guild, LocalDiscord, Person
 from tests.conftest import store_settings
+from tests.faults.operations import addresses
+from tests.faults.wires import Gate, wired
 
 TICK = timedelta(milliseconds=50)
 
@@ -73,11 +76,23 @@ def settings_of(stores, dsn):
     return make
 
 
+@pytest.fixture
+async def wires(stores, dsn):
+    """A wire to each store, and the sections of settings by which a bot reaches the stores by them."""
+    callout = stores.nats_callout
+    async with wired(addresses(stores, dsn), Gate()) as (detours, wires):
+        callout = SimpleNamespace(
+            auth_url=detours["nats_auth"], system_url=detours["nats_system"], account_seed=callout.account_seed
+        )
+        detoured = SimpleNamespace(redis_url=detours["redis"], nats_url=detours["nats"], nats_callout=callout)
+        yield SimpleNamespace(lines=wires, sections=store_settings(detoured, detours["postgres"]))
+
+
 @asynccontextmanager
 async def running(app, discord):
     """The bot from its READY to its clean end."""
     task = asyncio.create_task(app.run())
-    ready = asyncio.create_task(discord.wait_ready(10))
+    ready = asyncio.create_task(discord.wait_ready(30))
     await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         ready.cancel()

@@ -68,7 +68,7 @@ async def test_all_goes_on_by_itself_and_no_event_is_lost(open_filled, stores):
         await scene.bob.command("sandbox create", channel=scene.arcade.general, name="red", bind_here=True)
         blue = await scene.sandbox("blue")
         async with load_on(scene, 0.02) as load:
-            with full(*disks):
+            async with full(*disks):
                 using = asyncio.create_task(use_up(scene))
                 await asyncio.sleep(FULL_FOR_S)
                 using.cancel()

@@ -1,17 +1,25 @@
 """Discord's sessions outlive the bot: what it has missed comes again, and what never comes is marked."""
 
+import asyncio
 import json
+import shutil
 import socket
 import time
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 
 from bot import names
 from bot.app import open_app
+from bot.settings import Nats
+from bot.stores.embedded.folder import free_port, is_free
+from bot.stores.embedded.programs import nats_program
 from local_discord.gateway.gateway import Gateway
-from tests.e2e.conftest import running, text, title
+from tests.e2e.conftest import Scene, running, text, title
+from tests.service.servers import until
 
 
 @pytest.fixture
@@ -124,7 +132,7 @@ def key(scene):
 @pytest.mark.parametrize("why", ["it forgets", "too long ago", "too much missed"])
 async def test_a_refused_resume_gives_each_sandbox_exactly_one_gap_marker(stage, discord, why):
     (lost,) = discord.gateway.sessions.values()
-    last_sequence = lost.sequence
+    last_sequence, stopped_at = lost.sequence, datetime.now(UTC)
     if why == "it forgets":
         discord.forget_sessions()
     elif why == "too long ago":
@@ -139,7 +147,7 @@ async def test_a_refused_resume_gives_each_sandbox_exactly_one_gap_marker(stage,
         assert blue["guild_ids"] == [str(scene.lab.id)]
         assert red["guild_ids"] == [str(scene.arcade.id)]
         assert (blue["shard"], blue["session_id"], blue["last_sequence"]) == ([0, 1], lost.id, last_sequence)
-        assert blue["since"] < blue["until"]
+        assert datetime.fromisoformat(blue["since"]) <= stopped_at < datetime.fromisoformat(blue["until"])
         assert scene.app.router.counts["gaps"] == 2
     discord.settings.sessions_kept_s = 300
     async with stage.again() as scene:
@@ -245,3 +253,102 @@ async def test_without_a_saved_session_nobody_knows_and_the_marker_says_so(stage
     async with stage.again() as scene:
         (gap,) = await gaps(scene, "blue")
         assert (gap["session_id"], gap["last_sequence"], gap["since"]) == (None, None, None)
+
+
+async def lose_stream(scene, name):
+    """As with the power: nothing is left of what it held, and nothing is known of its message ids."""
+    config = (await scene.jetstream.stream_info(name)).config
+    await scene.jetstream.delete_stream(name)
+    await scene.jetstream.add_stream(config)
+
+
+@pytest.fixture
+def slow_disk(monkeypatch):
+    """NATS takes a minute to sync."""
+
+    async def settled_after(_):
+        return 60.0
+
+    monkeypatch.setattr("bot.stores.opening.settled_after", settled_after)
+
+
+async def test_what_was_acknowledged_and_not_synced_yet_comes_again(stage, discord, slow_disk):
+    async with stage.again() as scene:
+        await scene.ada.send(scene.lab.general, "lost with the power")
+        await until_stored(scene, "blue", 1)
+        blue = await scene.sandbox("blue")
+    async with stage.again() as scene:
+        await until_stored(scene, "blue", 1)
+        await lose_stream(scene, blue.stream)
+    async with stage.again() as scene:
+        await until_stored(scene, "blue", 1)
+        assert await contents(scene, "blue") == ["lost with the power"]
+        assert await gaps(scene, "blue") == []
+    assert discord.identifies == 1
+
+
+async def test_a_gap_whose_marker_was_not_synced_yet_is_marked_again(stage, discord, slow_disk):
+    discord.forget_sessions()
+    async with stage.again() as scene:
+        await scene.until(lambda: has_gap(scene))
+        (marked,) = await gaps(scene, "blue")
+        blue = await scene.sandbox("blue")
+        await scene.bob.command("sandbox create", channel=scene.lobby.general, name="later")
+    async with stage.again() as scene:
+        await lose_stream(scene, blue.stream)
+    async with stage.again() as scene:
+        await scene.until(lambda: has_gap(scene))
+        (again,) = await gaps(scene, "blue")
+        assert {**again, "until": marked["until"]} == marked
+        assert len(await gaps(scene, "red")) == 1
+    assert discord.identifies == 2
+
+
+class OwnNats:
+    """A server whose power can be cut: what it has stored since `keep` is gone then."""
+
+    def __init__(self, folder):
+        self._store, self._kept = folder / "nats", folder / "kept"
+        self._process, self.port = None, free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+
+    async def start(self):
+        self._process = await asyncio.create_subprocess_exec(
+            *(nats_program(), "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._store)),
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await until(lambda: not is_free(self.port))
+
+    def keep(self):
+        shutil.copytree(self._store, self._kept)
+
+    async def kill(self):
+        self._process.kill()
+        await self._process.wait()
+
+    async def lose_power(self):
+        await self.kill()
+        shutil.rmtree(self._store)
+        self._kept.rename(self._store)
+
+
+async def test_what_a_nats_of_ones_own_loses_with_its_power_comes_again(discord, settings_of, tmp_path, pool):
+    own = OwnNats(tmp_path)
+    await own.start()
+    settings = settings_of(discord)
+    settings = settings.model_copy(update={"nats": Nats(url=SecretStr(own.url))})
+    ada = discord.add_person("ada")
+    lab = discord.add_guild("Ada's Lab", owner=ada)
+    async with open_app(settings) as app, running(app, discord):
+        scene = Scene(discord, app, ada, ada, lab, lab, lab)
+        await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
+        await ada.send(lab.general, "kept")
+        await until_stored(scene, "blue", 1)
+        own.keep()
+        await ada.send(lab.general, "lost with the power")
+        await until_stored(scene, "blue", 2)
+        await own.lose_power()
+        await own.start()
+        await until_stored(scene, "blue", 2)
+        assert await contents(scene, "blue") == ["kept", "lost with the power"]
+    await own.kill()

@@ -4,15 +4,13 @@ Each test of the first kind waits for the limits, which are shortened, so that i
 """
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 from loguru import logger
 
 from bot import constants
-from tests.conftest import store_settings
 from tests.e2e.conftest import text, title
-from tests.faults.wires import Gate, Wire, wired
+from tests.faults.wires import Wire
 
 pytestmark = pytest.mark.long
 
@@ -31,25 +29,6 @@ LIMITS = {
     "HEALTH_TIMEOUT_S": 0.5,
 }
 LINES = {"PostgreSQL": ("postgres",), "Redis": ("redis",), "NATS": ("nats", "nats_auth", "nats_system")}
-
-
-@pytest.fixture
-async def wires(stores, dsn):
-    """A wire to each store, and the stores as they are reached by them."""
-    callout = stores.nats_callout
-    urls = {
-        "postgres": dsn,
-        "redis": stores.redis_url,
-        "nats": stores.nats_url,
-        "nats_auth": callout.auth_url,
-        "nats_system": callout.system_url,
-    }
-    async with wired(urls, Gate()) as (detours, wires):
-        callout = SimpleNamespace(
-            auth_url=detours["nats_auth"], system_url=detours["nats_system"], account_seed=callout.account_seed
-        )
-        detoured = SimpleNamespace(redis_url=detours["redis"], nats_url=detours["nats"], nats_callout=callout)
-        yield SimpleNamespace(lines=wires, sections=store_settings(detoured, detours["postgres"]))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox_worker import InteractionFailed, Sandbox, ServiceUnavailable
+from sandbox_worker import InteractionFailed, Sandbox, ServiceUnavailable, constants
 from tests.e2e.conftest import environment_in
 
 
@@ -79,7 +79,8 @@ async def test_what_discord_does_not_take_is_said_in_its_words(stage):
         await event.reply("x" * 2001)
 
 
-async def test_a_discord_that_is_away_is_told_without_the_token(stage):
+async def test_a_discord_that_is_away_is_told_without_the_token(stage, monkeypatch):
+    monkeypatch.setattr(constants, "FIRST_ANSWER_WITHIN_S", 0.2)
     await stage.events.aclose()
     away = {**stage.environment, "SANDBOX_DISCORD_API": "http://127.0.0.1:9"}
     async with Sandbox.from_env(away) as sandbox:

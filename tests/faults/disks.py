@@ -1,14 +1,17 @@
-"""File systems of their own, so small that they can be filled."""
+"""A store's small file system in a test, filled for as long as that takes."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import subprocess
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 
 import pytest
+
+from tests.chaos.disks import Disk
 
 
 @cache
@@ -35,41 +38,14 @@ def small_disk(folder, megabytes):
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-class Disk:
-    def __init__(self, folder):
-        self._ballast = folder / "ballast"
-
-    def fill(self):
-        """Until not even a page fits."""
-        size = 1 << 20
-        with self._ballast.open("ab", buffering=0) as file:
-            while size >= 512:
-                try:
-                    file.write(bytes(size))
-                except OSError:
-                    size //= 2
-
-    def free(self):
-        self._ballast.unlink(missing_ok=True)
-
-
-@contextmanager
-def full(*disks):
-    """Full for as long as the context lasts, whatever servers give back meanwhile."""
-
-    async def keep_full():
-        while True:
-            for disk in disks:
-                disk.fill()
-            await asyncio.sleep(0.05)
-
-    for disk in disks:
-        disk.fill()
-    filling = asyncio.get_running_loop().create_task(keep_full())
+@asynccontextmanager
+async def full(*disks):
+    """For as long as the context lasts, whatever servers give back meanwhile."""
+    filling = [asyncio.create_task(disk.fill(math.inf)) for disk in disks]
+    await asyncio.sleep(0)  # each has begun
     try:
         yield
     finally:
-        filling.cancel()
-        with suppress(OSError):
-            for disk in disks:
-                disk.free()
+        for task in filling:
+            task.cancel()
+        await asyncio.wait(filling)

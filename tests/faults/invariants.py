@@ -31,14 +31,13 @@ async def settle(manager, pool):
 
 async def check(manager, pool, redis_client):
     """Fails unless nothing is stuck, lost, left behind, told twice or told wrongly."""
-    assert (
-        await pool.fetch(
-            "SELECT name, status FROM sandboxes WHERE status = ANY ($1::text[]::sandbox_status[])", UNFINISHED
-        )
-        == []
+    stuck = await pool.fetch(
+        "SELECT name, status FROM sandboxes WHERE status = ANY ($1::text[]::sandbox_status[])", UNFINISHED
     )
+    assert stuck == [], stuck
     await check_rows(pool)
-    assert await pool.fetchval("SELECT count(*) FROM sandboxes WHERE role_changed_at IS NOT NULL") == 0
+    behind = await pool.fetchval("SELECT count(*) FROM sandboxes WHERE role_changed_at IS NOT NULL")
+    assert behind == 0, f"{behind} roles are not altered yet"
     redis = RedisStore(redis_client)
     orphans = await OrphanCollector(pool, manager.schemas, redis, manager.streams, timedelta(0)).find()
     assert orphans == [], orphans
@@ -46,17 +45,19 @@ async def check(manager, pool, redis_client):
     streams = {found.sandbox_id for found in await manager.streams.list_streams()}
     for row in await pool.fetch("SELECT * FROM sandbox_overview"):
         lives = row["status"] != "destroyed"
-        assert await manager.schemas.schema_exists(row["id"]) is lives
-        assert await pool.fetchval("SELECT sandbox_role_exists($1)", row["schema_name"]) is lives
-        assert await pool.fetchval("SELECT sandbox_role_may_connect($1)", row["schema_name"]) is lives
-        assert (row["id"] in streams) is lives
-        if lives:
-            assert await manager.streams.stats(row["id"]) is not None
         login = await manager.access.look_up(row["id"])
-        assert (row["id"] in users) is (login is not None)
+        has = {
+            "schema": await manager.schemas.schema_exists(row["id"]),
+            "role": await pool.fetchval("SELECT sandbox_role_exists($1)", row["schema_name"]),
+            "login": await pool.fetchval("SELECT sandbox_role_may_connect($1)", row["schema_name"]),
+            "stream": row["id"] in streams,
+            "consumer": await manager.streams.stats(row["id"]) is not None,
+        }
+        assert has == dict.fromkeys(has, lives), (row["name"], row["status"], has)
+        assert (row["id"] in users) is (login is not None), (row["name"], "user", login)
         if login is not None:
             user = await redis_client.acl_getuser(names.redis_user(row["id"]))
-            assert user["passwords"] == [login.token_sha256]
+            assert user["passwords"] == [login.token_sha256], (row["name"], "password")
 
 
 async def check_rows(pool):
@@ -75,34 +76,34 @@ async def check_rows(pool):
         has_credentials = await pool.fetchval(
             "SELECT EXISTS (SELECT FROM sandbox_credentials WHERE sandbox_id = $1)", row["id"]
         )
-        assert not (has_credentials and row["status"] in {"destroying", "destroyed"})
-    assert routes == bound
+        assert not (has_credentials and row["status"] in {"destroying", "destroyed"}), row["name"]
+    assert routes == bound, (routes, bound)
 
 
 def _replay(row, history):
     """Follows the audit log from the creation on to what the row says; how often the sandbox expired."""
-    assert [entry["event_type"] for entry in history].count("sandbox_created") == 1
+    told = [(entry["event_type"], entry["details"]) for entry in history]
+    assert [kind for kind, _ in told].count("sandbox_created") == 1, told
     status, guilds, expires_at, expired = SandboxStatus.PENDING, Counter[str](), None, 0
-    for entry in history[1:]:
-        kind, details = entry["event_type"], entry["details"]
+    for kind, details in told[1:]:
         details = json.loads(details) if isinstance(details, str) else details
         if kind == "status_changed":
-            assert (details["from"], may_become(status, SandboxStatus(details["to"]))) == (status, True)
+            assert (details["from"], may_become(status, SandboxStatus(details["to"]))) == (status, True), told
             status = SandboxStatus(details["to"])
             expired += status is SandboxStatus.EXPIRED
         elif kind == "sandbox_destroying":
-            assert (details["from"], may_become(status, SandboxStatus.DESTROYING)) == (status, True)
+            assert (details["from"], may_become(status, SandboxStatus.DESTROYING)) == (status, True), told
             status = SandboxStatus.DESTROYING
         elif kind == "sandbox_destroyed":
-            assert status is SandboxStatus.DESTROYING
+            assert status is SandboxStatus.DESTROYING, told
             status = SandboxStatus.DESTROYED
         elif kind == "ttl_extended":
-            assert status == details["status"]
+            assert status == details["status"], told
             status, expires_at = SandboxStatus.RUNNING, datetime.fromisoformat(details["to"])
         elif kind in {"guild_registered", "guild_unregistered"}:
             guilds[details["guild_id"]] += 1 if kind == "guild_registered" else -1
-    assert row["status"] == status
-    assert +guilds == Counter(str(guild_id) for guild_id in row["guild_ids"])
-    assert set(guilds.values()) <= {0, 1}
-    assert expires_at is None or row["expires_at"] <= expires_at  # tests move it into the past
+    assert row["status"] == status, (status, told)
+    assert +guilds == Counter(str(guild_id) for guild_id in row["guild_ids"]), told
+    assert set(guilds.values()) <= {0, 1}, told
+    assert expires_at is None or row["expires_at"] <= expires_at, told  # tests move it into the past
     return expired

@@ -39,8 +39,13 @@ class Job:
     """The operator's idempotency key."""
 
     @property
+    def account(self) -> str | None:
+        """What the audit log calls whoever asked."""
+        return None if self.key is None else f"job {self.key}"
+
+    @property
     def actor(self) -> Actor:
-        return replace(OPERATOR, idempotency_key=self.key)
+        return replace(OPERATOR, idempotency_key=self.key, account=self.account)
 
 
 def addresses(stores, dsn: str) -> dict[str, str]:
@@ -90,6 +95,17 @@ OPERATIONS: dict[str, Callable[[SandboxManager, Settings, Job], Awaitable[object
     "destroy": lambda manager, _, job: manager.destroy(job.actor, _id(job)),
     "sweep": lambda manager, settings, _: make_reaper(settings, manager).sweep(),
 }
+
+CHANGES = {
+    "create": "sandbox_created",
+    "extend": "ttl_extended",
+    "bind": "guild_registered",
+    "unbind": "guild_unregistered",
+    "issue": "credentials_issued",
+    "reset": "sandbox_reset",
+    "destroy": "sandbox_destroyed",
+}
+"""What the audit log calls it when such an operation has changed something."""
 
 
 async def perform(manager: SandboxManager, settings: Settings, job: Job) -> str:

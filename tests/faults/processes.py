@@ -43,10 +43,14 @@ class BotProcess:
         return [KILLED] * len(jobs) if outcomes == KILLED else outcomes
 
     def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self._killed = self._process.pid is not None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Nothing after a `kill`: the process number may soon be another one's."""
         if self._process.pid is not None and not self._killed:
-            self._killed = True  # once: the number may soon be another process's
             with suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
+                os.kill(self._process.pid, number)
 
     async def end(self) -> None:
         self.kill()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 _CHUNK = 1 << 16
@@ -57,6 +58,8 @@ class Wire:
         self._connections = 0
         self._flows, self._answers = _open(), _open()
         self._dead: list[asyncio.Event] = []
+        self.one_way_s = 0.0
+        """How long what is sent is under way, in either direction, on connections to come."""
 
     async def __aenter__(self) -> Wire:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -119,6 +122,7 @@ class Wire:
         try:
             if self._away:
                 raise ConnectionRefusedError
+            await asyncio.sleep(2 * self.one_way_s)  # as TCP's own first exchange takes
             server_reader, server_writer = await asyncio.open_connection(self._host, self._port)
         except OSError:
             writer.transport.abort()
@@ -133,32 +137,61 @@ class Wire:
         finally:
             self._writers -= {writer, server_writer}
 
+    async def _read(self, reader: asyncio.StreamReader) -> AsyncGenerator[bytes]:
+        """What comes until its end, late on a slow line, however much is under way."""
+        if not self.one_way_s:
+            while data := await reader.read(_CHUNK):
+                yield data
+            return
+        on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        sending = asyncio.create_task(self._send(reader, on_the_way))
+        try:
+            while True:
+                arrives_at, data = await on_the_way.get()
+                await asyncio.sleep(arrives_at - time.monotonic())
+                if not data:
+                    return
+                yield data
+        finally:
+            sending.cancel()
+
+    async def _send(self, reader: asyncio.StreamReader, on_the_way: asyncio.Queue[tuple[float, bytes]]) -> None:
+        data = b"any"
+        while data:
+            try:
+                data = await reader.read(_CHUNK)
+            except OSError:
+                data = b""
+            on_the_way.put_nowait((time.monotonic() + self.one_way_s, data))
+
     async def _carry_requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, struck: asyncio.Event, flows: asyncio.Event
     ) -> None:
         with suppress(OSError):
-            while data := await reader.read(_CHUNK):
-                await flows.wait()
-                if self._gate.counts(self._store, data):
-                    struck.set()
-                writer.write(data)
-                await writer.drain()
+            async with aclosing(self._read(reader)) as sent:
+                async for data in sent:
+                    await flows.wait()
+                    if self._gate.counts(self._store, data):
+                        struck.set()
+                    writer.write(data)
+                    await writer.drain()
         writer.transport.abort() if struck.is_set() else writer.close()
 
     async def _carry_answers(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, struck: asyncio.Event, flows: asyncio.Event
     ) -> None:
         with suppress(OSError):
-            while data := await reader.read(_CHUNK):
-                await flows.wait()
-                await self._answers.wait()
-                if struck.is_set():
-                    struck.clear()
-                    self._gate.strike()
-                    if not self._gate.hand_on:
-                        continue
-                writer.write(data)
-                await writer.drain()
+            async with aclosing(self._read(reader)) as sent:
+                async for data in sent:
+                    await flows.wait()
+                    await self._answers.wait()
+                    if struck.is_set():
+                        struck.clear()
+                        self._gate.strike()
+                        if not self._gate.hand_on:
+                            continue
+                    writer.write(data)
+                    await writer.drain()
         writer.close()
 
 

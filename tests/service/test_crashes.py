@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from tests.faults.invariants import check, settle
-from tests.faults.operations import Job, addresses, bot_settings, open_manager, perform
+from tests.faults.operations import CHANGES, Job, addresses, bot_settings, open_manager, perform
 from tests.faults.processes import KILLED, bot_process
 from tests.faults.wires import Gate, wired
 from tests.service.conftest import ADMIN, new_guild
@@ -100,15 +100,6 @@ async def test_a_process_killed_after_any_step_leaves_nothing_undone(
     await check(enforced, pool, redis_client)
 
 
-CHANGES = {
-    "create": "sandbox_created",
-    "extend": "ttl_extended",
-    "bind": "guild_registered",
-    "unbind": "guild_unregistered",
-    "issue": "credentials_issued",
-    "reset": "sandbox_reset",
-    "destroy": "sandbox_destroyed",
-}
 COUNT = """
 SELECT count(*) FROM sandbox_audit_log AS entry JOIN sandboxes AS sandbox ON sandbox.id = entry.sandbox_id
  WHERE sandbox.owner_id = $1 AND entry.event_type = $2

@@ -2,16 +2,35 @@
 
 import contextlib
 import json
+import os
+from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
 import redis.asyncio
+from loguru import logger
 
+from bot import constants
+from bot.names import stream_name
 from bot.stores.embedded import EmbeddedError, EmbeddedStores, FolderMissing, Programs
+from bot.stores.embedded.folder import sync_stream
 from bot.stores.embedded.programs import Version, postgres_program, valkey_program
 from bot.stores.embedded.record import check_readable
-from tests.service.servers import INSTALLED_REDIS, REDIS, needs_redis
+from bot.stores.nats import StreamStore
+from bot.stores.nats_client import open_nats
+from bot.stores.nats_sync import read_sync_interval, settled_after
+from tests.service.conftest import STREAM_LIMITS
+from tests.service.servers import INSTALLED_REDIS, REDIS, needs_redis, until
+
+
+@pytest.fixture
+def logged():
+    records = []
+    sink = logger.add(lambda message: records.append(message.record), level="WARNING")
+    yield records
+    logger.remove(sink)
 
 
 def resp(*words):
@@ -87,6 +106,73 @@ async def test_a_file_that_cannot_be_read_whole_is_no_start_and_no_record(tmp_pa
     with pytest.raises(EmbeddedError, match="redis does not start"):
         await EmbeddedStores(tmp_path, stores=REDIS).__aenter__()
     assert not (tmp_path / "servers.json").exists()
+
+
+@pytest.mark.parametrize("valkey", [None, pytest.param(INSTALLED_REDIS, marks=needs_redis)], ids=["valkey", "redis"])
+@pytest.mark.parametrize("later", [b"", resp("set", "later", "1").encode()], ids=["end", "hole"])
+async def test_what_a_loss_of_power_left_unreadable_of_valkeys_data_is_kept_apart(tmp_path, valkey, later, logged):
+    programs, damage = Programs(valkey=valkey), b"\0" * 5000 + later
+
+    async def ask(command, *arguments):
+        running = EmbeddedStores(tmp_path, stores=REDIS, programs=programs)
+        async with running as stores, redis.asyncio.from_url(stores.redis_url) as client:
+            return await client.execute_command(command, *arguments)
+
+    await ask("SET", "kept", 42)
+    (file,) = (tmp_path / "redis" / "appendonlydir").glob("*.incr.aof")
+    file.write_bytes(file.read_bytes() + damage)
+    assert await ask("GET", "kept") == b"42"
+    assert await ask("GET", "kept") == b"42"
+    (kept,) = file.parent.glob("*.unreadable-*")
+    assert kept.read_bytes() == damage
+    (told,) = [record for record in logged if "cut off" in record["message"]]
+    assert told["extra"] == {"bytes": len(damage), "kept": str(kept)}
+
+
+async def test_files_of_0_bytes_are_made_anew_where_nothing_is_lost_with_them(tmp_path, logged):
+    for name in ("secrets", "ports", "servers"):
+        (tmp_path / f"{name}.json").touch()
+    async with EmbeddedStores(tmp_path, stores=REDIS) as stores, redis.asyncio.from_url(stores.redis_url) as client:
+        assert await client.ping()
+    made_anew = {Path(record["extra"]["file"]).name for record in logged if "damaged" in record["message"]}
+    assert made_anew == {"secrets.json", "ports.json", "servers.json"}
+    for name in ("secrets", "ports", "servers"):
+        assert json.loads((tmp_path / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 300, None])
+async def test_lost_passwords_of_postgres_are_told_with_the_way_out(tmp_path, left):
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("18\n")
+    if left is not None:
+        (tmp_path / "secrets.json").write_bytes(left)
+    with pytest.raises(EmbeddedError, match=r"secrets.json is missing or damaged.* from a backup"):
+        await EmbeddedStores(tmp_path, stores=REDIS).__aenter__()
+
+
+@pytest.mark.parametrize(("durable", "interval_s"), [(True, 1), (False, 120)])
+async def test_nats_syncs_each_second_what_is_to_last(tmp_path, durable, interval_s):
+    async with EmbeddedStores(tmp_path, stores=frozenset({"nats"}), durable=durable) as stores:
+        client = await open_nats(stores.nats_callout.system_url, jetstream=False)
+        assert await read_sync_interval(client) == interval_s
+        assert await settled_after(client) == (interval_s + constants.NATS_SYNC_LASTS_S if durable else 0)
+        await client.close()
+
+
+async def test_a_new_stream_is_on_the_disk_before_its_events_count_as_kept(tmp_path, monkeypatch):
+    synced, sync = set(), os.fsync
+
+    def recorded(descriptor):
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", recorded)
+    async with EmbeddedStores(tmp_path, stores=frozenset({"nats"})) as own:
+        client = await open_nats(own.nats_url)
+        streams = StreamStore(client, STREAM_LIMITS, sync=partial(sync_stream, tmp_path))
+        await streams.create(sandbox_id := uuid4())
+        await until(lambda: {"meta.inf", "meta.sum", "worker", stream_name(sandbox_id)} <= synced)
+        await client.close()
 
 
 async def test_the_folder_records_which_servers_wrote_it(tmp_path):

@@ -86,7 +86,7 @@ async def test_a_nats_whose_disk_was_full_is_started_again_and_loses_and_inverts
                 for number in range(100):
                     publisher.publish(SUBJECT, b"x" * 1000, str(number))
                 assert await publisher.drain(5) == 0
-                with full(disk):
+                async with full(disk):
                     for number in range(100, 600):
                         publisher.publish(SUBJECT, bytes(1 + number * 7 % 4000), str(number))
                     await until(lambda: part.state is State.FAILING)
@@ -191,7 +191,7 @@ async def test_a_valkey_whose_disk_is_full_says_so_and_goes_on(tmp_path):
                 except ServiceUnavailable as refused:
                     return refused.lack
 
-            with full(disk):
+            async with full(disk):
                 async with asyncio.timeout(10):
                     while await claims() is not Lack.DISK:
                         pass

@@ -286,6 +286,29 @@ async def test_a_repeat_brings_a_reset_to_its_end_that_a_dead_process_has_begun(
     assert (await audit(sandbox.id)).count("sandbox_reset") == 1
 
 
+async def test_a_process_that_was_taken_for_dead_drops_nothing_of_what_was_written_since_its_repeat(
+    managers, monkeypatch, in_time, audit, pool
+):
+    slow, repeat = managers
+    sandbox, ada = await repeat.create(ADA), asking()
+    waits, go_on, recreate = asyncio.Event(), asyncio.Event(), slow._reset._recreate_schema
+
+    async def wait(*arguments):
+        waits.set()
+        await go_on.wait()
+        await recreate(*arguments)
+
+    monkeypatch.setattr(slow._reset, "_recreate_schema", wait)
+    first = asyncio.create_task(slow.reset(ada, sandbox.id))
+    await waits.wait()
+    await repeat.reset(ada, sandbox.id)
+    await pool.execute(f"INSERT INTO {sandbox.schema_name}.communities (guild_id, name) VALUES (1, 'since')")
+    go_on.set()
+    assert (await first).status is SandboxStatus.RUNNING
+    assert await pool.fetchval(f"SELECT count(*) FROM {sandbox.schema_name}.communities") == 1
+    assert (await audit(sandbox.id)).count("sandbox_reset") == 1
+
+
 @ONE_AFTER_THE_OTHER
 async def test_work_of_several_steps_is_done_once_and_a_repeat_has_its_result(managers, at_once):
     runs, ada = itertools.count(1), asking()

@@ -169,8 +169,36 @@ async def test_epochs_grow_although_the_database_is_made_anew(dsn, pool):
         assert second.leases.epoch_of(0) > before
 
 
+async def test_a_postgresql_that_is_far_away_gives_leases_and_takes_them_back(dsn, pool, monkeypatch):
+    """Not even three times as far as a renewal may take, and to open a connection takes a dozen round trips."""
+    monkeypatch.setattr("bot.constants.LEASE_ANSWER_WITHIN_S", 0.3)
+    async with wired({"dsn": dsn}, Gate()) as (detours, wires):
+        wires["dsn"].one_way_s = 0.035
+        async with Bot(detours["dsn"], ONE) as far:
+            assert far.held == [0]
+            connections = wires["dsn"].connections
+            for _ in range(3):
+                await far.leases.next_turn()
+            assert (far.held, wires["dsn"].connections) == ([0], connections)
+        assert await pool.fetchval("SELECT bool_and(expires_at = '-infinity') FROM gateway_leases")
+
+
+async def test_who_is_connecting_does_not_stand_still(dsn, monkeypatch):
+    monkeypatch.setattr("bot.constants.LEASE_DOUBTED_AFTER_S", 0.3)
+    async with wired({"dsn": dsn}, Gate()) as (detours, wires), Bot(detours["dsn"], ONE) as bot:
+        epoch = bot.leases.epoch_of(0)
+        wires["dsn"].freeze()
+        wires["dsn"].cut()
+        await bot.until(lambda: wires["dsn"].connections > 1)
+        until = time.monotonic() + 0.6
+        while time.monotonic() < until:
+            assert bot.leases.may_act(0, epoch)
+            await bot.leases.next_turn()
+        wires["dsn"].thaw()
+
+
 def test_a_lease_outlives_four_renewals_and_is_doubted_before_it_ends():
-    from bot.constants import routing_limits as limits
+    from bot import constants as limits
 
     assert limits.LEASE_S >= 4 * limits.LEASE_RENEWED_EVERY_S
     assert limits.LEASE_DOUBTED_AFTER_S + limits.LEASE_ANSWER_WITHIN_S < limits.LEASE_S

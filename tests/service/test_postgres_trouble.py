@@ -3,11 +3,16 @@
 import asyncio
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from bot import constants
 from bot.errors import ServiceUnavailable
+from bot.routing.table import RouteTable
+from bot.routing.watcher import RouteWatcher
+from bot.sandboxes.access.lock_guard import LockGuard
 from bot.stores.postgres import connected, open_pool, transaction
+from bot.supervisor import Outages, Part
 from tests.faults.wires import Gate, wired
 from tests.service.conftest import ADA
 
@@ -67,6 +72,20 @@ async def test_one_dead_connection_has_the_others_looked_at(wired_pool, block):
         async with asyncio.timeout(0.1), block(pool) as connection:
             await connection.fetchval("SELECT true")
     assert [await answers(pool) for _ in range(2)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "make", [LockGuard, lambda dsn: RouteWatcher(None, dsn, RouteTable(), reload_every=timedelta(hours=1))]
+)
+async def test_what_is_asked_at_the_moment_in_which_the_server_ends_the_session_is_no_bug(dsn, make, monkeypatch):
+    """asyncpg has read then that it ends, and takes itself for busy."""
+
+    async def connect(*_, **__):
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    with pytest.raises(ServiceUnavailable):
+        await make(dsn).run(Part("any", Outages()))
 
 
 async def test_a_statement_that_is_broken_off_costs_no_connection(wired_pool):

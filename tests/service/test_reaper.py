@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import redis.asyncio
 
-from bot.errors import CleanupFailed, ProvisioningFailed, ServiceUnavailable
+from bot.errors import CleanupFailed, ProvisioningFailed, QuotaReached, ServiceUnavailable
 from bot.sandboxes.model import SandboxStatus
 from bot.stores.nats import StreamStore
 from bot.stores.redis import RedisStore
@@ -280,3 +280,116 @@ async def test_a_creation_that_was_taken_for_dead_ends_in_nothing_and_leaves_not
     assert await manager.streams.list_streams() == []
     assert Counter(await audit(sandbox.id))["sandbox_destroying"] == 1
     assert Counter(await audit(sandbox.id))["sandbox_destroyed"] == 1
+
+
+class FailingStreams(StreamStore):
+    """A NATS that is away, for as long as `is_away` says so."""
+
+    is_away = True
+
+    async def create(self, sandbox_id):
+        self._require_nats()
+        await super().create(sandbox_id)
+
+    async def delete(self, sandbox_id):
+        self._require_nats()
+        return await super().delete(sandbox_id)
+
+    def _require_nats(self):
+        if self.is_away:
+            raise ServiceUnavailable("NATS", "refused")
+
+
+async def test_a_create_that_failed_in_an_outage_is_gone_after_the_first_sweep_of_anybody_after_it(
+    make_manager, make_reaper, manager, nats_client
+):
+    streams = FailingStreams(nats_client, STREAM_LIMITS)
+    broken = make_manager(streams=streams, max_per_owner=1)
+    with pytest.raises(ProvisioningFailed):
+        await broken.create(ADA, name="blue")
+    reaper = broken.make_reaper(warn_before=HOUR, grace=HOUR, stuck_after=HOUR)
+    for _ in range(2):  # tried again by each sweep
+        assert (await reaper.sweep()).recovered == 0
+    with pytest.raises(QuotaReached):
+        await broken.create(ADA)
+    streams.is_away = False
+    assert (await make_reaper().sweep()).recovered == 1
+    assert await broken.create(ADA, name="blue")
+    assert len(await manager.list()) == 1
+
+
+async def test_a_create_that_lost_postgresql_is_gone_after_the_first_sweep_after_it(
+    make_manager, manager, nats_client, monkeypatch, audit
+):
+    """The process can't say then that it has given up: it remembers it."""
+
+    class FatalStreams(StreamStore):
+        async def create(self, sandbox_id):
+            monkeypatch.setattr(type(broken._creation._pool), "acquire", away)
+            raise ServiceUnavailable("NATS", "refused")
+
+    def away(*_, **__):
+        raise OSError("away")
+
+    broken = make_manager(streams=FatalStreams(nats_client, STREAM_LIMITS))
+    with pytest.raises(ProvisioningFailed):
+        await broken.create(ADA, name="blue")
+    monkeypatch.undo()
+    (left,) = await manager.list()
+    assert left.status is SandboxStatus.CREATING
+    reaper = broken.make_reaper(warn_before=HOUR, grace=HOUR, stuck_after=HOUR)
+    assert (await reaper.sweep()).recovered == 1
+    assert await manager.list() == []
+
+
+async def test_a_create_that_is_broken_off_is_gone_after_the_next_sweep(make_manager, manager, nats_client):
+    waits = asyncio.Event()
+
+    class FrozenStreams(StreamStore):
+        async def create(self, sandbox_id):
+            waits.set()
+            await asyncio.Event().wait()
+
+    broken = make_manager(streams=FrozenStreams(nats_client, STREAM_LIMITS))
+    creating = asyncio.create_task(broken.create(ADA))
+    await waits.wait()
+    reaper = broken.make_reaper(warn_before=HOUR, grace=HOUR, stuck_after=HOUR)
+    assert (await reaper.sweep()).recovered == 0  # it is attended
+    creating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await creating
+    assert (await reaper.sweep()).recovered == 1
+    assert await manager.list() == []
+
+
+async def test_a_reservation_whose_commit_nobody_has_heard_of_is_gone_after_the_next_sweep(manager, make_reaper):
+    reserve, made = manager._creation._reserve_once, []
+
+    async def lose(sandbox_id, request):
+        made.append(await reserve(sandbox_id, request))
+        raise ServiceUnavailable("PostgreSQL", "the connection was lost")
+
+    manager._creation._reserve_once = lose
+    with pytest.raises(ServiceUnavailable):
+        await manager.create(ADA)
+    assert [sandbox.id for sandbox in await manager.list()] == [made[0].sandbox.id]
+    assert (await make_reaper().sweep()).recovered == 1
+    assert await manager.list() == []
+
+
+async def test_a_bot_that_has_its_database_for_itself_waits_for_no_dead_one(manager, make_reaper, pool, age):
+    sandbox = await manager.create(ADA)
+    await pool.execute("UPDATE sandboxes SET status = 'creating', status_changed_at = now(), attended_at = now()")
+    reaper = make_reaper()
+    assert (await reaper.sweep()).recovered == 0
+    await reaper.take_over_all()
+    assert (await reaper.sweep()).recovered == 1
+    assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.DESTROYED
+
+
+async def test_what_runs_is_never_released(manager, make_reaper):
+    sandbox = await manager.create(ADA)
+    reaper = make_reaper()
+    await reaper.take_over_all()
+    await reaper.sweep()
+    assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.RUNNING

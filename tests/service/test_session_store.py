@@ -35,6 +35,71 @@ async def test_a_session_is_saved_as_far_as_everything_before_is_acknowledged(re
     assert 0 < await redis_client.ttl(names.gateway_session_key(*SHARD)) <= 24 * 3600
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """Of what settles: moved by hand."""
+    now = [0.0]
+    monkeypatch.setattr("bot.settled.monotonic", lambda: now[0])
+    return now
+
+
+async def test_what_may_not_be_on_the_streams_disk_yet_is_not_saved(redis_client, clock):
+    acks = Acks()
+    store = SessionStore(redis_client, acks, settled_after_s=5)
+    found = []
+    for clock[0], sequence in ((0, 10), (2, 20), (5, 30), (6, 40), (7, 50)):
+        acks.last_published = acks.low_water_mark = sequence
+        store.checkpoint(SHARD, Session("one", HERE, sequence))
+        await store.save()
+        session = await store.load(SHARD)
+        found.append(session and session.sequence)
+    assert found == [None, None, 10, 10, 20]
+
+
+async def test_the_time_to_settle_runs_from_the_acknowledgement(redis_client, clock):
+    acks = Acks()
+    store = SessionStore(redis_client, acks, settled_after_s=5)
+    acks.last_published = 10
+    store.checkpoint(SHARD, Session("one", HERE, 10))
+    found = []
+    for clock[0], acks.low_water_mark in ((0, 0), (60, 10), (64, 10), (65, 10)):
+        await store.save()
+        found.append((await store.load(SHARD)) is not None)
+    assert found == [False, False, False, True]
+
+
+async def test_a_new_session_is_saved_at_once_with_the_gap_before_it_until_it_has_settled(redis_client, clock):
+    acks = Acks()
+    store = SessionStore(redis_client, acks, settled_after_s=5)
+    store.checkpoint(SHARD, Session("old", HERE, 5, seen_at=1.0))
+    await store.save()
+    acks.last_published = 3  # the markers and two events
+    store.begin(SHARD, Session("new", HERE, 1), ["sandbox.x.events."])
+    store.checkpoint(SHARD, Session("new", HERE, 3))
+    await store.save()
+    begun = await SessionStore(redis_client, acks).load(SHARD)
+    assert (begun.id, begun.sequence, begun.gap_in) == ("new", 1, ("sandbox.x.events.",))
+    assert (begun.before.id, begun.before.sequence, begun.before.seen_at) == ("old", 5, 1.0)
+    acks.low_water_mark = 3
+    await store.save()
+    clock[0] = 5.0
+    await store.save()
+    settled = await store.load(SHARD)
+    assert (settled.id, settled.sequence, settled.gap_in, settled.before) == ("new", 3, (), None)
+
+
+async def test_a_session_that_follows_a_new_one_keeps_where_the_gap_begins(redis_client, clock):
+    acks = Acks()
+    store = SessionStore(redis_client, acks, settled_after_s=5)
+    store.checkpoint(SHARD, Session("old", HERE, 5))
+    await store.save()
+    for name in ("second", "third"):
+        store.begin(SHARD, Session(name, HERE, 1), ["sandbox.x.events."])
+        await store.save()
+    found = await store.load(SHARD)
+    assert (found.id, found.before.id) == ("third", "old")
+
+
 async def test_a_shard_that_receives_nothing_takes_no_memory_and_stays_fresh(redis_client):
     acks = Acks()
     store = SessionStore(redis_client, acks)

@@ -10,7 +10,7 @@ import pytest
 from loguru import logger
 
 from bot import constants
-from bot.stores.nats_logins import BatchedLookUp, Login, LoginLimits, Unanswered
+from bot.stores.nats_logins import BatchedLookUp, Login, LoginLimits, RecentLogins, Unanswered
 
 
 def test_a_sandbox_that_logs_in_without_end_takes_nobody_elses_place(monkeypatch):
@@ -102,3 +102,30 @@ def test_logins_without_an_answer_are_told_of_once_and_their_end_when_it_is_sure
         unanswered.over()
     logger.remove(sink)
     assert told == ["WARNING", "INFO"]
+
+
+def test_a_login_counts_from_the_question_on_until_its_server_surely_lists_it(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("bot.stores.nats_logins.time.monotonic", lambda: now)
+    recent, sandbox_id = RecentLogins(), uuid.uuid4()
+    with recent.count(sandbox_id, ("server", 1)) as earlier:
+        assert earlier == set()
+        now += 3 * constants.NATS_LOGIN_UNLISTED_S  # a far PostgreSQL is asked meanwhile
+        with recent.count(sandbox_id, ("server", 2)) as earlier:
+            assert earlier == {("server", 1)}
+    now += constants.NATS_LOGIN_UNLISTED_S / 2
+    with recent.count(sandbox_id, ("server", 3)) as earlier:
+        assert earlier == {("server", 1), ("server", 2)}
+    now += constants.NATS_LOGIN_UNLISTED_S / 2
+    with recent.count(sandbox_id, ("server", 4)) as earlier:
+        assert earlier == {("server", 3)}
+
+
+def test_a_login_that_is_refused_does_not_count_whoever_has_asked_meanwhile(monkeypatch):
+    recent, sandbox_id = RecentLogins(), uuid.uuid4()
+    with pytest.raises(OSError, match="away"), recent.count(sandbox_id, ("server", 1)):  # noqa: PT012
+        with recent.count(sandbox_id, ("server", 2)):
+            pass
+        raise OSError("away")
+    with recent.count(sandbox_id, ("server", 3)) as earlier:
+        assert earlier == {("server", 2)}

@@ -49,7 +49,7 @@ def test_every_part_that_has_moved_is_named_in_a_sentence_with_both_releases(mon
 
 def test_what_only_instances_have_is_missed_too(monkeypatch):
     def __init__(self):  # noqa: N807
-        self._parser = self._transport = self._pending = self._pending_data_size = None
+        self._parser = self._transport = self._pending = self._pending_data_size = self._server_info = None
 
     monkeypatch.setattr(nats.aio.client.Client, "__init__", __init__)
     assert list(LIBRARIES["nats-py"].moved()) == [

@@ -38,6 +38,9 @@ class Forwarded(dict):
         super().__init__()
         self.withheld: Counter[str] = Counter()
 
+    def withhold(self, prefix):
+        self.withheld[prefix] += 1
+
     def prefix_of(self, snowflake):
         return self.get(snowflake)
 

@@ -19,6 +19,7 @@ from bot import constants, names
 from bot.clock import elapsed
 from bot.errors import ServiceUnavailable
 from bot.relay.gateway.numbering import Numbering
+from bot.settled import Settled
 from bot.stores.failures import redis_failure
 from bot.stores.relay_records import note_keys
 from bot.supervisor import Part
@@ -78,10 +79,13 @@ _decode_position = msgspec.json.Decoder(Position).decode
 class Sessions:
     """Without Redis a session can't be resumed by another process, and nothing else happens."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        self._client = client
+    def __init__(self, client: redis.asyncio.Redis, *, settled_after_s: float = 0.0) -> None:
+        """`settled_after_s`: how long after a client was sent an event that is on the stream's disk. Of a position that
+        is written down sooner, a loss of power could leave the number to another event."""
+        self._client, self._settled_after_s = client, settled_after_s
         self._own: dict[str, Session] = {}
         self._positions: dict[str, Position] = {}
+        self._settled: dict[str, Settled[Position | None]] = {}
         self._unsaved: set[str] = set()
         """Of both, by their ids and keys."""
         self._writing = asyncio.Lock()
@@ -127,7 +131,7 @@ class Sessions:
         """Nothing more is written of it: its sandbox is gone."""
         async with self._writing:
             self._forget(session.id)
-            self._positions.pop(session.position_key, None)
+            self._forget_position(session.position_key)
             self._unsaved.discard(session.position_key)
 
     def note_position(self, session: Session, sequence: int) -> None:
@@ -175,7 +179,7 @@ class Sessions:
         self._unsaved |= self._own.keys()
         since = elapsed() - constants.RELAY_SESSION_KEPT_S
         for key in [key for key, position in self._positions.items() if position.sent_at < since]:
-            del self._positions[key]
+            self._forget_position(key)
 
     async def write(self) -> None:
         """All that has changed, in one go. `ServiceUnavailable` without Redis: then it is written the next time."""
@@ -191,7 +195,7 @@ class Sessions:
             if (session := self._own.get(key)) is not None:
                 owned[session.sandbox_id] += names.relay_session_key(key), session.position_key
                 pipeline.set(names.relay_session_key(key), _encode(session), ex=constants.RELAY_SESSION_KEPT_S)
-            elif (position := self._positions.get(key)) is not None:
+            elif (position := self._settled_position(key)) is not None:
                 pipeline.set(key, _encode(position), ex=constants.RELAY_SESSION_KEPT_S)
         try:
             await pipeline.execute()
@@ -202,6 +206,19 @@ class Sessions:
             raise redis_failure(error) from error
         for session_id in self._left & unsaved - self._unsaved:
             self._forget(session_id)
+
+    def _settled_position(self, key: str) -> Position | None:
+        """What may be written of it. As long as that is not the last one, it is looked at again."""
+        if (position := self._positions.get(key)) is None:
+            return None
+        settled = self._settled.setdefault(key, Settled(None, self._settled_after_s)).note(position)
+        if settled is not position:
+            self._unsaved.add(key)
+        return settled
+
+    def _forget_position(self, key: str) -> None:
+        self._positions.pop(key, None)
+        self._settled.pop(key, None)
 
     def _forget(self, session_id: str) -> None:
         self._own.pop(session_id, None)

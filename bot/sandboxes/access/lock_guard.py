@@ -16,7 +16,7 @@ from bot import constants
 from bot.sandboxes.model import AuditEvent
 from bot.stores.bars import Bars
 from bot.stores.failures import postgres_failure
-from bot.stores.postgres import SESSION, Connection, load_queries
+from bot.stores.postgres import SESSION, UNREACHABLE, Connection, load_queries
 from bot.supervisor import Part
 
 _IN_THE_WAY = (asyncpg.OutOfMemoryError, asyncpg.LockNotAvailableError, asyncpg.InternalServerError)
@@ -47,7 +47,7 @@ class LockGuard:
         """One session's life; `ServiceUnavailable` at its end."""
         try:
             await self._guard(part)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise postgres_failure(error) from error
 
     async def _guard(self, part: Part) -> None:

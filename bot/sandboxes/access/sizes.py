@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -56,9 +56,10 @@ class SandboxSizes:
         await connection.execute(self._sql["lock"])
         return await connection.fetch(self._sql["record"], *facts)
 
-    def _choose(self, over: Iterable[Record]) -> list[UUID]:
+    def _choose(self, over: Collection[Record]) -> list[UUID]:
         """Whom to keep out now: one that was let in again has until the next look to make room."""
         barred = []
+        self._let_in &= {row["id"] for row in over}
         for row in over:
             sandbox_id = row["id"]
             if not self._bars.holds(sandbox_id) and row["may_connect"]:

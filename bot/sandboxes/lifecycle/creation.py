@@ -23,7 +23,6 @@ from bot.errors import (
 )
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.idempotency import Idempotency
-from bot.sandboxes.lifecycle.heartbeat import heartbeat
 from bot.sandboxes.lifecycle.teardown import Teardown
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.metadata import too_large
@@ -62,8 +61,8 @@ class _IdTaken(Exception):
 
 class Creation:
     """Two halves: `reserve` is one transaction that settles who gets what; `provision` asks the stores, none of them
-    under a lock. Whoever dies between or in the second half leaves a sandbox without a heartbeat: to a repeat, which
-    goes on with it, or else to the reaper."""
+    under a lock. Whoever dies or fails between or in the second half leaves a sandbox without a heartbeat: to a repeat,
+    which goes on with it, or else to the reaper."""
 
     def __init__(
         self,
@@ -88,16 +87,12 @@ class Creation:
         for _ in range(constants.CREATE_ATTEMPTS):
             sandbox_id = uuid4()
             try:
-                async with transaction(self._pool) as connection:
-                    made = {"sandbox_id": str(sandbox_id)}
-                    earlier = await self._idempotency.begin(connection, request.actor, "create", made)
-                    if earlier is None:
-                        await self._reserve(connection, sandbox_id, request)
-                    else:
-                        sandbox_id = UUID(earlier["sandbox_id"])
-                    return Reservation(await self._records.get(connection, sandbox_id), earlier is not None)
+                return await self._reserve_once(sandbox_id, request)
             except _IdTaken:
                 continue
+            except (ServiceUnavailable, asyncio.CancelledError):
+                self._teardown.heartbeats.give_up([sandbox_id])  # its commit may have come through nevertheless
+                raise
         raise RuntimeError(f"no free id in {constants.CREATE_ATTEMPTS} attempts")
 
     async def complete(self, reservation: Reservation, actor: Actor) -> Sandbox:
@@ -123,14 +118,17 @@ class Creation:
         Two processes may do that to the same one. If a step fails, it is taken down again, by the reaper if need be,
         and `ProvisioningFailed` names the step.
         """
+        async with self._teardown.heartbeats.beating([sandbox.id]):
+            return await self._provision(sandbox, actor)
+
+    async def _provision(self, sandbox: Sandbox, actor: Actor) -> Sandbox:
         step = "start"
         try:
-            async with heartbeat(self._pool, self._records, [sandbox.id]):
-                for name, outcome in (await self._provision_stores(sandbox)).items():
-                    if outcome is not None:
-                        step = name
-                        raise outcome
-                return await self._start(sandbox.id)
+            for name, outcome in (await self._provision_stores(sandbox)).items():
+                if outcome is not None:
+                    step = name
+                    raise outcome
+            return await self._start(sandbox.id)
         except Exception as error:
             detail = error.detail if isinstance(error, ServiceUnavailable) else repr(error)
             if isinstance(error, TemplateError):
@@ -148,6 +146,16 @@ class Creation:
         }
         outcomes = await asyncio.gather(*steps.values(), return_exceptions=True)
         return dict(zip(steps, outcomes, strict=True))
+
+    async def _reserve_once(self, sandbox_id: UUID, request: CreateRequest) -> Reservation:
+        async with transaction(self._pool) as connection:
+            made = {"sandbox_id": str(sandbox_id)}
+            earlier = await self._idempotency.begin(connection, request.actor, "create", made)
+            if earlier is None:
+                await self._reserve(connection, sandbox_id, request)
+            else:
+                sandbox_id = UUID(earlier["sandbox_id"])
+            return Reservation(await self._records.get(connection, sandbox_id), earlier is not None)
 
     async def _reserve(self, connection: Connection, sandbox_id: UUID, request: CreateRequest) -> None:
         # The owner's row first: creates of one owner wait here for each other, so that the count is true until the

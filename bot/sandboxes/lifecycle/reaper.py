@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,9 @@ Work = Callable[[UUID], Awaitable[object]]
 """One step for one sandbox."""
 Outcomes = dict[UUID, object]
 """What became of each sandbox; an exception if it failed."""
+
+_MISSED_TRIES = 10
+"""After that many another process has ended a sandbox that failed here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +61,39 @@ class Reaper:
         self._pool, self._records, self._outbox, self._teardown = pool, records, outbox, teardown
         self._mark_expired, self._announce = mark_expired, announce
         self._warn_before, self._grace, self._stuck_after = warn_before, grace, stuck_after
-        self._failing: set[UUID] = set()
+        self._failing: dict[UUID, float] = {}  # when it was last tried, of time.monotonic()
 
     async def sweep(self) -> Sweep:
         """One turn over everything that is due; one sandbox that fails stops none of the others.
 
         `ServiceUnavailable` if PostgreSQL is away. Where another store is, a sandbox stays `destroying` and is tried
-        again after `stuck_after`: that is told once when it begins and once when it ends, not at every try.
+        again by the next sweep: that is told once when it begins and once when it ends, not at every try.
         """
+        marked, ended = await self.mark_due(), await self.end_due()
+        return Sweep(marked.warned, marked.expired, ended.destroyed, ended.recovered)
+
+    async def mark_due(self) -> Sweep:
+        """The half of a sweep that warns and marks as expired: it waits for no teardown."""
         warned = await self._outbox.write_warnings(self._warn_before)
         expired = await self._each(await self._find_expired(), self._mark_expired, constants.MAX_CONCURRENT_EXPIRIES)
+        self._tell(expired)
+        return Sweep(warned, sum(outcome is True for outcome in expired.values()), 0, 0)
+
+    async def end_due(self) -> Sweep:
+        """The half that destroys."""
+        await self._teardown.heartbeats.release()
         limit = constants.MAX_CONCURRENT_TEARDOWNS
         overdue = await self._each(await self._find_overdue(), self._begin_overdue, limit)
         stuck = await self._each(await self._find_stuck(), self._begin_stuck, limit)
         ended = await self._finish([*overdue.values(), *stuck.values()])
-        self._tell({**expired, **overdue, **stuck, **ended})
+        self._tell({**overdue, **stuck, **ended})
         destroyed = {sandbox_id for sandbox_id, outcome in ended.items() if outcome is True}
-        marked = sum(outcome is True for outcome in expired.values())
-        return Sweep(warned, marked, len(destroyed & overdue.keys()), len(destroyed & stuck.keys()))
+        return Sweep(0, 0, len(destroyed & overdue.keys()), len(destroyed & stuck.keys()))
+
+    async def take_over_all(self) -> None:
+        """What is unfinished is stuck, whatever its heartbeats: said by a process that has the database for itself,
+        before it begins to work."""
+        await self._teardown.heartbeats.release_all()
 
     async def due(self) -> Sweep:
         """What a sweep would change now; warnings are not counted."""
@@ -136,8 +155,11 @@ class Reaper:
     def _tell(self, outcomes: Outcomes) -> None:
         """A sandbox may fail at every sweep until somebody mends the reason; only the first failure is news."""
         failed = {sandbox_id: why for sandbox_id, why in outcomes.items() if isinstance(why, BaseException)}
-        for sandbox_id in failed.keys() - self._failing:
+        for sandbox_id in failed.keys() - self._failing.keys():
             logger.warning("a sandbox cannot be ended", sandbox=str(sandbox_id), error=describe(failed[sandbox_id]))
-        for sandbox_id in self._failing & (outcomes.keys() - failed.keys()):
+        for sandbox_id in self._failing.keys() & (outcomes.keys() - failed.keys()):
             logger.info("a sandbox could be ended at last", sandbox=str(sandbox_id))
-        self._failing = (self._failing - outcomes.keys()) | failed.keys()
+        now = time.monotonic()
+        since = now - _MISSED_TRIES * self._stuck_after.total_seconds()
+        others = {known: at for known, at in self._failing.items() if known not in outcomes and at > since}
+        self._failing = others | dict.fromkeys(failed, now)

@@ -95,6 +95,8 @@ class Reset:
             sandbox = await self._records.lock(connection, sandbox_id)
             if sandbox.status is not SandboxStatus.RUNNING:
                 raise InvalidTransition(sandbox.name, sandbox.status, "reset")
+            if await self._idempotency.is_finished(connection, actor, "reset"):
+                return True  # what workers have written since is not to be dropped
             await self._access.end_sessions(connection, sandbox_id)
             if await self._schemas.drop_batch(connection, sandbox.schema_name):
                 return False

@@ -13,7 +13,7 @@ from bot import constants
 from bot.concurrency import gather_bounded
 from bot.errors import CleanupFailed, ServiceUnavailable
 from bot.sandboxes.access.control import SandboxAccess
-from bot.sandboxes.lifecycle.heartbeat import heartbeat
+from bot.sandboxes.lifecycle.heartbeat import Heartbeats
 from bot.sandboxes.model import Actor, AuditEvent, Sandbox, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
 from bot.sandboxes.schema import SchemaProvisioner
@@ -45,6 +45,7 @@ class Teardown:
     ) -> None:
         self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
         self._redis, self._streams, self._relay = redis, streams, relay
+        self.heartbeats = Heartbeats(pool, records)
 
     async def begin(self, connection: Connection, sandbox: Sandbox, actor: Actor | None, reason: str) -> bool:
         """Cut it off: `destroying`, guilds freed, credentials revoked. False if that, or the end, has come already.
@@ -78,10 +79,18 @@ class Teardown:
     async def finish_all(
         self, sandboxes: Sequence[Sandbox], actor: Actor | None = None
     ) -> Sequence[bool | BaseException]:
-        """`finish` for many: one pass over Redis's keys serves them all. What became of each, in order."""
-        ids = [sandbox.id for sandbox in sandboxes]
-        if not ids:
+        """`finish` for many: one pass over Redis's keys serves them all. What became of each, in order; who failed is
+        left to anybody's next sweep."""
+        if not sandboxes:
             return []
+        async with self.heartbeats.beating(sandbox.id for sandbox in sandboxes):
+            outcomes = await self._finish_all(sandboxes, actor)
+        outcome_of = zip(sandboxes, outcomes, strict=True)
+        self.heartbeats.give_up(sandbox.id for sandbox, outcome in outcome_of if isinstance(outcome, BaseException))
+        await self.heartbeats.release()
+        return outcomes
+
+    async def _finish_all(self, sandboxes: Sequence[Sandbox], actor: Actor | None) -> Sequence[bool | BaseException]:
         failed: dict[UUID, Failures] = {}
 
         async def disconnect(sandbox: Sandbox) -> None:
@@ -91,17 +100,16 @@ class Teardown:
             return await self._complete(sandbox, actor, failed[sandbox.id] | keys)
 
         limit = constants.MAX_CONCURRENT_TEARDOWNS
-        async with heartbeat(self._pool, self._records, ids):
-            await gather_bounded(sandboxes, disconnect, limit=limit)
-            # After the connections, for a worker that is still there may write another key behind the pass; and before
-            # PostgreSQL, for the row is what the reaper finds the sandbox by if this ends here.
-            keys = await _failures(
-                {
-                    "Redis keys": partial(self._delete_keys, sandboxes),
-                    "relay sessions": partial(self._relay.forget, *ids),
-                }
-            )
-            return await gather_bounded(sandboxes, complete, limit=limit)
+        await gather_bounded(sandboxes, disconnect, limit=limit)
+        # After the connections, for a worker that is still there may write another key behind the pass; and before
+        # PostgreSQL, for the row is what the reaper finds the sandbox by if this ends here.
+        keys = await _failures(
+            {
+                "Redis keys": partial(self._delete_keys, sandboxes),
+                "relay sessions": partial(self._relay.forget, *(sandbox.id for sandbox in sandboxes)),
+            }
+        )
+        return await gather_bounded(sandboxes, complete, limit=limit)
 
     async def _disconnect(self, sandbox_id: UUID) -> Failures:
         return await _failures(

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot import constants
-from bot.stores.embedded.folder import make_folder, write_private
+from bot.stores.embedded.folder import make_folder
 from bot.stores.embedded.programs import Programs
 from bot.stores.embedded.reach import Reach, bracketed
 from bot.stores.nats_account import hash_of
 from bot.stores.nats_jwt import account_of
+from sandbox_worker.files import replace_file
 
 SUPERUSER = "postgres"
 CONTROL_ROLE = "sandbox_bot"
@@ -146,7 +147,7 @@ def _postgres_reach(layout: Layout) -> dict[str, str]:
         f"host all {SUPERUSER},{CONTROL_ROLE} all reject",  # the latter is in the group, to grant it
         f"{kind} {DATABASE} +{WORKER_GROUP} all scram-sha-256",
     ]
-    hba = write_private(layout.folder / "pg_hba.conf", "\n".join(lines) + "\n")
+    hba = replace_file(layout.folder / "pg_hba.conf", "\n".join(lines) + "\n")
     if reach.certificates is None:
         return {"hba_file": str(hba)}
     files = {"ssl_cert_file": str(reach.certificate("postgres")), "ssl_key_file": str(reach.key("postgres"))}
@@ -170,7 +171,7 @@ def _redis(layout: Layout) -> _Start:
         f"proto-max-bulk-len {constants.REDIS_LARGEST_VALUE}",
         "acllog-max-len 0",  # what a worker is refused may have names of megabytes, and would be kept
     ]
-    config = write_private(layout.folder / "redis.conf", "\n".join(lines) + "\n")
+    config = replace_file(layout.folder / "redis.conf", "\n".join(lines) + "\n")
     return [str(config)], signal.SIGTERM, signal.SIGTERM
 
 
@@ -192,7 +193,7 @@ log_file: %(log)s
 logfile_size_limit: 16MB
 logfile_max_num: 4
 # Streams reserve what they may hold at most: by default three quarters of the free disk, for some hundred sandboxes.
-jetstream { store_dir: %(store)s, max_file_store: 1PB }
+jetstream { store_dir: %(store)s, max_file_store: 1PB, sync_interval: "%(sync_s)ds" }
 max_subscriptions: 10000
 system_account: SYS
 accounts {
@@ -241,6 +242,7 @@ def _nats(layout: Layout) -> _Start:
         "tls": _nats_tls(layout.reach),
         "log": _quoted(layout.log("nats")),
         "store": _quoted(make_folder(layout.folder / "nats")),
+        "sync_s": constants.NATS_SYNC_EVERY_S if layout.durable else constants.NATS_SYNC_USUALLY_EVERY_S,
         "user": NATS_USER,
         "password": passwords["nats"],
         "auth_user": NATS_AUTH_USER,
@@ -250,7 +252,7 @@ def _nats(layout: Layout) -> _Start:
         "issuer": account_of(passwords["nats-seed"]),
         "origin": f"_.{hash_of('APP')}",
     }
-    config = write_private(layout.folder / "nats.conf", _NATS_CONFIG % values)
+    config = replace_file(layout.folder / "nats.conf", _NATS_CONFIG % values)
     return ["-c", str(config)], signal.SIGTERM, signal.SIGTERM
 
 

@@ -15,6 +15,10 @@ class PortTaken(EmbeddedError):
     """Another program has taken the port of a server between its choice and the server's start."""
 
 
+class AppendOnlyDamaged(EmbeddedError):
+    """Valkey has ended for it cannot read its append-only file."""
+
+
 class FolderMissing(EmbeddedError):
     """There is no data folder, and whoever asks only looks at what a bot has made."""
 

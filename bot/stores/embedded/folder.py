@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 import secrets
 import socket
+from asyncio import Future
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from loguru import logger
+
 from bot import constants
 from bot.stores.embedded.errors import EmbeddedError, FolderMissing
 from bot.stores.nats_jwt import new_account_seed
+from sandbox_worker.files import replace_file, sync_file, sync_folder
 
 _LOOPBACK = ("127.0.0.1",)
 LOCK = "lock"
@@ -21,8 +25,11 @@ LOCK = "lock"
 
 
 def make_folder(path: Path) -> Path:
-    """For nobody else to look into."""
+    """For nobody else to look into; it is there after a loss of power too."""
+    made = [each for each in (path, *path.parents) if not each.exists()]
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in made:
+        sync_folder(each.parent)
     return path
 
 
@@ -36,46 +43,36 @@ def require_folder(path: Path) -> None:
         )
 
 
-def write_private(path: Path, text: str) -> Path:
-    """Written under another name, on the disk, and then moved: never half there, never readable for others."""
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    _sync_folder(path.parent)
-    return path
+def sync_stream(folder: Path, name: str) -> Future[None]:
+    """Begin to bring to the disk what NATS has written when it made the stream and its consumer. It leaves that to the
+    kernel for half a minute, in which a loss of power makes empty files of it, and then there is no stream."""
+    of_stream = folder / "nats" / "jetstream" / "APP" / "streams" / name
+    return asyncio.get_running_loop().run_in_executor(None, _sync_tree, of_stream)
 
 
-def _sync_folder(path: Path) -> None:
-    """A file that was moved is found after a loss of power only if its folder is on the disk too."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sync_tree(path: Path) -> None:
+    for each in (*path.rglob("*"), path):
+        try:
+            sync_file(each)
+        except FileNotFoundError:  # NATS has put another one there meanwhile
+            continue
+        except OSError as error:
+            logger.warning("a new stream is not on the disk yet", file=str(each), error=error.strerror)
 
 
 def try_writing(folder: Path) -> None:
     """`OSError` unless as much fits there as a server needs to start, and gets onto the disk. It leaves nothing."""
-    draft = folder / "room.new"
-    try:
-        with draft.open("wb") as file:
-            file.write(bytes(constants.SERVER_NEEDS_ROOM))
-            file.flush()
-            os.fsync(file.fileno())
-    finally:
-        with suppress(OSError):
-            draft.unlink()
+    replace_file(folder / "room", bytes(constants.SERVER_NEEDS_ROOM)).unlink()
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """What `<name>.json` holds; empty if there is none."""
+    """What `<name>.json` holds; empty if there is none, or if it is damaged, as a loss of power left those of 0.1.0."""
     path = folder / f"{name}.json"
-    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+    except ValueError:
+        logger.warning("a file of the data folder is damaged and made anew", file=str(path))
+        return {}
     return content
 
 
@@ -83,12 +80,20 @@ def update_json(folder: Path, name: str, content: dict[str, Any]) -> None:
     """Add to what `<name>.json` holds."""
     known = read_json(folder, name)
     if known != known | content:
-        write_private(folder / f"{name}.json", json.dumps(known | content))
+        replace_file(folder / f"{name}.json", json.dumps(known | content))
 
 
 def load_passwords(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """By name, with the seed of NATS's issuing account as `nats-seed`; made at the first start and kept."""
+    """By name, with the seed of NATS's issuing account as `nats-seed`; made at the first start and kept.
+
+    `EmbeddedError` if they are gone and PostgreSQL, which keeps its superuser's in its data, is not.
+    """
     known = read_json(folder, "secrets")
+    if not known and (folder / "postgres" / "PG_VERSION").exists():
+        raise EmbeddedError(
+            f"{folder / 'secrets.json'} is missing or damaged, and PostgreSQL's data cannot be used without the "
+            f"passwords in it. Put it back from a backup of the folder; or move {folder} away, and with it all data."
+        )
     passwords = {name: known.get(name) or secrets.token_urlsafe(24) for name in names}
     passwords["nats-seed"] = known.get("nats-seed") or new_account_seed()
     update_json(folder, "secrets", passwords)

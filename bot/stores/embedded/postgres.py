@@ -11,9 +11,9 @@ import asyncpg
 
 from bot.stores.embedded.configuration import CONTROL_ROLE, DATABASE, SUPERUSER, Layout, launch_command
 from bot.stores.embedded.errors import EmbeddedError
-from bot.stores.embedded.folder import write_private
 from bot.stores.launch import EX_NO_NAMESPACE
 from bot.stores.postgres import sql_folder
+from sandbox_worker.files import replace_file, sync_folder
 
 
 def postgres_url(layout: Layout, role: str, database: str = DATABASE) -> str:
@@ -29,7 +29,7 @@ async def init_postgres(layout: Layout) -> None:
         return
     draft = data.with_name("postgres.new")  # moved when it is complete: an interrupted initdb leaves no ruin
     await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
-    password_file = write_private(layout.folder / "postgres.password", layout.passwords[SUPERUSER])
+    password_file = replace_file(layout.folder / "postgres.password", layout.passwords[SUPERUSER])
     argv = [layout.programs.find_postgres("initdb"), "-D", str(draft), "-U", SUPERUSER, f"--pwfile={password_file}"]
     argv += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
     argv += [] if layout.durable else ["--no-sync"]
@@ -40,6 +40,7 @@ async def init_postgres(layout: Layout) -> None:
     if code != 0:
         raise EmbeddedError(f"PostgreSQL could not be set up in {data}: {last_line(output)}")
     draft.rename(data)
+    sync_folder(layout.folder)
 
 
 def forget_earlier_postgres(layout: Layout) -> None:

@@ -1,4 +1,4 @@
-"""Whether the embedded servers answer."""
+"""Whether the embedded servers answer, and why one has ended instead."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import asyncpg
 
 from bot import constants
+from bot.stores.embedded import append_only
 from bot.stores.embedded.configuration import NATS_USER, SUPERUSER, Layout
-from bot.stores.embedded.postgres import bootstrap, postgres_url
+from bot.stores.embedded.errors import AppendOnlyDamaged, EmbeddedError, PortTaken
+from bot.stores.embedded.folder import is_free
+from bot.stores.embedded.postgres import bootstrap, last_line, postgres_url
 from bot.stores.embedded.reach import LOOPBACK
 
 _NOT_YET = (
@@ -94,3 +97,13 @@ IS_READY: dict[str, Callable[[Layout], Awaitable[bool]]] = {
     "nats": _nats_is_ready,
 }
 """By store: asks once."""
+
+
+def why_ended(layout: Layout, name: str) -> EmbeddedError:
+    """What has kept a server from its start, as its log tells, or as its port does."""
+    said = layout.log(name).read_bytes()
+    if name == "redis" and append_only.is_refused(said):
+        kind: type[EmbeddedError] = AppendOnlyDamaged
+    else:
+        kind = EmbeddedError if is_free(layout.ports[name], layout.reach.listened) else PortTaken
+    return kind(f"{name} does not start: {last_line(said)}")

@@ -15,6 +15,7 @@ from loguru import logger
 
 from bot import constants
 from bot.concurrency import raise_first
+from bot.stores.embedded import append_only
 from bot.stores.embedded.addresses import nats_url, redis_url, worker_url
 from bot.stores.embedded.configuration import (
     CONTROL_ROLE,
@@ -28,10 +29,9 @@ from bot.stores.embedded.configuration import (
     PostgresLimits,
     configure,
 )
-from bot.stores.embedded.errors import EmbeddedError, FolderInUse, PortTaken
+from bot.stores.embedded.errors import AppendOnlyDamaged, EmbeddedError, FolderInUse, PortTaken
 from bot.stores.embedded.folder import (
     choose_ports,
-    is_free,
     load_passwords,
     make_folder,
     read_json,
@@ -39,11 +39,11 @@ from bot.stores.embedded.folder import (
     try_writing,
 )
 from bot.stores.embedded.lock import lock_folder
-from bot.stores.embedded.postgres import forget_earlier_postgres, init_postgres, last_line, postgres_url
+from bot.stores.embedded.postgres import forget_earlier_postgres, init_postgres, postgres_url
 from bot.stores.embedded.processes import ServerProcesses, ServerState
 from bot.stores.embedded.programs import Programs, Version
 from bot.stores.embedded.reach import Reach, require_tls
-from bot.stores.embedded.readiness import IS_READY
+from bot.stores.embedded.readiness import IS_READY, why_ended
 from bot.stores.embedded.record import check_readable, record_versions, require_same_versions
 from bot.stores.nats_access import Callout
 
@@ -238,12 +238,16 @@ class EmbeddedStores:
             self._processes = ServerProcesses([configure(self._layout, name) for name in sorted(self._stores)], lock_fd)
             try:
                 await self._run_servers(self._processes)
-            except PortTaken:
+            except (PortTaken, AppendOnlyDamaged) as error:
                 await self._processes.stop()
-                if not tries_left:
+                if not tries_left or not (isinstance(error, PortTaken) or await self._repair_append_only()):
                     raise
             else:
                 return
+
+    async def _repair_append_only(self) -> bool:
+        said = self._layout.log("redis").read_bytes()
+        return await append_only.repair(self._folder / "redis", said, self._programs)
 
     async def _find_versions(self) -> dict[str, Version]:
         """To the end of each, also if one fails: a program that is just being started still has our lock open."""
@@ -277,8 +281,7 @@ class EmbeddedStores:
         log = self._layout.log(name)
         while not await IS_READY[name](self._layout):
             if name in processes.ended:
-                kind = EmbeddedError if is_free(self._layout.ports[name], self._reach.listened) else PortTaken
-                raise kind(f"{name} does not start: {last_line(log.read_bytes())}")
+                raise why_ended(self._layout, name)
             if processes.guardian_ended:
                 await processes.watch()
             if asyncio.get_running_loop().time() > deadline:

@@ -236,9 +236,10 @@ class LocalDiscord:
         """Until it is called with None, every request whose path contains the part is answered with that status."""
         self._frame.set_failing(path_part, status)
 
-    def cut_next(self, path_part: str) -> None:
-        """The next request whose path contains the part takes effect, but its connection ends without an answer."""
-        self._frame.cut_next(path_part)
+    def cut_next(self, path_part: str, *, taken: bool = True) -> None:
+        """The connection of the next request whose path contains the part ends without an answer, after the request has
+        taken effect, or before."""
+        self._frame.cut_next(path_part, taken=taken)
 
     async def _send_op(self, op: int, data: object, shard: int | None) -> None:
         for session in self.gateway.live(shard):

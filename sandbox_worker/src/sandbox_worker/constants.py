@@ -9,8 +9,12 @@ from sandbox_worker import protocol
 
 # --- The connection to NATS ------------------------------------------------------------------------------------------
 
-CONNECT_TIMEOUT_S = 2
-"""Less than the server waits for the bot's word on a login: a bot that is away is silence, not a refusal."""
+CONNECT_TIMEOUT_S = 2.8
+"""Less than the three seconds that the server waits for the bot's word on a login: a bot that is away is silence, not a
+refusal. Far from the servers, and they from the bot, it takes two of them."""
+
+ANSWER_TIMEOUT_S = 3
+"""For the server's word that it has heard something: a round trip, after what else is on its way."""
 
 REFUSED_FOR_S = 4.0
 """How long a login is refused before that is the end: a bot that is starting, or renewing a login, may be slow."""
@@ -78,11 +82,20 @@ REDIS_TIMEOUT_S = 5
 REDIS_RETRIES = 5
 """With up to a second between them: the time that a restarted server takes."""
 
-DISCORD_TIMEOUT_S = 15
-"""For one answer to an interaction; the first one is too late after 3 seconds anyway."""
+FIRST_ANSWER_WITHIN_S = 3.0
+"""Discord's own limit. Counted from the call: its clock is another one, and after that it is too late in any case."""
 
-DISCORD_TRIES = 3
-"""Of an answer that Discord wants to have later."""
+FIRST_ANSWER_TRY_S = 1.5
+"""For one try, so that after a connection which died without a word there is time for another."""
+
+LATER_ANSWERS_WITHIN_S = 15 * 60.0
+"""How long Discord takes them for an interaction; counted from the call, as above."""
+
+LATER_ANSWER_TRY_S = 15.0
+"""For one try: an upload takes some seconds."""
+
+DISCORD_RETRY_DELAY_S, LONGEST_DISCORD_RETRY_DELAY_S = 0.25, 15.0
+"""Doubled each time in between: four tries in the three seconds, and four a minute in a long outage."""
 
 # --- run -------------------------------------------------------------------------------------------------------------
 

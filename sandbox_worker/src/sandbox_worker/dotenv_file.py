@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from sandbox_worker.addresses import PLAIN
 
@@ -33,20 +31,6 @@ def merge_dotenv(text: str, environment: Mapping[str, str]) -> str:
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
     return "".join(lines) + write_dotenv(left)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Whole or not at all, and readable by this user alone."""
-    target = path.resolve()  # of a link, what it leads to
-    draft = target.with_name(f"{target.name}.{os.getpid()}.new")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def write_exports(environment: Mapping[str, str]) -> str:

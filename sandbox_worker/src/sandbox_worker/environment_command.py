@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from sandbox_worker import variables
-from sandbox_worker.dotenv_file import merge_dotenv, replace_file, write_dotenv, write_exports
+from sandbox_worker.dotenv_file import merge_dotenv, write_dotenv, write_exports
 from sandbox_worker.environment import read_own
 from sandbox_worker.errors import WrongEnvironment
+from sandbox_worker.files import replace_file
 from sandbox_worker.sandbox import Sandbox
 from sandbox_worker.standard_names import DatabaseForm, NameSet, standard_names, wanted_form
 from sandbox_worker.text import plain, printable_json

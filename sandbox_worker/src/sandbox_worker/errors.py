@@ -83,6 +83,18 @@ class ServiceUnavailable(WorkerError):
         super().__init__(f"{service} is not reachable at the moment. Try again in a minute.")
 
 
+class DiscordUnavailable(ServiceUnavailable):
+    """Discord gave no definite answer, however often it was asked. `detail` is its status or the connection's error."""
+
+    def __init__(self, detail: str, tries: int, seconds: float) -> None:
+        self.tries, self.seconds = tries, seconds
+        super().__init__("Discord", detail)
+
+    def __str__(self) -> str:
+        tried = "tried once" if self.tries == 1 else f"tried {self.tries} times in {self.seconds:.1f} s"
+        return f"Discord is not reachable or has trouble ({self.detail}): {tried}. discordstatus.com says which."
+
+
 class TooManyConnections(ServiceUnavailable):
     """The sandbox has as many connections to NATS as it may have."""
 

@@ -8,7 +8,10 @@ import time
 import pytest
 
 from bot import constants
+from bot.relay.upstream import DiscordAway
 from bot.stores.postgres import connected
+
+HTML = "<html>error code: 1015</html>"
 
 
 def path_of(channel):
@@ -85,6 +88,50 @@ async def test_a_sandbox_that_discord_refuses_too_often_is_held_back_alone(scene
     assert told["retry_after"] > 100
     assert len(scene.discord.requests) == asked
     await bobs("GET", f"/channels/{scene.arcade.general.id}/pins")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(502, HTML), (403, HTML), (401, {"message": "401: Unauthorized", "code": 0})]
+)
+async def test_trouble_of_a_moment_with_what_the_relay_itself_asks_is_told_to_nobody(scene, adas, status, body):
+    scene.discord.refuse_next(f"/channels/{scene.lab.general.id}", status, body, times=2)
+    await adas("GET", path_of(scene.lab.general))
+
+
+async def test_a_lost_connection_to_what_the_relay_itself_asks_is_told_to_nobody(scene, adas):
+    scene.discord.cut_next(f"/channels/{scene.lab.general.id}", taken=False)
+    await adas("GET", path_of(scene.lab.general))
+
+
+async def test_trouble_that_lasts_is_no_refusal(scene, adas, monkeypatch):
+    monkeypatch.setattr(constants, "RELAY_ASKS_FOR_S", 0.3)
+    scene.discord.refuse_next(f"/channels/{scene.lab.general.id}", 403, HTML, times=10**6)
+    await adas("GET", path_of(scene.lab.general), status=503)
+    scene.discord.end_refusals()
+    await adas("GET", path_of(scene.lab.general))
+
+
+async def test_nobody_asks_while_cloudflare_lets_the_address_ask_no_more(scene, relayed, adas, bobs):
+    for call, guild in ((adas, scene.lab), (bobs, scene.arcade)):
+        await call("GET", path_of(guild.general))
+    scene.discord.refuse_next("/messages", 429, HTML, headers={"Retry-After": "1800", "Content-Type": "text/html"})
+    await adas("GET", path_of(scene.lab.general), status=429)
+    asked = len(scene.discord.requests)
+    told = await bobs("GET", path_of(scene.arcade.general), status=429)
+    assert 1700 < told["retry_after"] <= 1800
+    with pytest.raises(DiscordAway):
+        await relayed.relay.api._upstream.get("/users/@me")
+    assert len(scene.discord.requests) == asked
+
+
+async def test_who_waits_for_a_turn_that_will_not_come_is_told(scene, relayed, adas):
+    await adas("GET", path_of(scene.lab.general))
+    _queue(relayed).pause(5)
+    waiting = [asyncio.create_task(adas("GET", path_of(scene.lab.general), status=429)) for _ in range(3)]
+    await scene.until(lambda: _is_long(relayed, 3))
+    _queue(relayed).pause(1800)
+    for told in await asyncio.gather(*waiting):
+        assert told["retry_after"] > 1700
 
 
 async def test_no_outage_and_no_lost_token_of_the_applications_is_told_as_401(scene, adas):

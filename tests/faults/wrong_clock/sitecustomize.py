@@ -23,7 +23,9 @@ class _Dates(type):
 
 class _WrongDatetime(_right_datetime, metaclass=_Dates):  # type: ignore[misc, valid-type]
     def __new__(cls, *parts, **more):
-        return _right_datetime(*parts, **more)  # some look at the type
+        if cls is _WrongDatetime:
+            return _right_datetime(*parts, **more)  # some look at the type
+        return super().__new__(cls, *parts, **more)
 
     @classmethod
     def now(cls, tz=None):

@@ -65,7 +65,7 @@ class Frame:
         """The latest: method, path after `/api/v10`, status."""
         self._refusals: list[Refusal] = []
         self._failing: dict[str, int] = {}
-        self._cut: list[str] = []
+        self._cuts: list[tuple[str, bool]] = []
 
     def set_failing(self, path_part: str, status: int | None) -> None:
         """Answer every request whose path contains the part with that status, without a code; None: no more."""
@@ -90,20 +90,19 @@ class Frame:
         """Whatever is asked below `/api`, with a version or without one."""
         found = _BASE.fullmatch(request.path)
         path = found["path"] if found else request.path
-        response = await self._answer(request, path)
-        self._cut_off(request, path)
+        cut = next((cut for cut in self._cuts if cut[0] in path), None)
+        if cut is not None:
+            self._cuts.remove(cut)
+        is_taken = cut is None or cut[1]
+        response = await self._answer(request, path) if is_taken else web.Response(status=503)
+        if cut is not None and request.transport is not None:
+            request.transport.abort()
         self.requests.append((request.method, path, response.status))
         return response
 
-    def cut_next(self, path_part: str) -> None:
-        """Take the next request whose path contains the part, and end its connection without an answer."""
-        self._cut.append(path_part)
-
-    def _cut_off(self, request: web.Request, path: str) -> None:
-        part = next((part for part in self._cut if part in path), None)
-        if part is not None and request.transport is not None:
-            self._cut.remove(part)
-            request.transport.abort()
+    def cut_next(self, path_part: str, *, taken: bool) -> None:
+        """Take the next request whose path contains the part, or do not, and end its connection without an answer."""
+        self._cuts.append((path_part, taken))
 
     async def _answer(self, request: web.Request, path: str) -> web.StreamResponse:
         try:
