@@ -16,7 +16,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from bot import constants, names
-from bot.errors import ServiceUnavailable
+from bot.stores.failures import redis_failure
 from bot.stores.postgres import Pool, database_id
 from bot.stores.stream_positions import StreamPosition
 
@@ -151,4 +151,4 @@ def _asking() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise ServiceUnavailable("Redis", str(error) or type(error).__name__) from error
+        raise redis_failure(error) from error

@@ -20,6 +20,7 @@ from bot.clock import elapsed
 from bot.errors import ServiceUnavailable
 from bot.relay.gateway.numbering import Numbering
 from bot.settled import Settled
+from bot.stores.failures import redis_failure
 from bot.stores.relay_records import note_keys
 from bot.stores.stream_positions import StreamPosition
 from bot.supervisor import Part
@@ -165,7 +166,7 @@ class Sessions:
         try:
             return written is not None and not await self._client.exists(names.relay_session_key(written))
         except (RedisError, OSError) as error:
-            raise ServiceUnavailable("Redis", repr(error)) from error
+            raise redis_failure(error) from error
 
     def _refresh(self) -> None:
         """The sessions of those that are connected do not end; old positions are Redis's alone."""
@@ -196,7 +197,7 @@ class Sessions:
                 await note_keys(self._client, owned)
         except (RedisError, OSError) as error:
             self._unsaved |= unsaved
-            raise ServiceUnavailable("Redis", repr(error)) from error
+            raise redis_failure(error) from error
         for session_id in self._left & unsaved - self._unsaved:
             self._forget(session_id)
 

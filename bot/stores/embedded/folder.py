@@ -13,6 +13,7 @@ from typing import Any
 
 from loguru import logger
 
+from bot import constants
 from bot.stores.embedded.errors import EmbeddedError, FolderMissing
 from bot.stores.nats_jwt import new_account_seed
 from sandbox_worker.files import replace_file, sync_file, sync_folder
@@ -56,6 +57,11 @@ def _sync_tree(path: Path) -> None:
             continue
         except OSError as error:
             logger.warning("a new stream is not on the disk yet", file=str(each), error=error.strerror)
+
+
+def try_writing(folder: Path) -> None:
+    """`OSError` unless as much fits there as a server needs to start, and gets onto the disk. It leaves nothing."""
+    replace_file(folder / "room", bytes(constants.SERVER_NEEDS_ROOM)).unlink()
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
