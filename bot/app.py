@@ -13,7 +13,7 @@ from bot.command_registration import CommandRegistration
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
 from bot.custom_ids import CustomIds
 from bot.errors import ServiceUnavailable
-from bot.health_sources import GuildInspector, RoutesInForce
+from bot.health_sources import GuildInspector, RoutesInForce, StorageTrouble
 from bot.own_commands import OwnCommands
 from bot.own_interactions import OwnInteractions
 from bot.own_messages import OwnMessages
@@ -115,7 +115,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             publisher,
             router,
             tap,
-            ActivityLog(stores.pool, router.activity),
+            ActivityLog(stores.pool, router.activity, trouble=StorageTrouble(supervisor).read),
             reaper,
             orphans,
             NoticeDispatcher(manager.outbox, manager.get_by_id, _messenger(settings, bot).deliver),

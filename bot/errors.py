@@ -5,7 +5,9 @@ Anything that is not a `SandboxError` is a bug: it is logged once, and the user 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
+from enum import StrEnum
 
 from bot import constants
 from bot.i18n import Translatable
@@ -26,6 +28,12 @@ class SandboxError(Exception):
     def __init__(self, sentence: str, **data: object) -> None:
         self.sentence, self.data = sentence, data
         super().__init__(sentence.format(**data) if data else sentence)
+
+    @property
+    def shortage(self) -> ServiceUnavailable | None:
+        """What has failed for it, if that was a service that has no more of something."""
+        cause = self.__cause__
+        return cause if isinstance(cause, ServiceUnavailable) and cause.lack is not None else None
 
 
 class NameTaken(SandboxError):
@@ -173,11 +181,65 @@ class SandboxHidden(SandboxNotFound, NotAllowed):
     """A sandbox of somebody else's, who tells nobody its name: it is answered as one that is not there."""
 
 
+class Lack(StrEnum):
+    """What a service has no more of, as a phrase. It goes on by itself as soon as it has some again."""
+
+    DISK = "room on its disk"
+    MEMORY = "memory"
+    STORAGE = "storage within its limits"
+    DESCRIPTORS = "file descriptors"
+    CONNECTIONS = "connections"
+
+
+_LACKS = {
+    errno.ENOSPC: Lack.DISK,
+    errno.EDQUOT: Lack.DISK,
+    errno.ENOMEM: Lack.MEMORY,
+    errno.EMFILE: Lack.DESCRIPTORS,
+    errno.ENFILE: Lack.DESCRIPTORS,
+}
+
+
 class ServiceUnavailable(SandboxError):
-    """A service cannot be used. `detail` is one line for the operator and never holds a secret."""
+    """A service cannot be used. `detail` is one line for the operator and never holds a secret. `lack`: it answers, and
+    has no more of something."""
 
     code = "SANDBOX_010"
 
-    def __init__(self, service: str, detail: str = "") -> None:
+    def __init__(self, service: str, detail: str = "", *, lack: Lack | None = None) -> None:
         self.service, self.detail = service, " ".join(detail.split())[: constants.ERROR_DETAIL_CHARS]
-        super().__init__("{service} is not reachable at the moment. Try again in a minute.", service=service)
+        self.lack = lack
+        if lack is None:
+            super().__init__("{service} is not reachable at the moment. Try again in a minute.", service=service)
+        else:
+            super().__init__(
+                "{service} has no {lack} left. It goes on by itself as soon as it has some; an admin may have to help.",
+                service=service,
+                lack=Translatable(lack),
+            )
+
+    @staticmethod
+    def because(
+        service: str, error: BaseException, detail: str | None = None, *, lack: Lack | None = None
+    ) -> ServiceUnavailable:
+        """Of what a question to a service has ended in. It is the bot that lacks something if its own process does."""
+        detail = detail or repr(error)
+        own = lack_of(error)
+        if own is not None:
+            return ServiceUnavailable(Translatable("The bot"), f"{service}: {detail}", lack=own)
+        return ServiceUnavailable(service, detail, lack=lack)
+
+    @property
+    def problem(self) -> str:
+        """What is the matter with the service, for an operator: a phrase that goes on after its name."""
+        return "is not reachable" if self.lack is None else f"has no {self.lack} left"
+
+
+def lack_of(error: BaseException | None) -> Lack | None:
+    """What the system has no more of for this process, by its own error, also where a library has wrapped that; None if
+    it says no such thing."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _LACKS:
+            return _LACKS[error.errno]
+        error = error.__cause__ or error.__context__
+    return None

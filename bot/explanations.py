@@ -20,13 +20,14 @@ def explain(error: BaseException) -> str | None:
     error = cause(error)
     match error:
         case SandboxError():
-            return f"{gettext(error.sentence, **error.data)} `{error.code}`"
+            sentences = [gettext(each.sentence, **each.data) for each in (error, error.shortage) if each is not None]
+            return f"{' '.join(sentences)} `{error.code}`"
         case app_commands.CommandNotFound() | app_commands.CommandSignatureMismatch():
             return gettext("The bot's commands have changed. Reload Discord (Ctrl+R) and try again.")
         case app_commands.CheckFailure():
             return gettext("You are not allowed to do that.")
         case _:
-            return explain(ServiceUnavailable("Discord", repr(error))) if is_of_discord(error) else None
+            return explain(ServiceUnavailable.because("Discord", error)) if is_of_discord(error) else None
 
 
 def cause(error: BaseException) -> BaseException:

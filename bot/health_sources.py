@@ -41,6 +41,18 @@ class RoutesInForce:
         return Routes(in_force, stale, withheld=self._withheld.get(prefix, 0))
 
 
+class StorageTrouble:
+    """Why the events of this process are not stored."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def read(self) -> str:
+        """For an operator; empty if they are."""
+        part = self._supervisor.parts.get("storage")
+        return part.last_error or "" if part is not None and part.state is State.FAILING else ""
+
+
 class GuildInspector:
     """Asks Discord where the bot is and what it sees there: the same for the bot's process and the command line."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,22 +27,26 @@ from bot.routing.publisher import Publisher
 from bot.routing.response_watchdog import ResponseWatchdog
 from bot.routing.router import EventRouter
 from bot.routing.shard_launcher import ShardLauncher
+from bot.routing.storage_watch import StorageWatch
 from bot.routing.table import RouteTable
 from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.access.lock_guard import LockGuard
 from bot.sandboxes.access.notify_queue import NotifyQueueWatch
 from bot.sandboxes.access.script_guard import ScriptGuard
+from bot.sandboxes.access.store_restarts import RestartLog, ServerRestarts
 from bot.sandboxes.activity import ActivityLog
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.lifecycle.script_withdrawal import ScriptWithdrawal
+from bot.sandboxes.lifecycle.stream_watch import StreamWatch
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings
 from bot.stores.nats_client import watch_connection
 from bot.stores.opening import Stores, watch_embedded
 from bot.supervisor import NEVER, Part, Restarts, Supervisor
+from bot.ui.admin_messages import AdminMessages
 
 _ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGEST_S)
 _GUARDIAN_RESTARTS = Restarts(constants.GUARDIAN_RESTART_S, most=constants.GUARDIAN_RESTARTS)
@@ -114,14 +119,14 @@ class App:
         """Everything that runs as long as the bot does, but what its stores need; the names of it."""
         supervisor, chosen = self.supervisor, self.settings.sandboxes
         before = set(supervisor.parts)
-        if (embedded := self.stores.addresses.embedded) is not None:
-            supervisor.start("embedded servers", lambda part: watch_embedded(embedded, part), _GUARDIAN_RESTARTS)
+        restarts = self._watch_embedded()
         supervisor.start("discord", self._serve_discord, NEVER)
         supervisor.start(_LEASES, self._keep_leases)
         supervisor.start("shards", self.launcher.run)
         if self.settings.discord.sync_commands:
             supervisor.start("commands", self.commands.run)
         supervisor.start("publisher", self._watch_publisher, NEVER)
+        supervisor.start("storage", StorageWatch(self.publisher, self.stores.nats, restarts.get("nats")).run)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
         supervisor.start("relay upkeep", RelayUpkeep(self.settings, self.stores.pool, self._serves_relay).run)
@@ -131,7 +136,7 @@ class App:
         supervisor.start("lock guard", LockGuard(self.stores.addresses.postgres).run, _ROUTES_RESTARTS)
         supervisor.start_periodic("sizes", self.manager.sizes.look, _SIZES_SEEN_EVERY)
         if self.settings.redis_scripts is not False:
-            supervisor.start("script guard", self._make_script_guard().run, _SCRIPT_GUARD_RESTARTS)
+            supervisor.start("script guard", self._make_script_guard(restarts.get("redis")).run, _SCRIPT_GUARD_RESTARTS)
         supervisor.start("sessions", self.gateway.run)
         supervisor.start("guild removals", self.guild_removals.run)
         supervisor.start("binding rights", self.binding_rights.run)
@@ -144,14 +149,27 @@ class App:
         every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
         supervisor.start_periodic("idempotency keys", self.manager.idempotency.expire, every)
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
-        supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
+        watch = StreamWatch(self.stores.nats, self.manager.stream_reconciler, chosen.mend_every)
+        supervisor.start("streams", watch.run)
+        supervisor.start("acknowledgements", self.manager.acknowledgements.run)
         supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
         return set(supervisor.parts) - before
 
-    def _make_script_guard(self) -> ScriptGuard:
-        addresses, access = self.stores.addresses, self.manager.access
+    def _watch_embedded(self) -> Mapping[str, ServerRestarts]:
+        """What ends those servers that this process runs, by store."""
+        if (embedded := self.stores.addresses.embedded) is None:
+            return {}
+        messages = AdminMessages(self.bot, channel_id=self.settings.discord.notice_channel)
+        log = RestartLog(self.stores.pool, messages.tell)
+        watch = partial(watch_embedded, embedded, partial(log.note, "all embedded servers"))
+        self.supervisor.start("embedded servers", watch, _GUARDIAN_RESTARTS)
+        self.supervisor.start_periodic("store restarts", log.tell, constants.STORE_RESTARTS_TOLD_EVERY)
+        return {store: ServerRestarts(embedded, store, log) for store in embedded.servers}
+
+    def _make_script_guard(self, restarts: ServerRestarts | None) -> ScriptGuard:
+        access = self.manager.access
         withdrawal = ScriptWithdrawal(self.stores.pool, self.manager.outbox, access)
-        return ScriptGuard(addresses.redis, withdrawal.withdraw, access.reconcile_users, addresses.embedded)
+        return ScriptGuard(self.stores.addresses.redis, withdrawal.withdraw, access.reconcile_users, restarts)
 
     def _serves_relay(self) -> bool:
         return self.relay is not None and self.relay.relay is not None

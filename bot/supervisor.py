@@ -249,8 +249,10 @@ def _line(error: BaseException) -> str:
 
 
 def _tell(part: str, error: BaseException) -> None:
-    """A service that is away is a line, everything else a bug with its traceback."""
+    """A service that is away, or has run out of something, is a line, everything else a bug with its traceback."""
     if isinstance(error, ServiceUnavailable):
-        logger.warning("a service is away", service=error.service, detail=error.detail, part=part)
+        said = "a service is away" if error.lack is None else "a service has run out of what it needs"
+        lacks = {} if error.lack is None else {"lacks": str(error.lack)}
+        logger.warning(said, service=error.service, **lacks, detail=error.detail, part=part)
     else:
         logger.opt(exception=error).error("a part failed and is started again", part=part)

@@ -78,15 +78,14 @@ def run_or_exit[ResultT](work: Coroutine[Any, Any, ResultT], *, as_json: bool = 
     except SettingsError as error:
         exit_with_error(str(error), EX_CONFIG, as_json=as_json)
     except ServiceUnavailable as error:
-        exit_with_error(
-            f"{error.service} is not reachable: {error.detail}", EX_UNAVAILABLE, error.code, as_json=as_json
-        )
+        exit_with_error(f"{error.service} {error.problem}: {error.detail}", EX_UNAVAILABLE, error.code, as_json=as_json)
     except FolderMissing as error:
         exit_with_error(str(error), EX_CONFIG, as_json=as_json)
     except EmbeddedError as error:
         exit_with_error(str(error), EX_UNAVAILABLE, as_json=as_json)
     except SandboxError as error:
-        exit_with_error(str(error), EX_FAILED, error.code, as_json=as_json)
+        told = " ".join(str(each) for each in (error, error.shortage) if each is not None)
+        exit_with_error(told, EX_FAILED, error.code, as_json=as_json)
     except KeyboardInterrupt:
         sys.exit(130)
 

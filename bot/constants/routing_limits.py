@@ -42,6 +42,19 @@ DISCORD_SURELY_KEEPS_S = 60.0
 """For so long nobody needs to be told that events wait at Discord. It keeps them for some minutes, and says not for how
 many."""
 
+STORING_LOOKED_AT_EVERY_S = 1.0
+"""How often it is looked whether NATS stores what it is given."""
+
+NOT_STORED_TOLD_AFTER_S = 30.0
+"""So long the oldest event is unacknowledged, and NATS answers, until that is told. A NATS that is only slow
+acknowledges others meanwhile."""
+
+NOT_STORED_MENDED_AFTER_S = 15.0
+"""So long for an embedded one, whose disk can be tried: all goes on within 30 s of its having room again."""
+
+NOT_STORED_AS_IT_SAYS_S = 5.0
+"""If NATS itself says that it cannot."""
+
 REMEMBERED_AHEAD = 100_000
 """Events for the bot itself that were handled while the rest waited at Discord, so that they are not handled again: 10
 MB."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 NATS_LOOK_EVERY_S = 0.5
 """How often it is looked whether a connection to NATS is up, for its state and for telling of an outage. The client
 itself notices at once."""
@@ -69,8 +71,6 @@ SCRIPT_SLOW_COMMANDS_READ = 16
 """Of the slow log, whose newest entry it is, unless others have been as slow at the same moment."""
 SCRIPT_UNNAMED_FOR_S = 600.0
 """So long after a script of somebody unknown the next one's is found out by ending the embedded server."""
-SCRIPT_ENDS_APART_S = 60.0
-"""Between two such ends if the first one has named nobody."""
 
 NATS_RECONNECT_AFTER_S = 0.25
 """Between tries: a short outage should not be prolonged, and four tries a second cost a server nothing."""
@@ -162,6 +162,15 @@ SERVER_LOG_MOST = 16 * 1024 * 1024
 """Bytes of Valkey's log, which scripts write to; beyond, it begins anew."""
 SERVER_REPORT_READ = 1024 * 1024
 """Bytes of that report: it is 20 KB, and the end of it is a list of clients."""
+SERVER_NEEDS_ROOM = 1024 * 1024
+"""Bytes that have to fit onto the disk before a server that could not write is started again: NATS needs some KB."""
+SERVER_WRITES_WITHIN_S = 2.0
+"""For so much: on a disk that takes longer it is slow, and a start is not what it needs."""
+STORE_RESTARTS_APART_S = 60.0
+"""Between two ends of the same embedded server that the bot decides on: what did not help at once is not done without
+pause."""
+STORE_RESTARTS_TOLD_EVERY = timedelta(seconds=1)
+"""How often they are told, as long as PostgreSQL or Discord has not taken it."""
 SERVERS_GONE_WITHIN_S = 5.0
 """For the servers of a guardian that is no more, which the kernel tells to end; then they are killed."""
 FOLDER_LOCK_WITHIN_S = 10.0

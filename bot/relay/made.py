@@ -15,7 +15,7 @@ from loguru import logger
 from redis.exceptions import RedisError
 
 from bot import constants, names
-from bot.errors import ServiceUnavailable
+from bot.stores.failures import redis_failure
 
 
 class MadeMessages:
@@ -71,4 +71,4 @@ async def _redis_answers() -> AsyncIterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise ServiceUnavailable("Redis", repr(error)) from error
+        raise redis_failure(error) from error

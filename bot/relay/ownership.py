@@ -12,8 +12,8 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from bot import constants, names
-from bot.errors import ServiceUnavailable
 from bot.relay.upstream import Refused, Upstream
+from bot.stores.failures import redis_failure
 
 STRANGERS = UUID(int=0)
 """Stands for the sandbox of those who do not say which is theirs."""
@@ -122,7 +122,7 @@ class InteractionTokens:
         try:
             saved = await self._client.get(names.relay_interaction_key(key))
         except (RedisError, OSError) as error:
-            raise ServiceUnavailable("Redis", repr(error)) from error
+            raise redis_failure(error) from error
         return UUID(saved.decode() if isinstance(saved, bytes) else saved) if saved else None
 
 

@@ -10,16 +10,29 @@ from nats.aio.client import Client
 from nats.protocol.parser import AWAITING_CONTROL_LINE
 
 from bot import private_api
+from bot.stores.nats_client import OVER_LIMITS
 
 private_api.verify("nats-py")
 
+_SERVER_ERRORS = 500
 _PLAIN_ACK = rb'\{"stream":"[^"]*", ?"seq":\d+\}'
 
 
 class AckError(msgspec.Struct):
-    """Why JetStream has not stored a message, in its words."""
+    """Why JetStream has not stored a message, in its words and by its codes."""
 
     description: str = ""
+    code: int = 0
+    err_code: int = 0
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it may be stored another time: the server cannot write now, or is as full as it may be.
+
+        A stream that takes no more for its own limits was made so.
+        """
+        is_of_stream = self.description.startswith("maximum ")
+        return not is_of_stream and (self.code >= _SERVER_ERRORS or self.err_code in OVER_LIMITS)
 
 
 class Ack(msgspec.Struct):

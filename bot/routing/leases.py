@@ -22,7 +22,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 from loguru import logger
 
 from bot import constants
-from bot.errors import ServiceUnavailable
+from bot.stores.failures import postgres_failure
 from bot.stores.postgres import (
     SESSION,
     UNREACHABLE,
@@ -125,7 +125,7 @@ class GatewayLeases:
             try:
                 await asyncio.shield(self._turn)
             except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                part.failing(ServiceUnavailable("PostgreSQL", repr(error)))
+                part.failing(postgres_failure(error))
                 self._end_turn(is_certain=False)
                 pause_s = constants.LEASE_TRIED_EVERY_S
             else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -16,23 +15,22 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import Header
-from nats.js.errors import Error as JetStreamError
-from nats.js.errors import NotFoundError
+from nats.js.errors import ServiceUnavailableError
 
 from bot import constants
-from bot.routing.acks import AckReader, read_ack
-from bot.routing.refusals import RefusalLog
+from bot.routing.acks import AckError, AckReader, read_ack
+from bot.routing.oldest import OldestEvent
+from bot.routing.refusals import RefusalLog, find_refusal
+from bot.stores.nats_client import FAILURES, NO_JETSTREAM
 from sandbox_worker.protocol import MESSAGE_ID_HEADER
-
-_FORBIDDEN = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 
 
 class Publisher:
     """Publishes in order, at least once, and the message id makes that once in the stream.
 
     What is not acknowledged in time, or was under way when the connection broke, is sent again from the oldest on,
-    with unchanged ids, for as long as it takes. An error of JetStream (no such stream, full, not permitted) is a
-    result: counted and reported.
+    with unchanged ids, for as long as it takes; so is what JetStream has no room for. Any other error of JetStream (no
+    such stream, too large, not permitted) is a result: counted and reported.
     """
 
     def __init__(self, client: Client, *, window: int, ack_timeout: timedelta) -> None:
@@ -56,6 +54,10 @@ class Publisher:
         self._reconnects = client.stats["reconnects"]
         """Of the connection on which all that is not in `_unsent` was sent."""
         self._refusals = RefusalLog()
+        self._doubted: dict[bytes, bytes] = {}
+        """By subject, a frame on which nobody listens: JetStream is to be asked whether it lies in a stream."""
+        self._doubt = asyncio.Event()
+        self.oldest = OldestEvent()
         self.counts: Counter[str] = Counter()
         """What became of the events: acked, duplicates, refused, resent; dropped are unacknowledged ones."""
 
@@ -68,7 +70,7 @@ class Publisher:
             self._inbox + "*", cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
         self._acks = AckReader(self._client, self._inbox, self._on_acks, self._on_reply)
-        self._tasks = [asyncio.create_task(self._write_loop()), asyncio.create_task(self._monitor())]
+        self._tasks = [asyncio.create_task(run()) for run in (self._write_loop, self._monitor, self._ask_after_doubted)]
 
     async def close(self) -> None:
         """Stops at once; `drain` first."""
@@ -196,10 +198,12 @@ class Publisher:
                 continue
             if self._client.stats["reconnects"] != self._reconnects:
                 self._reconnects = self._client.stats["reconnects"]
+                self.oldest.begin_anew()
                 self._refuse_too_large()
                 self._resend_pending()
-            elif self._is_overdue():
-                await self._handle_overdue()
+            elif self._is_overdue() and await self._ask_after(next(iter(self._pending.values()))):
+                self._resend_pending()
+            self.oldest.look(next(iter(self._pending), None))
             self._refusals.flush_if_due()
 
     def _is_overdue(self) -> bool:
@@ -211,33 +215,29 @@ class Publisher:
         oldest = next(iter(self._pending), None)
         return oldest is not None and oldest <= self._overdue_up_to
 
-    async def _handle_overdue(self) -> None:
-        """Sends again what nobody has answered, unless NATS says why nobody will."""
-        subject = next(iter(self._pending.values())).split(b" ", 2)[1]
+    async def _ask_after_doubted(self) -> None:
+        while True:
+            await self._doubt.wait()
+            self._doubt.clear()
+            doubted, self._doubted = self._doubted, {}
+            for frame in doubted.values():
+                await self._ask_after(frame)
+
+    async def _ask_after(self, frame: bytes) -> bool:
+        """Gives up what lies in no stream; False if NATS does not say: a repeat would wait behind what was sent."""
+        subject = _subject_of(frame)
         try:
-            reason = await self._refusal_of(subject.decode())
-        except (nats.errors.Error, JetStreamError, TimeoutError):
-            return  # away: a repeat would only wait behind what has been sent
+            reason = await find_refusal(self._client, subject.decode(), self._ack_timeout_s)
+        except ServiceUnavailableError:
+            self.oldest.fail(AckError(NO_JETSTREAM))
+            return False
+        except FAILURES:
+            return False
         if reason is not None:
             start = b"HPUB %b " % subject
             for number in [number for number, frame in self._pending.items() if frame.startswith(start)]:
                 self._refuse(number, reason)
-        self._resend_pending()
-
-    async def _refusal_of(self, subject: str) -> str | None:
-        """Why nothing on the subject will ever be acknowledged; None if it may be yet.
-
-        To what it does not permit NATS answers with an error of the connection, which names the subject and no
-        message; and to what lies in no stream it answers nothing if anybody else listens there.
-        """
-        forbidden = _FORBIDDEN.search(str(self._client.last_error))
-        if forbidden and forbidden[1].lower() == subject.lower():
-            return "not permitted"
-        try:
-            await self._client.jetstream(timeout=self._ack_timeout_s).find_stream_name_by_subject(subject)
-        except NotFoundError:
-            return "no such stream"
-        return None
+        return True
 
     def _resend_pending(self) -> None:
         """Everything unacknowledged, from the oldest on: one alone would come after those behind it, out of order.
@@ -260,10 +260,11 @@ class Publisher:
     async def _on_message(self, message: Msg) -> None:
         """What the ack reader has left to nats-py."""
         number = int(message.subject[len(self._inbox) :])
-        if message.headers and message.headers.get(Header.STATUS) == "503":
-            self._refuse(number, "no such stream")
-        else:
+        if not (message.headers and message.headers.get(Header.STATUS) == "503"):
             self._on_reply(number, message.data)
+        elif (frame := self._pending.get(number)) is not None:
+            self._doubted[_subject_of(frame)] = frame
+            self._doubt.set()
 
     def _on_acks(self, numbers: Sequence[int]) -> None:
         self.counts["acked"] += sum(map(self._complete, numbers))
@@ -272,6 +273,8 @@ class Publisher:
         ack = read_ack(body)
         if ack is None:
             self._refuse(number, "unreadable acknowledgement")
+        elif ack.error is not None and ack.error.may_pass:  # it will be overdue, and is sent again then
+            self.oldest.fail(ack.error)
         elif ack.error is not None:
             self._refuse(number, ack.error.description)
         elif self._complete(number):
@@ -290,3 +293,7 @@ class Publisher:
         self._pending_bytes -= len(frame)
         self._progress.set()
         return True
+
+
+def _subject_of(frame: bytes) -> bytes:
+    return frame.split(b" ", 2)[1]

@@ -1,13 +1,36 @@
-"""Tells in the log what NATS has refused, many at a time."""
+"""What NATS refuses for good: how that is found out, and told in the log, many at a time."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 
 from loguru import logger
+from nats.aio.client import Client
+from nats.js.errors import NotFoundError
 
 from bot import constants
+
+_FORBIDDEN = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
+
+
+async def find_refusal(client: Client, subject: str, within_s: float) -> str | None:
+    """Why nothing on the subject will ever be acknowledged; None if it may be yet. One of `FAILURES` if JetStream does
+    not say: that is no refusal.
+
+    To what it does not permit NATS answers with an error of the connection, which names the subject and no message; and
+    to what lies in no stream it answers nothing if anybody else listens there. That nobody does is no proof either: so
+    it is of every stream while JetStream has turned itself off, or has just lost a leader.
+    """
+    forbidden = _FORBIDDEN.search(str(client.last_error))
+    if forbidden and forbidden[1].lower() == subject.lower():
+        return "not permitted"
+    try:
+        await client.jetstream(timeout=within_s).find_stream_name_by_subject(subject)
+    except NotFoundError:
+        return "no such stream"
+    return None
 
 
 class RefusalLog:

@@ -17,6 +17,7 @@ from bot.clock import elapsed
 from bot.errors import ServiceUnavailable
 from bot.keys import HINT_CHANNEL, KeyRing
 from bot.routing.table import Route, RouteTable
+from bot.stores.failures import postgres_failure
 from bot.stores.postgres import SESSION, UNREACHABLE, Connection, Pool, connected, load_queries, prepare_connection
 from bot.supervisor import Part
 
@@ -56,7 +57,7 @@ class RouteWatcher:
         try:
             await self._follow_until_disconnected(part)
         except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise ServiceUnavailable("PostgreSQL", repr(error)) from error
+            raise postgres_failure(error) from error
         raise ServiceUnavailable("PostgreSQL", "the connection that hears of changed routes was lost")
 
     async def _follow_until_disconnected(self, part: Part) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 
 import nats.errors
@@ -19,13 +20,15 @@ from bot.stores.nats_answers import ask_all
 from bot.stores.nats_client import FAILURES, unavailable, watch_connection
 from bot.stores.postgres import Pool, connected, database_id, load_queries
 from bot.supervisor import Part
+from sandbox_worker.text import plain
 
 
 class ActivityLog:
     """Takes what has been counted by the prefix of the sandboxes' subjects. Any number of processes add up."""
 
-    def __init__(self, pool: Pool, counted: Counter[str]) -> None:
-        self._pool, self._counted = pool, counted
+    def __init__(self, pool: Pool, counted: Counter[str], *, trouble: Callable[[], str] = str) -> None:
+        """`trouble`: why events are not stored just now, empty if they are."""
+        self._pool, self._counted, self._trouble = pool, counted, trouble
         self._sql = load_queries("sandboxes")
         self._turn = asyncio.Lock()
         self._asked_at = float("-inf")  # of time.monotonic()
@@ -70,7 +73,7 @@ class ActivityLog:
                 await asyncio.sleep(self._asked_at + constants.ACTIVITY_WRITTEN_AT_MOST_EVERY_S - time.monotonic())
                 self._asked_at = time.monotonic()
                 await self.write()
-            await request.respond(b"")
+            await request.respond(self._trouble().encode())
 
 
 class ActivityRefresh:
@@ -79,15 +82,16 @@ class ActivityRefresh:
     def __init__(self, client: Client, pool: Pool) -> None:
         self._client, self._pool = client, pool
 
-    async def refresh(self) -> None:
+    async def refresh(self) -> str:
         """Return when they have; at once where none runs. A bot that is slow, or behind a NATS that is away, is not
-        waited for: its count is some seconds old then."""
+        waited for: its count is some seconds old then. Why one of them cannot have its events stored, by its words;
+        empty if none says so."""
         if not self._client.is_connected:
-            return
+            return ""
         try:
             async with asyncio.timeout(constants.ACTIVITY_ANSWERED_WITHIN_S):
                 subject = await _subject(self._pool)
-            await ask_all(
+            answers = await ask_all(
                 self._client,
                 subject,
                 first_within_s=constants.ACTIVITY_ANSWERED_WITHIN_S,
@@ -96,11 +100,18 @@ class ActivityRefresh:
             )
         except (*FAILURES, ServiceUnavailable) as error:
             logger.debug("the activity may be some seconds old", error=repr(error))
+            return ""
+        return next(filter(None, map(_text, answers)), "")
 
 
 def _says_nobody(answer: Msg) -> bool:
     """Whether it is the server's word that nobody listens."""
     return (answer.headers or {}).get("Status") == "503"
+
+
+def _text(answer: Msg) -> str:
+    """Where workers share the bot's account, anybody may send one."""
+    return plain(answer.data.decode(errors="replace")[: constants.ERROR_DETAIL_CHARS])
 
 
 async def _subject(pool: Pool) -> str:

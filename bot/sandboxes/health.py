@@ -76,12 +76,14 @@ class GuildRouting:
 @dataclass(frozen=True, slots=True)
 class RoutingHealth:
     """The way of events to the sandbox: its guilds, when its stream got the last one (None: none yet, or not known),
-    why the routes may be out of date, and what could not be found out, as sentences."""
+    why the routes may be out of date, what could not be found out, as sentences, and why a bot cannot have its events
+    stored (empty: it can)."""
 
     guilds: tuple[GuildRouting, ...] = ()
     last_event_at: datetime | None = None
     stale: str | None = None
     unknown: tuple[str, ...] = ()
+    unstored: str = ""
 
     @property
     def summary(self) -> str:
@@ -181,6 +183,8 @@ class Health:
         for name, store in self.stores.items():
             if not store.ok:
                 yield gettext("{store}: {summary}.", store=_STORE_NAMES[name], summary=store.summary)
+        if self.routing.unstored:
+            yield gettext("No events are stored, they wait meanwhile: {detail}.", detail=self.routing.unstored)
         for guild in self.routing.guilds:
             if guild.presence is not None and not guild.presence.has_bot:
                 yield gettext("The bot is not in server {server}.", server=guild.shown)

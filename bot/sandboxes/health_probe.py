@@ -52,13 +52,14 @@ class HealthProbe:
         self._read_routes, self._inspect_guilds = read_routes, inspect_guilds
         self._relay, self._sizes = relay, sizes
 
-    async def probe(self, sandbox: Sandbox) -> Health:
-        """A store that doesn't answer makes its part not ok; nothing is raised for it."""
+    async def probe(self, sandbox: Sandbox, unstored: str = "") -> Health:
+        """A store that doesn't answer makes its part not ok; nothing is raised for it. `unstored`: why a bot cannot
+        have its events stored, empty if it can."""
         postgres, redis, stats, routing, (outcome, _), (relay, _) = await asyncio.gather(
             _answer(self._postgres(sandbox)),
             _answer(self._keys(sandbox)),
             _answer(self._streams.stats(sandbox.id)),
-            self._routing(sandbox),
+            self._routing(sandbox, unstored),
             _attempt(self._outbox.last_outcome(sandbox)),
             _attempt(self._relay.ask(sandbox.id)),
         )
@@ -67,7 +68,7 @@ class HealthProbe:
         on_relay = relay.health(stats if isinstance(stats, StreamStats) else None) if relay is not None else None
         return Health(sandbox, postgres, redis, nats, routing, self._access.isolation, undelivered, on_relay)
 
-    async def _routing(self, sandbox: Sandbox) -> RoutingHealth:
+    async def _routing(self, sandbox: Sandbox, unstored: str) -> RoutingHealth:
         (routes, _), (last_event_at, _), (presences, unknown) = await asyncio.gather(
             _attempt(self._read_routes(sandbox)),
             _attempt(self._streams.last_event_at(sandbox.id)),
@@ -79,7 +80,7 @@ class HealthProbe:
         )
         if routes and routes.withheld:
             unknown = (*unknown, _withheld(routes.withheld))
-        return RoutingHealth(guilds, last_event_at, routes.stale if routes else None, unknown)
+        return RoutingHealth(guilds, last_event_at, routes.stale if routes else None, unknown, unstored)
 
     async def _inspect(self, sandbox: Sandbox) -> tuple[Mapping[int, GuildPresence], tuple[str, ...]]:
         """What Discord says of the guilds, and what it does not."""

@@ -19,6 +19,7 @@ from bot.sandboxes.directory import SandboxDirectory, require_access, require_ru
 from bot.sandboxes.health import Health, InspectGuilds, ReadRoutes
 from bot.sandboxes.health_probe import HealthProbe, StoredRoutes
 from bot.sandboxes.idempotency import Idempotency
+from bot.sandboxes.lifecycle.acknowledgements import Acknowledgements
 from bot.sandboxes.lifecycle.creation import CreateRequest, Creation
 from bot.sandboxes.lifecycle.expiry import Expiry
 from bot.sandboxes.lifecycle.notices import NoticeOutbox
@@ -37,6 +38,7 @@ from bot.stores.nats import StreamStore
 from bot.stores.postgres import Connection, Pool, connected, in_transaction
 from bot.stores.redis import RedisStore
 from bot.stores.relay_records import RelayRecords
+from bot.stores.stream_positions import AcknowledgedPositions
 from sandbox_worker.protocol import TOKEN_PLACE
 
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
@@ -74,7 +76,7 @@ class SandboxManager(SandboxDirectory):
         routes_changed: RoutesChanged = no_listener,
         read_routes: ReadRoutes | None = None,
         inspect_guilds: InspectGuilds | None = None,
-        refresh_activity: Callable[[], Awaitable[None]] | None = None,
+        refresh_activity: Callable[[], Awaitable[str]] | None = None,
         size_marks: SizeMarks | None = None,
     ) -> None:
         """`read_routes`: which routes are in force, where a router runs in this process; otherwise PostgreSQL is asked.
@@ -105,7 +107,8 @@ class SandboxManager(SandboxDirectory):
             self._limits,
             self.idempotency,
         )
-        self.stream_reconciler = StreamReconciler(pool, streams)
+        self.acknowledgements = Acknowledgements(pool, streams, AcknowledgedPositions(redis.client))
+        self.stream_reconciler = StreamReconciler(pool, streams, self.acknowledgements)
         self._reset = Reset(
             pool, self._records, self.schemas, self.access, redis, streams, self.idempotency, self.relay
         )
@@ -217,18 +220,18 @@ class SandboxManager(SandboxDirectory):
         async with connected(self._pool) as connection:
             return await self._records.value(connection, "touch", sandbox_id) is not None
 
-    async def refresh_activity(self) -> None:
-        """Have the bots write down events that they have counted, to be shown. Never fails; takes seconds at most."""
-        if self._refresh_activity is not None:
-            await self._refresh_activity()
+    async def refresh_activity(self) -> str:
+        """Have the bots write down events that they have counted, to be shown. Never fails; takes seconds at most.
+        Why one cannot have its events stored; empty if none says so."""
+        return await self._refresh_activity() if self._refresh_activity is not None else ""
 
     async def get_health(self, sandbox_id: UUID) -> Health:
         """What each store says of its share and how events get to it, with the level that it comes to.
 
         Who doesn't answer is named, and nothing is raised for it. `SandboxNotFound` if there never was such a sandbox.
         """
-        await self.refresh_activity()
-        return await self._probe.probe(await self.get_by_id(sandbox_id))
+        unstored = await self.refresh_activity()
+        return await self._probe.probe(await self.get_by_id(sandbox_id), unstored)
 
     async def has_reader(self, sandbox_id: UUID) -> bool:
         """Whether somebody of the sandbox's is connected: a bot by the relay, or a worker to NATS as far as that tells.

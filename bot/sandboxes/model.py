@@ -47,6 +47,7 @@ class AuditEvent(StrEnum):
     CREDENTIALS_ISSUED = "credentials_issued"
     SESSIONS_ENDED = "sessions_ended"
     SCRIPTS_WITHDRAWN = "scripts_withdrawn"
+    STORE_RESTARTED = "store_restarted"
     NOTICE_UNDELIVERED = "notice_undelivered"
 
 

@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass, field
 
 from bot import constants
+from bot.stores import launch
 
 
 @dataclass(slots=True)
@@ -59,15 +60,22 @@ class Guardian:
         in_a_row, pause = 0, 0.0
         while True:
             started = asyncio.get_running_loop().time()
-            await self._start(server)
-            assert server.process is not None
-            code = await server.process.wait()
+            code = await self._run_once(server)
             lived = asyncio.get_running_loop().time() - started
             in_a_row = 1 if lived > constants.SERVER_RESTART_AFTER_AT_MOST_S else in_a_row + 1
             _report({"name": server.name, "exit": code, "in_a_row": in_a_row})
             longer = min(pause * 2, constants.SERVER_RESTART_AFTER_AT_MOST_S)
             pause = constants.SERVER_RESTART_AFTER_S if in_a_row == 1 else longer
             await asyncio.sleep(pause)
+
+    async def _run_once(self, server: Server) -> int:
+        """Its exit code; that for an error of the system if there was no memory, file or process to start it with."""
+        try:
+            await self._start(server)
+        except OSError:
+            return os.EX_OSERR
+        assert server.process is not None
+        return await server.process.wait()
 
     async def _start(self, server: Server) -> None:
         with open(server.log, "ab") as log:  # noqa: ASYNC230, PTH123 - a local file, opened once a start
@@ -76,6 +84,7 @@ class Guardian:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, launch.PARENT: str(os.getpid())},
                 pass_fds=self._descriptors,
             )
         _report({"name": server.name, "pid": server.process.pid})

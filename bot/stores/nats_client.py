@@ -6,9 +6,11 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import nats.errors
+import orjson
 from loguru import logger
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
@@ -16,7 +18,8 @@ from nats.js.errors import APIError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
 
 from bot import constants, private_api, request
-from bot.errors import ServiceUnavailable
+from bot.errors import Lack, ServiceUnavailable
+from bot.stores.failures import lack_in
 from bot.supervisor import Part
 from sandbox_worker.addresses import read_parameters
 
@@ -25,7 +28,13 @@ private_api.verify("nats-py")
 FAILURES = (nats.errors.Error, JetStreamError, OSError, TimeoutError)
 """What a question to NATS may end in."""
 
+NO_JETSTREAM = "JetStream is not enabled on the server (start it with -js), or has turned itself off for want of room"
+
 _NO_STORAGE = 10047
+_UNWRITTEN = frozenset({10012, 10049})
+"""Its codes for a consumer or stream that it could not write down."""
+OVER_LIMITS = frozenset({_NO_STORAGE, 10002, 10023})
+"""JetStream's codes for storage that it, or the account, may take no more of."""
 
 
 async def open_nats(url: str, *, name: str = "sandbox-bot", jetstream: bool = True) -> Client:
@@ -166,13 +175,30 @@ def asking() -> Iterator[None]:
         raise unavailable(error) from error
 
 
+async def ask_jetstream(client: Client, question: str, body: bytes = b"") -> dict[str, Any]:
+    """Its whole answer, of which nats-py leaves out at what time; what it refuses is an `APIError`."""
+    answer = await client.request(f"$JS.API.{question}", body, timeout=constants.NATS_ANSWER_WITHIN_S)
+    told: dict[str, Any] = orjson.loads(answer.data)
+    if "error" in told:
+        APIError.from_error(told["error"])
+    return told
+
+
 def unavailable(error: BaseException) -> ServiceUnavailable:
     """What an operator is told of one of the `FAILURES`."""
     if isinstance(error, APIError) and error.err_code == _NO_STORAGE:
         detail = "JetStream has no storage left to reserve; raise its max_file_store or lower nats.stream_max_megabytes"
-        return ServiceUnavailable("NATS", detail)
+        return ServiceUnavailable("NATS", detail, lack=Lack.STORAGE)
     if isinstance(error, APIError) and not (isinstance(error, ServiceUnavailableError) and error.err_code is None):
-        return ServiceUnavailable("NATS", f"JetStream: {error.description or error}")
+        said = str(error.description or error)
+        if error.err_code in _UNWRITTEN:
+            said += ": it cannot write to its disk, and its log says why"
+        return ServiceUnavailable("NATS", f"JetStream: {said}", lack=lack_of_jetstream(error.err_code, said))
     if isinstance(error, JetStreamError):
-        return ServiceUnavailable("NATS", "JetStream is not enabled on the server (start it with -js)")
-    return ServiceUnavailable("NATS", str(error) or type(error).__name__)
+        return ServiceUnavailable("NATS", NO_JETSTREAM)
+    return ServiceUnavailable.because("NATS", error, str(error) or type(error).__name__)
+
+
+def lack_of_jetstream(code: int | None, said: str) -> Lack | None:
+    """What JetStream has no more of, by an error of it."""
+    return Lack.STORAGE if code in OVER_LIMITS else lack_in(said)

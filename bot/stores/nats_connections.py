@@ -116,7 +116,7 @@ def _reachable() -> Iterator[None]:
         with request.waiting_for("NATS"):
             yield
     except (nats.errors.Error, OSError) as error:
-        raise ServiceUnavailable("NATS", f"cannot tell or end connections: {error!r}") from error
+        raise ServiceUnavailable.because("NATS", error, f"cannot tell or end connections: {error!r}") from error
 
 
 def sandbox_of(user: str) -> UUID | None:

@@ -13,7 +13,7 @@ from nats.aio.subscription import Subscription
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.stores.nats_client import flush, watch_connection
+from bot.stores.nats_client import flush, unavailable, watch_connection
 from bot.supervisor import Part, Supervisor
 
 QUEUE = "sandbox-bot"
@@ -62,7 +62,7 @@ class Responder:
             self._subscription = await self._client.subscribe(self._subject, queue=self._queue, cb=self._on_request)
             await flush(self._client)
         except (nats.errors.Error, OSError) as error:
-            raise ServiceUnavailable("NATS", str(error) or type(error).__name__) from error
+            raise unavailable(error) from error
 
     async def _drain(self) -> None:
         if self._subscription is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -162,11 +162,13 @@ async def open_stores(
         yield Stores(addresses, pool, client, nats, callout)
 
 
-async def watch_embedded(embedded: EmbeddedStores, part: Part) -> None:
-    """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again."""
+async def watch_embedded(embedded: EmbeddedStores, note: Callable[[str], object], part: Part) -> None:
+    """`ServiceUnavailable` when the servers have ended with their guardian; the next run starts them again, and gives
+    `note` the reason."""
     try:
         if part.state is State.FAILING:
             await embedded.restart()
+            note(part.last_error or "their guardian ended")
         part.running()
         await embedded.watch()
     except EmbeddedError as error:

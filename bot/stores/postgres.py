@@ -17,6 +17,7 @@ from loguru import logger
 
 from bot import constants, request
 from bot.errors import ServiceUnavailable
+from bot.stores.failures import postgres_failure
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -114,7 +115,7 @@ async def open_pool(dsn: str, *, max_size: int = 10, whole: bool = False) -> Poo
             server_settings=SESSION | {"timezone": "UTC"},
         )
     except (*UNREACHABLE, *_REFUSED) as error:
-        raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error
+        raise postgres_failure(error) from error
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise ServiceUnavailable("PostgreSQL", "DATABASE_URL is not a PostgreSQL address") from error
 
@@ -130,7 +131,7 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
             finally:
                 await _give_back(pool, connection)
     except _TROUBLE as error:
-        raise ServiceUnavailable("PostgreSQL", f"{type(error).__name__}: {error}") from error
+        raise postgres_failure(error) from error
 
 
 @asynccontextmanager

@@ -14,11 +14,12 @@ import redis.asyncio
 from loguru import logger
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from bot import constants, names, request
 from bot.errors import ServiceUnavailable
 from bot.stores import redis_acl
+from bot.stores.failures import redis_failure
 from bot.stores.redis_databases import NO_DATABASES, Databases
 from bot.stores.redis_flaws import SETTINGS, Server
 
@@ -280,5 +281,4 @@ def _asking() -> Iterator[None]:
         with request.waiting_for("Redis"):
             yield
     except (RedisError, OSError) as error:
-        detail = "wrong user or password" if isinstance(error, AuthenticationError) else str(error)
-        raise ServiceUnavailable("Redis", detail or type(error).__name__) from error
+        raise redis_failure(error) from error

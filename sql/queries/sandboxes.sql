@@ -164,6 +164,11 @@ ON CONFLICT (guild_id) DO UPDATE SET next_at = excluded.next_at;
 -- $1 sandbox id, $2 event type, $3 actor id or NULL for the bot itself, $4 details
 INSERT INTO sandbox_audit_log (sandbox_id, event_type, actor_id, details) VALUES ($1, $2, $3, $4);
 
+-- audit_all --
+-- A row for each living sandbox. $1 event, $2 details
+INSERT INTO sandbox_audit_log (sandbox_id, event_type, details)
+SELECT id, $1, $2 FROM sandboxes WHERE status <> 'destroyed';
+
 -- read_audit --
 -- Newest first. $1 sandbox id, $2 limit
 SELECT id, sandbox_id, event_type, actor_id, details, created_at

@@ -221,6 +221,18 @@ async def test_every_command_says_in_one_line_that_a_store_is_away(environment, 
     assert "hunter22" not in ended.stderr
 
 
+async def test_a_full_disk_is_told_as_such_and_as_no_fault_of_the_bots(cli, data, pool):
+    await data("create", "blue", "--owner", ADA)
+    await pool.execute("""
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE 'No space left on device' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER fail BEFORE UPDATE ON sandboxes FOR EACH ROW EXECUTE FUNCTION fail();
+        """)
+    ended = await cli("extend", "blue", "1h")
+    assert (ended.returncode, ended.stdout) == (69, "")
+    assert ended.stderr.startswith("sandbox-bot: PostgreSQL has no room on its disk left: DiskFullError: No space left")
+
+
 async def test_a_picture_that_cannot_be_written_is_wrong_usage_before_the_tour_begins(environment, tmp_path):
     for path in (tmp_path, tmp_path / "nowhere" / "tour.svg"):
         ended = await asyncio.to_thread(run_command, ["demo", "--svg", str(path)], cwd=tmp_path, env=environment)

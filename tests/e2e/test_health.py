@@ -14,6 +14,7 @@ from bot.errors import ServiceUnavailable
 from bot.health_sources import RememberedGuilds
 from bot.sandboxes.health import GuildPresence, HealthLevel
 from bot.sandboxes.model import OPERATOR
+from bot.supervisor import State
 from tests.e2e.conftest import text
 from tests.e2e.test_cli import cli, environment  # noqa: F401  # fixtures
 from tests.e2e.test_process import BOT
@@ -125,7 +126,11 @@ async def test_a_store_that_does_not_answer_makes_it_unhealthy(bound, stores, mo
     assert (await health(bound)).level is HealthLevel.HEALTHY
 
 
-async def test_a_missing_stream_makes_it_unhealthy_for_the_command_line_too(bound, status):
+async def test_a_missing_stream_makes_it_unhealthy_for_the_command_line_too(bound, status, monkeypatch):
+    async def not_yet(schemas=None):
+        """It would be made again at once."""
+
+    monkeypatch.setattr(bound.app.manager.stream_reconciler, "reconcile", not_yet)
     await bound.jetstream.delete_stream((await bound.sandbox("blue")).stream)
     ended = await status()
     assert ended.returncode == 1
@@ -144,6 +149,27 @@ async def test_routes_that_are_not_followed_any_more_degrade_it_as_long_as_that_
     part.failed(ServiceUnavailable("PostgreSQL", "gone"))
     assert (await shown(bound))[0].splitlines() == ["⚠️ degraded", "The routes may be out of date: PostgreSQL: gone."]
     part.running()
+    assert (await shown(bound))[0] == "✅ healthy"
+
+
+async def test_events_that_are_not_stored_make_it_unhealthy_for_every_process_that_asks(bound, monkeypatch, status):
+    monkeypatch.setattr(constants, "STORING_LOOKED_AT_EVERY_S", 0.05)
+    monkeypatch.setattr(constants, "NOT_STORED_TOLD_AFTER_S", 0.2)
+    publisher, part = bound.app.publisher, bound.app.supervisor.parts["storage"]
+    monkeypatch.setattr(publisher, "_ack_timeout_s", 0.2)
+    complete, publisher._complete = publisher._complete, lambda number: False
+    await bound.ada.send(bound.lab.general, "hello")
+    async with asyncio.timeout(10):
+        while part.state is not State.FAILING:
+            await asyncio.sleep(0.02)
+    told = "No events are stored, they wait meanwhile: NATS: no event was acknowledged for"
+    level, _ = await shown(bound)
+    assert level.startswith("❌ unhealthy")
+    assert told in level
+    ended = await status()
+    assert (ended.returncode, told in ended.stdout) == (1, True)
+    publisher._complete = complete
+    await part.wait_running()
     assert (await shown(bound))[0] == "✅ healthy"
 
 

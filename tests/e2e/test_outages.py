@@ -39,8 +39,8 @@ async def bound(open_scene):
 class Load:
     """A stream of events in both servers, as they were sent."""
 
-    def __init__(self, scene):
-        self.scene = scene
+    def __init__(self, scene, pause_s=0.004):
+        self.scene, self._pause_s = scene, pause_s
         self.sent: dict[Guild, list[str]] = {scene.lab: [], scene.arcade: []}
         self.enough = asyncio.Event()
 
@@ -49,7 +49,7 @@ class Load:
             for guild, sent in self.sent.items():
                 data = {"guild_id": str(guild.id), "n": len(sent)}
                 sent.append(await self.scene.discord.dispatch("TYPING_START", data, guild_id=guild.id))
-            await asyncio.sleep(0.004)
+            await asyncio.sleep(self._pause_s)
 
     async def more(self, events):
         """Returns when so many more have been sent in each server."""
@@ -60,8 +60,8 @@ class Load:
 
 
 @asynccontextmanager
-async def load_on(scene):
-    load = Load(scene)
+async def load_on(scene, pause_s=0.004):
+    load = Load(scene, pause_s)
     task = asyncio.create_task(load.run())
     try:
         await load.more(20)
@@ -82,14 +82,14 @@ async def stored_texts(scene, sandbox):
     return texts
 
 
-async def all_arrived(scene, load):
+async def all_arrived(scene, load, seconds=10.0):
     for name, guild in (("blue", scene.lab), ("red", scene.arcade)):
         sandbox = await scene.sandbox(name)
 
         async def complete(sandbox=sandbox, guild=guild):
             return (await scene.jetstream.stream_info(sandbox.stream)).state.messages >= len(load.sent[guild])
 
-        await scene.until(complete)
+        await scene.until(complete, seconds)
         assert await stored_texts(scene, sandbox) == load.sent[guild]
 
 
@@ -178,6 +178,23 @@ async def test_a_sandbox_destroyed_under_load_costs_the_others_nothing(bound):
     late = await stored_texts(bound, await bound.sandbox("blue"))
     assert late == load.sent[bound.lab][-len(late) :]
     assert len(late) >= 20
+
+
+async def test_a_stream_that_is_deleted_in_nats_is_made_again_at_once_and_marked(bound):
+    blue = await bound.sandbox("blue")
+    await bound.jetstream.delete_stream(blue.stream)
+
+    async def holds(events):
+        stats = await bound.app.manager.streams.stats(blue.id)
+        return stats is not None and stats.messages == events
+
+    await bound.until(lambda: holds(1), 5)
+    await bound.ada.send(bound.lab.general, "after it")
+    await bound.until(lambda: holds(2))
+    (first, gap, _), (_, last, _) = await bound.stored(blue)
+    assert first == f"{blue.nats_prefix}events.GATEWAY_GAP"
+    assert json.loads(gap)["d"]["guild_ids"] == [str(bound.lab.id)]
+    assert json.loads(last)["d"]["content"] == "after it"
 
 
 async def test_a_nats_that_refuses_the_bot_for_good_ends_it_and_the_next_start_loses_nothing(open_scene, settings_of):

@@ -119,6 +119,16 @@ async def test_whoever_reads_may_have_all_bots_of_the_database_write_first(manag
     assert not any(counters)
 
 
+async def test_a_bot_says_on_request_why_its_events_are_not_stored(pool, nats_client):
+    async with bots(nats_client, pool, Counter()), Supervisor() as supervisor:
+        assert await ActivityRefresh(nats_client, pool).refresh() == ""
+        troubled = ActivityLog(pool, Counter(), trouble=lambda: "no room\x1b[0m")
+        part = supervisor.start("troubled", partial(troubled.serve, nats_client))
+        await part.wait_running()
+        await nats_client.flush()
+        assert (await ActivityRefresh(nats_client, pool).refresh()).startswith("no room")
+
+
 async def test_bots_of_another_database_write_nothing_on_request(manager, pool, nats_client, stores):
     blue, name = await manager.create(ADA, name="blue"), "elsewhere"
     counted = events_of(blue)

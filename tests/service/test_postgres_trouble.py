@@ -16,27 +16,36 @@ from bot.supervisor import Outages, Part
 from tests.faults.wires import Gate, wired
 from tests.service.conftest import ADA
 
+AWAY = "PostgreSQL is not reachable"
 TROUBLE = {
-    "no connection": "08006",
-    "no room on the disk": "53100",
-    "no room in the table of locks": "53200",
-    "too many connections": "53300",
-    "cancelled": "57014",
-    "shutting down": "57P01",
-    "an error of input or output": "58030",
-    "a standby": "25006",
+    "no connection": ("08006", AWAY),
+    "no resources": ("53000", AWAY),
+    "no room on the disk": ("53100", "PostgreSQL has no room on its disk left"),
+    "no room in the table of locks": ("53200", "PostgreSQL has no memory left"),
+    "too many connections": ("53300", "PostgreSQL has no connections left"),
+    "a limit of its configuration": ("53400", AWAY),
+    "an operator": ("57000", AWAY),
+    "cancelled": ("57014", AWAY),
+    "shutting down": ("57P01", AWAY),
+    "crashed": ("57P02", AWAY),
+    "idle for too long": ("57P05", AWAY),
+    "an error of the system": ("58000", AWAY),
+    "an error of input or output": ("58030", AWAY),
+    "a file that is not there": ("58P01", AWAY),
+    "a file's name": ("58P03", AWAY),
+    "a standby": ("25006", AWAY),
 }
 
 
-@pytest.mark.parametrize("code", TROUBLE.values(), ids=TROUBLE)
-async def test_a_change_that_postgresql_cannot_make_names_it(manager, pool, code):
+@pytest.mark.parametrize(("code", "sentence"), TROUBLE.values(), ids=TROUBLE)
+async def test_a_change_that_postgresql_cannot_make_names_it(manager, pool, code, sentence):
     sandbox = await manager.create(ADA)
     await pool.execute(f"""
         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE 'as if' USING ERRCODE = '{code}'; END $$;
         CREATE TRIGGER fail BEFORE UPDATE ON sandboxes FOR EACH ROW EXECUTE FUNCTION fail();
         """)
-    with pytest.raises(ServiceUnavailable, match="PostgreSQL is not reachable"):
+    with pytest.raises(ServiceUnavailable, match=sentence):
         await manager.extend_ttl(ADA, sandbox.id, timedelta(hours=1))
 
 

@@ -39,13 +39,14 @@ async def make_publisher(nats_client):
 
 @pytest.fixture
 async def own_nats(tmp_path):
-    """Starts a NATS server of the test's own, with more configuration if given: its address and its process."""
+    """Starts a NATS server of the test's own, with more configuration if given: its address and its process.
+    `jetstream` is more of JetStream's; None: without it."""
     started = []
 
-    async def start(configuration="", port=-1):
+    async def start(configuration="", port=-1, jetstream=""):
+        store = "" if jetstream is None else f'jetstream {{ store_dir: "{tmp_path}", {jetstream} }}\n'
         (tmp_path / "nats.conf").write_text(
-            f'listen: "127.0.0.1:{port}"\nports_file_dir: "{tmp_path}"\njetstream {{ store_dir: "{tmp_path}" }}\n'
-            + configuration
+            f'listen: "127.0.0.1:{port}"\nports_file_dir: "{tmp_path}"\n{store}{configuration}'
         )
         process = await asyncio.create_subprocess_exec(
             nats_program(), "-c", str(tmp_path / "nats.conf"), stderr=asyncio.subprocess.DEVNULL
@@ -176,6 +177,23 @@ async def test_what_the_next_server_does_not_take_is_refused_and_the_rest_arrive
     assert await publisher.drain(10) == 0
     assert (publisher.counts["refused"], publisher.counts["acked"]) == (1, 1)
     assert (await client.jetstream().get_msg(STREAM, 1)).data == b"small"
+    await publisher.close()
+    await client.close()
+
+
+async def test_what_comes_while_jetstream_is_off_is_stored_when_it_is_on_again(own_nats, make_publisher):
+    """Nobody listens on a subject of a JetStream that has turned itself off: that is no proof of a missing stream."""
+    url, server = await own_nats()
+    client = await open_nats(url)
+    await client.jetstream().add_stream(name=STREAM, subjects=[SUBJECTS])
+    publisher = await make_publisher(client, ack_timeout=timedelta(milliseconds=150))
+    for jetstream in (None, ""):
+        server.terminate()
+        await server.wait()
+        _, server = await own_nats(port=url.rpartition(":")[2], jetstream=jetstream)
+        publisher.publish(SUBJECT, b"", f"with {jetstream}")
+        assert await publisher.drain(1 if jetstream is None else 10) == (1 if jetstream is None else 0)
+    assert (publisher.counts["refused"], publisher.counts["acked"]) == (0, 2)
     await publisher.close()
     await client.close()
 

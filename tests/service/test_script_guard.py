@@ -16,6 +16,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from bot import constants
 from bot.control_plane import open_control_plane
 from bot.sandboxes.access.script_guard import ScriptGuard
+from bot.sandboxes.access.store_restarts import RestartLog, ServerRestarts
 from bot.sandboxes.lifecycle.notices import NoticeKind
 from bot.sandboxes.lifecycle.script_withdrawal import ScriptWithdrawal
 from bot.settings import Redis, Settings
@@ -46,7 +47,8 @@ def open_guarded(dsn, stores, nats_client, tmp_path):
             )
             async with open_stores(settings) as opened, open_control_plane(settings, opened) as manager:
                 withdrawal = ScriptWithdrawal(opened.pool, manager.outbox, manager.access)
-                guard = ScriptGuard(own.redis_url, withdrawal.withdraw, manager.access.reconcile_users, own)
+                restarts = ServerRestarts(own, "redis", RestartLog(opened.pool, lambda text: asyncio.sleep(0)))
+                guard = ScriptGuard(own.redis_url, withdrawal.withdraw, manager.access.reconcile_users, restarts)
                 await manager.access.reconcile_users()
                 await supervisor.start("script guard", guard.run, Restarts(0.1, 0.1)).wait_running()
                 scene = await _scene(own, manager)

@@ -38,6 +38,11 @@ def test_four_values_are_enough_for_a_health():
         ({"routing": routing(GuildPresence(False))}, "unhealthy", ["The bot is not in server 7."]),
         ({"routing": routing(in_force=False)}, "unhealthy", ["No route of server Lab is in force."]),
         (
+            {"routing": routing(unstored="NATS: its folder cannot be written to")},
+            "unhealthy",
+            ["No events are stored, they wait meanwhile: NATS: its folder cannot be written to."],
+        ),
+        (
             {"routing": routing(GuildPresence(True, "Lab", ("a", "b", "c", "d", "e", "f")))},
             "degraded",
             ["The bot cannot see 6 channels of Lab: #a, #b, #c, #d, #e …."],

@@ -12,7 +12,7 @@ from discord import app_commands
 
 from bot import i18n
 from bot.client import COGS, CommandTranslator, SandboxBot
-from bot.errors import InvalidInput, InvalidTransition, NameTaken
+from bot.errors import InvalidInput, InvalidTransition, Lack, NameTaken
 from bot.i18n import COMMAND_NAME, activate_locale, gettext, ngettext
 from bot.sandboxes.health import HealthLevel
 from bot.sandboxes.model import SandboxStatus
@@ -63,7 +63,7 @@ def modules():
 
 def said_in_code():
     said = {(None, *sentence) for path in modules() for sentence in sentences_in(path)}
-    words = {"server id", "Discord id", *SandboxStatus, *HealthLevel}
+    words = {"server id", "Discord id", *SandboxStatus, *HealthLevel, *Lack}
     return said | {(None, str(word), None) for word in words}
 
 

@@ -13,9 +13,9 @@ from asyncpg.prepared_stmt import PreparedStatement
 from loguru import logger
 
 from bot import constants
-from bot.errors import ServiceUnavailable
 from bot.sandboxes.model import AuditEvent
 from bot.stores.bars import Bars
+from bot.stores.failures import postgres_failure
 from bot.stores.postgres import SESSION, UNREACHABLE, Connection, load_queries
 from bot.supervisor import Part
 
@@ -48,7 +48,7 @@ class LockGuard:
         try:
             await self._guard(part)
         except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise ServiceUnavailable("PostgreSQL", repr(error)) from error
+            raise postgres_failure(error) from error
 
     async def _guard(self, part: Part) -> None:
         connection = await asyncpg.connect(

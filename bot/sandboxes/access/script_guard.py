@@ -12,8 +12,8 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as Silent
 
 from bot import constants, names
-from bot.errors import ServiceUnavailable
-from bot.stores.embedded import EmbeddedStores
+from bot.sandboxes.access.store_restarts import ServerRestarts
+from bot.stores.failures import redis_failure
 from bot.stores.redis_scripts import Ended, ScriptWatch, user_of_report
 from bot.supervisor import Part
 
@@ -31,13 +31,13 @@ class ScriptGuard:
     """
 
     def __init__(
-        self, url: str, withdraw: Withdraw, restore: Callable[[], Awaitable[None]], embedded: EmbeddedStores | None
+        self, url: str, withdraw: Withdraw, restore: Callable[[], Awaitable[None]], restarts: ServerRestarts | None
     ) -> None:
-        """`restore` makes users again in a server that was started anew; `embedded` is None if it isn't this process's
+        """`restore` makes users again in a server that was started anew; `restarts` is None if it isn't this process's
         own."""
-        self._url, self._withdraw, self._restore = url, withdraw, restore
-        self._embedded = embedded if embedded is not None and embedded.runs("redis") else None
-        self._named_by_end_until = self._not_ended_before = 0.0  # of time.monotonic()
+        self._url, self._withdraw, self._restore, self._restarts = url, withdraw, restore, restarts
+        self._embedded = restarts.embedded if restarts is not None else None
+        self._named_by_end_until = 0.0  # of time.monotonic()
         self._computed_s = self._computing_s()  # by the last answer
         self._is_told = False
 
@@ -50,7 +50,7 @@ class ScriptGuard:
                 part.running()
                 await asyncio.sleep(constants.SCRIPTS_SEEN_EVERY_S)
         except (RedisError, OSError) as error:
-            raise ServiceUnavailable("Redis", str(error) or type(error).__name__) from error
+            raise redis_failure(error) from error
         finally:
             await watch.close()
 
@@ -113,20 +113,21 @@ class ScriptGuard:
 
     def _may_end(self) -> bool:
         """Not again at once after an end for somebody unknown: there might be no end to it."""
-        return self._embedded is not None and time.monotonic() >= self._not_ended_before
+        return self._restarts is not None and self._restarts.is_due
 
     async def _end_server(self, reason: str) -> None:
         """The guardian starts it again."""
-        if self._embedded is None or not self._may_end():
+        report = None
+        if self._restarts is not None:
+            report = await self._restarts.end(f"a script stopped it, and {reason}", reporting=True)
+        if self._restarts is None or report is None:
             self._tell_operator(reason)
             return
-        report = await self._embedded.abort("redis")
-        logger.warning("Valkey was ended for a script that stopped it, and is started again", reason=reason)
         try:
-            if not await self._settle(user_of_report(report), restarted=True):
-                self._not_ended_before = time.monotonic() + constants.SCRIPT_ENDS_APART_S
+            if await self._settle(user_of_report(report), restarted=True):
+                self._restarts.forgive()
         finally:
-            await self._embedded.wait_for("redis")
+            await self._restarts.embedded.wait_for("redis")
             await self._restore()
 
     def _tell_operator(self, reason: str) -> None:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from loguru import logger
 
@@ -87,30 +86,42 @@ class ServerProcesses:
         await self._forget_guardian()
         await self._end_servers()
 
-    async def abort(self, name: str) -> str:
-        """End a server at once, by the signal on which it reports what it was doing; the guardian starts it again. The
-        log from there on: it stands still first, for what it runs could write lines that look like the report."""
-        log, identity = self._log(name), self.states[name].identity
+    async def end(self, name: str, *, reporting: bool = False) -> str:
+        """Return when a server has ended; the guardian starts it again. If `reporting`, what it said at its end."""
+        if reporting:
+            return await self._abort(name)
+        await self._end_by(name, self._command(name).stop_signal, constants.SERVER_STOP_WITHIN_S)
+        return ""
+
+    async def _end_by(self, name: str, number: signal.Signals, within_s: float) -> None:
+        """By that signal, or else it is killed; until the guardian has told of its end."""
+        pid = self.states[name].pid
+        self._signal(name, number)
+        if not await _until(lambda: self.states[name].pid != pid, within_s):
+            self._signal(name, signal.SIGKILL)
+            await _until(lambda: self.states[name].pid != pid, within_s)
+
+    async def _abort(self, name: str) -> str:
+        """End a server at once, by the signal on which it reports what it was doing. The log from there on: it stands
+        still first, for what it runs could write lines that look like the report."""
+        log, identity = self._command(name).log, self.states[name].identity
         self._signal(name, signal.SIGSTOP)
-        await _until(lambda: is_stopped(identity))
+        await _until(lambda: is_stopped(identity), constants.SERVER_ABORTS_WITHIN_S)
         begins = log.stat().st_size
         self._signal(name, signal.SIGABRT)
-        self._signal(name, signal.SIGCONT)
-        if not await _until(lambda: not is_alive(identity)):
-            self._signal(name, signal.SIGKILL)
-            await _until(lambda: not is_alive(identity))
+        await self._end_by(name, signal.SIGCONT, constants.SERVER_ABORTS_WITHIN_S)
         with log.open("rb") as file:
             file.seek(begins)
             return file.read(constants.SERVER_REPORT_READ).decode(errors="replace")
 
     def trim_log(self, name: str) -> None:
         """Empty a server's log that has grown too large: it is written to at its end, wherever that is."""
-        log = self._log(name)
+        log = self._command(name).log
         if log.stat().st_size > constants.SERVER_LOG_MOST:
             os.truncate(log, 0)
 
-    def _log(self, name: str) -> Path:
-        return next(command.log for command in self._commands if command.name == name)
+    def _command(self, name: str) -> ServerCommand:
+        return next(command for command in self._commands if command.name == name)
 
     def cpu_seconds(self, name: str) -> float | None:
         """How long it has computed; None if that is not known, or it does not run."""
@@ -191,10 +202,10 @@ class ServerProcesses:
             logger.log(level, "embedded server ended and is started again", server=name, code=state.last_exit)
 
 
-async def _until(condition: Callable[[], bool]) -> bool:
+async def _until(condition: Callable[[], bool], within_s: float) -> bool:
     """Whether it has come true in time."""
     try:
-        async with asyncio.timeout(constants.SERVER_ABORTS_WITHIN_S):
+        async with asyncio.timeout(within_s):
             while not condition():  # noqa: ASYNC110 - nothing announces it
                 await asyncio.sleep(constants.SERVER_ABORT_POLL_S)
     except TimeoutError:

@@ -29,6 +29,7 @@ from bot.stores.embedded.configuration import (
     PostgresLimits,
     configure,
 )
+from bot.stores.embedded.earlier_streams import move_earlier_streams
 from bot.stores.embedded.errors import AppendOnlyDamaged, EmbeddedError, FolderInUse, PortTaken
 from bot.stores.embedded.folder import (
     choose_ports,
@@ -36,6 +37,7 @@ from bot.stores.embedded.folder import (
     make_folder,
     read_json,
     require_folder,
+    try_writing,
 )
 from bot.stores.embedded.lock import lock_folder
 from bot.stores.embedded.postgres import forget_earlier_postgres, init_postgres, postgres_url
@@ -135,10 +137,15 @@ class EmbeddedStores:
         await self._run_servers(self._processes)
         logger.info("embedded stores run again", folder=str(self._folder), **self._layout.ports)
 
-    async def abort(self, store: str) -> str:
-        """End one server at once, on the report that it writes then; it is started again by itself."""
+    async def end(self, store: str, *, reporting: bool = False) -> str:
+        """End one server, which is started again by itself; if `reporting`, at once, on the report that it writes
+        then."""
         assert self._processes is not None, "the servers are another process's"
-        return await self._processes.abort(store)
+        return await self._processes.end(store, reporting=reporting)
+
+    async def try_writing(self, store: str) -> None:
+        """`OSError` unless there is room where its data is, and it can be written to."""
+        await asyncio.to_thread(try_writing, self._layout.folder / store)
 
     async def wait_for(self, store: str) -> None:
         """Return when it answers. `EmbeddedError` if it does not in time."""
@@ -217,6 +224,8 @@ class EmbeddedStores:
         )
         if "postgres" in self._stores:
             await init_postgres(self._layout)
+        if "nats" in self._stores:
+            move_earlier_streams(self._folder / "nats")
         for store in sorted(self._stores):
             await require_tls(self._reach, self._programs, store, self._layout.postgres_data)
         await self._run_on_free_ports(lock_fd)

@@ -1,0 +1,72 @@
+"""Notices when NATS answers and stores no events, as it does after its disk was full until it is started again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from nats.aio.client import Client
+
+from bot import constants
+from bot.errors import Lack, ServiceUnavailable
+from bot.routing.publisher import Publisher
+from bot.stores.nats_client import FAILURES, flush
+from bot.supervisor import Part
+
+
+class Server(Protocol):
+    """The server, where this process runs it."""
+
+    async def hindrance(self) -> ServiceUnavailable | None:
+        """Why a restart would not help."""
+
+    async def restart(self, reason: str) -> object:
+        """Have it started again, unless it was just now."""
+
+
+class StorageWatch:
+    """A part that fails for as long as nothing is stored, so that it is told when that begins and when it is over.
+
+    The events wait meanwhile, here and at Discord.
+    """
+
+    def __init__(self, publisher: Publisher, client: Client, server: Server | None) -> None:
+        """`server` is None where it is its operator's to start again."""
+        self._publisher, self._client, self._server = publisher, client, server
+
+    async def run(self, part: Part) -> None:
+        """Look for ever."""
+        while True:
+            await self._look(part)
+            await asyncio.sleep(constants.STORING_LOOKED_AT_EVERY_S)
+
+    async def _look(self, part: Part) -> None:
+        waits_s = self._publisher.oldest.waits_s
+        if waits_s < self._patience_s():
+            part.running()
+        elif await self._answers():
+            await self._mend(part, self._publisher.oldest.reason or f"no event was acknowledged for {waits_s:.0f} s")
+
+    def _patience_s(self) -> float:
+        if self._publisher.oldest.reason:
+            return constants.NOT_STORED_AS_IT_SAYS_S
+        return constants.NOT_STORED_TOLD_AFTER_S if self._server is None else constants.NOT_STORED_MENDED_AFTER_S
+
+    async def _answers(self) -> bool:
+        """Whether NATS is there at all: that it is not is told by others, and no restart of ours would help."""
+        try:
+            await flush(self._client)
+        except FAILURES:
+            return False
+        return True
+
+    async def _mend(self, part: Part, trouble: str) -> None:
+        lack = self._publisher.oldest.lack
+        failure = ServiceUnavailable("NATS", trouble, lack=lack)
+        if self._server is None or lack is Lack.STORAGE:  # it would be as full after a restart
+            part.failing(failure)
+        elif hindrance := await self._server.hindrance():
+            part.failing(hindrance)
+        else:
+            part.failing(failure)
+            await self._server.restart(trouble)
