@@ -173,7 +173,7 @@ class Chaos:
                 await self._use(process, chooser)
             except NotReady as error:
                 self._note_not_ready(error)
-                await asyncio.sleep(chooser.uniform(0.1, 0.5))
+                await asyncio.sleep(chooser.uniform(1, 2))  # a bot that starts needs the processor
             finally:
                 await process.end()
 
