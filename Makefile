@@ -69,7 +69,7 @@ bench: $(READY) ## measure it (BENCH='--only h' for one part)
 soak: $(READY) ## kill servers and bots under load and count what is lost; break everything (CHAOS='--seed 1')
 	@$(BIN)/python -m bench.soak $(SOAK)
 	@$(BIN)/python -m tests.chaos $(CHAOS)
-	$(BIN)/pytest -m long tests/e2e/test_standby.py tests/e2e/relay/test_chaos.py
+	$(BIN)/pytest -m long -s tests/e2e/test_standby.py tests/e2e/relay/test_chaos.py tests/e2e/test_power_cut.py
 
 newest: $(READY) ## ask whether the newest discord.py and nats-py still have what this relies on
 	@$(BIN)/python -m tests.newest_libraries

@@ -86,7 +86,7 @@ async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Sup
     """What a running bot does for workers on NATS and against them, as parts of the supervisor: it answers requests for
     replays and questions after streams, and ends floods. Without rations and floods where the server does not say who
     asks; JetStream itself tells of streams there."""
-    service, access = ReplayService(manager.streams, manager.describe_to_workers), manager.access
+    service, access = ReplayService(manager.streams, manager.get_by_id, manager.describe_to_workers), manager.access
     if access.nats is None or stores.addresses.callout is None:
         responder = Responder(stores.nats_of_workers, names.ANY_REPLAY_SUBJECT, service.answer)
         async with responder.serving(supervisor, "replay"):

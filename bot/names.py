@@ -17,6 +17,7 @@ from bot.i18n import Translatable
 from sandbox_worker import protocol
 
 SCHEMA_PREFIX = "sandbox_"
+STREAM_PREFIX = "SANDBOX_"
 
 REDIS_DATABASES_KEY = "sandbox-bot:databases"
 """Where Redis keeps which of its databases is which sandbox's."""
@@ -124,6 +125,11 @@ def own_message_key(message_id: int) -> str:
     return f"sandbox-bot:own-message:{message_id}"
 
 
+def acknowledged_key(sandbox_id: UUID) -> str:
+    """Where Redis keeps how much of a sandbox's stream its workers have acknowledged."""
+    return f"sandbox-bot:acknowledged:{sandbox_id}"
+
+
 def relay_session_key(session_id: str) -> str:
     """Where Redis keeps what a session of the relay needs to be resumed."""
     return f"sandbox-bot:relay-session:{session_id}"
@@ -166,7 +172,13 @@ def relay_direct_channel_key(sandbox_id: UUID, channel_id: int) -> str:
 
 def stream_name(sandbox_id: UUID) -> str:
     """The JetStream stream of its events."""
-    return f"SANDBOX_{short_id(sandbox_id)}"
+    return STREAM_PREFIX + short_id(sandbox_id)
+
+
+def schema_of_stream(stream: str) -> str | None:
+    """The schema of the sandbox whose stream it is; None if it is no sandbox's."""
+    short = stream.removeprefix(STREAM_PREFIX)
+    return SCHEMA_PREFIX + short if short != stream and _WRITTEN_SHORT_ID.fullmatch(short) else None
 
 
 def info_subject(stream: str, what: str) -> str:

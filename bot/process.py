@@ -40,6 +40,7 @@ from bot.sandboxes.lifecycle.notices import NoticeDispatcher
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.lifecycle.script_withdrawal import ScriptWithdrawal
+from bot.sandboxes.lifecycle.stream_watch import StreamWatch
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings
 from bot.stores.nats_client import watch_connection
@@ -148,7 +149,9 @@ class App:
         every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
         supervisor.start_periodic("idempotency keys", self.manager.idempotency.expire, every)
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
-        supervisor.start_periodic("streams", self.manager.stream_reconciler.reconcile, chosen.mend_every)
+        watch = StreamWatch(self.stores.nats, self.manager.stream_reconciler, chosen.mend_every)
+        supervisor.start("streams", watch.run)
+        supervisor.start("acknowledgements", self.manager.acknowledgements.run)
         supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
         return set(supervisor.parts) - before
 

@@ -51,6 +51,25 @@ MAX_CONCURRENT_ACCESS_CHANGES = 4
 MAX_CONCURRENT_STREAM_CHECKS = 4
 """Each job by itself: with the smallest pool that makes sense, ten connections, some are left for commands."""
 
+ACKNOWLEDGEMENTS_SEEN_EVERY_S = 1.0
+"""How often NATS is asked how far the workers are that are at work: if it loses their consumer, what they acknowledged
+since is delivered again, marked as a possible duplicate."""
+ALL_ACKNOWLEDGEMENTS_SEEN_EVERY_S = 15.0
+"""And how far all others are: two hundred idle sandboxes cost the bot less than a hundredth of a core."""
+ACKNOWLEDGEMENTS_REST = 9
+"""A pause is so many times as long as the look before it, at least: of the time, looks take a tenth then, also with a
+thousand sandboxes at work."""
+ACKNOWLEDGED_KEPT = timedelta(days=30)
+"""In Redis: longer than a bot is away, and than events are there, which is three days by default."""
+
+MOST_LOST_STREAMS_NAMED = 1000
+"""That advisories may name before they are looked at. Those of more are found by the next turn, which looks at all."""
+LOST_STREAMS_REST_S = 0.1
+"""After such a look: where workers share the bot's account, one may send advisories without end."""
+
+FOREIGN_TABLES_NAMED = 5
+"""Somebody else's tables in a sandbox's schema that are named to whoever gets its credentials, a line each."""
+
 NOTIFY_QUEUE_CHECKED_EVERY_S = 1.0
 """How often it is looked how full PostgreSQL's queue of notifications is: it holds 8 GB, by default, and the disk is as
 fast as it is."""

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -21,8 +22,8 @@ from bot.relay.upstream import Refused, Upstream
 _NOT_READABLE: dict[str, list[Any]] = {"voice_states": [], "presences": [], "stage_instances": []}
 _LARGE = 250
 
-_Key = tuple[UUID, int, float]
-"""Sandbox, guild, and when that was bound."""
+_Key = tuple[UUID, int, float, datetime]
+"""Sandbox, guild, when that was bound, and the stream that the mark is of, by its creation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,18 @@ class Snapshots:
         self._taken: dict[_Key, tuple[float, asyncio.Task[Snapshot]]] = {}
 
     async def take(
-        self, tenant: Tenant, guild_id: int, last_sequence: Callable[[], Awaitable[int]], *, not_before: int = 0
+        self,
+        tenant: Tenant,
+        guild_id: int,
+        last_sequence: Callable[[], Awaitable[int]],
+        *,
+        stream_created_at: datetime,
+        not_before: int = 0,
     ) -> Snapshot:
-        """One since the guild was bound, whose mark is `not_before` at least. `last_sequence` is asked before Discord
-        is. `DiscordAway` as it says, and what `last_sequence` raises."""
+        """One since the guild was bound, whose mark is of that stream, and `not_before` at least. `last_sequence` is
+        asked before Discord is. `DiscordAway` as it says, and what `last_sequence` raises."""
         self._forget_old()
-        key = tenant.sandbox_id, guild_id, tenant.bound_at.get(guild_id, 0.0)
+        key = tenant.sandbox_id, guild_id, tenant.bound_at.get(guild_id, 0.0), stream_created_at
         snapshot = await self._shared(key, last_sequence)
         if snapshot.mark < not_before:
             self._drop(key, snapshot)

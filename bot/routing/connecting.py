@@ -40,7 +40,8 @@ class ConnectingWebSocket(discord.gateway.DiscordWebSocket):
     _resumed_at = -math.inf
     """When the session was taken up by this connection (`clock.elapsed`); before all time if it began here."""
     _seen_at: float | None = None
-    """When the session was heard last (Unix time), if the connection is lost, or Discord has yet to go on with it."""
+    """Up to when events were routed (Unix time), if the connection is lost, the session has yet to go on, or nothing is
+    routed. None: up to now."""
 
     @classmethod
     async def from_client(cls, client: discord.Client, **options: Any) -> Any:

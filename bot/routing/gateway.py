@@ -134,6 +134,8 @@ class TappedWebSocket(ConnectingWebSocket):
 
     async def _route_attended(self, message: Dispatch, text: str, readable: str, tap: Tap) -> None:
         """As any event, with what only few of them need before and after."""
+        if message.name == "RESUMED":  # all that was missed has come, and is routed
+            self._seen_at = None
         await tap.prepare(message)
         tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
         tap.watch_rights(message, readable)
@@ -150,6 +152,7 @@ class TappedWebSocket(ConnectingWebSocket):
         """Back-pressure, as long as that is short: the socket isn't read, Discord's side fills, and memory does not."""
         if await tap.publisher.has_capacity_within(constants.READ_ON_AFTER_S):
             return False
+        self._seen_at = self._seen_at or self._now()
         self._standstill = asyncio.create_task(self._resume_after(standstill.wait_out(tap.publisher, self.shard.id)))
         return True
 
@@ -159,7 +162,7 @@ class TappedWebSocket(ConnectingWebSocket):
 
     def resume_after(self, session: Session) -> None:
         """Have Discord send again what came after it. Until then nothing is routed."""
-        self.sequence = session.sequence
+        self.sequence, self._seen_at = session.sequence, session.seen_at
         if self._standstill is None:
             self._standstill = asyncio.create_task(super().close(KEEPS_SESSION))
 
@@ -199,8 +202,6 @@ class TappedWebSocket(ConnectingWebSocket):
 
     async def _pass_on(self, message: Dispatch, text: str, tap: Tap) -> None:
         """One odd event would end discord.py's reading, and with it the bot; without its READY there is no bot."""
-        if message.name == "RESUMED":
-            self._seen_at = None
         if message.name == "READY":
             text = with_own_gateway(text, self._named)
         try:

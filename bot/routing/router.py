@@ -14,9 +14,6 @@ from bot.routing.dispatch import OF_MESSAGES, Dispatch
 from bot.routing.table import RouteTable
 from sandbox_worker import protocol
 
-GAP = "GATEWAY_GAP"
-"""The name, no event of Discord's, of what stands for events that it did not deliver."""
-
 
 class Sink(Protocol):
     """Where routed events go. Nothing of it may wait: the router runs once for each event."""
@@ -137,8 +134,8 @@ class EventRouter:
         sandboxes = 0
         for prefix, guild_ids in self.guilds_on(shard_id, shard_count).items():
             if among is None or prefix in among:
-                gap = {"op": 0, "t": GAP, "s": None, "d": {**facts, "guild_ids": list(map(str, guild_ids))}}
-                self._sink.publish(prefix + GAP, json.dumps(gap).encode(), f"{session_id}:{shard_id}:gap")
+                gap = protocol.gap(facts, guild_ids)
+                self._sink.publish(prefix + protocol.GAP_EVENT, gap, f"{session_id}:{shard_id}:gap")
                 sandboxes += 1
         self.counts["gaps"] += sandboxes
         return sandboxes

@@ -19,6 +19,7 @@ from bot.sandboxes.directory import SandboxDirectory, require_access, require_ru
 from bot.sandboxes.health import Health, InspectGuilds, ReadRoutes
 from bot.sandboxes.health_probe import HealthProbe, StoredRoutes
 from bot.sandboxes.idempotency import Idempotency
+from bot.sandboxes.lifecycle.acknowledgements import Acknowledgements
 from bot.sandboxes.lifecycle.creation import CreateRequest, Creation
 from bot.sandboxes.lifecycle.expiry import Expiry
 from bot.sandboxes.lifecycle.notices import NoticeOutbox
@@ -37,6 +38,7 @@ from bot.stores.nats import StreamStore
 from bot.stores.postgres import Connection, Pool, connected, in_transaction
 from bot.stores.redis import RedisStore
 from bot.stores.relay_records import RelayRecords
+from bot.stores.stream_positions import AcknowledgedPositions
 from sandbox_worker.protocol import TOKEN_PLACE
 
 RoutesChanged = Callable[[Collection[int]], Awaitable[None]]
@@ -105,7 +107,8 @@ class SandboxManager(SandboxDirectory):
             self._limits,
             self.idempotency,
         )
-        self.stream_reconciler = StreamReconciler(pool, streams)
+        self.acknowledgements = Acknowledgements(pool, streams, AcknowledgedPositions(redis.client))
+        self.stream_reconciler = StreamReconciler(pool, streams, self.acknowledgements)
         self._reset = Reset(
             pool, self._records, self.schemas, self.access, redis, streams, self.idempotency, self.relay
         )

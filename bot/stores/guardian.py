@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass, field
 
 from bot import constants
+from bot.stores import launch
 
 
 @dataclass(slots=True)
@@ -83,6 +84,7 @@ class Guardian:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, launch.PARENT: str(os.getpid())},
                 pass_fds=self._descriptors,
             )
         _report({"name": server.name, "pid": server.process.pid})

@@ -1,8 +1,8 @@
-"""NATS: each sandbox's stream with its one durable consumer."""
+"""NATS: each sandbox's stream."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,15 +20,14 @@ from nats.js.api import (
     StreamConfig,
     StreamInfo,
 )
-from nats.js.errors import APIError, BadRequestError, NotFoundError
+from nats.js.errors import BadRequestError, NotFoundError
 
 from bot import constants, names
 from bot.errors import InvalidInput, ServiceUnavailable
-from bot.stores.nats_client import asking
+from bot.stores.nats_client import ask_jetstream, asking
+from bot.stores.nats_consumers import SyncStream, WorkerConsumers
+from bot.stores.stream_positions import StreamPosition
 from sandbox_worker import protocol
-
-type SyncStream = Callable[[str], object]
-"""Begins to bring the server's files of the stream of that name to the disk."""
 
 MARK = "discord-sandboxes"
 """The description that our streams carry: nothing without it is ever changed or deleted."""
@@ -74,12 +73,16 @@ class FoundStream:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What to deliver to which subject: from a time (Unix, seconds) or a stream sequence on; neither: what is new."""
+    """What to deliver to which subject: from a time (Unix, seconds) or a stream sequence on; neither: what is new.
+
+    The sequence is that of the stream which was created then, or if that is not given, of any.
+    """
 
     deliver: str
     since: float | None = None
     after: int | None = None
     events: tuple[str, ...] = ()
+    stream_created_at: datetime | None = None
 
 
 class StreamStore:
@@ -90,22 +93,43 @@ class StreamStore:
     ) -> None:
         """`workers_apart`: they are in another account, which imports what is played again for them. `sync` is called
         for each stream that was made."""
-        self._client, self._sync = client, sync
+        self._client = client
         self._jetstream = client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S)
         self._limits, self._workers_apart = limits, workers_apart
+        self.consumers = WorkerConsumers(client, sync)
 
     async def create(self, sandbox_id: UUID) -> None:
         """The stream of the sandbox's events and the durable consumer `worker`. Safe to repeat."""
+        await self.create_stream(sandbox_id)
+        await self.consumers.create(sandbox_id)
+
+    async def create_stream(self, sandbox_id: UUID) -> datetime:
+        """Without a consumer; when it was created. Safe to repeat."""
         config = self._stream_config(sandbox_id)
         with asking():
             try:
-                await self._jetstream.add_stream(config)
+                info = await self._jetstream.add_stream(config)
             except BadRequestError:
                 await self._require_mark(sandbox_id)
-                await self._jetstream.update_stream(config)
-            await self._jetstream.add_consumer(names.stream_name(sandbox_id), _consumer_config(sandbox_id))
-        if self._sync is not None:
-            self._sync(names.stream_name(sandbox_id))
+                info = await self._jetstream.update_stream(config)
+        assert info.created is not None
+        return info.created
+
+    async def created_at(self, sandbox_id: UUID) -> datetime | None:
+        """Which stream it is; None if there is none."""
+        with asking():
+            try:
+                return (await self._jetstream.stream_info(names.stream_name(sandbox_id))).created
+            except NotFoundError:
+                return None
+
+    async def publish_gap(self, sandbox_id: UUID, guild_ids: Sequence[int], created_at: datetime) -> None:
+        """Tell the sandbox that what came before its stream was created is lost. Safe to repeat."""
+        facts = {"cause": "stream lost", "since": None, "until": created_at.isoformat()}
+        subject = names.event_subject_prefix(sandbox_id) + protocol.GAP_EVENT
+        headers = {protocol.MESSAGE_ID_HEADER: f"stream:{created_at.isoformat()}:gap"}
+        with asking():
+            await self._jetstream.publish(subject, protocol.gap(facts, guild_ids), headers=headers)
 
     async def delete(self, sandbox_id: UUID) -> bool:
         """True if there was a stream to delete."""
@@ -130,12 +154,8 @@ class StreamStore:
         return found
 
     async def _list_page(self, offset: int) -> list[dict[str, Any]]:
-        """As NATS tells it: nats-py's own leaves out at what time."""
-        request = orjson.dumps({"offset": offset})
-        answer = await self._client.request("$JS.API.STREAM.LIST", request, timeout=constants.NATS_ANSWER_WITHIN_S)
-        told: dict[str, Any] = orjson.loads(answer.data)
-        if "error" in told:
-            APIError.from_error(told["error"])
+        """As NATS tells it."""
+        told = await ask_jetstream(self._client, "STREAM.LIST", orjson.dumps({"offset": offset}))
         streams: list[dict[str, Any]] = told.get("streams") or []
         return streams
 
@@ -149,8 +169,8 @@ class StreamStore:
                 return False
         return True
 
-    async def replay(self, sandbox_id: UUID, request: Replay) -> None:
-        """Deliver stored events, then the ones that come, until nobody listens any more.
+    async def replay(self, sandbox_id: UUID, request: Replay) -> StreamPosition:
+        """Deliver stored events, then the ones that come, until nobody listens any more; after which position.
 
         `InvalidInput` if the sandbox has too many listeners.
         """
@@ -163,16 +183,17 @@ class StreamStore:
             idle_heartbeat=protocol.REPLAY_HEARTBEAT_S,
             inactive_threshold=constants.REPLAY_FORGOTTEN_AFTER_S,
             mem_storage=True,
-            **_starting_point(request),
         )
         with asking():
-            await self._require_listeners(stream, fewer_than=constants.MOST_LISTENERS)
-            made = await self._jetstream.add_consumer(stream, config)
+            info = await self._require_listeners(stream, fewer_than=constants.MOST_LISTENERS)
+            made = await self._jetstream.add_consumer(stream, config, **_starting_point(request, info))
             try:  # again, for others may have been made meanwhile, by other processes too
                 await self._require_listeners(stream, fewer_than=constants.MOST_LISTENERS + 1)
             except InvalidInput:
                 await self._jetstream.delete_consumer(stream, made.name)
                 raise
+        assert info.created is not None
+        return StreamPosition(made.delivered.stream_seq if made.delivered else 0, info.created)
 
     async def stats(self, sandbox_id: UUID) -> StreamStats | None:
         """None if there is no stream."""
@@ -212,15 +233,18 @@ class StreamStore:
 
     async def last_event_at(self, sandbox_id: UUID) -> datetime | None:
         """When the stream got its last event, also one that it holds no more; None if there was none, or no stream."""
-        subject = f"$JS.API.STREAM.INFO.{names.stream_name(sandbox_id)}"
-        with asking():  # nats-py's StreamState leaves this time out
-            answer = await self._client.request(subject, timeout=constants.NATS_ANSWER_WITHIN_S)
-        state = orjson.loads(answer.data).get("state", {})
-        return datetime.fromisoformat(state["last_ts"]) if state.get("last_seq") else None
+        with asking():
+            try:
+                state = (await ask_jetstream(self._client, f"STREAM.INFO.{names.stream_name(sandbox_id)}"))["state"]
+            except NotFoundError:
+                return None
+        return datetime.fromisoformat(state["last_ts"]) if state["last_seq"] else None
 
-    async def _require_listeners(self, stream: str, *, fewer_than: int) -> None:
-        if (await self._jetstream.stream_info(stream)).state.consumer_count >= fewer_than:
+    async def _require_listeners(self, stream: str, *, fewer_than: int) -> StreamInfo:
+        info = await self._jetstream.stream_info(stream)
+        if info.state.consumer_count >= fewer_than:
             raise InvalidInput(f"The sandbox has {constants.MOST_LISTENERS} listeners already. Stop one of them.")
+        return info
 
     def _stream_config(self, sandbox_id: UUID) -> StreamConfig:
         max_age = self._limits.max_age.total_seconds()
@@ -257,18 +281,11 @@ def _marked(info: StreamInfo, told_at: str | None) -> FoundStream | None:
     return FoundStream(sandbox_id, age, info.state.messages)
 
 
-def _consumer_config(sandbox_id: UUID) -> ConsumerConfig:
-    return ConsumerConfig(
-        durable_name=names.WORKER_CONSUMER,
-        filter_subject=names.event_subjects(sandbox_id),
-        ack_wait=protocol.ACK_WAIT_S,
-        max_ack_pending=constants.WORKER_MOST_UNACKNOWLEDGED,
-    )
-
-
-def _starting_point(request: Replay) -> dict[str, Any]:
+def _starting_point(request: Replay, stream: StreamInfo) -> dict[str, Any]:
     if request.after is not None:
-        return {"deliver_policy": DeliverPolicy.BY_START_SEQUENCE, "opt_start_seq": request.after + 1}
+        is_same = request.stream_created_at in (None, stream.created) and request.after <= stream.state.last_seq
+        first = request.after + 1 if is_same else 1  # all of another stream is later
+        return {"deliver_policy": DeliverPolicy.BY_START_SEQUENCE, "opt_start_seq": first}
     if request.since is not None:
         moment = datetime.fromtimestamp(request.since, UTC)
         return {"deliver_policy": DeliverPolicy.BY_START_TIME, "opt_start_time": moment}

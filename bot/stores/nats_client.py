@@ -6,9 +6,11 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import nats.errors
+import orjson
 from loguru import logger
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
@@ -171,6 +173,15 @@ def asking() -> Iterator[None]:
             yield
     except FAILURES as error:
         raise unavailable(error) from error
+
+
+async def ask_jetstream(client: Client, question: str, body: bytes = b"") -> dict[str, Any]:
+    """Its whole answer, of which nats-py leaves out at what time; what it refuses is an `APIError`."""
+    answer = await client.request(f"$JS.API.{question}", body, timeout=constants.NATS_ANSWER_WITHIN_S)
+    told: dict[str, Any] = orjson.loads(answer.data)
+    if "error" in told:
+        APIError.from_error(told["error"])
+    return told
 
 
 def unavailable(error: BaseException) -> ServiceUnavailable:

@@ -101,8 +101,9 @@ class _Suspect:
     until: float = field(default_factory=lambda: time.monotonic() + constants.FLOOD_SUSPECTED_FOR_S)
 
     def accepted_since(self, before: _Suspect) -> float:
-        """Acknowledgements a second."""
-        return (self.accepted - before.accepted) / max(self.at - before.at, constants.FLOODS_LOOKED_FOR_EVERY_S)
+        """Acknowledgements a second. Those of a consumer that was made again count from 0."""
+        earlier = before.accepted if before.accepted <= self.accepted else 0
+        return (self.accepted - earlier) / max(self.at - before.at, constants.FLOODS_LOOKED_FOR_EVERY_S)
 
 
 def _rates(before: dict[Connection, Traffic], now: dict[Connection, Traffic]) -> dict[UUID, _Rate]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from itertools import batched
 from uuid import UUID
 
@@ -19,21 +18,20 @@ from redis.exceptions import RedisError
 from bot import constants, names
 from bot.stores.failures import redis_failure
 from bot.stores.postgres import Pool, database_id
+from bot.stores.stream_positions import StreamPosition
 
 _OF_CLIENTS = names.relay_client_key("")
 
 
-class ClientRecord(msgspec.Struct, frozen=True):
-    """A sandbox's bot on the relay, one for each connection."""
+class ClientRecord(StreamPosition, frozen=True):
+    """A sandbox's bot on the relay, one for each connection, and up to where it was sent everything but for what its
+    intents leave out."""
 
     library: str
     shard: int
     shard_count: int
     connected_since: float
     """When its session began (Unix time); one that is resumed goes on."""
-    sequence: int
-    """Of the stream: it was sent everything up to it, but for what its intents leave out."""
-    stream_created_at: datetime
     is_connected: bool = True
     returns: bool = False
     """It is not connected, and may be on its way back."""

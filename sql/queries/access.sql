@@ -72,6 +72,17 @@ SELECT id FROM sandboxes
 -- False if it is to be tried again. $1 sandbox id
 SELECT hand_over_sandbox($1);
 
+-- list_foreign --
+-- Tables and views in the sandbox's schema that are neither its role's nor the bot's, and that it was granted nothing of;
+-- none for a sandbox without a role. $1 sandbox id, $2 how many
+SELECT relname AS name, owner.rolname AS owner,
+       format('ALTER TABLE %I.%I OWNER TO %I', nspname, relname, nspname) AS command
+  FROM pg_namespace JOIN pg_class ON relnamespace = pg_namespace.oid JOIN pg_roles AS owner ON owner.oid = relowner
+ WHERE nspname = sandbox_schema_name($1) AND relkind IN ('r', 'p', 'v', 'm', 'f')
+   AND owner.rolname NOT IN (nspname, current_user)
+   AND NOT has_table_privilege(to_regrole(nspname), pg_class.oid, 'SELECT, INSERT, UPDATE, DELETE')
+ ORDER BY relname LIMIT $2;
+
 -- note_role --
 -- The role is to follow what this transaction commits. $1 sandbox id
 UPDATE sandboxes SET role_changed_at = clock_timestamp() WHERE id = $1;

@@ -140,6 +140,23 @@ async def test_an_answer_led_to_bs_whole_id_reaches_bs_plain_subscriptions_at_mo
     world.b.heard.clear()
 
 
+async def test_no_answer_led_to_an_advisory_tells_the_bot_that_something_is_lost(world, subjects):
+    heard: list[str] = []
+
+    async def hear(message):
+        heard.append(message.subject)
+
+    lost = [subject.format(**subjects) for name, subject in REPLY_TO.items() if "advisory" in name]
+    listening = [await world.stores.nats.subscribe(subject, cb=hear) for subject in lost]
+    await world.stores.nats.flush()
+    for subject in lost:
+        await lead_answers(world, subject)
+    await world.stores.nats.flush()
+    assert (len(lost), heard) == (2, [])
+    for subscription in listening:
+        await subscription.unsubscribe()
+
+
 async def lead_answers(world, reply):
     """Everything that A may ask for, each with its answer to somebody else's subject."""
     jetstream, a = world.stores.nats.jetstream(), world.a

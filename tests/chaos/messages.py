@@ -81,16 +81,20 @@ async def _read(jetstream: JetStreamContext, name: str, count: int) -> Stored:
     return stored
 
 
-def require_once_and_in_order(streams: Mapping[str, Stored]) -> None:
-    """In each stream, whatever became of its sandbox."""
+def require_once(streams: Mapping[str, Stored]) -> None:
+    """In each stream, whatever became of its sandbox. Of a server that was bound after some messages these may come
+    late: from a bot that was killed before it could save its place, the next one hears them again."""
     for name, stored in streams.items():
         for guild_id, numbers in stored.numbers.items():
-            wrong = [pair for pair in pairwise(numbers) if pair[0] >= pair[1]]
-            assert not wrong, f"{name}: messages of {guild_id} twice or out of order: {wrong[:5]}"
+            twice = [number for number, count in Counter(numbers).items() if count > 1]
+            assert not twice, f"{name}: messages of {guild_id} twice: {twice[:5]}"
 
 
-def require_all(streams: Mapping[str, Stored], stream: str, guild_id: int, sent: int) -> None:
+def require_all_in_order(streams: Mapping[str, Stored], stream: str, guild_id: int, sent: int) -> None:
     """Every message is there, or a gap is marked."""
     stored = streams.get(stream, Stored())
-    missing = sorted(set(range(sent)) - set(stored.numbers.get(guild_id, ())))
+    numbers = stored.numbers.get(guild_id, [])
+    wrong = [pair for pair in pairwise(numbers) if pair[0] > pair[1]]
+    assert not wrong, f"{stream}: messages out of order: {wrong[:5]}"
+    missing = sorted(set(range(sent)) - set(numbers))
     assert not missing or stored.gaps, f"{stream}: {len(missing)} of {sent} messages lost: {missing[:5]} …"

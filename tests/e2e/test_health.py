@@ -126,7 +126,11 @@ async def test_a_store_that_does_not_answer_makes_it_unhealthy(bound, stores, mo
     assert (await health(bound)).level is HealthLevel.HEALTHY
 
 
-async def test_a_missing_stream_makes_it_unhealthy_for_the_command_line_too(bound, status):
+async def test_a_missing_stream_makes_it_unhealthy_for_the_command_line_too(bound, status, monkeypatch):
+    async def not_yet(schemas=None):
+        """It would be made again at once."""
+
+    monkeypatch.setattr(bound.app.manager.stream_reconciler, "reconcile", not_yet)
     await bound.jetstream.delete_stream((await bound.sandbox("blue")).stream)
     ended = await status()
     assert ended.returncode == 1

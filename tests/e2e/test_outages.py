@@ -180,6 +180,23 @@ async def test_a_sandbox_destroyed_under_load_costs_the_others_nothing(bound):
     assert len(late) >= 20
 
 
+async def test_a_stream_that_is_deleted_in_nats_is_made_again_at_once_and_marked(bound):
+    blue = await bound.sandbox("blue")
+    await bound.jetstream.delete_stream(blue.stream)
+
+    async def holds(events):
+        stats = await bound.app.manager.streams.stats(blue.id)
+        return stats is not None and stats.messages == events
+
+    await bound.until(lambda: holds(1), 5)
+    await bound.ada.send(bound.lab.general, "after it")
+    await bound.until(lambda: holds(2))
+    (first, gap, _), (_, last, _) = await bound.stored(blue)
+    assert first == f"{blue.nats_prefix}events.GATEWAY_GAP"
+    assert json.loads(gap)["d"]["guild_ids"] == [str(bound.lab.id)]
+    assert json.loads(last)["d"]["content"] == "after it"
+
+
 async def test_a_nats_that_refuses_the_bot_for_good_ends_it_and_the_next_start_loses_nothing(open_scene, settings_of):
     scenes = []
 

@@ -14,7 +14,7 @@ import redis.asyncio
 
 from local_discord import LocalDiscord
 from tests.conftest import create_database, drop_database
-from tests.e2e.conftest import title
+from tests.e2e.conftest import text, title
 from tests.forks import run_command
 
 BOT = [sys.executable, "-m", "bot"]
@@ -149,6 +149,7 @@ def guardian_of(bot):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(120)  # five starts
 async def test_a_killed_guardian_is_started_again_on_the_same_data_and_at_the_fourth_time_the_bot_ends(discord, start):
     ada = discord.add_person("ada")
     lab = discord.add_guild("Ada's Lab", owner=ada)
@@ -165,6 +166,8 @@ async def test_a_killed_guardian_is_started_again_on_the_same_data_and_at_the_fo
             async with asyncio.timeout(30):
                 while sum("embedded stores run again" in line for line in bot.lines) < number:
                     await asyncio.sleep(0.02)
+                while "❌" in text(await ada.command("sandbox status", channel=lab.general, sandbox="blue")):
+                    await asyncio.sleep(0.1)
     assert await asyncio.wait_for(bot.process.wait(), 20) == 69
     assert sum("a part failed" in line for line in bot.lines) == 0
     assert "guardian" in bot.lines[-1].lower()
@@ -336,6 +339,24 @@ async def test_an_api_base_without_an_api_is_named(tmp_path, discord, dsn, store
     assert ended.returncode == 69
     assert ended.stderr.startswith(f"sandbox-bot: Discord is not reachable: {discord.api_base}/nothing: 404")
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+async def test_check_warns_of_a_nats_that_syncs_seldom(tmp_path, discord, dsn, stores):
+    callout = stores.nats_callout
+    environment = {
+        "DISCORD_TOKEN": discord.token,
+        "BOT_DISCORD__API_BASE": discord.api_base,
+        "DATABASE_URL": dsn,
+        "REDIS_URL": stores.redis_url,
+        "NATS_URL": stores.nats_url,
+        "NATS_AUTH_URL": callout.auth_url,
+        "NATS_SYSTEM_URL": callout.system_url,
+        "NATS_ACCOUNT_SEED": callout.account_seed,
+    }
+    checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
+    assert checked.returncode == 0
+    assert "Warning: NATS brings events to its disk only every 120 s" in checked.stderr
+    assert 'Set sync_interval: "1s" in its jetstream block.' in checked.stderr
 
 
 async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
@@ -152,6 +153,7 @@ async def test_a_session_that_discord_gives_up_meanwhile_leaves_a_marker_that_na
         routed = the_connection(bound).sequence
         assert routed < bound.discord.dispatched[-1].sequence
         bound.discord.forget_sessions()
+        forgotten_at = datetime.now(UTC)
 
     async def is_marked():
         return await gaps(bound, "blue")
@@ -159,6 +161,7 @@ async def test_a_session_that_discord_gives_up_meanwhile_leaves_a_marker_that_na
     await bound.until(is_marked)
     (gap,) = await gaps(bound, "blue")
     assert gap["last_sequence"] == routed
+    assert datetime.fromisoformat(gap["since"]) < forgotten_at
 
 
 async def test_a_nats_that_is_only_slow_costs_no_resume(bound, stores, monkeypatch):

@@ -150,6 +150,7 @@ def _copy_synced(source: str, target: str) -> str:
             written.write(read.read(length))
             end = start + length
         written.truncate(min(end, size))
+        os.fsync(written.fileno())  # or the next cut would take it
     shutil.copystat(source, target)
     return target
 

@@ -1,8 +1,17 @@
 import asyncio
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
+
+from tests.chaos.strikes import HITS, plan
+
+
+def test_the_same_seed_breaks_the_same_at_the_same_times():
+    first, again, other = (list(islice(plan(seed, list(HITS)), 300)) for seed in ("1", "1", "2"))
+    assert first == again != other
+    assert {strike.name for strike in first} == HITS.keys()
 
 
 @pytest.mark.long

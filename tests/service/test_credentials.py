@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from bot.errors import InvalidTransition, NotAllowed
+from bot.errors import InvalidTransition, NotAllowed, ServiceUnavailable
 from tests.service.conftest import ADA, ADMIN, BOB
 
 
@@ -59,3 +59,51 @@ async def test_a_role_is_ours_by_its_mark(enforced, pool, made_by, is_ours):
     assert await pool.fetchval("SELECT sandbox_role_exists($1)", sandbox.schema_name) is is_ours
     await pool.execute(f"COMMENT ON ROLE {sandbox.schema_name} IS '{mark}'")
     await enforced.destroy(ADA, sandbox.id)
+
+
+FOREIGN = """
+CREATE TABLE {0}.legacy (id serial PRIMARY KEY); CREATE VIEW {0}.report AS SELECT 1;
+CREATE TABLE {0}.shared (id int); GRANT SELECT ON {0}.shared TO PUBLIC;
+CREATE FUNCTION {0}.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE {0}.kind AS ENUM ('a')
+"""
+
+
+@pytest.fixture
+async def superuser(stores, dsn):
+    connection = await asyncpg.connect(stores.superuser_url(dsn.rpartition("/")[2]))
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize("has_role", [True, False])
+async def test_tables_of_somebody_elses_are_named_with_what_gives_them_over_and_keep_nothing_else(
+    manager, enforced, superuser, has_role
+):
+    sandbox = await (enforced if has_role else manager).create(ADA)
+    await superuser.execute(FOREIGN.format(sandbox.schema_name))
+    for rotate in (False, True):
+        details = await enforced.issue_credentials(ADA, sandbox.id, rotate=rotate)
+        assert [remark.partition(",")[0] for remark in details.remarks] == [
+            "legacy belongs to postgres",
+            "report belongs to postgres",
+        ]
+        assert f"ALTER TABLE {sandbox.schema_name}.legacy OWNER TO {sandbox.schema_name}" in details.as_dotenv()
+    worker = await asyncpg.connect(details.environment["SANDBOX_DATABASE_URL"])
+    await worker.execute("ALTER TABLE communities ADD x int; CREATE TABLE own ()")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await worker.execute("SELECT FROM legacy")
+    for remark in details.remarks:
+        await superuser.execute(remark.partition(": ")[2])
+    assert await worker.fetchval("SELECT count(*) FROM legacy") == 0
+    await worker.close()
+    assert (await enforced.issue_credentials(ADA, sandbox.id, rotate=True)).remarks == ()
+    await enforced.destroy(ADA, sandbox.id)
+
+
+async def test_a_table_that_somebody_holds_makes_no_bug_of_a_first_connection(manager, enforced, superuser):
+    sandbox = await manager.create(ADA)
+    async with superuser.transaction():
+        await superuser.execute(f"LOCK {sandbox.schema_name}.communities")
+        with pytest.raises(ServiceUnavailable):
+            await enforced.issue_credentials(ADA, sandbox.id)
+    assert (await enforced.issue_credentials(ADA, sandbox.id)).has_token

@@ -10,7 +10,7 @@ import pytest
 from bot import constants
 from bot.stores.nats_account import ACCOUNT
 from bot.stores.nats_answers import ask_all
-from bot.stores.nats_client import open_nats
+from bot.stores.nats_client import flush, open_nats
 from bot.stores.nats_connections import NatsConnections
 from tests.faults.wires import Gate, wired
 from tests.service.workers import make_place
@@ -66,3 +66,12 @@ async def test_further_answers_are_waited_for_as_long_as_the_line_takes(stores, 
         with pytest.raises(TimeoutError):
             await ask_all(client, "everybody", first_within_s=0.1, others_within_s=5)
         await client.close()
+
+
+async def test_a_flush_that_is_broken_off_costs_nobody_the_connection(far_system):
+    """As a login's end breaks off what it waits for. nats-py's own flush would have the client read nothing more."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(constants.SLOW_ROUND_TRIP_S / 3):
+            await flush(far_system)
+    await flush(far_system)
+    assert (await far_system.request("$SYS.REQ.USER.INFO", timeout=2)).data

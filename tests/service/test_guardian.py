@@ -1,14 +1,21 @@
 """The process that supervises the embedded servers, when it or they end."""
 
 import asyncio
+import fcntl
 import os
 import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import asyncpg
 import pytest
+import redis.asyncio
 from loguru import logger
 
-from bot.stores.embedded import EmbeddedStores, FolderInUse, GuardianEnded
+from bot.stores.embedded import EmbeddedError, EmbeddedStores, FolderInUse, GuardianEnded
+from bot.stores.embedded.configuration import launch_command
+from bot.stores.launch import PARENT
 from bot.stores.nats_client import open_nats
 from bot.stores.postgres import connected, open_pool
 from bot.stores.redis import open_redis
@@ -109,3 +116,77 @@ async def test_servers_that_are_shared_are_their_owners_to_watch(tmp_path):
         assert owner.is_owner
         async with EmbeddedStores(tmp_path, stores=REDIS, durable=False, share=True) as guest:
             assert (guest.is_owner, guest.servers, guest.redis_url) == (False, {}, owner.redis_url)
+
+
+def guardian_of(stores):
+    """Its number; None while there is none."""
+    guardian = stores._processes and stores._processes._guardian
+    return guardian and guardian.pid
+
+
+def children_of(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+MOMENTS = {
+    "it is there": lambda stores: True,
+    "it starts servers": lambda stores: children_of(guardian_of(stores)),
+    "it has started them": lambda stores: len(stores.pids) == 3,
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_guardian_that_is_killed_during_the_start_ends_it_and_leaves_nothing(tmp_path, moment):
+    stores = EmbeddedStores(tmp_path)
+    starting = asyncio.create_task(stores.__aenter__())
+    await until(lambda: guardian_of(stores) and MOMENTS[moment](stores))
+    os.kill(guardian_of(stores), signal.SIGKILL)
+    with pytest.raises(EmbeddedError):
+        await starting
+    await until(lambda: may_lock(tmp_path))
+    async with EmbeddedStores(tmp_path) as stores:
+        await write_everywhere(stores)
+
+
+def may_lock(folder):
+    """Whether no process is left that has inherited the folder's lock."""
+    with (folder / "lock").open() as lock, suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+async def test_a_guardian_that_is_killed_again_while_it_is_started_again_is_started_once_more(tmp_path):
+    async with EmbeddedStores(tmp_path, stores=REDIS) as stores:
+        os.kill(first := guardian_of(stores), signal.SIGKILL)
+        restarting = asyncio.create_task(stores.restart())
+        await until(lambda: guardian_of(stores) not in (None, first))
+        os.kill(guardian_of(stores), signal.SIGKILL)
+        with pytest.raises(EmbeddedError):
+            await restarting
+        await stores.restart()
+        async with redis.asyncio.from_url(stores.redis_url) as cache:
+            assert await cache.ping()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a process of its parent's death")
+async def test_a_server_whose_guardian_is_gone_before_it_begins_does_not_begin(tmp_path):
+    gone = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await gone.wait()
+    server = await asyncio.create_subprocess_exec(
+        *launch_command([sys.executable, "-c", "open('began', 'w')"], signal.SIGTERM),
+        cwd=tmp_path,
+        env={**os.environ, PARENT: str(gone.pid)},
+    )
+    assert (await server.wait(), (tmp_path / "began").exists()) == (1, False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has a score for it")
+async def test_where_memory_runs_out_each_server_goes_before_the_guardian_and_the_bot(stores):
+    def score(pid):
+        return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+    scores = {name: score(pid) for name, pid in stores.pids.items()}
+    most = max(score(parent_of(stores.pids["redis"])), score(os.getpid()))
+    assert scores == dict.fromkeys(("nats", "postgres", "redis"), most + 100)

@@ -68,7 +68,12 @@ QUERIES: dict[str, dict[str, list[object]]] = {
         "list_revoked": [[SOME_ID]],
     },
     "orphans": {"classify": [[SOME_ID], HOUR]},
-    "streams": {"list_expected": [], "is_expected": [SOME_ID]},
+    "streams": {
+        "list_expected": [],
+        "list_expected_of": [["sandbox_00000000"]],
+        "is_expected": [SOME_ID],
+        "list_guilds": [SOME_ID],
+    },
     "notices": {
         "write_notice": [SOME_ID, "expired", datetime.now(UTC)],
         "lock_new": [100],

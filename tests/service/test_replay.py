@@ -29,7 +29,10 @@ class Listener:
 
     async def ask(self, **request):
         self.events = await self.client.subscribe(self.inbox)
-        body = json.dumps({"deliver": self.inbox, **request}).encode()
+        return await self.say({"deliver": self.inbox, **request})
+
+    async def say(self, request):
+        body = json.dumps(request).encode()
         return json.loads((await self.client.request(names.replay_subject(self.sandbox.id), body, timeout=5)).data)
 
     async def receive(self, count):
@@ -82,7 +85,7 @@ async def test_stored_events_are_played_from_a_time_on_and_then_the_ones_that_co
     since = time.time()
     await publish(sandbox, "MESSAGE_CREATE", "TYPING_START")
     listener = await listen(sandbox)
-    assert await listener.ask(since=since) == {"ok": True}
+    assert (await listener.ask(since=since))["ok"]
     assert await listener.receive(2) == [("MESSAGE_CREATE", 2), ("TYPING_START", 3)]
     await publish(sandbox, "MESSAGE_DELETE")
     assert await listener.receive(1) == [("MESSAGE_DELETE", 4)]
@@ -92,8 +95,46 @@ async def test_a_listener_goes_on_where_it_was_and_hears_what_it_asked_for_only(
     sandbox = await enforced.create(ADA)
     await publish(sandbox, "MESSAGE_CREATE", "MESSAGE_CREATE", "TYPING_START", "MESSAGE_CREATE")
     listener = await listen(sandbox)
-    assert await listener.ask(after=1, events=["MESSAGE_CREATE"]) == {"ok": True}
+    assert (await listener.ask(after=1, events=["MESSAGE_CREATE"]))["ok"]
     assert await listener.receive(2) == [("MESSAGE_CREATE", 2), ("MESSAGE_CREATE", 4)]
+
+
+async def test_a_listener_is_told_after_what_it_listens_and_hears_all_of_another_stream(
+    enforced, listen, publish, nats_client
+):
+    sandbox = await enforced.create(ADA)
+    await publish(sandbox, "OLD", "OLD", "OLD")
+    listener = await listen(sandbox)
+    began = await listener.ask()
+    stream = (await nats_client.jetstream().stream_info(sandbox.stream)).created
+    assert began == {"ok": True, "after": 3, "stream_created_at": stream.isoformat()}
+    await nats_client.jetstream().delete_stream(sandbox.stream)
+    await enforced.streams.create(sandbox.id)
+    await publish(sandbox, *["NEW"] * 5)
+    listener.inbox = listener.client.new_inbox()  # as the kit does
+    again = await listener.ask(after=3, stream_created_at=began["stream_created_at"])
+    assert (again["after"], again["stream_created_at"] != began["stream_created_at"]) == (0, True)
+    assert await listener.receive(5) == [("NEW", number) for number in range(1, 6)]
+
+
+async def test_a_listener_that_is_older_is_not_left_waiting_for_the_number_it_had(enforced, listen, publish):
+    sandbox = await enforced.create(ADA)
+    await publish(sandbox, "MESSAGE_CREATE")
+    listener = await listen(sandbox)
+    assert (await listener.ask(after=500))["after"] == 0
+    assert await listener.receive(1) == [("MESSAGE_CREATE", 1)]
+
+
+async def test_who_is_lost_and_who_is_destroyed_is_told_apart(enforced, listen, nats_client):
+    sandbox = await enforced.create(ADA)
+    listener = await listen(sandbox)
+    await nats_client.jetstream().delete_stream(sandbox.stream)
+    for request in ({}, {"state": True}):
+        answer = await listener.say(request or {"deliver": listener.inbox})
+        assert (answer["service"], "ended" in answer) == ("NATS", False)
+    await enforced._pool.execute("UPDATE sandboxes SET status = 'destroying' WHERE id = $1", sandbox.id)
+    for request in ({}, {"state": True}):
+        assert (await listener.say(request or {"deliver": listener.inbox}))["ended"]
 
 
 async def test_listening_takes_nothing_from_the_workers(enforced, listen, publish, nats_client):
@@ -131,7 +172,7 @@ async def test_events_are_never_delivered_outside_the_askers_inbox(enforced, lis
     await listener.client.publish(
         names.replay_subject(ada.id), b"{}", reply=names.event_subject_prefix(bob.id) + "FORGED"
     )
-    assert await listener.ask(since=0) == {"ok": True}  # what was asked before has been looked at
+    assert (await listener.ask(since=0))["ok"]  # what was asked before has been looked at
     assert (await nats_client.jetstream().stream_info(bob.stream)).state.messages == 0
 
 
@@ -192,7 +233,7 @@ async def until_heard(listener):
 async def test_a_bot_hears_workers_that_it_has_not_let_in_itself(other):
     serving, listener = other
     async with serving():
-        assert await until_heard(listener) == {"ok": True}
+        assert (await until_heard(listener))["ok"]
     with pytest.raises(NoRespondersError):
         await listener.ask()
 
@@ -201,13 +242,15 @@ async def test_what_is_asked_before_a_stop_is_answered(other):
     serving, listener = other
     asked, may_end = asyncio.Event(), asyncio.Event()
     async with serving() as manager:
+        replay = manager.streams.replay
 
-        async def replay(*_):
+        async def late_replay(*arguments):
             asked.set()
             await may_end.wait()
+            return await replay(*arguments)
 
-        manager.streams.replay = replay
+        manager.streams.replay = late_replay
         answer = asyncio.create_task(until_heard(listener))
         await asked.wait()
         asyncio.get_running_loop().call_later(0.1, may_end.set)  # the stop is under way
-    assert await answer == {"ok": True}
+    assert (await answer)["ok"]

@@ -12,7 +12,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from bot.sandboxes.access.replay import ReplayService
 from bot.stores.embedded.programs import postgres_program
 from bot.stores.nats_responder import Responder
 from bot.supervisor import Supervisor
@@ -106,7 +105,10 @@ async def test_a_bot_that_is_away_or_older_leaves_the_file_as_it_is(manager, sto
     away = await run("env", "--pull")
     assert (away.returncode, "nobody answers on NATS" in away.stderr) == (69, True)
 
-    old = Responder(nats_client, f"sandbox.{sandbox.id}.replay", ReplayService(manager.streams).answer)
+    async def refuse(_):
+        return b'{"error": "That is no request for a replay: Object contains unknown field `environment`"}'
+
+    old = Responder(nats_client, f"sandbox.{sandbox.id}.replay", refuse)
     async with Supervisor() as supervisor, old.serving(supervisor, "replay"):
         refused = await run("env", "--pull")
     assert (refused.returncode, "The bot is older than this" in refused.stderr) == (1, True)

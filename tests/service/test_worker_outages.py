@@ -211,17 +211,5 @@ async def test_a_worker_of_an_expired_sandbox_is_told_that_it_expired(enforced, 
     assert ended.value.reason == "expired"
 
 
-async def test_where_logins_are_the_teams_the_end_is_a_stream_that_is_gone(place, nats_client, stores, monkeypatch):
-    monkeypatch.setattr("sandbox_worker.constants.GONE_FOR_S", 0.6)
-    async with place.worker(SANDBOX_NATS_URL=stores.nats_url) as sandbox:
-        events = sandbox.events()
-        await place.send()
-        await take(events, 1)
-        await nats_client.jetstream().delete_stream(place.sandbox.stream)
-        with pytest.raises(SandboxEnded, match="no stream of events") as ended:
-            await take(events, 1)
-    assert ended.value.reason == "gone"
-
-
 async def _holds(fact):
     return fact

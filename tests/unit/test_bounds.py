@@ -46,9 +46,10 @@ def test_a_sandbox_that_could_not_be_ended_here_is_forgotten_once_others_must_ha
 
 def test_a_sandbox_that_is_small_again_or_gone_is_not_let_in_any_more():
     sizes = SandboxSizes(None, None)
+    large = {"may_connect": True, "is_newly_over": False, "schema_name": "sandbox_x", "bytes": 1}
     for _ in range(MANY):
-        row: Any = {"id": uuid4(), "may_connect": True, "is_newly_over": False, "schema_name": "sandbox_x", "bytes": 1}
-        sizes._choose([row])
+        rows: list[Any] = [{"id": uuid4(), **large}]
+        sizes._choose(rows)
     assert len(sizes._let_in) == 1
 
 

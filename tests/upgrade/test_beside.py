@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -13,7 +12,6 @@ from bot.control_plane import open_control_plane
 from bot.sandboxes.model import OPERATOR, Actor
 from bot.settings import Settings
 from bot.stores.opening import open_stores
-from local_discord import LocalDiscord
 from tests.conftest import address, create_database, drop_database, store_settings
 
 pytestmark = pytest.mark.timeout(120)  # two versions of everything are started
@@ -54,36 +52,14 @@ def environment(stores, dsn):
 
 
 @pytest.fixture
-async def discord():
-    async with LocalDiscord() as discord:
-        yield discord
-
-
-@asynccontextmanager
-async def old_bot(release, discord, environment, folder):
-    """A bot of an older version, which runs on the database that it has migrated itself; at its end it has logged no
-    error."""
-    of_discord = {"DISCORD_TOKEN": discord.token, "BOT_DISCORD__API_BASE": discord.api_base}
-    with (folder / "log").open("wb") as log:
-        process = await release.start("-m", "bot", "run", cwd=folder, env=environment | of_discord, stderr=log)
-        await discord.wait_ready(30)
-        yield
-        process.terminate()
-        assert await asyncio.wait_for(process.wait(), 20) == 0
-    said = (folder / "log").read_text()
-    assert "Traceback" not in said
-    assert "ERROR" not in said
-
-
-@pytest.fixture
 async def beside(release, discord, environment, tmp_path, nats_client, redis_client):
-    async with old_bot(release, discord, environment, tmp_path):
+    async with release.running(discord, tmp_path, environment):
         yield
 
 
 @pytest.fixture
 async def last_in_public_beside(last_in_public, discord, environment, tmp_path, nats_client, redis_client):
-    async with old_bot(last_in_public, discord, environment, tmp_path):
+    async with last_in_public.running(discord, tmp_path, environment):
         yield
 
 

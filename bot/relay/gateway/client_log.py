@@ -104,7 +104,7 @@ class ClientLog:
 def _record_of(reader: Reader) -> ClientRecord:
     session = _session_of(reader)
     place, since = (session.shard, session.shard_count), session.begun_at
-    return ClientRecord(session.library, *place, since, reader.sequence, session.stream_created_at)
+    return ClientRecord(reader.sequence, session.stream_created_at, session.library, *place, since)
 
 
 def _session_of(reader: Reader) -> Session:

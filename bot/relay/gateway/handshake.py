@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -74,7 +75,7 @@ class Handshake:
         covered = {each: at for each, at in tenant.bound_at.items() if (each >> 22) % count == shard}
         # What is older the bot has had, or is not to hear: it must not come because a snapshot is older still.
         not_before = (last_heard or 0) if self._catch_up_s else state.last
-        snapshots = await self._take_snapshots(tenant, sorted(covered), not_before=not_before)
+        snapshots = await self._take_snapshots(tenant, sorted(covered), state.created_at, not_before=not_before)
         mark = min([state.last, *(snapshot.mark for snapshot in snapshots)])
         base = min(mark, last_heard) if last_heard is not None and catches_up and self._catch_up_s else mark
         known = [snapshot for snapshot in snapshots if snapshot.data is not None] if wanted & intents.GUILDS else []
@@ -130,12 +131,16 @@ class Handshake:
         except StreamLost:
             raise ServiceUnavailable("NATS", "the sandbox's stream is not there; it is made again soon") from None
 
-    async def _take_snapshots(self, tenant: Tenant, guild_ids: list[int], *, not_before: int) -> list[Snapshot]:
+    async def _take_snapshots(
+        self, tenant: Tenant, guild_ids: list[int], stream_created_at: datetime, *, not_before: int
+    ) -> list[Snapshot]:
         async def last_sequence() -> int:
             return (await self._stream_of(tenant)).last
 
         async def take(guild_id: int) -> Snapshot:
-            return await self._snapshots.take(tenant, guild_id, last_sequence, not_before=not_before)
+            return await self._snapshots.take(
+                tenant, guild_id, last_sequence, stream_created_at=stream_created_at, not_before=not_before
+            )
 
         taken = await gather_bounded(guild_ids, take, limit=constants.RELAY_GUILDS_AT_ONCE)
         raise_first(taken)

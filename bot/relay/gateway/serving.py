@@ -154,7 +154,14 @@ class Serving:
         async def last_sequence() -> int:
             return (await self._streams.state(self._tenant.sandbox_id)).last
 
-        return (await self._snapshots.take(self._tenant, guild_id, last_sequence, not_before=self.sequence)).data
+        snapshot = await self._snapshots.take(
+            self._tenant,
+            guild_id,
+            last_sequence,
+            stream_created_at=self.session.stream_created_at,
+            not_before=self.sequence,
+        )
+        return snapshot.data
 
     @property
     def _sandbox(self) -> str:

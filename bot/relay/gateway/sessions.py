@@ -22,6 +22,7 @@ from bot.relay.gateway.numbering import Numbering
 from bot.settled import Settled
 from bot.stores.failures import redis_failure
 from bot.stores.relay_records import note_keys
+from bot.stores.stream_positions import StreamPosition
 from bot.supervisor import Part
 
 
@@ -58,17 +59,10 @@ class Session(msgspec.Struct, frozen=True):
         return names.relay_position_key(self.sandbox_id, self.shard_count, self.shard)
 
 
-class Position(msgspec.Struct, frozen=True):
-    """What a bot was sent last: Unix time, the stream sequence, and of which stream."""
+class Position(StreamPosition, frozen=True):
+    """What a bot was sent last, and when (Unix time)."""
 
     sent_at: float
-    sequence: int
-    stream_created_at: datetime
-
-    @property
-    def order(self) -> tuple[datetime, int]:
-        """The greater one is the further one."""
-        return self.stream_created_at, self.sequence
 
 
 _encode = msgspec.json.Encoder().encode
@@ -137,7 +131,7 @@ class Sessions:
     def note_position(self, session: Session, sequence: int) -> None:
         """A client was sent everything up to it; of several, the furthest counts. Written down soon."""
         key = session.position_key
-        position = Position(elapsed(), sequence, session.stream_created_at)
+        position = Position(sequence, session.stream_created_at, elapsed())
         known = self._positions.get(key)
         if known is None or known.order < position.order:
             self._positions[key] = position

@@ -6,8 +6,9 @@ from enum import Enum, auto
 
 from bot.relay.gateway import intents
 from bot.relay.gateway.intents import INTENT_OF
+from sandbox_worker import protocol
 
-GAP = b"GATEWAY_GAP"
+GAP = protocol.GAP_EVENT.encode()
 OF_GUILDS = frozenset({b"GUILD_CREATE", b"GUILD_UPDATE", b"GUILD_DELETE"})
 """Their `id` is the guild's."""
 CAUGHT_UP = frozenset(name for name in INTENT_OF if name.startswith((b"MESSAGE_CREATE", b"MESSAGE_REACTION_")))

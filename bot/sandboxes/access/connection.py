@@ -61,6 +61,10 @@ class ConnectionDetails:
         """Also under the names that tools look for."""
         return replace(self, environment={**self.environment, **standard_names(self.environment, form)})
 
+    def with_remarks(self, *remarks: str) -> Self:
+        """With more to say to whoever reads the file."""
+        return replace(self, remarks=(*self.remarks, *remarks))
+
     def as_dotenv(self, *, secret: bool = True) -> str:
         """Lines for a `.env` file, which every reader of such files reads alike, and of which a shell that sources it
         runs nothing; with `secret` false, the lines that hold the token are left out."""

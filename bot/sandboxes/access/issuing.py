@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Awaitable
 from uuid import UUID
 
+import asyncpg
 from loguru import logger
 
 from bot import request
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.access.control import SandboxAccess
+from bot.sandboxes.access.ownership import describe_foreign
 from bot.sandboxes.access.tokens import Credentials, new_credentials
 from bot.sandboxes.directory import require_access, require_running
 from bot.sandboxes.idempotency import Idempotency
@@ -72,7 +74,7 @@ class CredentialIssuer:
                 return self.describe(sandbox, serves=serves), True
             details = self.describe(sandbox, (await making).token, serves=serves)
             await self._save(connection, actor, sandbox, await making, replace=issued_before)
-            return details, issued_before
+            return details.with_remarks(*await describe_foreign(connection, sandbox_id)), issued_before
 
         details, issued_before = await in_transaction(self._pool, issue)
         if details.has_token:
@@ -95,7 +97,7 @@ class CredentialIssuer:
             credentials = await asyncio.to_thread(new_credentials)
             details = self.describe(sandbox, credentials.token, serves=serves)
             await self._save(connection, actor, sandbox, credentials, replace=True)
-            return details
+            return details.with_remarks(*await describe_foreign(connection, sandbox_id))
 
         details = await in_transaction(self._pool, reissue)
         if details is not None:
@@ -105,7 +107,10 @@ class CredentialIssuer:
     async def _save(
         self, connection: Connection, actor: Actor, sandbox: Sandbox, credentials: Credentials, *, replace: bool
     ) -> None:
-        await self._access.save(connection, sandbox, credentials, replace=replace)
+        try:
+            await self._access.save(connection, sandbox, credentials, replace=replace)
+        except asyncpg.LockNotAvailableError as error:  # somebody holds a table of one that had no role until now
+            raise ServiceUnavailable("PostgreSQL", str(error)) from error
         if replace:
             await self._access.mark_changed(connection, sandbox.id)
         await self._records.audit(connection, sandbox.id, AuditEvent.CREDENTIALS_ISSUED, actor, {})

@@ -1,7 +1,9 @@
-"""Makes streams again that NATS has lost, so that their sandboxes' events are not refused for ever."""
+"""Makes streams and consumers again that NATS has lost, so that their sandboxes' events are not refused for ever, and
+tells what may be missing by it."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from loguru import logger
@@ -9,6 +11,7 @@ from loguru import logger
 from bot import constants
 from bot.concurrency import failures, gather_bounded
 from bot.errors import ServiceUnavailable
+from bot.sandboxes.lifecycle.acknowledgements import Acknowledgements
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, connected, load_queries
 
@@ -16,17 +19,17 @@ from bot.stores.postgres import Pool, connected, load_queries
 class StreamReconciler:
     """Compares the sandboxes that PostgreSQL knows with the streams that NATS has."""
 
-    def __init__(self, pool: Pool, streams: StreamStore) -> None:
-        self._pool, self._streams = pool, streams
+    def __init__(self, pool: Pool, streams: StreamStore, acknowledgements: Acknowledgements) -> None:
+        self._pool, self._streams, self._acknowledgements = pool, streams, acknowledgements
         self._sql = load_queries("streams")
 
-    async def reconcile(self) -> int:
-        """One turn: every running or expired sandbox has its stream and consumer again; how many had not.
+    async def reconcile(self, schemas: Collection[str] | None = None) -> int:
+        """One turn: every running or expired sandbox, or those with these schemas, has its stream and consumer again;
+        how many had not.
 
         All are tried. If some fail, `ServiceUnavailable` says how many, with the first failure as its cause.
         """
-        async with connected(self._pool) as connection:
-            expected = [row["id"] for row in await connection.fetch(self._sql["list_expected"])]
+        expected = await self._list_expected(schemas)
         outcomes = await gather_bounded(expected, self._repair, limit=constants.MAX_CONCURRENT_STREAM_CHECKS)
         if failed := failures(outcomes):
             first = failed[0]
@@ -36,10 +39,18 @@ class StreamReconciler:
             raise ServiceUnavailable(first.service, detail) from first
         return sum(outcome is True for outcome in outcomes)
 
+    async def _list_expected(self, schemas: Collection[str] | None) -> list[UUID]:
+        async with connected(self._pool) as connection:
+            if schemas is None:
+                rows = await connection.fetch(self._sql["list_expected"])
+            else:
+                rows = await connection.fetch(self._sql["list_expected_of"], list(schemas))
+        return [row["id"] for row in rows]
+
     async def _repair(self, sandbox_id: UUID) -> bool:
         if await self._streams.stats(sandbox_id) is not None:
             return False
-        await self._streams.create(sandbox_id)
+        await self._make_again(sandbox_id)
         # A teardown between the list and the creation may have found no stream to delete. Its status was committed
         # before it looked, so whoever looks here, after the creation, sees it.
         async with connected(self._pool) as connection:
@@ -47,5 +58,22 @@ class StreamReconciler:
         if not expected:
             await self._streams.delete(sandbox_id)
             return False
-        logger.warning("a lost stream was made again", sandbox=str(sandbox_id))
         return True
+
+    async def _make_again(self, sandbox_id: UUID) -> None:
+        """The consumer last: without it another turn does the whole of this again."""
+        known = await self._acknowledgements.read(sandbox_id)
+        created_at = await self._streams.created_at(sandbox_id)
+        if created_at is None or (known is not None and known.stream_created_at != created_at):
+            await self._begin_anew(sandbox_id)
+            logger.warning("a lost stream was made again", sandbox=str(sandbox_id))
+        else:
+            made = await self._streams.consumers.make_again(sandbox_id, known)
+            logger.warning("a lost consumer was made again", sandbox=str(sandbox_id), **made._asdict())
+
+    async def _begin_anew(self, sandbox_id: UUID) -> None:
+        created_at = await self._streams.create_stream(sandbox_id)
+        async with connected(self._pool) as connection:
+            rows = await connection.fetch(self._sql["list_guilds"], sandbox_id)
+        await self._streams.publish_gap(sandbox_id, [int(row["guild_id"]) for row in rows], created_at)
+        await self._streams.consumers.create(sandbox_id)

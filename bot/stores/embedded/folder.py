@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import socket
-from asyncio import Future
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from loguru import logger
@@ -43,11 +42,11 @@ def require_folder(path: Path) -> None:
         )
 
 
-def sync_stream(folder: Path, name: str) -> Future[None]:
+def sync_stream(folder: Path, name: str) -> None:
     """Begin to bring to the disk what NATS has written when it made the stream and its consumer. It leaves that to the
     kernel for half a minute, in which a loss of power makes empty files of it, and then there is no stream."""
     of_stream = folder / "nats" / "jetstream" / "APP" / "streams" / name
-    return asyncio.get_running_loop().run_in_executor(None, _sync_tree, of_stream)
+    Thread(target=_sync_tree, args=(of_stream,), daemon=True).start()  # no stop waits for all of it
 
 
 def _sync_tree(path: Path) -> None:

@@ -29,6 +29,7 @@ from bot.stores.embedded.configuration import (
     PostgresLimits,
     configure,
 )
+from bot.stores.embedded.earlier_streams import move_earlier_streams
 from bot.stores.embedded.errors import AppendOnlyDamaged, EmbeddedError, FolderInUse, PortTaken
 from bot.stores.embedded.folder import (
     choose_ports,
@@ -223,6 +224,8 @@ class EmbeddedStores:
         )
         if "postgres" in self._stores:
             await init_postgres(self._layout)
+        if "nats" in self._stores:
+            move_earlier_streams(self._folder / "nats")
         for store in sorted(self._stores):
             await require_tls(self._reach, self._programs, store, self._layout.postgres_data)
         await self._run_on_free_ports(lock_fd)

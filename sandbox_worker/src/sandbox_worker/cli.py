@@ -162,6 +162,7 @@ def _as_json(event: StoredEvent) -> str:
     return _encoded(
         {
             "sequence": event.sequence,
+            "stream_created_at": None if event.stream_created_at is None else event.stream_created_at.isoformat(),
             "event": event.name,
             "guild_id": None if event.guild_id is None else str(event.guild_id),
             "time": event.stored_at.isoformat(),

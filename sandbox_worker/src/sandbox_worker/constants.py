@@ -48,11 +48,19 @@ PULL_SILENCE_S = 3.0 * PULL_HEARTBEAT_S
 KEPT_FOR_S = protocol.ACK_WAIT_S - 5.0
 """An event that has waited longer is about to be delivered anew, perhaps to another worker: it is left to that."""
 
-GONE_FOR_S = 10.0
-"""How long there may be no consumer before the sandbox counts as destroyed: it may move to another server."""
+LOST_TOLD_AFTER_S = 1.0
+"""How long there may be no consumer before that is told: it may move to another server, or be back already."""
 
-GONE_RETRY_DELAY_S = 0.5
-"""Between two questions to a consumer that is not there."""
+LOST_RETRY_DELAY_S = 0.5
+"""Between two questions to a consumer that is not there. It is waited for as long as the bot does not say that the
+sandbox is destroyed."""
+
+STATE_WAITED_FOR_S = 1.0
+"""For the bot's answer, before an event that may have been delivered before is handed out all the same: some
+interaction, which has three seconds, may be behind it."""
+
+STATE_RETRY_DELAY_S = 0.5
+"""Between two questions to a bot that is away, or is about to make the stream again."""
 
 # --- tail ------------------------------------------------------------------------------------------------------------
 

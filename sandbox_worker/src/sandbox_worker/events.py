@@ -43,13 +43,15 @@ class StoredEvent:
 
     name: str
     sequence: int
-    """Its place in the stream; grows from event to event."""
+    """Its place in the stream; grows from event to event. A stream that was made again counts from 1."""
     stored_at: datetime
     redelivered: int
     """How often it has been delivered before."""
     raw: bytes = field(repr=False)
     too_large: int | None
     """The size in bytes of an event that did not fit; what is here then has its ids only."""
+    stream_created_at: datetime | None = field(default=None, kw_only=True)
+    """Which stream `sequence` is of; None while the bot, who knows, is away."""
 
     @cached_property
     def data(self) -> Any:
@@ -81,6 +83,9 @@ class Event(StoredEvent):
     """Comes again 30 seconds after it was handed out, or last said to be in progress, to any worker of the sandbox,
     unless it is settled by one of `ack`, `retry` and `terminate`. Each of them waits out an outage of NATS."""
 
+    possible_duplicate: bool = field(default=False, kw_only=True)
+    """It may have been delivered before, and even have been acknowledged: `redelivered` says so, or NATS has lost the
+    consumer that knew it, or the bot, who knows of that, is away."""
     _ack_subject: str = field(repr=False)
     _connection: NatsConnection = field(repr=False)
     _discord: DiscordApi = field(repr=False)

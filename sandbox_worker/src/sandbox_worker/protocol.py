@@ -5,6 +5,8 @@ The bot imports it from here, so that each of them is written down once.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
@@ -40,10 +42,25 @@ ENVIRONMENT_REQUEST = {"environment": True}
 TOKEN_PLACE = "token-of-the-sandbox"  # noqa: S105
 """Stands in the answer where the sandbox's token does, which the bot doesn't know."""
 
+STATE_REQUEST = {"state": True}
+"""On the same subject: a worker asks which stream its sandbox has, and what of it may be delivered a second time."""
+
+GAP_EVENT = "GATEWAY_GAP"
+"""No event of Discord's: made by the bot, where events may be missing."""
+
+POSSIBLE_DUPLICATES = "possible-duplicates-up-to"
+"""In the metadata of a consumer that was made again: up to this sequence events may have been delivered before."""
+
 ANY_REPLAY_SUBJECT = f"sandbox.*.{REPLAY}"
 
 _ACK_TOKENS = 9
 """Of an acknowledgement in the older format: `$JS.ACK.<stream>.<consumer>` and five numbers."""
+
+
+def gap(facts: Mapping[str, object], guild_ids: Iterable[int]) -> bytes:
+    """The event that says so: what is known of the gap, and the servers that it concerns."""
+    concerned = [str(guild_id) for guild_id in guild_ids]
+    return json.dumps({"op": 0, "t": GAP_EVENT, "s": None, "d": {**facts, "guild_ids": concerned}}).encode()
 
 
 @cache

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from contextlib import suppress
+from typing import Any
 
 import nats.errors
 from nats.aio.msg import Msg
@@ -13,8 +15,10 @@ from nats.aio.msg import Msg
 from sandbox_worker import constants, protocol
 from sandbox_worker.environment import Environment
 from sandbox_worker.nats_connection import NatsConnection, Subscription
+from sandbox_worker.stream_state import StreamState
 
 NAK = b"-NAK"
+_logger = logging.getLogger(__name__)
 _NANOSECONDS = 1_000_000_000
 
 
@@ -30,13 +34,19 @@ class PullConsumer:
         self._subscription = Subscription(self._on_message, self._on_disconnect)
         self._arrived: asyncio.Queue[tuple[float, Msg | None]] = asyncio.Queue()
         self._expected = 0
-        self._gone_since: float | None = None
+        self._state = StreamState(connection, environment)
+        self._lost = _Loss(environment.name)
         self._closing = asyncio.Lock()
         self._closed = False
 
     async def open(self) -> None:
-        """Nothing is asked for yet."""
+        """No event is asked for yet."""
         await self._connection.subscribe(self._subscription)
+        self._state.doubt()
+
+    async def facts(self, delivery: protocol.Delivery) -> dict[str, Any]:
+        """Fields of the `Event`, of one that `next` has returned, which are the bot's to know."""
+        return await self._state.facts(delivery)
 
     async def next(self) -> Msg:
         """Waits as long as it takes. `SandboxEnded` when nothing will come any more."""
@@ -47,10 +57,10 @@ class PullConsumer:
             if message is None:
                 self._expected = 0  # what was asked for went with the connection
             elif status := status_of(message):
-                await self._on_status(status)
+                await self._on_status(status, message)
             else:
                 self._expected -= 1
-                self._gone_since = None
+                self._lost.over()
                 if not message.data:
                     await self._resubscribe()
                 if _is_fresh(arrived_at):
@@ -63,6 +73,7 @@ class PullConsumer:
                 return
             self._closed = True
             await self._connection.unsubscribe(self._subscription)
+            self._state.close()
             while not self._arrived.empty():
                 await self._give_back(*self._arrived.get_nowait())
 
@@ -103,25 +114,57 @@ class PullConsumer:
         except TimeoutError:
             return 0.0, None
 
-    async def _on_status(self, status: str) -> None:
+    async def _on_status(self, status: str, message: Msg) -> None:
         """A word of the server instead of an event: 100 is a sign of life, anything else the end of the batch."""
         if status == "100":
             return
         self._expected = 0
         if status in {"404", "408"}:
-            self._gone_since = None
+            self._lost.over()
             return
-        now = time.monotonic()  # 409: the consumer is gone or moves to another server; 503: nobody has the stream
-        self._gone_since = self._gone_since or now
-        if now - self._gone_since > constants.GONE_FOR_S:
-            self._connection.end("gone")
-        await asyncio.sleep(constants.GONE_RETRY_DELAY_S)
+        # 503: nobody has the consumer; other words, such as that it moves to another server, are no loss.
+        if (status == "503" or _says_deleted(message)) and (self._lost.note() or not self._state.is_asked_for):
+            self._state.doubt()
+        await asyncio.sleep(constants.LOST_RETRY_DELAY_S)
 
     async def _on_message(self, message: Msg) -> None:
+        if _says_deleted(message):
+            while not self._arrived.empty():  # its successor delivers all of it, and again what is done by then
+                self._arrived.get_nowait()
         self._arrived.put_nowait((time.monotonic(), message))
 
     def _on_disconnect(self) -> None:
+        self._state.doubt()
         self._arrived.put_nowait((0.0, None))
+
+
+class _Loss:
+    """Tells of a consumer that is not there, and of its return, once each."""
+
+    def __init__(self, sandbox: str) -> None:
+        self._sandbox = sandbox
+        self._since: float | None = None
+        self._is_told = False
+
+    def note(self) -> bool:
+        """It is not there; whether that is news."""
+        now, is_news = time.monotonic(), self._since is None
+        self._since = self._since or now
+        if not self._is_told and now - self._since >= constants.LOST_TOLD_AFTER_S:
+            self._is_told = True
+            _logger.warning("NATS has lost the consumer of events, the bot makes it again: sandbox %s", self._sandbox)
+        return is_news
+
+    def over(self) -> None:
+        """It is."""
+        if self._is_told:
+            _logger.info("events can be asked for again: sandbox %s", self._sandbox)
+        self._since, self._is_told = None, False
+
+
+def _says_deleted(message: Msg) -> bool:
+    """Whether the server has ended a request for the consumer was deleted."""
+    return status_of(message) == "409" and "Deleted" in (message.headers or {}).get("Description", "")
 
 
 def _is_fresh(arrived_at: float) -> bool:

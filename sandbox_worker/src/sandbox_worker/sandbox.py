@@ -126,8 +126,9 @@ class Sandbox:
             await consumer.open()
             while True:
                 message = await consumer.next()
-                fields = parser.fields(message)
-                if fields is not None and (not wanted or fields["name"] in wanted):
+                fields, delivery = parser.fields(message), parser.delivery(message)
+                if fields is not None and delivery is not None and (not wanted or fields["name"] in wanted):
+                    fields |= await consumer.facts(delivery)
                     yield Event(
                         **fields, _ack_subject=message.reply, _connection=self._connection, _discord=self._discord
                     )
@@ -135,7 +136,7 @@ class Sandbox:
                 if fields is None:
                     self.dropped += 1
                     _logger.warning("not an event of the sandbox, dropped: %s", message.subject)
-                if parser.delivery(message) is not None:
+                if delivery is not None:
                     await self._connection.publish(message.reply)
         finally:
             await consumer.close()

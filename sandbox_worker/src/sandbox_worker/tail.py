@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from datetime import datetime
+from typing import Any
 
 from nats.aio.msg import Msg
 
@@ -28,6 +30,8 @@ class Tail:
         self._connection, self._environment, self._wanted = connection, environment, wanted
         self._parser = EventParser(environment.event_prefix, stream=environment.stream)
         self._after: int | None = None
+        self._stream_created_at: str | None = None
+        """Of the stream that `_after` is of, as the bot says it."""
         self._waits_for_bot = False
 
     async def events(self, since: float | None) -> AsyncGenerator[StoredEvent]:
@@ -51,19 +55,28 @@ class Tail:
         """False if it was in vain and is to be tried again."""
         client = await self._connection.client()
         try:
-            await ask_bot(client, self._environment.sandbox_id, self._request(inbox.address, since))
+            told = await ask_bot(client, self._environment, self._request(inbox.address, since))
         except ServiceUnavailable:
             if not patient:
                 raise
             await self._wait_for_bot()
             return False
         self._waits_for_bot = False
+        self._begin_after(told)
         return True
 
     def _request(self, address: str, since: float | None) -> dict[str, object]:
         """What is after the last event, once there was one."""
         since = since if self._after is None else None
-        return {"deliver": address, "since": since, "after": self._after, "events": self._wanted}
+        request: dict[str, object] = {"deliver": address, "since": since, "after": self._after, "events": self._wanted}
+        return request | ({"stream_created_at": self._stream_created_at} if self._stream_created_at else {})
+
+    def _begin_after(self, told: Mapping[str, Any]) -> None:
+        """An older bot doesn't say where it begins."""
+        created_at = told.get("stream_created_at")
+        if created_at and self._stream_created_at not in (None, created_at):
+            _logger.warning("the stream is another one, events may be missing")
+        self._stream_created_at, self._after = created_at, told.get("after", self._after)
 
     async def _wait_for_bot(self) -> None:
         if not self._waits_for_bot:
@@ -86,7 +99,11 @@ class Tail:
                 return
             expected += 1
             self._after = fields["sequence"]
-            yield StoredEvent(**fields)
+            yield StoredEvent(**fields, stream_created_at=self._created_at)
+
+    @property
+    def _created_at(self) -> datetime | None:
+        return datetime.fromisoformat(self._stream_created_at) if self._stream_created_at else None
 
     def _on_status(self, message: Msg) -> None:
         """A heartbeat says how far the server is."""
