@@ -55,7 +55,7 @@ LOST_RETRY_DELAY_S = 0.5
 """Between two questions to a consumer that is not there. It is waited for as long as the bot does not say that the
 sandbox is destroyed."""
 
-STATE_WAITED_FOR_S = 1.0
+STATE_WAITED_FOR_S = 1.5
 """For the bot's answer, before an event that may have been delivered before is handed out all the same: some
 interaction, which has three seconds, may be behind it."""
 
