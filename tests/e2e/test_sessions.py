@@ -332,9 +332,15 @@ class OwnNats:
         self._kept.rename(self._store)
 
 
-async def test_what_a_nats_of_ones_own_loses_with_its_power_comes_again(discord, settings_of, tmp_path, pool):
-    own = OwnNats(tmp_path)
-    await own.start()
+@pytest.fixture
+async def own(tmp_path):
+    server = OwnNats(tmp_path)
+    await server.start()
+    yield server
+    await server.kill()
+
+
+async def test_what_a_nats_of_ones_own_loses_with_its_power_comes_again(discord, settings_of, own, pool):
     settings = settings_of(discord)
     settings = settings.model_copy(update={"nats": Nats(url=SecretStr(own.url))})
     ada = discord.add_person("ada")
@@ -351,4 +357,3 @@ async def test_what_a_nats_of_ones_own_loses_with_its_power_comes_again(discord,
         await own.start()
         await until_stored(scene, "blue", 2)
         assert await contents(scene, "blue") == ["kept", "lost with the power"]
-    await own.kill()
