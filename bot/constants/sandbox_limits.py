@@ -35,6 +35,9 @@ which the connection itself would be given up."""
 ACTIVITY_WRITTEN_AT_MOST_EVERY_S = 0.25
 """On request: one that comes sooner waits so long, so that requests without end cost few writes."""
 
+ACTIVITY_SPARED_S = 5.0
+"""So long nobody waits for counts again after a wait that was in vain: one command after the other would be slow."""
+
 ORPHANS_CLAIMED_FOR_S = 300.0
 """How long a look for orphans is one process's. A look over all keys of a large Redis takes minutes; if it fails, or
 the process dies, another one takes its turn after this time, and not only when the next is due."""

@@ -81,12 +81,13 @@ class ActivityRefresh:
 
     def __init__(self, client: Client, pool: Pool) -> None:
         self._client, self._pool = client, pool
+        self._spared_until = 0.0  # of time.monotonic()
 
     async def refresh(self) -> str:
         """Return when they have; at once where none runs. A bot that is slow, or behind a NATS that is away, is not
         waited for: its count is some seconds old then. Why one of them cannot have its events stored, by its words;
         empty if none says so."""
-        if not self._client.is_connected:
+        if not self._client.is_connected or time.monotonic() < self._spared_until:
             return ""
         try:
             async with asyncio.timeout(constants.ACTIVITY_ANSWERED_WITHIN_S):
@@ -99,6 +100,7 @@ class ActivityRefresh:
                 is_last=_says_nobody,
             )
         except (*FAILURES, ServiceUnavailable) as error:
+            self._spared_until = time.monotonic() + constants.ACTIVITY_SPARED_S
             logger.debug("the activity may be some seconds old", error=repr(error))
             return ""
         return next(filter(None, map(_text, answers)), "")

@@ -18,7 +18,7 @@ from tests.e2e.conftest import environment_in, title
 from tests.e2e.relay.processes import free_port
 from tests.e2e.relay.raw_bot import RawBot
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 OUTCOME_WITHIN_S = 30.0
 

@@ -26,7 +26,7 @@ async def stores(tmp_path_factory):
 @pytest.fixture
 async def bound(open_scene, discord, monkeypatch):
     """Ada's server bound to `blue`, Bob's to `red`, and room for few events that NATS has not acknowledged."""
-    discord.settings.heartbeat_interval_ms = 50
+    discord.settings.heartbeat_interval_ms = 100  # Discord takes 120 a minute
     monkeypatch.setattr("bot.constants.READ_ON_AFTER_S", 0.05)
     async with open_scene(routing={"window": WINDOW}) as scene:
         await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)

@@ -153,6 +153,9 @@ async def test_nobody_waits_for_bots_that_are_not_there_or_cannot_write(manager,
         began = time.monotonic()
         await refresh()
         assert 0.2 <= time.monotonic() - began < 1
+        began = time.monotonic()
+        await refresh()  # nor again, so soon after a wait that was in vain
+        assert time.monotonic() - began < 0.15
 
 
 async def test_who_asks_right_after_another_waits_and_is_told_of_all(manager, pool, nats_client, monkeypatch):
