@@ -29,8 +29,8 @@ class StampedClock:
     """A service's time, Discord's or NATS's, by what it has stamped and when that came.
 
     It is never ahead of the service, for nothing comes before it is stamped; and behind by what the quickest of the
-    last messages took to come. That may be a second where only answers over HTTP have come: their stamps have no
-    fractions.
+    last messages took to come. That may be `STAMPED_CLOCK_BEHIND_S` where only answers over HTTP have come: they have
+    stamps without fractions.
     """
 
     def __init__(self) -> None:

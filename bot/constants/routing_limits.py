@@ -34,6 +34,8 @@ INTERACTION_ANSWERABLE_S = 3.0
 """How long Discord takes the first answer to an interaction. Of one of the bot's own that a resumed session plays again
 later than that, Discord is asked whether it was answered in time: otherwise its user was told that it failed."""
 
+STAMPED_CLOCK_BEHIND_S = 1.0
+"""A service's time may be later by so much than is known of it: the `Date` of an answer has no fractions."""
 CLOCK_OFFSET_HOLDS_S = 600.0
 """How long Discord's time is worked out from what it said then, at most twice as long: two clocks that nobody sets
 drift apart by up to a second in three hours."""

@@ -176,13 +176,15 @@ class Tap:
     def _mark_gap(
         self, shard: Shard, before: Session | None, session_id: str, prefixes: Collection[str]
     ) -> dict[str, Any]:
-        """What is known of it."""
+        """What is known of it. It may be said to have lasted a second longer than it has, never shorter."""
+        now = self.discord_clock.now()
+        until = time.time() if now is None else now + constants.STAMPED_CLOCK_BEHIND_S
         facts = {
             "shard": [shard.id, shard.total],
             "session_id": before.id if before else None,
             "last_sequence": before.sequence if before else None,
             "since": datetime.fromtimestamp(before.seen_at, UTC).isoformat() if before else None,
-            "until": datetime.fromtimestamp(self.discord_clock.now() or time.time(), UTC).isoformat(),
+            "until": datetime.fromtimestamp(until, UTC).isoformat(),
         }
         self.router.publish_gap(facts, shard.id, shard.total, session_id, among=prefixes)
         return facts

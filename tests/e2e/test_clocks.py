@@ -102,4 +102,4 @@ async def test_a_gap_is_dated_by_discords_clock(open_scene, monkeypatch):
         scene.app.gateway.record_session(connection)
         scene.app.gateway.on_new_session(connection)
         (gap,) = await gaps(scene, "blue")
-    assert (gap["since"], gap["until"]) == ("1970-01-01T01:00:00+00:00", "1970-01-01T01:00:00+00:00")
+    assert (gap["since"], gap["until"]) == ("1970-01-01T01:00:00+00:00", "1970-01-01T01:00:01+00:00")

@@ -39,7 +39,7 @@ def is_number(node):
 
 def leaves_it_to_nats_py(call):
     place = OF_NATS.get(name_of(call))
-    is_a_logs = "refusals" in ast.unparse(call.func)
+    is_a_logs = "refusals" in ast.unparse(call.func) or ast.unparse(call.func) == "self.flush"
     return place is not None and len(call.args) <= place and not limits_of(call) and not is_a_logs
 
 
