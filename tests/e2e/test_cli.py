@@ -86,6 +86,7 @@ async def test_a_sandbox_is_created_found_changed_and_destroyed(data, cli):
     assert {entry["actor_id"] for entry in audited if entry["event"] == "ttl_extended"} == {"0"}
 
 
+@pytest.mark.long
 async def test_tags_are_given_shown_and_what_a_list_is_narrowed_by(data, cli):
     made = await data("create", "blue", "--owner", ADA, "--tag", "team=red", "--tag", "ticket = 7")
     assert made["metadata"] == {
@@ -155,6 +156,7 @@ async def test_help_and_what_only_looks_like_json_are_for_people(cli):
     assert (behind.returncode, "Usage" in behind.stderr) == (2, True)
 
 
+@pytest.mark.long
 async def test_an_extension_says_whether_it_was_capped(data, cli):
     made = await data("create", "blue", "--owner", ADA, "--ttl", "2h")
     extended = await data("extend", "blue", "1h")
@@ -194,6 +196,7 @@ async def test_what_could_not_be_destroyed_is_one_json_object_for_all(data, cli,
     assert "“red”" in error["message"]
 
 
+@pytest.mark.long
 async def test_json_is_readable_where_the_terminal_knows_no_unicode(data, environment, tmp_path):
     """A process of its own, which takes a second: one that is forked has its streams already."""
     await data("create", "blue", "--owner", ADA, "--description", "grün 🟢")
@@ -250,6 +253,7 @@ async def test_without_json_an_error_is_one_line(cli):
     assert (wrong.returncode, json.loads(wrong.stderr)["error"]["code"]) == (78, "CONFIGURATION")
 
 
+@pytest.mark.long
 async def test_all_sandboxes_of_an_owner_are_destroyed_at_once(data):
     await asyncio.gather(*(data("create", f"blue-{number}", "--owner", ADA) for number in range(2)))
     await data("create", "red", "--owner", "100000000000000002")
@@ -336,6 +340,7 @@ async def test_a_sandbox_is_reset_after_asking(cli, data, pool):
     assert (await data("audit", "blue"))[0]["event"] == "sandbox_reset"
 
 
+@pytest.mark.long
 async def test_a_sweep_does_what_is_due_and_says_so_before(data, cli, pool):
     made = await data("create", "blue", "--owner", ADA)
     await pool.execute("UPDATE sandboxes SET created_at = now() - interval '2h', expires_at = now() - interval '1m'")

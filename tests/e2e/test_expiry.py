@@ -1,6 +1,8 @@
 from collections import Counter
 from datetime import timedelta
 
+import pytest
+
 from bot.app import open_app
 from bot.sandboxes.model import SandboxStatus
 from tests.e2e.conftest import running, text, title
@@ -30,6 +32,7 @@ async def test_owner_and_admin_hear_once_of_each_and_then_everything_is_gone(ope
         assert not await scene.app.manager.schemas.schema_exists(sandbox.id)
 
 
+@pytest.mark.long
 async def test_a_restart_between_the_notices_neither_doubles_nor_loses_one(open_scene, settings_of, discord):
     async with open_scene() as scene:
         await scene.ada.command("sandbox create", channel=scene.lab.general, name="brief", ttl="4s")

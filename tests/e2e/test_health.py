@@ -225,6 +225,7 @@ async def test_the_command_line_says_why_it_does_not_know_what_discord_says(stat
     assert "whether the bot is in it is not known" in ended.stdout
 
 
+@pytest.mark.long
 async def test_a_watch_goes_on_while_it_lives_and_ends_as_unhealthy_with_it(bound, environment, tmp_path):  # noqa: F811
     watching = await asyncio.create_subprocess_exec(
         *(*BOT, "sandbox", "status", "blue", "--watch", "-i", "1s", "--json"),

@@ -177,6 +177,7 @@ async def test_a_killed_guardian_is_started_again_on_the_same_data_and_at_the_fo
     await again.stop()
 
 
+@pytest.mark.long
 async def test_the_same_on_servers_started_by_hand(discord, start, stores, dsn, tmp_path, nats_client, redis_client):
     ada = discord.add_person("ada")
     lab = discord.add_guild("Ada's Lab", owner=ada)

@@ -88,6 +88,7 @@ async def assert_nothing_lost(discord, dsn, nats_client, load, kills, before, at
     assert load.told_failed <= at_most_failed
 
 
+@pytest.mark.long
 async def test_a_standby_takes_over_from_one_that_is_killed_and_loses_and_doubles_nothing(
     make_bots, discord, ada, lab, dsn, nats_client
 ):
@@ -180,6 +181,7 @@ async def test_without_postgresql_the_connection_stays_and_none_is_opened_before
         await bots.end()
 
 
+@pytest.mark.long
 async def test_check_says_who_has_the_shards_and_who_is_the_standby(make_bots, tmp_path):
     bots = make_bots()
 

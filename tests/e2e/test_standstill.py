@@ -115,6 +115,7 @@ async def test_it_holds_in_memory_what_the_window_allows_and_no_more(bound, stor
         assert publisher.last_published - publisher.low_water_mark == WINDOW
 
 
+@pytest.mark.long
 async def test_a_connection_that_is_lost_meanwhile_resumes_at_the_same_event_and_runs_no_command_again(bound, stores):
     async with standstill(bound, stores) as load:
         await bound.ada.command("sandbox extend", channel=bound.lab.general, sandbox="blue", by="1h")
@@ -140,6 +141,7 @@ async def test_after_a_while_the_log_says_that_events_may_be_missing(bound, stor
     assert [line.split()[0] for line in said] == ["NATS", "events", "NATS"], said
 
 
+@pytest.mark.long
 async def test_a_session_that_discord_gives_up_meanwhile_leaves_a_marker_that_names_the_last_routed_event(
     bound, stores, monkeypatch
 ):

@@ -132,6 +132,7 @@ async def test_only_the_requested_stores_run(tmp_path):
         assert set(stores.pids) == {"redis"}
 
 
+@pytest.mark.long
 async def test_nothing_outlives_an_owner_that_is_killed_and_the_next_start_is_clean(tmp_path):
     owner, pids = await start_owner(tmp_path)
     await kill(owner)

@@ -65,6 +65,7 @@ async def test_a_role_that_may_not_set_the_database_up_is_told_what_it_needs(sto
     assert caught.value.detail.endswith("the role of DATABASE_URL has to own the database")
 
 
+@pytest.mark.long
 async def test_named_extensions_are_there_for_every_sandbox_or_the_start_is_refused(tmp_path):
     only = frozenset({"postgres"})
     settings = Settings(embedded=Embedded(folder=tmp_path, durable=False, extensions=("vector", "hstore3")))

@@ -89,6 +89,7 @@ async def test_nothing_is_lost_when_nats_is_killed_in_the_middle(own_place, logg
     assert "NATS connection is back" in logged
 
 
+@pytest.mark.long
 async def test_a_worker_waits_for_a_nats_that_is_away_however_long(place, gate, impatient, logged):
     await place.send(content="early")
     await gate.shut()

@@ -112,6 +112,7 @@ async def test_what_is_stored_is_printed_from_the_time_that_is_asked_for(place, 
     assert await running.end() == (0, "")
 
 
+@pytest.mark.long
 async def test_half_an_emoji_is_readable_and_printed_as_what_is_missing(place, tail):
     sent = json.dumps({"op": 0, "t": "MESSAGE_CREATE", "s": 1, "d": {"content": "half \ud83d of it"}}).encode()
     await place.send(raw=sent)

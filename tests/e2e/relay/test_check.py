@@ -63,6 +63,7 @@ async def test_it_warns_of_addresses_and_intents_with_which_no_bot_could_log_in(
     assert "Discord has not approved members, message_content" in warned
 
 
+@pytest.mark.long
 async def test_it_warns_of_a_certificate_that_ends_or_is_for_others(check, tmp_path, monkeypatch):
     chosen = {
         "BOT_RELAY__LISTEN": f"127.0.0.1:{free_port()}",

@@ -256,6 +256,7 @@ async def test_a_gap_of_other_shards_guilds_concerns_nobody(scene, relayed, sand
         assert 9 not in bot.operations
 
 
+@pytest.mark.long
 async def test_a_bot_that_reads_nothing_is_closed_and_resumes_without_loss(scene, relayed, bot, monkeypatch):
     monkeypatch.setattr(constants, "RELAY_READS_WITHIN_S", 0.3)
     monkeypatch.setattr(constants, "RELAY_CLIENT_WATCHED_EVERY_S", 0.05)

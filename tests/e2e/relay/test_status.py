@@ -23,6 +23,7 @@ async def shown(scene):
     return {field["name"]: field["value"] for field in reply.message.embeds[0]["fields"]}
 
 
+@pytest.mark.long
 async def test_status_names_the_library_the_shard_and_how_far_it_has_come(
     scene,
     relayed,

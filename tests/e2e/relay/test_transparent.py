@@ -111,6 +111,7 @@ async def test_a_discord_py_bot_lives_in_a_sandbox_without_one_changed_line(scen
     await lives(scene, await run(sys.executable, HERE / "unchanged_discord_py.py"))
 
 
+@pytest.mark.long
 async def test_every_http_client_of_python_reaches_the_relay_and_none_asks_for_discord(run, relayed):
     bot = await run(sys.executable, HERE / "ask_everyway.py")
     code, lines, complaints = await bot.ended()
@@ -155,6 +156,7 @@ async def test_a_bot_of_node_lives_in_a_sandbox_without_one_changed_line(scene, 
     await lives(scene, await run(node, HERE / script, environ={"NODE_PATH": str(NODE / "node_modules")}))
 
 
+@pytest.mark.long
 async def test_every_way_of_node_reaches_the_relay(run, relayed, node):
     code, lines, complaints = await (await run(node, HERE / "ask_everyway.mjs")).ended()
     assert code == 0, complaints
@@ -259,6 +261,7 @@ def unprivileged():
     return ("unshare", "--user", "--map-user=1000", "--map-group=1000") if os.getuid() == 0 else ()
 
 
+@pytest.mark.long
 async def test_a_program_in_no_language_of_ours_is_led_by_a_namespace_and_reaches_its_stores(
     run, relayed, unprivileged
 ):
