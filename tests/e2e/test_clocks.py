@@ -74,9 +74,7 @@ async def until_stored(nats_client, pool, expected):
     assert found == expected
 
 
-@pytest.mark.parametrize(
-    "hours", [pytest.param(2, id="ahead"), pytest.param(-2, id="behind", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("hours", [pytest.param(2, id="ahead"), pytest.param(-2, id="behind", marks=pytest.mark.long)])
 async def test_a_wrong_clock_and_one_that_is_set_change_nothing(run, clock, lab, discord, nats_client, pool, hours):
     """A process of its own, whose start takes a second or two."""
     clock.write_text(str(hours * HOUR_S))
