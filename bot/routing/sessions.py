@@ -13,8 +13,8 @@ from loguru import logger
 from redis.exceptions import RedisError
 
 from bot import constants, names
-from bot.errors import ServiceUnavailable
 from bot.settled import Settled
+from bot.stores.failures import redis_failure
 
 
 class Shard(NamedTuple):
@@ -150,7 +150,7 @@ class SessionStore:
         try:
             outcomes = await pipeline.execute()
         except (RedisError, OSError) as error:
-            raise ServiceUnavailable("Redis", repr(error)) from error
+            raise redis_failure(error) from error
         self._saved |= sessions
         for shard, was_saved in zip(sessions, outcomes, strict=True):
             if not was_saved:

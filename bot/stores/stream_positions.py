@@ -11,7 +11,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from bot import constants, names
-from bot.errors import ServiceUnavailable
+from bot.stores.failures import redis_failure
 
 
 class StreamPosition(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class AcknowledgedPositions:
         try:
             saved = await self._client.get(names.acknowledged_key(sandbox_id))
         except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
+            raise redis_failure(error) from error
         try:
             return _decode(saved) if saved else None
         except msgspec.MsgspecError:
@@ -61,8 +61,4 @@ class AcknowledgedPositions:
         try:
             await pipeline.execute()
         except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
-
-
-def _unavailable(error: BaseException) -> ServiceUnavailable:
-    return ServiceUnavailable("Redis", str(error) or type(error).__name__)
+            raise redis_failure(error) from error
