@@ -37,10 +37,15 @@ class Session(msgspec.Struct, frozen=True):
     the markers: whoever resumes it marks the gap again."""
     before: Session | None = None
     """And where that gap begins; None if nobody knows."""
+    acknowledged: Session | None = None
+    """How far NATS has acknowledged it, which may not be on its disk yet: as good as long as that server runs."""
+    nats_server: str = ""
+    """And its `server_id`, another one whenever it is started."""
 
 
 class AckTracker(Protocol):
-    """Numbers what it is given in order, from 1, and knows up to which number everything is acknowledged."""
+    """Numbers what it is given in order, from 1, and knows up to which number everything is acknowledged, and by which
+    NATS server."""
 
     @property
     def last_published(self) -> int:
@@ -49,6 +54,10 @@ class AckTracker(Protocol):
     @property
     def low_water_mark(self) -> int:
         """Up to this number everything is acknowledged or refused; it never falls."""
+
+    @property
+    def server_id(self) -> str:
+        """Of the server that it is connected to, or was last; a server has another one whenever it is started."""
 
 
 _CLAIM = """
@@ -68,17 +77,20 @@ return 1
 """KEYS: session, epoch. ARGV: the caller's epoch, seconds to live, and the session to save. Compared and written in one
 step: between two, another process could have taken over."""
 
+_NOTHING = -1  # no checkpoint waits for so small a number
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Session).decode
 
 
 class SessionStore:
-    """Keeps in Redis, for each shard, the newest checkpoint before which everything is acknowledged and on NATS's disk.
+    """Keeps in Redis, for each shard, the newest checkpoint before which everything is acknowledged and on NATS's disk,
+    and with it the newest before which everything is acknowledged: that one counts if NATS has run ever since.
 
     Saved sooner, a crash or a loss of power would lose what was under way: Discord would go on after it. So a
-    checkpoint is taken together with the number that the publisher gave last, and saved some time after the low-water
-    mark has reached that number. They are taken now and then, not for every event. Without Redis nothing is kept, and
-    nothing else happens. With each the epoch of the shard's lease is written, and an older epoch overwrites nothing.
+    checkpoint is taken together with the number that the publisher gave last, and saved when the low-water mark has
+    reached that number. They are taken now and then, not for every event. Without Redis nothing is kept, and nothing
+    else happens. With each the epoch of the shard's lease is written, and an older epoch overwrites nothing.
     """
 
     def __init__(
@@ -98,17 +110,25 @@ class SessionStore:
         self._begun: dict[Shard, Session] = {}
         """New ones, of which no checkpoint may be saved yet."""
         self._saved: dict[Shard, Session] = {}
+        self._loaded: dict[Shard, Settled[bool]] = {}
+        """Whether what the process before has had acknowledged is on the disk by now."""
 
     async def load(self, shard: Shard) -> Session | None:
-        """What the last process has saved, which saves no more from now on; None if there is nothing usable."""
+        """From where to go on after the last process, which saves no more from now on; None if there is nothing
+        usable."""
         try:
             saved = await self._client.eval(_CLAIM, 2, *_keys(shard), self._epoch_of(shard.id), constants.SESSION_TTL_S)
-            if saved:
-                self._saved[shard] = _decode(saved)
-            return self._saved.get(shard)
+            return self._take_over(shard, _decode(saved)) if saved else self._saved.get(shard)
         except (RedisError, OSError, msgspec.MsgspecError) as error:
             logger.warning("the gateway session cannot be read, a new one begins", shard=shard.id, error=repr(error))
             return None
+
+    def _take_over(self, shard: Shard, saved: Session) -> Session:
+        self._saved[shard] = msgspec.structs.replace(saved, acknowledged=None, nats_server="")
+        if saved.acknowledged is None or saved.nats_server != self._acks.server_id:
+            return self._saved[shard]
+        self._loaded[shard] = Settled(False, self._settled_after_s)
+        return saved.acknowledged
 
     def begin(self, shard: Shard, session: Session, gap_in: Sequence[str]) -> None:
         """Discord has begun it, and nothing of it has been published but the markers of the gap before it. It can be
@@ -142,7 +162,7 @@ class SessionStore:
         """
         mark = self._mark.note(self._acks.low_water_mark)
         shards = self._checkpoints.keys() | self._begun.keys()
-        sessions = {shard: found for shard in shards if (found := self._find_settled(shard, mark)) is not None}
+        sessions = {shard: found for shard in shards if (found := self._find_record(shard, mark)) is not None}
         pipeline = self._client.pipeline(transaction=False)
         for shard, session in sessions.items():
             arguments = self._epoch_of(shard.id), constants.SESSION_TTL_S, _encode(session)
@@ -151,13 +171,27 @@ class SessionStore:
             outcomes = await pipeline.execute()
         except (RedisError, OSError) as error:
             raise redis_failure(error) from error
-        self._saved |= sessions
+        for shard, session in sessions.items():
+            self._saved[shard] = msgspec.structs.replace(session, acknowledged=None, nats_server="")
         for shard, was_saved in zip(sessions, outcomes, strict=True):
             if not was_saved:
                 self.forget(shard)
 
+    def _find_record(self, shard: Shard, mark: int) -> Session | None:
+        """What may be saved of it; None if there is nothing new. `mark`: up to it everything is on the disk."""
+        acknowledged = self._find_acknowledged(shard)
+        loaded = self._loaded.get(shard)
+        settled = self._find_settled(shard, mark if loaded is None or loaded.note(True) else _NOTHING)
+        known = settled or self._saved.get(shard)
+        if acknowledged is None or known is None or acknowledged == settled or acknowledged.id != known.id:
+            return settled
+        return msgspec.structs.replace(known, acknowledged=acknowledged, nats_server=self._acks.server_id)
+
+    def _find_acknowledged(self, shard: Shard) -> Session | None:
+        checkpoints = self._checkpoints.get(shard) or ()
+        return next((session for number, session in reversed(checkpoints) if number <= self._acks.low_water_mark), None)
+
     def _find_settled(self, shard: Shard, mark: int) -> Session | None:
-        """What may be saved of it; None if there is nothing."""
         checkpoints = self._checkpoints.get(shard) or deque()
         while len(checkpoints) > 1 and checkpoints[1][0] <= mark:
             checkpoints.popleft()
@@ -174,7 +208,7 @@ class SessionStore:
 
     def forget(self, shard: Shard) -> None:
         """Save nothing of what was taken of it."""
-        for known in (self._checkpoints, self._begun, self._saved):
+        for known in (self._checkpoints, self._begun, self._saved, self._loaded):
             known.pop(shard, None)
 
 

@@ -98,7 +98,6 @@ class Tap:
                 async with asyncio.timeout(constants.SESSION_CHECKPOINT_EVERY_S):
                     await self._session_began.wait()
             self._session_began.clear()
-            self._go_back_if_restarted()
             await self.save()
             part.running()
 
@@ -115,6 +114,7 @@ class Tap:
 
     async def save(self) -> None:
         """Write down where the sessions may go on, as far as everything is acknowledged."""
+        self._go_back_if_restarted()
         for connection in self._connections.values():
             self.record_session(connection)
             if connection.session is not None:

@@ -16,6 +16,7 @@ class Acks:
     """Has published and acknowledged as much as it is told to."""
 
     last_published = low_water_mark = 0
+    server_id = "first"
 
 
 async def test_a_session_is_saved_as_far_as_everything_before_is_acknowledged(redis_client):
@@ -51,9 +52,66 @@ async def test_what_may_not_be_on_the_streams_disk_yet_is_not_saved(redis_client
         acks.last_published = acks.low_water_mark = sequence
         store.checkpoint(SHARD, Session("one", HERE, sequence))
         await store.save()
-        session = await store.load(SHARD)
+        session = await SessionStore(redis_client, restarted()).load(SHARD)
         found.append(session and session.sequence)
     assert found == [None, None, 10, 10, 20]
+
+
+def restarted():
+    acks = Acks()
+    acks.server_id = "second"
+    return acks
+
+
+async def test_with_the_same_nats_server_what_it_has_acknowledged_is_not_asked_for_again(redis_client, clock):
+    """However short each process lives: one that begins where the one before did would miss more than Discord keeps."""
+    found = []
+    for life in range(4):
+        acks = Acks()
+        store = SessionStore(redis_client, acks, settled_after_s=5)
+        begun = await store.load(SHARD)
+        found.append(begun and begun.sequence)
+        if begun is None:
+            store.begin(SHARD, Session("one", HERE, 1), [])
+        acks.last_published = acks.low_water_mark = 10
+        store.checkpoint(SHARD, Session("one", HERE, 10 * (life + 1)))
+        acks.last_published = 20
+        store.checkpoint(SHARD, Session("one", HERE, 10 * (life + 1) + 5))
+        await store.save()
+        clock[0] += 3
+    assert found == [None, 10, 20, 30]
+    assert (await SessionStore(redis_client, restarted()).load(SHARD)).sequence == 1
+
+
+async def test_what_the_process_before_had_acknowledged_settles_in_its_time(redis_client, clock):
+    first = SessionStore(redis_client, acks := Acks(), settled_after_s=5)
+    first.begin(SHARD, Session("one", HERE, 1), [])
+    acks.last_published = acks.low_water_mark = 10
+    first.checkpoint(SHARD, Session("one", HERE, 10))
+    await first.save()
+    acks = Acks()
+    acks.last_published = acks.low_water_mark = 77  # of other shards
+    second = SessionStore(redis_client, acks, settled_after_s=5)
+    clock[0] = 60
+    await second.save()
+    assert (await second.load(SHARD)).sequence == 10
+    found = []
+    for clock[0] in (60, 64, 70, 75):
+        second.checkpoint(SHARD, Session("one", HERE, 10))
+        await second.save()
+        found.append((await SessionStore(redis_client, restarted()).load(SHARD)).sequence)
+    assert found == [1, 1, 10, 10]
+
+
+async def test_what_is_acknowledged_counts_only_in_its_session(redis_client, clock):
+    store = SessionStore(redis_client, acks := Acks(), settled_after_s=5)
+    store.begin(SHARD, Session("old", HERE, 1), [])
+    acks.last_published = acks.low_water_mark = 10
+    store.checkpoint(SHARD, Session("old", HERE, 10))
+    store.begin(SHARD, Session("new", HERE, 1), ["sandbox.x.events."])
+    await store.save()
+    found = await SessionStore(redis_client, acks).load(SHARD)
+    assert (found.id, found.sequence, found.acknowledged) == ("new", 1, None)
 
 
 async def test_the_time_to_settle_runs_from_the_acknowledgement(redis_client, clock):
@@ -64,7 +122,7 @@ async def test_the_time_to_settle_runs_from_the_acknowledgement(redis_client, cl
     found = []
     for clock[0], acks.low_water_mark in ((0, 0), (60, 10), (64, 10), (65, 10)):
         await store.save()
-        found.append((await store.load(SHARD)) is not None)
+        found.append((await SessionStore(redis_client, restarted()).load(SHARD)) is not None)
     assert found == [False, False, False, True]
 
 
