@@ -29,7 +29,7 @@ from pydantic_settings import (
 from bot import constants
 from bot.setting_sections import Discord, Log, Relay, Routing, Sandboxes
 from bot.setting_types import EMBEDDED
-from bot.store_sections import Embedded, Isolation, Nats, Postgres, Redis, Workers
+from bot.store_sections import Embedded, Isolation, Nats, Postgres, Redis, Tls, Workers
 
 __all__ = [
     "Discord",
@@ -44,6 +44,7 @@ __all__ = [
     "Sandboxes",
     "Settings",
     "SettingsError",
+    "Tls",
     "Workers",
     "load_settings",
 ]
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
     postgres: Postgres = Postgres()
     redis: Redis = Redis()
     nats: Nats = Nats()
+    tls: Tls = Tls()
     workers: Workers = Workers()
     relay: Relay = Relay()
     isolation: Isolation = Isolation()

@@ -21,6 +21,7 @@ from bot.setting_types import (
     Section,
 )
 from sandbox_worker.addresses import fit, split_addresses
+from sandbox_worker.tls import client_context
 
 _HOST = re.compile(r"[A-Za-z0-9.-]*|\[?[0-9A-Fa-f:.]+\]?")
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -76,6 +77,28 @@ class Nats(Section):
     stream_max_age: Duration = timedelta(hours=72)
     stream_max_messages: int = Field(default=100_000, ge=1)
     stream_max_megabytes: int = Field(default=256, ge=1)
+
+
+class Tls(Section):
+    """Whose certificates the bot trusts beside those that the system does: `ca` is a file (PEM) of an authority's."""
+
+    ca: Path | None = None
+
+    @field_validator("ca", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("ca")
+    @classmethod
+    def _is_readable(cls, value: Path | None) -> Path | None:
+        try:
+            client_context(value)
+        except OSError as error:  # ssl.SSLError is one
+            raise ValueError(
+                f"no certificate can be read there ({error.strerror}); name the authority's file"
+            ) from None
+        return value
 
 
 class Workers(Section):

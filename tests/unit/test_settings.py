@@ -97,6 +97,8 @@ def test_the_common_names_are_understood(monkeypatch):
         ("[discord]\nshard_ids = [0]", "discord: .*shard_count"),
         ("[discord]\nshard_ids = [2]\nshard_count = 2", "discord: .*shard_count"),
         ("[discord]\nshard_ids = [-1]\nshard_count = 2", "discord.shard_ids"),
+        ("[tls]\nca = 'nowhere.pem'", "tls.ca: no certificate can be read there .No such file"),
+        ("[tls]\nca = 'config.toml'", "tls.ca: no certificate can be read there"),
         ("discord = 'x'", r"discord: .*\[discord\]"),
         ("[log\n", "not valid TOML"),
     ],
