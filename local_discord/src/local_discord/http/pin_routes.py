@@ -7,6 +7,7 @@ from aiohttp import web
 from local_discord.errors import ApiError
 from local_discord.http.frame import Handler, answer, nothing, query_number
 from local_discord.http.group import Group
+from local_discord.world.audit_log import PINNED, UNPINNED
 from local_discord.world.channels import Channel, Message
 
 _MOST_PINS = 250
@@ -40,12 +41,22 @@ class PinRoutes(Group):
         message = self._pinnable(request)
         if len(_pinned(message.channel)) >= _MOST_PINS:
             raise ApiError(400, 30003, f"Maximum number of pins reached for the channel ({_MOST_PINS})")
-        self._world.posts.pin(message, self._bot)
+        if message.pinned_at is None:
+            self._world.posts.pin(message, self._bot)
+            self._note_pin(request, message, PINNED)
         return nothing()
 
     async def _unpin(self, request: web.Request) -> web.Response:
-        self._world.posts.unpin(self._pinnable(request))
+        message = self._pinnable(request)
+        if message.pinned_at is not None:
+            self._world.posts.unpin(message)
+            self._note_pin(request, message, UNPINNED)
         return nothing()
+
+    def _note_pin(self, request: web.Request, message: Message, action: int) -> None:
+        if message.channel.guild is not None:
+            told = {"channel_id": str(message.channel.id), "message_id": str(message.id)}
+            self._note(request, message.channel.guild, action, message.author.id, options=told)
 
     def _pinnable(self, request: web.Request) -> Message:
         message = self._message(request)
