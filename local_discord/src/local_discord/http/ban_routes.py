@@ -10,8 +10,9 @@ from local_discord.errors import ApiError, invalid_form, unknown
 from local_discord.http import forms
 from local_discord.http.frame import Handler, answer, nothing, number, query_number, reason_of
 from local_discord.http.group import Group
-from local_discord.rules.fields import Read, boolean, each, integer, optional, read_form, snowflake
+from local_discord.rules.fields import Read, each, flag, integer, listed, optional, read_form, snowflake
 from local_discord.snowflakes import seconds_since
+from local_discord.wire import Json
 from local_discord.world.audit_log import BAN, PRUNE, UNBAN
 from local_discord.world.guilds import Guild
 from local_discord.world.memberships import Member
@@ -24,8 +25,8 @@ _BAN: Mapping[str, Read] = {
 }
 _PRUNE: Mapping[str, Read] = {
     "days": integer(1, 30),
-    "compute_prune_count": optional(boolean),
-    "include_roles": optional(each(snowflake, 250)),
+    "compute_prune_count": optional(flag),
+    "include_roles": optional(listed(snowflake, 250)),
 }
 _DEFAULT_DAYS = 7
 
@@ -93,15 +94,14 @@ class BanRoutes(Group):
         days = query_number(request, "days", _DEFAULT_DAYS)
         if not 1 <= days <= 30:
             raise invalid_form(("days",), "int value should be between 1 and 30.")
-        roles = ",".join(request.query.getall("include_roles", []))
-        included = {int(one) for one in roles.split(",") if one.isdigit()}
-        return answer({"pruned": len(_prunable(guild, days, included))})
+        wanted = read_form({"include_roles": ",".join(request.query.getall("include_roles", []))}, _PRUNE)
+        return answer({"pruned": len(_prunable(guild, days, _included(wanted)))})
 
     async def _prune(self, request: web.Request) -> web.Response:
         guild = self._guild(request, "manage_guild", "kick_members")
         form = read_form((await forms.read(request)).data, _PRUNE)
         days = form.get("days", _DEFAULT_DAYS)
-        found = _prunable(guild, days, {int(one) for one in form.get("include_roles") or ()})
+        found = _prunable(guild, days, _included(form))
         for member in found:
             guild.remove_member(member.user)
         options = {"delete_member_days": str(days), "members_removed": str(len(found))}
@@ -117,6 +117,10 @@ class BanRoutes(Group):
             recent = [one for one in theirs if seconds_since(one.id) < seconds]
             if recent:
                 self._world.posts.delete_all(channel, recent)
+
+
+def _included(form: Json) -> set[int]:
+    return {int(one) for one in form.get("include_roles") or ()}
 
 
 def _prunable(guild: Guild, days: int, included: set[int]) -> list[Member]:

@@ -96,6 +96,11 @@ def boolean(value: Any) -> bool:
     return value
 
 
+def flag(value: Any) -> bool:
+    """True or false, which may come as a word."""
+    return boolean({"true": True, "false": False}.get(value, value) if isinstance(value, str) else value)
+
+
 def snowflake(value: Any) -> str:
     """An id, as a string or as a number; kept as a string."""
     if isinstance(value, bool) or not str(value).isdigit():
@@ -135,6 +140,16 @@ def each(read: Read, most: int, least: int = 0) -> Read:
         if errors.tree:
             raise Unreadable(errors)
         return found
+
+    return read_all
+
+
+def listed(read: Read, most: int) -> Read:
+    """The same, which may come as one text with commas."""
+
+    def read_all(value: Any) -> Any:
+        parts = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return each(read, most)(parts)
 
     return read_all
 
