@@ -43,9 +43,17 @@ async def test_an_operation_that_is_not_served_is_named(api: Api):
         method, template = name.split()
         status, body = await api(method, re.sub(r"\{\w+\}", "1", template))
         assert (status, name in body["message"]) == (501, True)
+    assert api.local.missed == dict.fromkeys(OPERATIONS.keys() - api.local.served, 1)
     status, body = await api("GET", f"/guilds/{api.guild.id}/messages/search")
     assert (status, body["code"]) == (501, 0)
     assert "GET /guilds/{guild_id}/messages/search" in body["message"]
+
+
+async def test_the_log_names_an_operation_that_is_not_served_once(api: Api, caplog: pytest.LogCaptureFixture):
+    for _ in range(2):
+        await api("GET", f"/guilds/{api.guild.id}/messages/search")
+    assert [record.name for record in caplog.records if "messages/search" in record.message] == ["local_discord"]
+    assert api.local.missed == {"GET /guilds/{guild_id}/messages/search": 2}
 
 
 async def test_what_is_not_discords_is_not_found_and_a_wrong_method_is_refused(api: Api):

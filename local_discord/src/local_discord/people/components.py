@@ -115,7 +115,8 @@ def _listed(field: Json, value: Any) -> list[Any]:
 
 
 def _chosen(field: Json, label: str, values: list[Any], resolver: Resolver) -> list[str]:
-    least = field.get("min_values", 1) if field.get("required", True) or values else 0
+    least = field.get("min_values")
+    least = 0 if not field.get("required", True) and not values else 1 if least is None else least
     most = field.get("max_values") or (len(field["options"]) if field["type"] == CHECKBOX_GROUP else 1)
     if not least <= len(values) <= most:
         raise UsageError(f"{label} takes between {least} and {most}.")

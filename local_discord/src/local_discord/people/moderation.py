@@ -8,6 +8,7 @@ from datetime import datetime
 from local_discord.errors import UsageError
 from local_discord.people.actor import Actor
 from local_discord.rules import command_permissions as kinds
+from local_discord.wire import Json
 from local_discord.world import audit_log
 from local_discord.world.audit_log import changes, role_changes
 from local_discord.world.channels import Channel, Message
@@ -79,11 +80,11 @@ class Moderator(Actor):
         await self._gateway.flush()
 
     async def permit_command(
-        self, guild: Guild, name: str | None, permissions: Mapping[Role | User | Channel, bool]
+        self, guild: Guild, name: str | None, permissions: Mapping[Role | User | Channel | Guild, bool]
     ) -> None:
         """Who may use a command, and where, instead of what was set before; no name means all commands of the bot.
 
-        The guild's role @everyone stands for all members.
+        The guild's role @everyone stands for all members, and the guild for all channels.
         """
         self._require_permissions(guild, "manage_guild", "manage_roles")
         command = self._world.commands.find(guild.id, name, self.locale) if name else None
@@ -92,7 +93,7 @@ class Moderator(Actor):
         if len(permissions) > kinds.MOST:
             raise UsageError(f"A command has at most {kinds.MOST} permissions.", 50035)
         set_for = int(command["id"]) if command else self._world.core.application_id
-        told = [{"id": str(who.id), "type": _kind(who), "permission": allowed} for who, allowed in permissions.items()]
+        told = [_set_for(who) | {"permission": allowed} for who, allowed in permissions.items()]
         self._world.commands.set_permissions(guild.id, set_for, told)
         await self._gateway.flush()
 
@@ -134,7 +135,8 @@ class Moderator(Actor):
             self._require_access(message.channel, "pin_messages")
 
 
-def _kind(who: Role | User | Channel) -> int:
-    if isinstance(who, Role):
-        return kinds.ROLE
-    return kinds.USER if isinstance(who, User) else kinds.CHANNEL
+def _set_for(who: Role | User | Channel | Guild) -> Json:
+    if isinstance(who, Guild):
+        return {"id": str(who.id - 1), "type": kinds.CHANNEL}
+    kind = kinds.ROLE if isinstance(who, Role) else kinds.USER if isinstance(who, User) else kinds.CHANNEL
+    return {"id": str(who.id), "type": kind}

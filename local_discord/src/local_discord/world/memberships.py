@@ -15,7 +15,7 @@ from local_discord.world.core import Core
 from local_discord.world.users import User
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Role:
     """`permissions` are bits; `position` counts from @everyone, which is 0."""
 
