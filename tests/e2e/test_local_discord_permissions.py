@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import discord
 import pytest
 
 from local_discord import UsageError
+from local_discord.world.invites import Invite
 from tests.e2e.test_local_discord_support import Api, lab, plain, text_channel
 
 FORUM = 15
@@ -187,3 +189,62 @@ async def test_a_message_takes_twenty_reactions(api: Api):
         await api.ada.react(said, chr(0x1F600 + number))
     status, body = await api("PUT", f"{api.messages}/{said.id}/reactions/👍/@me")
     assert (status, body["code"]) == (400, 30010)
+
+
+async def things(api: Api) -> dict[str, Any]:
+    """One of each, for the places of paths."""
+    guild, core = api.guild, api.local.world.core
+    said = await api.ada.send(guild.general, "words")
+    made = {"name": "x", "user": api.ada.payload(), "creator_id": str(api.ada.id)}
+    stage = guild.add_channel("stage", 13)
+    shelves = {
+        "emoji_id": guild.emojis.add(made)["id"],
+        "sticker_id": guild.stickers.add(made)["id"],
+        "sound_id": guild.sounds.add(made)["sound_id"],
+        "guild_scheduled_event_id": guild.scheduled_events.add(made)["id"],
+        "rule_id": guild.moderation_rules.add(made)["id"],
+    }
+    invite = api.local.world.invites.create(Invite(guild.general, api.ada), unique=True)
+    webhook = api.local.world.webhooks.create(guild.general, "hook")
+    people = {"user_id": api.ada.id, "overwrite_id": api.ada.id, "webhook_id": webhook.id}
+    here = {"guild_id": guild.id, "channel_id": guild.general.id, "message_id": said.id, "stage": stage.id}
+    names = {"emoji_name": "👍", "answer_id": 1, "code": invite.code, "application_id": core.application_id}
+    return shelves | people | here | names | {"role_id": guild.add_role("helper").id, "command_id": 1}
+
+
+FREE = """
+DELETE /channels/{channel_id}/thread-members/@me PUT /channels/{channel_id}/thread-members/@me
+GET /guilds/{guild_id} GET /guilds/{guild_id}/channels GET /guilds/{guild_id}/preview GET /guilds/{guild_id}/regions
+GET /guilds/{guild_id}/roles GET /guilds/{guild_id}/roles/{role_id} GET /guilds/{guild_id}/roles/member-counts
+GET /guilds/{guild_id}/members GET /guilds/{guild_id}/members/{user_id} GET /guilds/{guild_id}/members/search
+GET /guilds/{guild_id}/emojis GET /guilds/{guild_id}/emojis/{emoji_id}
+GET /guilds/{guild_id}/stickers GET /guilds/{guild_id}/stickers/{sticker_id}
+GET /guilds/{guild_id}/soundboard-sounds GET /guilds/{guild_id}/soundboard-sounds/{sound_id}
+GET /guilds/{guild_id}/scheduled-events GET /guilds/{guild_id}/scheduled-events/{guild_scheduled_event_id}
+GET /guilds/{guild_id}/scheduled-events/{guild_scheduled_event_id}/users
+GET /guilds/{guild_id}/scheduled-events/{guild_scheduled_event_id}/users/counts
+GET /guilds/{guild_id}/threads/active GET /guilds/{guild_id}/welcome-screen GET /guilds/{guild_id}/onboarding
+GET /guilds/{guild_id}/voice-states/@me GET /guilds/{guild_id}/voice-states/{user_id}
+PATCH /guilds/{guild_id}/voice-states/@me PATCH /guilds/{guild_id}/voice-states/{user_id}
+GET /guilds/{guild_id}/widget.json PATCH /guilds/{guild_id}/members/@me
+"""
+"""What takes no permission but to be in the guild; who has not joined, or is not there, is nowhere to be found."""
+
+
+async def test_every_operation_on_a_guild_is_refused_to_a_bot_without_permissions(api: Api):
+    found = await things(api)
+    api.guild.roles[api.guild.id].permissions = 0
+    free = set(re.findall(r"[A-Z]+ \S+", FREE))
+    roots = ("/guilds/{guild_id}", "/channels/{channel_id}", "/webhooks/{webhook_id}", "/stage-instances/", "/invites/")
+    let_through = []
+    for name in sorted(api.local.served - free):
+        method, template = name.split()
+        if not template.startswith(roots) or "token}" in name or name == "GET /invites/{code}":
+            continue
+        places = found | ({"channel_id": found["stage"]} if "stage-instances" in name else {})
+        form = {"nick": "x"} if name == "PATCH /guilds/{guild_id}/members/{user_id}" else {}
+        status, body = await api(method, template.format(**places), json=form)
+        if status != 403 or body["code"] not in (50001, 50013):
+            let_through.append((name, status, body))
+    assert let_through == []
+    assert free <= api.local.served

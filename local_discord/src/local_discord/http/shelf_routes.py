@@ -42,6 +42,7 @@ class Kind:
     created: int = 201
     permission: str = ""
     """What it takes to change one of somebody else's."""
+    read_permission: str = ""
     create_permission: str = ""
     """What it takes to make one, and to change one's own."""
     logged_as: int = 0
@@ -148,6 +149,7 @@ _MODERATION_RULE = Kind(
     ("name", "event_type", "trigger_type", "actions"),
     created=200,
     permission="manage_guild",
+    read_permission="manage_guild",
     create_permission="manage_guild",
     logged_as=MODERATION_RULE,
     ordinary={"trigger_metadata": {}, "enabled": False, "exempt_roles": [], "exempt_channels": []},
@@ -178,7 +180,7 @@ class ShelfRoutes(Group):
         one = f"{kind.path}/{{{kind.place}}}"
 
         async def listing(request: web.Request) -> web.Response:
-            items = find(request, "").items()
+            items = find(request, kind.read_permission).items()
             return answer({"items": items} if kind.in_items else items)
 
         async def create(request: web.Request) -> web.Response:
@@ -191,7 +193,7 @@ class ShelfRoutes(Group):
             return answer(item, kind.created)
 
         async def show(request: web.Request) -> web.Response:
-            return answer(find(request, "").get(number(request, kind.place)))
+            return answer(find(request, kind.read_permission).get(number(request, kind.place)))
 
         async def edit(request: web.Request) -> web.Response:
             shelf, before = self._changeable(request, kind, find)
