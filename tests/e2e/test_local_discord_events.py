@@ -112,7 +112,14 @@ async def _places(api: Api) -> dict[str, Any]:
     guild = api.guild
     invite = api.local.world.invites.create(Invite(guild.general, api.ada), unique=True)
     stage, voice = guild.add_channel("stage", 13), guild.add_channel("voice", 2)
-    found = {"guild": guild, "channel": guild.general, "stage": stage, "voice": voice, "bob": bob, "carl": carl}
+    found: dict[str, Any] = {
+        "guild": guild,
+        "channel": guild.general,
+        "stage": stage,
+        "voice": voice,
+        "bob": bob,
+        "carl": carl,
+    }
     return {name: one.id for name, one in found.items()} | {"code": invite.code}
 
 

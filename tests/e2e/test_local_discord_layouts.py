@@ -32,7 +32,8 @@ class Everything(ui.Modal, title="Everything"):
     proof: ui.Label[Any] = ui.Label(text="Proof", component=ui.FileUpload(max_values=2))
 
     async def on_submit(self, interaction: Interaction) -> None:
-        size, extras, sure, proof = (one.component for one in (self.size, self.extras, self.sure, self.proof))
+        parts: list[Any] = [one.component for one in (self.size, self.extras, self.sure, self.proof)]
+        size, extras, sure, proof = parts
         read = [await file.read() for file in proof.values]
         await interaction.response.send_message(f"{size.value} {extras.values} {sure.value} {read}")
 

@@ -55,6 +55,26 @@ _GROUPS = (
 )
 
 
+ALWAYS_THE_SAME = frozenset(
+    {
+        "GET /guilds/{guild_id}/integrations",
+        "GET /guilds/{guild_id}/regions",
+        "GET /guilds/{guild_id}/templates",
+        "GET /guilds/{guild_id}/vanity-url",
+        "GET /guilds/{guild_id}/voice-states/@me",
+        "GET /guilds/{guild_id}/voice-states/{user_id}",
+        "GET /soundboard-default-sounds",
+        "GET /sticker-packs",
+        "GET /sticker-packs/{pack_id}",
+        "GET /voice/regions",
+        "PATCH /guilds/{guild_id}/voice-states/@me",
+        "PATCH /guilds/{guild_id}/voice-states/{user_id}",
+        "PUT /applications/{application_id}/guilds/{guild_id}/commands/{command_id}/permissions",
+    }
+)
+"""Served, with nothing behind it that could change: nobody is in a voice channel, no bot says who may use a command."""
+
+
 def handlers(world: World, application: Application) -> dict[str, Handler]:
     """By the name of the operation."""
     interactions = InteractionRoutes(world)
@@ -62,5 +82,5 @@ def handlers(world: World, application: Application) -> dict[str, Handler]:
     for group in _GROUPS:
         found |= group(world).table()
     found |= interactions.table()
-    assert found.keys() <= OPERATIONS.keys(), found.keys() - OPERATIONS.keys()
+    assert ALWAYS_THE_SAME <= found.keys() <= OPERATIONS.keys()
     return found
