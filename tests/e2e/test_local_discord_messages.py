@@ -136,6 +136,7 @@ async def test_what_the_bot_may_not_do_in_a_channel_is_refused():
             with pytest.raises(discord.Forbidden) as failure:
                 await refused
             assert failure.value.code == 50013
+        assert [message async for message in channel.history()] == []
         guild.general.deny(local.bot_user, ["view_channel"])
         with pytest.raises(discord.Forbidden) as failure:
             await channel.send("no")

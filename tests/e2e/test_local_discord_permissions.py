@@ -10,6 +10,7 @@ import discord
 import pytest
 
 from local_discord import UsageError
+from local_discord.rules.permissions import bits
 from local_discord.world.invites import Invite
 from tests.e2e.test_local_discord_support import Api, lab, plain, text_channel
 
@@ -229,12 +230,27 @@ PATCH /guilds/{guild_id}/voice-states/@me PATCH /guilds/{guild_id}/voice-states/
 GET /guilds/{guild_id}/widget.json PATCH /guilds/{guild_id}/members/@me
 """
 """What takes no permission but to be in the guild; who has not joined, or is not there, is nowhere to be found."""
+FREE_WHERE_SEEN = """
+GET /channels/{channel_id} GET /channels/{channel_id}/messages GET /channels/{channel_id}/pins
+GET /channels/{channel_id}/messages/pins PATCH /channels/{channel_id}/messages/{message_id}
+DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me
+POST /channels/{channel_id}/followers GET /stage-instances/{channel_id}
+GET /channels/{channel_id}/thread-members GET /channels/{channel_id}/thread-members/{user_id}
+PUT /channels/{channel_id}/thread-members/{user_id} DELETE /channels/{channel_id}/thread-members/{user_id}
+"""
+"""What takes no more than to see the channel; history is empty without permission to read it, the message is Ada's, and
+the channel is no thread, is not on a stage, and announces nothing."""
+FORMS = {
+    "PATCH /guilds/{guild_id}/members/{user_id}": {"nick": "x"},
+    "POST /channels/{channel_id}/threads": {"name": "x"},
+}
 
 
-async def test_every_operation_on_a_guild_is_refused_to_a_bot_without_permissions(api: Api):
+@pytest.mark.parametrize(("permissions", "listed"), [([], FREE), (["view_channel"], FREE + FREE_WHERE_SEEN)])
+async def test_every_operation_on_a_guild_takes_a_permission(api: Api, permissions: list[str], listed: str):
     found = await things(api)
-    api.guild.roles[api.guild.id].permissions = 0
-    free = set(re.findall(r"[A-Z]+ \S+", FREE))
+    api.guild.roles[api.guild.id].permissions = bits(permissions)
+    free = set(re.findall(r"[A-Z]+ \S+", listed))
     roots = ("/guilds/{guild_id}", "/channels/{channel_id}", "/webhooks/{webhook_id}", "/stage-instances/", "/invites/")
     let_through = []
     for name in sorted(api.local.served - free):
@@ -242,8 +258,7 @@ async def test_every_operation_on_a_guild_is_refused_to_a_bot_without_permission
         if not template.startswith(roots) or "token}" in name or name == "GET /invites/{code}":
             continue
         places = found | ({"channel_id": found["stage"]} if "stage-instances" in name else {})
-        form = {"nick": "x"} if name == "PATCH /guilds/{guild_id}/members/{user_id}" else {}
-        status, body = await api(method, template.format(**places), json=form)
+        status, body = await api(method, template.format(**places), json=FORMS.get(name, {}))
         if status != 403 or body["code"] not in (50001, 50013):
             let_through.append((name, status, body))
     assert let_through == []

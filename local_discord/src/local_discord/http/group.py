@@ -57,6 +57,11 @@ class Group(ABC):
             raise unknown("Message")
         return message
 
+    def _history(self, channel: Channel) -> list[Message]:
+        """Oldest first; none for a bot that may not read what was before, which is no error."""
+        may_read = channel.permissions_of(self._bot) & BITS["read_message_history"]
+        return list(channel.messages.values()) if may_read else []
+
     def _user(self, request: web.Request) -> User:
         return self._world.user(number(request, "user_id"))
 

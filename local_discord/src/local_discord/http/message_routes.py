@@ -52,7 +52,7 @@ class MessageRoutes(Group):
         return {
             "POST /channels/{channel_id}/typing": self._type,
             f"POST {messages}": self._create,
-            f"GET {messages}": self._history,
+            f"GET {messages}": self._list,
             f"POST {messages}/bulk-delete": self._bulk_delete,
             f"GET {message}": self._show,
             f"PATCH {message}": self._edit,
@@ -75,11 +75,11 @@ class MessageRoutes(Group):
             self._world.inboxes[channel.recipient.id].receive(message)
         return answer(message.payload())
 
-    async def _history(self, request: web.Request) -> web.Response:
+    async def _list(self, request: web.Request) -> web.Response:
         limit = query_number(request, "limit", 50)
         if not 1 <= limit <= 100:
             raise invalid_form(("limit",), "int value should be between 1 and 100.")
-        messages = list(self._channel(request, "read_message_history").messages.values())
+        messages = self._history(self._channel(request))
         if "around" in request.query:
             chosen = _around(messages, query_number(request, "around", 0), limit)
         else:
