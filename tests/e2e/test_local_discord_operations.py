@@ -16,7 +16,13 @@ from local_discord.http.operations import OPERATIONS
 from tests.e2e.test_local_discord_support import Api, lab, plain, text_channel
 from tools.operations_table import PAGE, page
 
-OPEN = ("GET /gateway", "GET /guilds/{guild_id}/widget.json", "GET /invites/{code}", "GET /sticker-packs")
+OPEN = (
+    "GET /gateway",
+    "GET /guilds/templates/{code}",
+    "GET /guilds/{guild_id}/widget.json",
+    "GET /invites/{code}",
+    "GET /sticker-packs",
+)
 LISTED = (Path(__file__).parents[1] / "discord_operations.txt").read_text().splitlines()
 
 

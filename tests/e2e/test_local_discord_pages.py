@@ -133,6 +133,27 @@ async def test_somebody_elses_things_take_more_than_ones_own():
         assert (await api("DELETE", f"{emojis}/{own['id']}"))[0] == 204
 
 
+async def test_a_template_shows_what_its_guild_looked_like_when_it_was_synchronised():
+    async with lab("manage_guild") as (_, bot, guild, _ada):
+        seen = text_channel(bot, guild).guild
+        template = await seen.create_template(name="like this", description="x")
+        guild.add_channel("later", parent=guild.add_channel("work", 4))
+        (listed,) = await seen.templates()
+        assert (listed.code, listed.is_dirty) == (template.code, True)
+        with pytest.raises(discord.HTTPException) as second:
+            await seen.create_template(name="another")
+        assert second.value.code == 30031
+        await template.sync()
+        await template.edit(name="like that")
+        fetched = await bot.fetch_template(template.code)
+        assert (fetched.name, fetched.is_dirty, fetched.creator.id) == ("like that", None, bot.user.id)
+        assert [channel.name for channel in fetched.source_guild.channels] == ["general", "work", "later"]
+        await template.delete()
+        with pytest.raises(discord.NotFound) as gone:
+            await bot.fetch_template(template.code)
+        assert gone.value.code == 10057
+
+
 async def test_entitlements_are_given_told_of_used_and_taken():
     async with lab() as (_, bot, guild, ada):
         sku = discord.Object(7)

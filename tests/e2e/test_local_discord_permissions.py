@@ -240,6 +240,7 @@ PUT /channels/{channel_id}/thread-members/{user_id} DELETE /channels/{channel_id
 """
 """What takes no more than to see the channel; history is empty without permission to read it, the message is Ada's, and
 the channel is no thread, is not on a stage, and announces nothing."""
+OPEN = ("GET /guilds/templates/{code}", "GET /invites/{code}")
 FORMS = {
     "PATCH /guilds/{guild_id}/members/{user_id}": {"nick": "x"},
     "POST /channels/{channel_id}/threads": {"name": "x"},
@@ -255,7 +256,7 @@ async def test_every_operation_on_a_guild_takes_a_permission(api: Api, permissio
     let_through = []
     for name in sorted(api.local.served - free):
         method, template = name.split()
-        if not template.startswith(roots) or "token}" in name or name == "GET /invites/{code}":
+        if not template.startswith(roots) or "token}" in name or name in OPEN:
             continue
         places = found | ({"channel_id": found["stage"]} if "stage-instances" in name else {})
         status, body = await api(method, template.format(**places), json=FORMS.get(name, {}))

@@ -22,6 +22,7 @@ _UNKNOWN = {
     "Emoji": 10014,
     "Webhook": 10015,
     "Ban": 10026,
+    "guild template": 10057,
     "Sticker": 10060,
     "sticker pack": 10061,
     "interaction": 10062,

@@ -50,7 +50,6 @@ class GuildRoutes(Group):
             f"GET {guild}/regions": self._regions,
             f"GET {guild}/integrations": self._integrations,
             f"GET {guild}/vanity-url": self._vanity_url,
-            f"GET {guild}/templates": self._templates,
         }
 
     async def _show(self, request: web.Request) -> web.Response:
@@ -86,7 +85,3 @@ class GuildRoutes(Group):
     async def _vanity_url(self, request: web.Request) -> web.Response:
         self._guild(request, "manage_guild")
         return answer({"code": None, "uses": 0})
-
-    async def _templates(self, request: web.Request) -> web.Response:
-        self._guild(request, "manage_guild")
-        return answer([])

@@ -23,6 +23,7 @@ from local_discord.http.reaction_routes import ReactionRoutes
 from local_discord.http.role_routes import RoleRoutes
 from local_discord.http.shelf_routes import ShelfRoutes
 from local_discord.http.stage_routes import StageRoutes
+from local_discord.http.template_routes import TemplateRoutes
 from local_discord.http.thread_routes import ThreadRoutes
 from local_discord.http.user_routes import UserRoutes
 from local_discord.http.voice_routes import VoiceRoutes
@@ -34,6 +35,7 @@ _GROUPS = (
     UserRoutes,
     GuildRoutes,
     GuildPageRoutes,
+    TemplateRoutes,
     AuditLogRoutes,
     ChannelRoutes,
     ThreadRoutes,
@@ -59,7 +61,6 @@ ALWAYS_THE_SAME = frozenset(
     {
         "GET /guilds/{guild_id}/integrations",
         "GET /guilds/{guild_id}/regions",
-        "GET /guilds/{guild_id}/templates",
         "GET /guilds/{guild_id}/vanity-url",
         "GET /guilds/{guild_id}/voice-states/@me",
         "GET /guilds/{guild_id}/voice-states/{user_id}",

@@ -16,6 +16,7 @@ from local_discord.world.interactions import Interactions
 from local_discord.world.invites import Invites
 from local_discord.world.posts import Posts
 from local_discord.world.shelves import Shelf
+from local_discord.world.templates import Templates
 from local_discord.world.thread_starts import ThreadStarts
 from local_discord.world.users import User
 from local_discord.world.webhooks import Webhooks
@@ -38,6 +39,7 @@ class World:
         self.invites = Invites(self.core)
         self.emojis = Shelf(self.core, "Emoji", "id", lambda _change, _emoji: None)
         """The application's own."""
+        self.templates = Templates()
         self.entitlements = Shelf(self.core, "Entitlement", "id", self._tell_entitlement)
         self.interactions = Interactions(self.core, self.entitlements)
         self._direct: dict[int, Channel] = {}
