@@ -113,8 +113,26 @@ NATS_MOST_DISCONNECTS = 5
 """Rounds of ending a sandbox's connections. A login that was under way shows in the second; more are for slow ones."""
 NATS_MOST_RECENT_LOGINS = 1000
 """Sandboxes whose recent logins are remembered; a bound on memory, more than log in within a second."""
-NATS_MOST_LISTED = 8192
-"""Connections of one sandbox listed by a server: more than `isolation.max_connections` can be."""
+NATS_MOST_LISTED = 65_536
+"""Connections listed by a server, which says at most 1024 by itself: more than it is meant to have."""
+NATS_SERVERS_ASKED_AT_ONCE = 64
+"""About one sandbox's connections: a cluster has three or five."""
+NATS_SERVERS_LOOKED_FOR_EVERY_S = 0.5
+"""How often it is asked who is there. It costs a server less than a millisecond, and one that answers again has two
+seconds until nobody is connected there any more with credentials that have ended meanwhile."""
+NATS_SERVERS_KNOWN_FOR_S = 3.0
+"""So long a process that does not look all the time, as the command line, goes by its last look."""
+NATS_SERVER_SILENT_AFTER_S = 1.5
+"""A server that has not answered for so long, at two looks in a row, may have missed what other processes have asked of
+it, and is waited for by nobody."""
+NATS_SERVER_GONE_AFTER_S = 600.0
+"""A server that has been silent for so long, and that is no member of the cluster, does not come back with its
+connections: an operator has removed it, or it stores no streams and has not been started again under its name."""
+NATS_SERVERS_CHECKED_EVERY_S = 15.0
+"""How often all connections are compared with the credentials that count, for what a process that died has left undone.
+A server lists a thousand in some milliseconds."""
+NATS_CHECKED_AGAIN_FIRST_S, NATS_CHECKED_AGAIN_LONGEST_S = 0.05, 0.5
+"""Pauses while a server's check finds somebody to end, or a login under way."""
 NATS_LOGINS_COUNTED_FOR_S = 5.0
 """Logins are counted for so long, then anew."""
 NATS_MOST_LOGINS = 256

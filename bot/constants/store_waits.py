@@ -61,10 +61,14 @@ NATS_ANSWER_WITHIN_S = 5
 """For one question to JetStream, on a disk that others use too."""
 NATS_GIVEN_UP_AFTER_S = 60
 """For an answer that nobody waits for any more and that nats-py must not give up. A silent connection ends sooner."""
+NATS_SERVERS_ANSWER_WITHIN_S = 1.0
+"""For the first server to say that it is there, one round trip: if none does, the one that we are connected to may
+stand still, and another one is connected to."""
 NATS_LIST_WITHIN_S = 2
-"""For the first server that lists connections: no disk is asked. Whoever is to be cut off goes on meanwhile."""
+"""For a server's list of connections: no disk is asked. Whoever is to be cut off there goes on meanwhile, but no other
+server is waited for."""
 NATS_OTHERS_WITHIN_S = 0.25
-"""For each further server of a cluster, whose number nobody knows: what two servers of a cluster need for each other,
+"""For each further server of a cluster to say that it is there: what two servers of a cluster need for each other,
 beside what the first has taken. One that is in no cluster is not waited for."""
 NATS_DISCONNECT_WITHIN_S = 2
 """For ending one connection: README promises an end within two seconds."""
@@ -74,6 +78,8 @@ worker's own, it is less than the 2.8 s that the kit waits for a connection, whi
 NATS_LOGIN_UNLISTED_S = 1.0
 """So long after the callout's answer a server may not list the connection that it lets in: the answer and the list have
 a round trip between them. It counts for the limit meanwhile."""
+NATS_LOGIN_ENDS_WITHIN_S = 4
+"""For a login that is under way to end, by the bots' answer or by the server's three seconds for it."""
 NATS_PROBE_WITHIN_S = 5
 """For trying whether the server asks the bots, and what such a login is good for: longer than the callout may take
 (`timeout` in nats.conf), so that the server's own word is heard."""
