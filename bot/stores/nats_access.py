@@ -125,7 +125,7 @@ class NatsAccess:
 
     def watch(self, read_ages: ReadAges) -> ConnectionWatch:
         """What ends connections on servers that could not be asked in time."""
-        return ConnectionWatch(self._system, self.connections, read_ages)
+        return ConnectionWatch(self.connections, read_ages)
 
     async def _answer(self, message: Msg) -> bytes | None:
         try:

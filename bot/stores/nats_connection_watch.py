@@ -8,11 +8,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from uuid import UUID
 
 from loguru import logger
-from nats.aio.client import Client
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.stores.nats_client import abort_nats
 from bot.stores.nats_connections import Connection, NatsConnections, Presence
 from bot.stores.nats_servers import NatsServer
 from bot.supervisor import Part, backoff
@@ -26,8 +24,8 @@ class ConnectionWatch:
     """Looks who is there, and checks a server when it is heard of for the first time, after it has not answered, and
     every now and then for what other processes have left undone. Any number of processes may do so."""
 
-    def __init__(self, system: Client, connections: NatsConnections, read_ages: ReadAges) -> None:
-        self._system, self._connections, self._read_ages = system, connections, read_ages
+    def __init__(self, connections: NatsConnections, read_ages: ReadAges) -> None:
+        self._connections, self._read_ages = connections, read_ages
         self._servers = connections.servers
         self._busy: set[str] = set()
 
@@ -35,23 +33,22 @@ class ConnectionWatch:
         """A part."""
         async with self._servers.hearing_shutdowns(), asyncio.TaskGroup() as checks:
             while True:
-                await self._look(part)
+                pause_s = await self._look(part)
                 for server in self._servers.list_due():
                     if server.id not in self._busy:
                         self._busy.add(server.id)
                         checks.create_task(self._check(server))
-                await asyncio.sleep(constants.NATS_SERVERS_LOOKED_FOR_EVERY_S)
+                await asyncio.sleep(pause_s)
 
-    async def _look(self, part: Part) -> None:
+    async def _look(self, part: Part) -> float:
+        """In how many seconds to look again."""
         try:
             await self._servers.look()
         except ServiceUnavailable as error:
             part.failing(error)
-            # The server that we are connected to may stand still, and keeps us from asking the others.
-            if self._system.is_connected and len(self._system.servers) > 1:
-                abort_nats(self._system)
-        else:
-            part.running()
+            return constants.NATS_SERVERS_LOOKED_FOR_AGAIN_S
+        part.running()
+        return constants.NATS_SERVERS_LOOKED_FOR_EVERY_S
 
     async def _check(self, server: NatsServer) -> None:
         doubts = server.doubts

@@ -57,7 +57,7 @@ class NatsServers:
         self._known: dict[str, NatsServer] = {}
         self._shut_down: dict[str, str] = {}
         self._members: frozenset[str] = frozenset()
-        self._looked_at = -math.inf
+        self._looked_at, self._reconnects = -math.inf, 0
 
     async def look(self) -> None:
         """Ask who is there; `ServiceUnavailable` if nobody answers."""
@@ -67,8 +67,13 @@ class NatsServers:
                 "$SYS.REQ.SERVER.PING",
                 first_within_s=constants.NATS_SERVERS_ANSWER_WITHIN_S,
                 others_within_s=constants.NATS_OTHERS_WITHIN_S,
+                again_s=constants.NATS_SERVERS_ASKED_AGAIN_S,
                 is_last=_is_alone,
             )
+        if (reconnects := self._system.stats["reconnects"]) != self._reconnects:
+            self._reconnects = reconnects
+            for server in self._known.values():  # whatever was asked meanwhile is lost
+                server.doubts += 1
         self._note([orjson.loads(answer.data) for answer in answers], alone=_is_alone(answers[-1]))
 
     async def answering(self) -> list[NatsServer]:

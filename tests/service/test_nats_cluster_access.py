@@ -176,3 +176,16 @@ async def test_a_server_that_was_killed_is_told_of_until_it_runs_again(bot, clus
         await until(lambda: not any(server.is_silent for server in known(manager)) and len(known(manager)) == 3)
         await until(lambda: not servers_of(manager).list_due())
         assert await manager.access.list_unasked() == []
+
+
+@pytest.mark.long
+async def test_a_rotation_while_the_bots_own_server_stands_still_reaches_the_others(bot, cluster, connect, stand_still):
+    async with bot(*cluster.servers) as manager:
+        sandbox_id, token = await made(manager)
+        port = manager.access.nats._system.connected_url.port
+        ours = next(name for name, server in cluster.servers.items() if server.port == port)
+        old = await connect(next(name for name in cluster.servers if name != ours), sandbox_id, token)
+        stand_still(ours)
+        rotation = asyncio.create_task(issued(manager, sandbox_id, rotate=True))
+        await cut_off(old)
+        await rotation
