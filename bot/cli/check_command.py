@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bot import constants
+from bot.cli.check_failover import check_failover
 from bot.cli.check_relay import check_relay
 from bot.cli.check_workers import check_workers
 from bot.cli.runtime import Config, print_warning, read_settings, run_or_exit
@@ -74,6 +75,9 @@ async def _check(settings: Settings, trials: bool) -> Report:
             await _check_databases(settings, stores, trials, report)
         await _check_isolation(settings, stores, trials, server.partition(" ")[0], report)
         report.warnings += [f"PostgreSQL: {risk}" for risk in await list_postgres_risks(stores.pool)]
+        facts, warnings = await check_failover(stores)
+        report.facts += facts
+        report.warnings += warnings
         await _check_refusals(stores, trials, server.partition(" ")[0], report)
         facts, warnings = await check_relay(settings, stores, flags)
         report.facts += facts
