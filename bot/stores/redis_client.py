@@ -38,6 +38,7 @@ _REFUSED = {
 }
 """By `redis_mode`, which Valkey calls so too."""
 _UNREADABLE = "REDIS_URL is no address like redis://…@host:6379/0, or redis+sentinel://…@host:26379,host:26379/NAME/0"
+_OF_THE_SERVER = ("host", "port", "connection_class")
 _MEND = "name its authority in [tls] ca"
 
 
@@ -63,18 +64,15 @@ class SentinelAddress:
         scheme, _, kind = parts.scheme.partition("+")
         if kind != "sentinel":
             return None
-        login, _, listed = parts.netloc.rpartition("@")
-        hosts = [urlsplit(f"//{one}") for one in listed.split(",")]
+        login, _, places = parts.netloc.rpartition("@")
+        hosts = [urlsplit(f"//{one}") for one in places.split(",")]
         name, _, database = parts.path.strip("/").partition("/")
         if not name or not all(host.hostname for host in hosts):
             raise ValueError("it names no Sentinel, or no master")
         of_master = parts._replace(scheme=scheme, netloc=f"{login}@master", path=f"/{database}")
-        return cls(
-            tuple((host.hostname or "", host.port or constants.SENTINEL_PORT) for host in hosts),
-            name,
-            scheme == "rediss",
-            parse_url(of_master.geturl()),
-        )
+        listed = tuple((host.hostname or "", host.port or constants.SENTINEL_PORT) for host in hosts)
+        parsed = parse_url(of_master.geturl()).items()
+        return cls(listed, name, scheme == "rediss", {key: value for key, value in parsed if key not in _OF_THE_SERVER})
 
 
 class _NamedSSLConnection(SSLConnection):
@@ -134,7 +132,7 @@ def _make_pool(parsed: Mapping[str, Any], options: Mapping[str, Any]) -> Connect
 
 def _make_master_pool(address: SentinelAddress, options: Mapping[str, Any]) -> _MasterPool:
     of_sentinels = {key: value for key, value in address.options.items() if key.startswith("sentinel_")}
-    of_master = {key: address.options[key] for key in address.options.keys() - of_sentinels - {"connection_class"}}
+    of_master = {key: value for key, value in address.options.items() if key not in of_sentinels}
     manager = Sentinel([])
     manager.sentinels = [_ask_sentinel(address, host, port, of_sentinels) for host, port in address.hosts]
     return _MasterPool(address.name, manager, {**options, **of_master}, has_tls=address.has_tls)
