@@ -36,11 +36,19 @@ _AWAY = (OSError, asyncpg.InternalClientError, asyncpg.CannotConnectNowError)
 type Host = tuple[str, int | None]
 
 
+class _Session(_Connection):
+    """Set back, it is as it began."""
+
+    def get_reset_query(self) -> str:
+        return f"{super().get_reset_query()}\n{_SESSION};"
+
+
 async def connect(dsn: str, **options: Any) -> _Connection:
     """A session that may write; of several hosts, with the one that takes writes. Errors are asyncpg's own, and
     `ConnectionError` where none of several does."""
     dsn, authority = take_authority(dsn)
-    options = {"server_settings": _SETTINGS, **_target(dsn), "ssl": tls_of(dsn, authority), **options}
+    options = {**options, "connection_class": _Session, "server_settings": _SETTINGS, "ssl": tls_of(dsn, authority)}
+    options |= _target(dsn)
     hosts = split_hosts(dsn)
     connection = await (_connect_to_primary(dsn, hosts, options) if hosts else asyncpg.connect(dsn, **options))
     try:

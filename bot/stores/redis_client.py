@@ -36,7 +36,7 @@ _REFUSED = {
     "sentinel": "redis.url: REDIS_URL leads to a Sentinel; write it like "
     "redis+sentinel://default:password@host:26379,host:26379/NAME/0, with the name that it calls the master by.",
 }
-"""By `redis_mode`, which Valkey calls so too."""
+"""By `redis_mode`, or Valkey's `server_mode`."""
 _UNREADABLE = "REDIS_URL is no address like redis://…@host:6379/0, or redis+sentinel://…@host:26379,host:26379/NAME/0"
 _OF_THE_SERVER = ("host", "port", "connection_class")
 _MEND = "name its authority in [tls] ca"
@@ -83,15 +83,24 @@ class _NamedSSLConnection(SSLConnection):
         name_refused(self.ssl_context.get(), mend=_MEND)
 
 
-class _NamedManagedSSLConnection(SentinelManagedSSLConnection, _NamedSSLConnection):
-    """The same to a master."""
+class _ManagedConnection(SentinelManagedConnection):
+    """To a master. redis-py asks the Sentinels for a new connection, and for one that is lost goes back to the server."""
+
+    async def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
+        if not self.is_connected:
+            self.host, self.port = await self.connection_pool.get_master_address()
+        await super().connect_check_health(check_health, retry_socket_connect)
+
+
+class _ManagedSSLConnection(_ManagedConnection, SentinelManagedSSLConnection, _NamedSSLConnection):
+    """The same by TLS."""
 
 
 class _MasterPool(SentinelConnectionPool):
     """Its connections are to whom the Sentinels call the master now, and who says so itself."""
 
     def __init__(self, name: str, manager: Sentinel, options: Mapping[str, Any], *, has_tls: bool) -> None:
-        managed = _NamedManagedSSLConnection if has_tls else SentinelManagedConnection
+        managed = _ManagedSSLConnection if has_tls else _ManagedConnection
         super().__init__(name, manager, **options, connection_class=managed, redis_connect_func=_require_master)
         self._of_replicas = {**options, "connection_class": _NamedSSLConnection if has_tls else Connection}
         self._replicas: dict[tuple[str, int], redis.asyncio.Redis] = {}
@@ -188,14 +197,14 @@ async def open_redis(url: str) -> redis.asyncio.Redis:
 async def _require_usable(client: redis.asyncio.Redis) -> None:
     try:
         await client.ping()
-        mode = (await client.info("server")).get("redis_mode")
+        told = await client.info("server")
     except NoPermissionError:  # it answers, and says nothing of itself
         return
     except MasterNotFoundError as error:
         raise await _explain(client.connection_pool) from error
     except (RedisError, OSError) as error:
         raise redis_failure(error) from error
-    if mode in _REFUSED:
+    if (mode := told.get("redis_mode", told.get("server_mode"))) in _REFUSED:
         raise SettingsError(_REFUSED[mode])
 
 

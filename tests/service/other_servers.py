@@ -53,8 +53,9 @@ async def valkey(folder: Path, *options: str, program: str | None = None):
     """The address of a Valkey or Redis, with a password."""
     password, (port,) = secrets.token_hex(16), free_ports(1)
     folder.mkdir(parents=True, exist_ok=True)
-    argv = [program or valkey_program(), "--bind", LOOPBACK, "--port", str(port), "--dir", str(folder)]
-    argv += ["--requirepass", password, "--save", "", *options]
+    config = folder / "valkey.conf"  # a Sentinel writes into it
+    config.write_text(f'bind {LOOPBACK}\nport {port}\ndir {folder}\nrequirepass {password}\n')
+    argv = [program or valkey_program(), str(config), *options]
     url = f"redis://default:{password}@{LOOPBACK}:{port}/0"
 
     async def is_ready():

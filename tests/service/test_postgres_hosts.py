@@ -18,7 +18,7 @@ from bot.routing.watcher import RouteWatcher
 from bot.stores.migrations import migrate
 from bot.stores.postgres import connected, fetch_value, open_pool, transaction
 from bot.stores.postgres_hosts import connect, following_primary, split_hosts
-from bot.supervisor import Supervisor
+from bot.supervisor import State, Supervisor
 from tests.cluster.postgres_servers import PostgresPair
 from tests.cluster.server import free_ports
 from tests.service.other_servers import backwards
@@ -145,7 +145,7 @@ async def test_after_a_promotion_pool_leases_and_routes_go_on_at_the_other_serve
             await mortal.promote()
             assert await try_until_done(lambda: fetch_value(pool, "SELECT value FROM kept")) == 1
             await try_until_done(lambda: fetch_value(pool, "UPDATE kept SET value = 2 RETURNING value"))
-            await until(lambda: leases.is_valid(0) and not routes.last_error)
+            await until(lambda: leases.is_valid(0) and routes.state is State.RUNNING)
             assert await fetch_value(pool, PORT) == mortal.servers["postgres-2"].port
 
 
