@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.stores.opening import Stores
 from bot.stores.postgres import connected, load_queries
 from bot.stores.postgres_hosts import split_hosts
-from bot.stores.redis_client import SentinelAddress, list_replicas
+from bot.stores.redis_client import SentinelAddress, list_replicas, master_of
 
 
 async def check_failover(stores: Stores) -> tuple[list[str], list[str]]:
@@ -35,6 +35,6 @@ async def _check_redis(stores: Stores) -> tuple[list[str], list[str]]:
     if sentinels is None:
         return [], []
     replicas = await list_replicas(stores.redis)
-    host, port = stores.redis.connection_pool.master_address
+    host, port = master_of(stores.redis)
     fact = f"The Sentinels' master {sentinels.name} is {host} port {port}, with {len(replicas)} replica(s)."
     return [fact], [] if replicas else [f"{sentinels.name}: no replica is up that could take the master's place."]

@@ -20,7 +20,7 @@ from bot.stores.migrations import migrate
 from bot.stores.nats_access import Callout
 from bot.stores.nats_client import abort_nats, close_nats, open_nats
 from bot.stores.nats_sync import settled_after
-from bot.stores.postgres import Connection, Pool, open_pool
+from bot.stores.postgres import Pool, RawConnection, open_pool
 from bot.stores.postgres_hosts import following_primary
 from bot.stores.postgres_poolers import require_sessions
 from bot.stores.redis_client import following_master, open_redis
@@ -174,7 +174,7 @@ async def open_stores(
 
 
 async def _open_pool(stack: AsyncExitStack, deadline: Deadline, address: str, size: int, *, whole: bool) -> Pool:
-    opened: WeakSet[Connection] = WeakSet()
+    opened: WeakSet[RawConnection] = WeakSet()
     pool = await open_pool(address, max_size=size, whole=whole, opened=opened)
     stack.push_async_callback(deadline.close, "PostgreSQL", pool.close, pool.terminate)
     await stack.enter_async_context(following_primary(address, opened))

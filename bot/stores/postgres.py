@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableSet
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 import orjson
@@ -24,10 +24,11 @@ from bot.stores.postgres_hosts import connect
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    RawConnection = asyncpg.Connection[asyncpg.Record]
     Transaction = asyncpg.transaction.Transaction
 else:
     Pool = asyncpg.Pool
-    Connection = asyncpg.Connection
+    Connection = RawConnection = asyncpg.Connection
     Transaction = asyncpg.transaction.Transaction
 Record = asyncpg.Record
 
@@ -94,7 +95,7 @@ async def _nothing_to_reset(_: object) -> None:
 
 
 async def open_pool(
-    dsn: str, *, max_size: int = 10, whole: bool = False, opened: MutableSet[Connection] | None = None
+    dsn: str, *, max_size: int = 10, whole: bool = False, opened: MutableSet[RawConnection] | None = None
 ) -> Pool:
     """A pool that has reached its server, or `ServiceUnavailable` with the reason, never the password.
 
@@ -102,7 +103,7 @@ async def open_pool(
     slots others have taken. Each is added to those `opened`.
     """
 
-    async def prepare(connection: Connection) -> None:
+    async def prepare(connection: RawConnection) -> None:
         if opened is not None:
             opened.add(connection)
         await prepare_connection(connection)
@@ -114,7 +115,7 @@ async def open_pool(
             max_size=max_size,
             max_inactive_connection_lifetime=0,
             max_queries=sys.maxsize,
-            connect=connect,
+            connect=cast("Any", connect),  # as if there could be no address
             init=prepare,
             reset=_nothing_to_reset,
             timeout=constants.POSTGRES_CONNECT_WITHIN_S,

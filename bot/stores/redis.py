@@ -113,7 +113,9 @@ class RedisStore:
         """Asked each time, for it may be another one after a restart. One that is new is made to log no refusals.
         `ServiceUnavailable` for a replica, which takes users as a master does, and keeps them to itself."""
         async with self.client.pipeline(transaction=False) as pipe:
-            told, replication = await pipe.info("server").info("replication").execute()
+            pipe.info("server")
+            pipe.info("replication")
+            told, replication = await pipe.execute()
         if replication.get("role") == "slave":
             raise ServiceUnavailable("Redis", "it is a replica; REDIS_URL has to lead to the master")
         if self._server is None or told["run_id"] != self._run_id:

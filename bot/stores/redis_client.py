@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 import redis.asyncio
@@ -84,7 +84,7 @@ class _NamedSSLConnection(SSLConnection):
 
 
 class _ManagedConnection(SentinelManagedConnection):
-    """To a master. redis-py asks the Sentinels for a new connection, and for one that is lost goes back to the server."""
+    """To a master. redis-py asks the Sentinels for a new connection, and with a lost one goes back to its server."""
 
     async def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
         if not self.is_connected:
@@ -101,14 +101,15 @@ class _MasterPool(SentinelConnectionPool):
 
     def __init__(self, name: str, manager: Sentinel, options: Mapping[str, Any], *, has_tls: bool) -> None:
         managed = _ManagedSSLConnection if has_tls else _ManagedConnection
-        super().__init__(name, manager, **options, connection_class=managed, redis_connect_func=_require_master)
+        super().__init__(name, manager, **options, connection_class=managed, redis_connect_func=_require_master)  # type: ignore[no-untyped-call]
         self._of_replicas = {**options, "connection_class": _NamedSSLConnection if has_tls else Connection}
         self._replicas: dict[tuple[str, int], redis.asyncio.Redis] = {}
 
     async def list_replicas(self) -> list[redis.asyncio.Redis]:
         """Those that the Sentinels reach, as the master's user."""
         found = await self.sentinel_manager.discover_slaves(self.service_name)
-        master = await self.get_master_address()  # asked last: it may have been a replica just now
+        # Asked last: it may have been a replica just now.
+        master = await self.get_master_address()  # type: ignore[no-untyped-call]
         return [self._open_replica(host, port) for host, port in found if (host, port) != master]
 
     def _open_replica(self, host: str, port: int) -> redis.asyncio.Redis:
@@ -142,7 +143,7 @@ def _make_pool(parsed: Mapping[str, Any], options: Mapping[str, Any]) -> Connect
 def _make_master_pool(address: SentinelAddress, options: Mapping[str, Any]) -> _MasterPool:
     of_sentinels = {key: value for key, value in address.options.items() if key.startswith("sentinel_")}
     of_master = {key: value for key, value in address.options.items() if key not in of_sentinels}
-    manager = Sentinel([])
+    manager = Sentinel([])  # type: ignore[no-untyped-call]
     manager.sentinels = [_ask_sentinel(address, host, port, of_sentinels) for host, port in address.hosts]
     return _MasterPool(address.name, manager, {**options, **of_master}, has_tls=address.has_tls)
 
@@ -201,7 +202,7 @@ async def _require_usable(client: redis.asyncio.Redis) -> None:
     except NoPermissionError:  # it answers, and says nothing of itself
         return
     except MasterNotFoundError as error:
-        raise await _explain(client.connection_pool) from error
+        raise await _explain(_pool_of(client)) from error
     except (RedisError, OSError) as error:
         raise redis_failure(error) from error
     if (mode := told.get("redis_mode", told.get("server_mode"))) in _REFUSED:
@@ -217,6 +218,15 @@ async def _explain(pool: _MasterPool) -> ServiceUnavailable:
     return redis_failure(MasterNotFoundError())
 
 
+def _pool_of(client: redis.asyncio.Redis) -> _MasterPool:
+    return cast("_MasterPool", client.connection_pool)
+
+
+def master_of(client: redis.asyncio.Redis) -> tuple[str, int]:
+    """Host and port, as the Sentinels have named it last; of a client that has them."""
+    return cast("tuple[str, int]", _pool_of(client).master_address)
+
+
 def watches_replicas(client: redis.asyncio.Redis) -> bool:
     """Whether there are Sentinels, which know of any."""
     return isinstance(client.connection_pool, _MasterPool)
@@ -225,7 +235,7 @@ def watches_replicas(client: redis.asyncio.Redis) -> bool:
 async def list_replicas(client: redis.asyncio.Redis) -> list[redis.asyncio.Redis]:
     """Clients of those that the Sentinels reach, to be used and not closed; `ServiceUnavailable`."""
     try:
-        return await client.connection_pool.list_replicas() if watches_replicas(client) else []
+        return await _pool_of(client).list_replicas() if watches_replicas(client) else []
     except (RedisError, OSError) as error:
         raise redis_failure(error) from error
 
@@ -250,7 +260,7 @@ async def _follow(pool: _MasterPool) -> None:
     before = None
     while True:
         with suppress(RedisError, OSError):
-            now = await pool.get_master_address()
+            now = await pool.get_master_address()  # type: ignore[no-untyped-call]
             if before not in (None, now):
                 logger.warning("another server is Valkey's or Redis's master", host=now[0], port=now[1])
                 await pool.disconnect()

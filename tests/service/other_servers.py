@@ -54,7 +54,7 @@ async def valkey(folder: Path, *options: str, program: str | None = None):
     password, (port,) = secrets.token_hex(16), free_ports(1)
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "valkey.conf"  # a Sentinel writes into it
-    config.write_text(f'bind {LOOPBACK}\nport {port}\ndir {folder}\nrequirepass {password}\n')
+    config.write_text(f"bind {LOOPBACK}\nport {port}\ndir {folder}\nrequirepass {password}\n")
     argv = [program or valkey_program(), str(config), *options]
     url = f"redis://default:{password}@{LOOPBACK}:{port}/0"
 

@@ -130,7 +130,7 @@ async def test_a_session_that_takes_no_writes_any_more_is_not_used_again(dsn):
 
 @pytest.mark.long
 async def test_after_a_promotion_pool_leases_and_routes_go_on_at_the_other_server(mortal):
-    url, opened = mortal.url(), WeakSet()
+    url, opened = mortal.url(), WeakSet[asyncpg.Connection]()
     async with opened_pool(url, max_size=4, whole=True, opened=opened) as pool, Supervisor() as supervisor:
         await migrate(pool)
         await pool.execute("CREATE TABLE kept (value int); INSERT INTO kept VALUES (1)")
@@ -151,7 +151,7 @@ async def test_after_a_promotion_pool_leases_and_routes_go_on_at_the_other_serve
 
 @pytest.mark.long
 async def test_what_waits_for_a_primary_that_stands_still_is_let_go_when_the_other_is_promoted(mortal):
-    url, opened = mortal.url(), WeakSet()
+    url, opened = mortal.url(), WeakSet[asyncpg.Connection]()
     old, new = (mortal.servers[name] for name in ("postgres-1", "postgres-2"))
     async with opened_pool(url, max_size=2, whole=True, opened=opened) as pool, following_primary(url, opened):
         async with asyncio.timeout(5):

@@ -76,7 +76,7 @@ async def test_a_master_that_stands_still_holds_nobody_up_once_another_one_is_it
     async with following_master(client):
         await client.ping()
         group.servers["valkey-1"].freeze()
-        waiting = asyncio.create_task(client.set("kept", 1))
+        waiting: asyncio.Task = asyncio.create_task(client.set("kept", 1))
         await group.until_master_is_not("valkey-1")
         promoted_at = time.monotonic()
         try:

@@ -26,7 +26,7 @@ NOBODYS = "the certificate of 127.0.0.1 is refused: unable to get local issuer c
 async def servers(tmp_path_factory):
     ours, theirs = (tmp_path_factory.mktemp(name) for name in ("ours", "theirs"))
     for folder in (ours, theirs):
-        write_certificates(folder, ["127.0.0.1"])
+        write_certificates(folder, ["127.0.0.1", "localhost"])
     async with AsyncExitStack() as stack:
         options = {"programs": WITH_TLS, "certificates": ours}
         pair = await stack.enter_async_context(PostgresPair(tmp_path_factory.mktemp("postgres"), **options))
