@@ -356,7 +356,7 @@ async def test_check_warns_of_a_nats_that_syncs_seldom(tmp_path, discord, dsn, s
     }
     checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
     assert checked.returncode == 0
-    assert "Warning: NATS brings events to its disk only every 120 s" in checked.stderr
+    assert "Warning: NATS: it brings events to its disk only every 120 s" in checked.stderr
     assert 'Set sync_interval: "1s" in its jetstream block.' in checked.stderr
 
 
