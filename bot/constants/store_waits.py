@@ -27,6 +27,14 @@ POSTGRES_WAIT_FOR_CONNECTION_S = 60
 LOCKS_FREE_WITHIN_S = 5
 """How long a step that ends a sandbox is tried while the table of locks is full: for the lock guard that is near the
 server ten looks, and two for one that is far, whose look takes four round trips."""
+POSTGRES_OTHERS_WITHIN_S = 0.2
+"""Where the address has several hosts: how long another one may take after the first that takes writes, for it may do
+so too, and be the one that was promoted since. One that is silent is not waited for."""
+POSTGRES_NOTIFIED_WITHIN_S = 3
+"""For a notification to oneself, two round trips, at the start: a pooler in transaction mode never brings it."""
+PRIMARY_ANSWERS_WITHIN_S = 1.5
+"""Where the address has several hosts: one that doesn't say within this time that it takes writes may have lost its
+place to another one, which is looked for."""
 LEASE_ANSWER_WITHIN_S = 1.5
 """For a renewal of the leases, three round trips on a connection that is there. With the pause between renewals it is
 less than `LEASE_DOUBTED_AFTER_S`."""
@@ -41,6 +49,8 @@ OWN_INTERACTION_KNOWN_WITHIN_S = 0.5
 
 REDIS_ANSWER_WITHIN_S = 5
 """For connecting and for one command. The bot's own take milliseconds; a server that answers none is away."""
+SENTINEL_ANSWER_WITHIN_S = 1.0
+"""For one Sentinel to say who the master is, which it knows: then another one is asked."""
 OWN_MESSAGES_ANSWER_WITHIN_S = 0.9
 """For whether a message is the bot's own: two round trips, for a connection that has rested is tried first. Somebody
 has pressed a button, and Discord waits for 3 s."""
