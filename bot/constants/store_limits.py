@@ -39,6 +39,11 @@ LOCK_HOARDER_BARRED_FIRST_S, LOCK_HOARDER_BARRED_LONGEST_S = 10.0, 300.0
 """So long a sandbox that held too many locks, or others', is not let in, and twice as long each time: whoever fills the
 table again and again does so for half a second in five minutes."""
 
+STANDBYS_SEEN_EVERY_S = 0.5
+MISPLACED_SESSIONS_LAST = timedelta(seconds=1)
+"""After so long and a look a worker's session on a standby is ended: less than two seconds. A client that looks for the
+primary has left by then."""
+
 SIZES_SEEN_EVERY_S = 10.0
 """A disk takes about a hundred megabytes a second, and a look at a thousand sandboxes some tenths of one."""
 LARGE_SANDBOX_BARRED_FIRST_S, LARGE_SANDBOX_BARRED_LONGEST_S = 30.0, 600.0

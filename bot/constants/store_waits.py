@@ -35,6 +35,10 @@ POSTGRES_NOTIFIED_WITHIN_S = 3
 PRIMARY_ANSWERS_WITHIN_S = 1.5
 """Where the address has several hosts: one that doesn't say within this time that it takes writes may have lost its
 place to another one, which is looked for."""
+STANDBY_CONNECT_WITHIN_S = 3
+"""TCP, TLS and SCRAM with a server that may stand still, and is to be heard of soon when it doesn't any more."""
+STANDBY_ANSWERS_WITHIN_S = 1.5
+"""For one statement there: a round trip, and some on a server that is busy."""
 LEASE_ANSWER_WITHIN_S = 1.5
 """For a renewal of the leases, three round trips on a connection that is there. With the pause between renewals it is
 less than `LEASE_DOUBTED_AFTER_S`."""
