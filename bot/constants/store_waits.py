@@ -76,9 +76,8 @@ NATS_ANSWER_WITHIN_S = 5
 NATS_GIVEN_UP_AFTER_S = 60
 """For an answer that nobody waits for any more and that nats-py must not give up. A silent connection ends sooner."""
 NATS_SERVERS_ANSWER_WITHIN_S = 1.0
-NATS_SERVERS_ASKED_AGAIN_S = 0.2
-"""For the first server to say that it is there, one round trip; and how often that is asked, for the one that we are
-connected to may stand still, whose client finds another one meanwhile."""
+"""For the first server to say that it is there, one round trip. The one that we are connected to may stand still, and
+its client finds another one in such a time."""
 NATS_LIST_WITHIN_S = 2
 """For a server's list of connections: no disk is asked. Whoever is to be cut off there goes on meanwhile, but no other
 server is waited for."""
