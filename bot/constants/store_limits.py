@@ -136,7 +136,7 @@ seconds until nobody is connected there any more with credentials that have ende
 NATS_SERVERS_LOOKED_FOR_AGAIN_S = 0.05
 """After a look that nobody has answered for a second: the two seconds run for those, too, that live."""
 NATS_SERVERS_ASKED_AGAIN_S = 0.2
-"""How often they are asked in one look until the first answers: a question is lost with the connection that it was on."""
+"""How often they are asked in one look until the first answers: a question is lost with the connection it was on."""
 NATS_SERVERS_KNOWN_FOR_S = 3.0
 """So long a process that does not look all the time, as the command line, goes by its last look."""
 NATS_SERVER_SILENT_AFTER_S = 1.5
