@@ -105,7 +105,7 @@ _NEEDS_OLD_REDIS = pytest.mark.skipif(_OLD_REDIS is None, reason="no Redis 6.2 (
         case("PostgreSQL 15", embedded_postgres(WITH_TLS.postgres), _LONG, needs_debians_postgres),
         case("A primary and a standby", primary_and_standby, _LONG),
         case("A standby alone", standby, _LONG),
-        case("PgBouncer, `pool_mode = session`", pooled("session"), needs_pgbouncer),
+        case("PgBouncer, `pool_mode = session`", pooled("session"), _LONG, needs_pgbouncer),
         case("PgBouncer, `pool_mode = transaction` or `statement`", pooled("transaction"), _LONG, needs_pgbouncer),
         case("Redis 7.0", one_valkey(program=str(INSTALLED_REDIS)), _LONG, needs_redis),
         case("Redis 6.2", one_valkey(program=_OLD_REDIS), _LONG, _NEEDS_OLD_REDIS),

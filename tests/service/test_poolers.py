@@ -24,8 +24,9 @@ async def test_in_session_mode_all_goes_on_as_without_it(stores, dsn, tmp_path, 
             await manager.destroy(ADA, sandbox.id)
 
 
-@pytest.mark.parametrize("mode", ["transaction", "statement"])
-async def test_a_pooler_without_sessions_is_refused_by_name(stores, dsn, tmp_path, mode):
+@pytest.mark.parametrize("mode", ["transaction", pytest.param("statement", marks=pytest.mark.long)])
+async def test_a_pooler_without_sessions_is_refused_by_name(stores, dsn, tmp_path, mode, monkeypatch):
+    monkeypatch.setattr("bot.constants.POSTGRES_NOTIFIED_WITHIN_S", 0.5)
     async with pgbouncer(tmp_path, dsn, mode) as pooled:
         with pytest.raises(SettingsError, match="set pool_mode = session for the bot's database"):
             await open_stores(Settings(**store_settings(stores, pooled))).__aenter__()

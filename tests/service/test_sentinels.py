@@ -54,6 +54,7 @@ def test_the_address_of_sentinels_names_them_and_the_master():
     assert "p q" not in repr(address)
 
 
+@pytest.mark.long
 async def test_a_client_is_the_masters_and_follows_it(group):
     client = await open_redis(sentinel_url(group, 3))
     async with following_master(client):
@@ -71,6 +72,7 @@ async def test_a_client_is_the_masters_and_follows_it(group):
     await client.aclose()
 
 
+@pytest.mark.long
 async def test_a_master_that_stands_still_holds_nobody_up_once_another_one_is_it(group):
     client = await open_redis(sentinel_url(group))
     async with following_master(client):
@@ -174,15 +176,12 @@ async def test_a_cluster_and_a_sentinel_alone_are_refused_by_name(stores, dsn, t
             await open_stores(Settings(**settings)).__aenter__()
 
 
-async def test_nobody_is_let_in_by_a_replica(group):
+async def test_nobody_is_let_in_by_a_replica_and_why_no_sentinel_names_a_master_is_told(group):
     client = await open_redis(group.url("valkey-2"))
     with pytest.raises(ServiceUnavailable) as caught:
         await RedisStore(client).run_id()
     assert caught.value.detail == "it is a replica; REDIS_URL has to lead to the master"
     await client.aclose()
-
-
-async def test_why_no_sentinel_names_a_master_is_told(group):
     with pytest.raises(ServiceUnavailable) as caught:
         await open_redis(sentinel_url(group).replace(f"/{GROUP}/", "/others/"))
     assert "No such master with that name" in caught.value.detail
