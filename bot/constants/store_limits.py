@@ -39,6 +39,11 @@ LOCK_HOARDER_BARRED_FIRST_S, LOCK_HOARDER_BARRED_LONGEST_S = 10.0, 300.0
 """So long a sandbox that held too many locks, or others', is not let in, and twice as long each time: whoever fills the
 table again and again does so for half a second in five minutes."""
 
+STANDBYS_SEEN_EVERY_S = 0.5
+MISPLACED_SESSIONS_LAST = timedelta(seconds=1)
+"""After so long and a look a worker's session on a standby is ended: less than two seconds. A client that looks for the
+primary has left by then."""
+
 SIZES_SEEN_EVERY_S = 10.0
 """A disk takes about a hundred megabytes a second, and a look at a thousand sandboxes some tenths of one."""
 LARGE_SANDBOX_BARRED_FIRST_S, LARGE_SANDBOX_BARRED_LONGEST_S = 30.0, 600.0
@@ -130,6 +135,8 @@ NATS_SERVERS_LOOKED_FOR_EVERY_S = 0.5
 seconds until nobody is connected there any more with credentials that have ended meanwhile."""
 NATS_SERVERS_LOOKED_FOR_AGAIN_S = 0.05
 """After a look that nobody has answered for a second: the two seconds run for those, too, that live."""
+NATS_SERVERS_ASKED_AGAIN_S = 0.2
+"""How often they are asked in one look until the first answers: a question is lost with the connection it was on."""
 NATS_SERVERS_KNOWN_FOR_S = 3.0
 """So long a process that does not look all the time, as the command line, goes by its last look."""
 NATS_SERVER_SILENT_AFTER_S = 1.5

@@ -35,6 +35,10 @@ POSTGRES_NOTIFIED_WITHIN_S = 3
 PRIMARY_ANSWERS_WITHIN_S = 1.5
 """Where the address has several hosts: one that doesn't say within this time that it takes writes may have lost its
 place to another one, which is looked for."""
+STANDBY_CONNECT_WITHIN_S = 3
+"""TCP, TLS and SCRAM with a server that may stand still, and is to be heard of soon when it doesn't any more."""
+STANDBY_ANSWERS_WITHIN_S = 1.5
+"""For one statement there: a round trip, and some on a server that is busy."""
 LEASE_ANSWER_WITHIN_S = 1.5
 """For a renewal of the leases, three round trips on a connection that is there. With the pause between renewals it is
 less than `LEASE_DOUBTED_AFTER_S`."""
@@ -72,9 +76,8 @@ NATS_ANSWER_WITHIN_S = 5
 NATS_GIVEN_UP_AFTER_S = 60
 """For an answer that nobody waits for any more and that nats-py must not give up. A silent connection ends sooner."""
 NATS_SERVERS_ANSWER_WITHIN_S = 1.0
-NATS_SERVERS_ASKED_AGAIN_S = 0.2
-"""For the first server to say that it is there, one round trip; and how often that is asked, for the one that we are
-connected to may stand still, whose client finds another one meanwhile."""
+"""For the first server to say that it is there, one round trip. The one that we are connected to may stand still, and
+its client finds another one in such a time."""
 NATS_LIST_WITHIN_S = 2
 """For a server's list of connections: no disk is asked. Whoever is to be cut off there goes on meanwhile, but no other
 server is waited for."""

@@ -46,17 +46,17 @@ class _Session(_Connection):
 async def connect(dsn: str, **options: Any) -> _Connection:
     """A session that may write; of several hosts, with the one that takes writes. Errors are asyncpg's own, and
     `ConnectionError` where none of several does."""
-    dsn, authority = take_authority(dsn)
-    options = {**options, "connection_class": _Session, "server_settings": _SETTINGS, "ssl": tls_of(dsn, authority)}
+    dsn, options = _options(dsn, options)
     options |= _target(dsn)
     hosts = split_hosts(dsn)
-    connection = await (_connect_to_primary(dsn, hosts, options) if hosts else asyncpg.connect(dsn, **options))
-    try:
-        await connection.execute(_SESSION)
-    except BaseException:
-        connection.terminate()
-        raise
-    return connection
+    return await _begun(await (_connect_to_primary(dsn, hosts, options) if hosts else asyncpg.connect(dsn, **options)))
+
+
+async def connect_to(dsn: str, host: Host, **options: Any) -> _Connection:
+    """A session with that one of several hosts, whether it takes writes or not."""
+    dsn, options = _options(dsn, options)
+    options |= {"host": host[0], "port": host[1], "target_session_attrs": "any"}
+    return await _begun(await asyncpg.connect(dsn, **options))
 
 
 def split_hosts(dsn: str) -> Sequence[Host]:
@@ -109,6 +109,22 @@ def _leave(opened: Collection[_Connection], now: str) -> None:
     logger.warning("another PostgreSQL takes the writes, or it was started anew", server=now)
     for connection in list(opened):
         connection.terminate()
+
+
+def _options(dsn: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The address as asyncpg takes it, and what every session of the bot is opened with."""
+    dsn, authority = take_authority(dsn)
+    own = {"connection_class": _Session, "server_settings": _SETTINGS, "ssl": tls_of(dsn, authority)}
+    return dsn, {**options, **own}
+
+
+async def _begun(connection: _Connection) -> _Connection:
+    try:
+        await connection.execute(_SESSION)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 def _target(dsn: str) -> dict[str, str]:

@@ -128,6 +128,16 @@ SELECT relieve_notify_queue($1, $2);
 -- Of sandboxes without credentials that count, and those that began before the last end_sessions.
 SELECT end_barred_sandbox_sessions();
 
+-- is_standby --
+SELECT pg_is_in_recovery();
+
+-- end_misplaced_sessions --
+-- On a server that does not take the bot's writes, perhaps a standby. Whoever only asks which server it is has gone
+-- after $1.
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+ WHERE usename ~ '^sandbox_[0-9a-f]{8}$' AND datname = current_database() AND sandbox_role_exists(usename)
+   AND backend_start < clock_timestamp() - $1::interval;
+
 -- revoke_borrowed_roles --
 -- Of sandboxes by other ones, whose role names it returns.
 SELECT revoke_borrowed_sandbox_roles() AS borrower;
