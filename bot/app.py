@@ -36,7 +36,7 @@ from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings
 from bot.shutdown import Deadline
-from bot.stores.nats_presence import ConnectedServer
+from bot.stores.nats_presence import ConnectedServer, ReadPresence
 from bot.stores.opening import Stores, open_stores
 from bot.supervisor import Supervisor
 from bot.ui.messenger import Messenger
@@ -98,7 +98,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             publisher,
             epoch_of=leases.epoch_of,
             settled_after_s=await stores.settled_after(),
-            presence=ConnectedServer(stores.nats).read,
+            presence=_presence(stores, manager),
         )
         tap = install_tap(
             bot,
@@ -133,6 +133,12 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             commands=CommandRegistration(bot, stores.pool, own_commands),
             watchdog=watchdog,
         )
+
+
+def _presence(stores: Stores, manager: SandboxManager) -> ReadPresence:
+    """Of all servers where one may ask for them; otherwise of the one that the bot is connected to."""
+    nats = manager.access.nats
+    return ConnectedServer(stores.nats).read if nats is None else nats.connections.servers.presence
 
 
 async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Stores, deadline: Deadline) -> Publisher:

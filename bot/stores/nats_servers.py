@@ -18,6 +18,7 @@ from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.stores.nats_answers import ask_all
 from bot.stores.nats_client import FAILURES, asking
+from bot.stores.nats_presence import Presence
 
 
 @dataclass(eq=False, slots=True)
@@ -85,6 +86,15 @@ class NatsServers:
         if not found:
             raise ServiceUnavailable("NATS", "no server says who is connected")
         return found
+
+    def presence(self) -> Presence:
+        """A `ReadPresence`. One that is silent counts as ended if others answer: only what it had acknowledged before
+        can be lost with it. If nobody answers, nobody acknowledges anything."""
+        known = list(self._known.values())
+        there = [server for server in known if not server.is_silent] or known
+        return Presence(
+            frozenset(server.id for server in there), min((each.heard_at for each in there), default=-math.inf)
+        )
 
     async def list_unasked(self) -> list[str]:
         """Names of those where somebody may still be connected whose credentials count no more."""

@@ -111,3 +111,22 @@ async def test_who_shuts_down_in_good_order_is_gone_for_good(servers):
     servers.answer(first, Answer("n2", "B"))  # it had answered before
     assert await servers.asked() == ["A"]
     assert await servers.real.list_unasked() == []
+
+
+async def test_a_server_that_is_silent_beside_others_has_ended_for_the_gateways_sessions(servers):
+    one, two = Answer("n1", "A"), Answer("n2", "B")
+    servers.answer(one, two)
+    heard = servers.now
+    servers.answer(one)
+    assert servers.real.presence() == ({"A", "B"}, heard)
+    servers.answer(one, after_s=constants.NATS_SERVER_SILENT_AFTER_S)
+    assert servers.real.presence() == ({"A"}, servers.now)
+    servers.answer(one, two)
+    assert servers.real.presence() == ({"A", "B"}, servers.now)
+
+
+async def test_nobody_has_ended_while_nobody_answers(servers):
+    servers.answer(Answer("n1", "A"))
+    heard = servers.now
+    servers.answer(after_s=constants.NATS_SERVER_SILENT_AFTER_S * 2)
+    assert servers.real.presence() == ({"A"}, heard)
