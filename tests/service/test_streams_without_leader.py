@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from nats.js.api import StreamConfig
 
 from bot import names
 from bot.errors import ProvisioningFailed, ServiceUnavailable
-from bot.sandboxes.model import SandboxStatus
+from bot.sandboxes.model import Sandbox, SandboxStatus
 from bot.stores.nats import StreamStore
 from bot.stores.nats_client import open_nats
 from bot.stores.stream_leaders import LeaderAway
@@ -24,32 +25,35 @@ async def cluster(tmp_path_factory):
         yield cluster
 
 
-@pytest.fixture
-async def near(cluster):
-    """A client of the server that stays."""
-    client = await open_nats(cluster.url(servers=["nats-1"]))
+@asynccontextmanager
+async def client_of(cluster, server):
+    client = await open_nats(cluster.url(servers=[server]))
     yield client
     await client.close()
 
 
-async def make_elsewhere(manager, near):
-    """A sandbox whose stream is on another server than the near one, and that server's name."""
-    while True:
-        sandbox = await manager.create(ADA)
-        leader = (await near.jetstream().stream_info(sandbox.stream)).cluster.leader
-        if leader != "nats-1":
-            return sandbox, leader
-        await manager.destroy(ADA, sandbox.id)
+async def two_together(cluster, make_manager):
+    """Two sandboxes whose streams are on the same server, its name, and that of another one."""
+    found: dict[str, Sandbox] = {}
+    async with client_of(cluster, "nats-1") as client:
+        manager = make_manager(streams=StreamStore(client, STREAM_LIMITS))
+        while True:
+            sandbox = await manager.create(ADA)
+            home = (await client.jetstream().stream_info(sandbox.stream)).cluster.leader
+            if home in found:
+                return found[home], sandbox, home, next(name for name in cluster.servers if name != home)
+            found[home] = sandbox
 
 
 @pytest.mark.long
-async def test_a_stream_on_a_dead_server_is_named_made_anew_and_deleted(cluster, near, make_manager, manager):
-    streams = StreamStore(near, STREAM_LIMITS)
-    manager = make_manager(streams=streams)
-    blue, server = await make_elsewhere(manager, near)
-    red, same = await make_elsewhere(manager, near)
-    while same != server:
-        red, same = await make_elsewhere(manager, near)
+async def test_a_stream_on_a_dead_server_is_named_made_anew_and_deleted(cluster, make_manager):
+    blue, red, server, other = await two_together(cluster, make_manager)
+    async with client_of(cluster, other) as near:
+        await outlives(cluster, near, make_manager(streams=StreamStore(near, STREAM_LIMITS)), blue, red, server)
+
+
+async def outlives(cluster, near, manager, blue, red, server):
+    streams = manager.streams
     await cluster.servers[server].kill()
     async with asyncio.timeout(20):
         while True:
@@ -76,7 +80,7 @@ async def test_a_stream_on_a_dead_server_is_named_made_anew_and_deleted(cluster,
     assert (await streams.stats(blue.id)).messages == 1
 
 
-async def test_a_stream_that_cannot_be_made_is_no_stream_that_exists(manager, nats_client, monkeypatch):
+async def test_a_stream_that_cannot_be_made_is_no_stream_that_exists(manager, nats_client):
     """Somebody else's stream has taken the subjects."""
     jetstream = nats_client.jetstream()
     await jetstream.add_stream(StreamConfig(name="FOREIGN", subjects=["sandbox.*.events.>"]))
