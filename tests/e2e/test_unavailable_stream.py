@@ -3,6 +3,8 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from bot import constants
 from tests.e2e.test_outages import load_on, stored_texts
 from tests.e2e.test_sessions import gaps, stage  # noqa: F401
@@ -17,6 +19,7 @@ async def silence(scene, name, silent):
     await scene.jetstream.update_stream(config.evolve(no_ack=silent))
 
 
+@pytest.mark.long
 async def test_the_session_goes_on_without_a_dead_stream_and_the_next_bot_marks_what_that_may_miss(
     stage,  # noqa: F811
     monkeypatch,

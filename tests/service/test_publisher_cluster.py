@@ -124,6 +124,7 @@ async def poured(scene, *streams):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.long
 async def test_a_leader_that_steps_down_costs_nothing(cluster):
     async with opened(cluster) as scene:
         await scene.make("moved", near=False)
