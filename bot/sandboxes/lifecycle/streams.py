@@ -14,6 +14,7 @@ from bot.errors import ServiceUnavailable
 from bot.sandboxes.lifecycle.acknowledgements import Acknowledgements
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, connected, load_queries
+from bot.stores.stream_leaders import LeaderAway
 
 
 class StreamReconciler:
@@ -48,8 +49,12 @@ class StreamReconciler:
         return [row["id"] for row in rows]
 
     async def _repair(self, sandbox_id: UUID) -> bool:
-        if (found := await self._streams.stats(sandbox_id)) is not None:
-            await self._streams.scale(sandbox_id, found)
+        try:
+            if (found := await self._streams.stats(sandbox_id)) is not None:
+                await self._streams.scale(sandbox_id, found)
+                return False
+        except LeaderAway as error:  # not lost: its servers may come back, and until then nobody can mend it
+            logger.warning("a stream takes no events", sandbox=str(sandbox_id), detail=error.detail)
             return False
         await self._make_again(sandbox_id)
         # A teardown between the list and the creation may have found no stream to delete. Its status was committed
