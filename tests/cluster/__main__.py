@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import shutil
 import signal
 import sys
 import tempfile
@@ -36,7 +37,8 @@ def main() -> None:
     logging.disable()
     keep_files_in_memory()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where who has started it ignores it
-    chosen.logs.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(chosen.logs, ignore_errors=True)
+    chosen.logs.mkdir(parents=True)
     began_at = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
         rows = asyncio.run(run(Order(Path(folder), chosen.logs, rate=chosen.rate), chosen.steps))
