@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from tests.cluster.servers import Cluster
@@ -32,8 +32,10 @@ def kill(which: Which) -> Fault:
     async def killed(cluster: Cluster) -> AsyncIterator[set[str]]:
         server = cluster.servers[await which(cluster)]
         await server.kill()
-        yield {server.name}
-        await server.start()
+        try:
+            yield {server.name}
+        finally:
+            await server.start()
 
     return killed
 
@@ -51,6 +53,15 @@ def freeze(which: Which) -> Fault:
     return frozen
 
 
+def together(*faults: Fault) -> Fault:
+    @asynccontextmanager
+    async def all_of_them(cluster: Cluster) -> AsyncIterator[set[str]]:
+        async with AsyncExitStack() as stack:
+            yield {name for fault in faults for name in await stack.enter_async_context(fault(cluster))}
+
+    return all_of_them
+
+
 @asynccontextmanager
 async def promotion(cluster: Cluster) -> AsyncIterator[set[str]]:
     """The primary is lost, and comes back as the other one's standby."""
@@ -58,8 +69,10 @@ async def promotion(cluster: Cluster) -> AsyncIterator[set[str]]:
     await cluster.postgres.until_followed()
     await cluster.servers[lost].kill()
     await cluster.postgres.promote()
-    yield {lost}
-    await cluster.postgres.follow(lost)
+    try:
+        yield {lost}
+    finally:
+        await cluster.postgres.follow(lost)
 
 
 @asynccontextmanager
@@ -68,9 +81,11 @@ async def failover(cluster: Cluster) -> AsyncIterator[set[str]]:
     await cluster.valkey.until_whole()
     lost = await cluster.valkey.master()
     await cluster.servers[lost].kill()
-    await cluster.valkey.until_master_is_not(lost)
-    yield {lost}
-    await cluster.servers[lost].start()
+    try:
+        await cluster.valkey.until_master_is_not(lost)
+        yield {lost}
+    finally:
+        await cluster.servers[lost].start()
 
 
 @asynccontextmanager
