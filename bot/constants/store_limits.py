@@ -11,8 +11,8 @@ POSTGRES_LOGIN_WARNED_OVER_S = 10
 """`check` warns if the server's `authentication_timeout` is longer. A login takes milliseconds, on a far server a
 second, and whoever connects and says nothing has a slot for so long."""
 POSTGRES_BESIDE_POOL = 10
-"""Connections of a bot that are not its pool's, by its parts for leases, locks and routes, and of a command line beside
-it."""
+"""Connections of a bot that are not its pool's, by its parts for leases, upkeep, locks and routes, and of a command
+line beside it."""
 MIGRATION_WAITS_FOR_LOCK_S = 0.5
 """A running bot's statements wait behind the migration meanwhile. Less than the second after which PostgreSQL looks for
 deadlocks: so it is never the bot that has to give way."""
