@@ -68,7 +68,8 @@ async def costs(stores: EmbeddedStores, size: Size) -> list[Row]:
         about = await sender.ask("describe")
         started_at = time.monotonic()
         for first in range(0, count, 100):
-            await bot.ask("fill", owner=about["owner"], guilds=about["guilds"][first : first + 100])
+            some, developer = about["guilds"][first : first + 100], about["owner"] + 1 + first
+            await bot.ask("fill", owner=about["owner"], developer=developer, guilds=some)
         took_s = time.monotonic() - started_at
         await asyncio.sleep(_SETTLES_S)
         after, busy = await _take(stores, bot), await _rest(stores, bot, 2 * size.latencies_s)

@@ -35,7 +35,7 @@ def settings_of(config: Json) -> Settings:
             **{name: SecretStr(value) for name, value in config.get("callout", {}).items()},
         ),
         routing=Routing(window=config.get("window", 4096)),
-        sandboxes=Sandboxes(max_per_owner=100_000, sweep_every=timedelta(seconds=config.get("sweep_every_s", 5))),
+        sandboxes=Sandboxes(max_per_owner=1000, sweep_every=timedelta(seconds=config.get("sweep_every_s", 5))),
         relay=Relay(listen="off", address="http://127.0.0.1", max_clients=100),
     )
 
@@ -50,11 +50,12 @@ class Tapped:
         made = [await self._app.manager.create(actor, guild_ids=[guild]) for guild in guilds]
         return {"sandboxes": [str(sandbox.id) for sandbox in made]}
 
-    async def fill(self, owner: int, guilds: list[int]) -> Json:
-        """A sandbox with credentials for each guild."""
-        actor = Actor(owner, "owner", is_admin=True)
+    async def fill(self, owner: int, developer: int, guilds: list[int]) -> Json:
+        """A sandbox with credentials for each guild, which that developer owns and the owner has bound."""
+        admin, actor = Actor(owner, "owner", is_admin=True), Actor(developer, "developer")
         for guild in guilds:
-            made = await self._app.manager.create(actor, guild_ids=[guild])
+            made = await self._app.manager.create(actor)
+            await self._app.manager.register_guild(admin, made.id, guild)
             await self._app.manager.issue_credentials(actor, made.id)
         return {}
 

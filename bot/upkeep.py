@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
@@ -27,8 +28,9 @@ class Upkeep:
     def __init__(self, dsn: str, *, is_alone: bool = False) -> None:
         """`is_alone` as for `GatewayLeases`."""
         every_s = constants.LEASE_RENEWED_EVERY_S
-        self._leases = GatewayLeases(dsn, is_alone=is_alone, tell=_UpkeepLog().tell, tried_every_s=every_s)
-        self._is_known = False
+        self._leases = GatewayLeases(dsn, is_alone=is_alone, tell=self._note_turn, tried_every_s=every_s)
+        self._asked = asyncio.Event()
+        self._told_epoch = 0
 
     async def keep(self, part: Part) -> None:
         """As a part, for ever: take the lease when it is free, and renew it."""
@@ -40,9 +42,7 @@ class Upkeep:
 
     async def epoch(self) -> int:
         """Of the lease, 0 where another bot has it; waits until PostgreSQL was asked once."""
-        if not self._is_known:
-            await self._leases.next_turn()
-            self._is_known = True
+        await self._asked.wait()
         return self._epoch
 
     async def wait_changed(self, epoch: int) -> None:
@@ -83,30 +83,25 @@ class Upkeep:
         await self.wait_changed(epoch)
         raise fence.LeaseLost
 
-
-async def find_upkeeper(pool: Pool) -> str | None:
-    """The name of the bot that does the upkeep; None if none does. `ServiceUnavailable`."""
-    processes = await list_processes(pool, _NO_APPLICATION)
-    return next((process.name for process in processes if process.held), None)
-
-
-class _UpkeepLog:
-    """Tells what has changed, once."""
-
-    def __init__(self) -> None:
-        self._epoch = 0
-
-    def tell(
+    def _note_turn(
         self,
         held: Mapping[int, int],
         shards: Shards,
         others: Collection[GatewayProcess],
         strangers: Collection[GatewayProcess],
     ) -> None:
-        """A `TellLeases`."""
-        epoch = held.get(_LEASE, 0)
-        if self._epoch and epoch != self._epoch:
+        """A `TellLeases`: what has changed is told once."""
+        before, self._told_epoch = self._told_epoch, held.get(_LEASE, 0)
+        self._asked.set()
+        if self._told_epoch == before:
+            return
+        if before:
             logger.warning("lost the upkeep to another bot", by=[one.name for one in others if one.held])
-        if epoch and epoch != self._epoch:
+        if self._told_epoch:
             logger.info("this bot does the upkeep from now on")
-        self._epoch = epoch
+
+
+async def find_upkeeper(pool: Pool) -> str | None:
+    """The name of the bot that does the upkeep; None if none does. `ServiceUnavailable`."""
+    processes = await list_processes(pool, _NO_APPLICATION)
+    return next((process.name for process in processes if process.held), None)

@@ -36,7 +36,7 @@ from tests.e2e.two_bots import Bots, addresses_of, says
 SHARDS = 4
 EVENTS_PER_S = 500
 _BETWEEN_S = 2.0
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
 _COMMAND_EVERY_S = 0.2
 
 
@@ -128,13 +128,14 @@ class Fleet:
         self._discord, self._stack = discord, stack
         stack.push_async_callback(self._bots.end)
         self.bots: dict[tuple[int, ...], Process] = {}
+        self._ports = [free_port(), free_port()]
         self.relays: dict[int, RelayProcess] = {}
 
     async def start(self) -> None:
         for shards in ((0, 1), (2, 3)):
             await self._start_bot(shards, "took over shards")
-        for _ in range(2):
-            await self._start_relay(free_port())
+        for port in self._ports:
+            await self._start_relay(port)
         await self._discord.wait_ready(_PATIENCE_S)
 
     @property
@@ -157,13 +158,14 @@ class Fleet:
             yield f"the relay on port {port}", time.monotonic() - started_at
 
     async def _start_bot(self, shards: tuple[int, ...], until: str) -> Process:
-        bot = await self._bots.start(BOT_DISCORD__SHARD_IDS=json.dumps(shards))
+        told = f"http://127.0.0.1:{self._ports[0]}"
+        bot = await self._bots.start(BOT_DISCORD__SHARD_IDS=json.dumps(shards), BOT_RELAY__ADDRESS=told)
         self.bots[shards] = bot
         await self._bots.until(lambda: says(bot, until), bot)
         return bot
 
     async def _start_relay(self, port: int) -> None:
-        serving = relay_process(self._bots.environment, self._discord, port=port)
+        serving = relay_process(self._bots.environment, self._discord, port=port, seconds=_PATIENCE_S)
         self.relays[port] = await self._stack.enter_async_context(serving)
 
     @staticmethod

@@ -92,25 +92,26 @@ async def test_one_that_dies_is_followed_when_its_lease_has_run_out_and_not_befo
 
 
 async def test_work_that_has_begun_stops_when_another_bot_has_taken_over(dsn, pool):
-    async with Bot(dsn) as first, Bot(dsn) as second:
-        await first.works()
-        first.pause_s = 3600
-        await first.until(lambda: first.steps)
-        await pool.execute("UPDATE gateway_leases SET holder = gen_random_uuid(), expires_at = '-infinity'")
-        await second.works()
-        await first.until(lambda: first.part.state is State.RUNNING and first.upkeep._leases.held == {})
-        first.pause_s, before = 0.005, first.steps
-        await second.works()
-        assert (first.steps, first.runs, second.runs, first.part.restarts) == (before, 1, 1, 0)
+    async with Bot(dsn) as bot:
+        await bot.works()
+        bot.pause_s = 3600
+        await pool.execute("UPDATE gateway_leases SET holder = gen_random_uuid(), expires_at = now() + interval '1 s'")
+        await bot.until(lambda: not bot.upkeep._leases.held)
+        bot.pause_s, before = 0.005, bot.steps
+        await bot.until(lambda: bot.upkeep._leases.held)
+        assert (bot.steps, bot.runs) == (before, 1)
+        await bot.works()
+        assert (bot.runs, bot.part.restarts) == (2, 0)
 
 
 async def test_who_stood_still_changes_nothing_before_postgresql_has_answered(dsn, monkeypatch):
-    monkeypatch.setattr("bot.constants.LEASE_DOUBTED_AFTER_S", 0.3)
+    monkeypatch.setattr("bot.constants.LEASE_ANSWER_WITHIN_S", 0.3)
+    monkeypatch.setattr("bot.constants.LEASE_DOUBTED_AFTER_S", 0.6)
     async with wired({"dsn": dsn}, Gate()) as (detours, wires), Bot(detours["dsn"]) as bot:
         await bot.works()
         wires["dsn"].go_away()
         before = bot.steps
-        time.sleep(0.35)  # noqa: ASYNC251 - as if it had been stopped
+        time.sleep(0.8)  # noqa: ASYNC251 - as if it had been stopped
         await bot.until(lambda: bot.keeping.state is State.FAILING)
         assert bot.steps == before
         wires["dsn"].come_back()

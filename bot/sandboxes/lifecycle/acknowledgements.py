@@ -56,13 +56,16 @@ class Acknowledgements:
     async def _look(self, sandbox_ids: set[UUID]) -> None:
         ids = list(sandbox_ids)
         limit = constants.MAX_CONCURRENT_STREAM_CHECKS
-        outcomes = await gather_bounded(ids, self._streams.consumers.acknowledged, limit=limit)
+        outcomes = await gather_bounded(ids, self._ask, limit=limit)
         found = {each: seen for each, seen in zip(ids, outcomes, strict=True) if isinstance(seen, Acknowledged)}
         self._moving = {each for each, seen in found.items() if self._has_moved(each, seen)}
         self._unsaved |= self._moving
         self._known |= found
         await self._save()
         raise_first(outcomes)
+
+    async def _ask(self, sandbox_id: UUID) -> Acknowledged | None:
+        return await self._streams.consumers.acknowledged(sandbox_id, self._known.get(sandbox_id))
 
     def _has_moved(self, sandbox_id: UUID, seen: Acknowledged) -> bool:
         known = self._known.get(sandbox_id)
