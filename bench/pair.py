@@ -14,13 +14,14 @@ from bot.stores.embedded import EmbeddedStores
 
 _SHARDS, _BOTS = 2, (1, 2)
 _WARM_UP = 2000
-_RATE = 2000
+_RATE = 1000
+_EVERY_S = 1 / _RATE  # one by one: of several that come at once each costs less
 _MOST = 1.1
 _FAST, _SLOW, _IDLE = "as fast as possible", f"at {_RATE:,}/s", "at rest"
 
 
 async def pair(stores: EmbeddedStores, size: Size) -> list[Row]:
-    """As fast as they can; and at a steady rate, with what they do without events: at rest, each second."""
+    """As fast as they can; and at a steady rate, beyond what they do without events: at rest, each second."""
     runs: list[dict[tuple[str, int], float]] = []
     async with start("sender", guilds=GUILDS, shards=_SHARDS) as sender:
         for turn in range(size.runs):
@@ -31,7 +32,8 @@ async def pair(stores: EmbeddedStores, size: Size) -> list[Row]:
                     await _blast(sender, bots, _WARM_UP)
                     runs[-1][_FAST, count] = await _blast(sender, bots, size.events)
                     runs[-1][_IDLE, count] = await _rest(bots, size.latencies_s)
-                    runs[-1][_SLOW, count] = await _steady(sender, bots, size.latencies_s)
+                    busy = await _steady(sender, bots, size.latencies_s)
+                    runs[-1][_SLOW, count] = (busy - runs[-1][_IDLE, count]) / _RATE * 1e3
     found = {what: median(run[what] for run in runs) for what in runs[0]}
     return [row for name in (_FAST, _SLOW) for row in _compare(name, found)] + [
         Row("k", f"CPU of {count} {'bot' if count == 1 else 'bots'} {_IDLE}", found[_IDLE, count], "ms/s")
@@ -74,12 +76,11 @@ async def _blast(sender: Process, bots: list[Process], events: int) -> float:
 
 
 async def _steady(sender: Process, bots: list[Process], seconds: float) -> float:
-    """As `_blast`."""
-    before = await _cpu(bots)
-    await sender.ask("pour", rate=_RATE)
-    await asyncio.sleep(seconds)
-    sent = (await sender.ask("poured"))["sent"]
-    return (await _cpu(bots) - before) / sum(sent.values()) * 1e6
+    """As `_rest`."""
+    await sender.ask("pour", rate=_RATE, every_s=_EVERY_S)
+    used = await _rest(bots, seconds)
+    await sender.ask("poured")
+    return used
 
 
 async def _rest(bots: list[Process], seconds: float) -> float:

@@ -66,21 +66,21 @@ class Sender:
             await _write(session, [(_frame(head % (session.sequence, stamp) + tail),)])
         return {"seconds": time.monotonic() - started_at}
 
-    async def pour(self, rate: int) -> Json:
+    async def pour(self, rate: int, every_s: float = _POUR_EVERY_S) -> Json:
         """From now on messages at that rate, as this Discord sends its own: kept, and played again after a RESUME."""
         self._poured.clear()
         self._enough.clear()
-        self._pouring = asyncio.create_task(self._pour(rate))
+        self._pouring = asyncio.create_task(self._pour(rate, every_s))
         return {}
 
-    async def _pour(self, rate: int) -> None:
+    async def _pour(self, rate: int, every_s: float) -> None:
         started_at, sent = time.monotonic(), 0
         while not self._enough.is_set():
             while sent < (time.monotonic() - started_at) * rate:
                 guild = self._guilds[sent % len(self._guilds)]
                 self._pour_one(guild)
                 sent += 1
-            await asyncio.sleep(_POUR_EVERY_S)
+            await asyncio.sleep(every_s)
 
     def _pour_one(self, guild: Guild) -> None:
         number = self._poured[guild.id]

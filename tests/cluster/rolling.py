@@ -1,6 +1,6 @@
 """Replaces two bots and two relays one after the other, under load, as a deploy does, and counts what is lost by it.
 
-    python -m tests.cluster.rolling [--cluster]
+    python -m tests.cluster.rolling [--cluster] [--rate 500]
 
 A new bot is started beside the one that it follows, which is stopped when the new one is its standby; a relay is
 stopped and started anew on its port. Ends with 1 unless nothing is lost.
@@ -34,7 +34,6 @@ from tests.e2e.test_process import BOT, Process
 from tests.e2e.two_bots import Bots, addresses_of, says
 
 SHARDS = 4
-EVENTS_PER_S = 500
 _BETWEEN_S = 2.0
 _PATIENCE_S = 120.0
 _COMMAND_EVERY_S = 0.2
@@ -81,6 +80,7 @@ class Load:
     discord: LocalDiscord
     person: Person
     guilds: list[Guild]
+    rate: int
     sent: dict[int, int] = field(default_factory=dict)
     answered: list[bool] = field(default_factory=list)
     enough: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,7 +88,7 @@ class Load:
     async def send(self) -> None:
         started_at, count = time.monotonic(), 0
         while not self.enough.is_set():
-            while count < (time.monotonic() - started_at) * EVENTS_PER_S:
+            while count < (time.monotonic() - started_at) * self.rate:
                 await self._send_one(self.guilds[count % len(self.guilds)].id)
                 count += 1
             await asyncio.sleep(0.005)
@@ -170,11 +170,11 @@ class Fleet:
 
     @staticmethod
     async def _stop(process: Process) -> None:
-        code, _ = await process.stop()
+        code, _ = await process.stop(seconds=_PATIENCE_S)
         assert code == 0, "".join(process.lines)
 
 
-async def roll(folder: Path, environment: dict[str, str]) -> dict[str, int]:
+async def roll(folder: Path, environment: dict[str, str], rate: int) -> dict[str, int]:
     """What is wrong, by what it is: all should be 0."""
     async with AsyncExitStack() as stack:
         discord = await stack.enter_async_context(LocalDiscord(shards=SHARDS))
@@ -190,7 +190,7 @@ async def roll(folder: Path, environment: dict[str, str]) -> dict[str, int]:
         living = [asyncio.create_task(client.live()) for client in clients]
         for client in clients:
             await client.hears("GUILD_CREATE", seconds=_PATIENCE_S)
-        load = Load(discord, ada, guilds)
+        load = Load(discord, ada, guilds, rate)
         loading = [asyncio.create_task(work) for work in (load.send(), load.command())]
         await asyncio.sleep(_BETWEEN_S)
         async for what, took_s in fleet.roll():
@@ -259,19 +259,20 @@ def wrong(what: str, sent: dict[int, int], found: dict[int, list[int]]) -> dict[
     }
 
 
-async def run(*, cluster: bool) -> dict[str, int]:
+async def run(rate: int, *, cluster: bool) -> dict[str, int]:
     with tempfile.TemporaryDirectory(prefix="rolling-") as folder:
         async with (clustered if cluster else single)(Path(folder, "stores")) as environment:
-            return await roll(Path(folder), environment)
+            return await roll(Path(folder), environment, rate)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cluster", action="store_true", help="with three nodes of NATS, two of the others")
+    parser.add_argument("--rate", type=int, default=500, help="events a second")
     chosen = parser.parse_args()
     logger.remove()
     logging.disable()
-    found = asyncio.run(run(cluster=chosen.cluster))
+    found = asyncio.run(run(chosen.rate, cluster=chosen.cluster))
     for what, count in found.items():
         print(f"{count:6} {what}")  # noqa: T201
     print(f"rolling: {sum(found.values())} lost")  # noqa: T201
