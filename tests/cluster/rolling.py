@@ -149,7 +149,7 @@ class Fleet:
             started_at = time.monotonic()
             new = await self._start_bot(shards, "standby")
             await self._stop(old)
-            await self._bots.until(lambda new=new: says(new, "took over shards"), new)
+            await self._bots.until(lambda new=new: says(new, "took over shards"), new, seconds=_PATIENCE_S)
             yield f"the bot of shards {shards}", time.monotonic() - started_at
         for port, relay in list(self.relays.items()):
             started_at = time.monotonic()
@@ -161,7 +161,7 @@ class Fleet:
         told = f"http://127.0.0.1:{self._ports[0]}"
         bot = await self._bots.start(BOT_DISCORD__SHARD_IDS=json.dumps(shards), BOT_RELAY__ADDRESS=told)
         self.bots[shards] = bot
-        await self._bots.until(lambda: says(bot, until), bot)
+        await self._bots.until(lambda: says(bot, until), bot, seconds=_PATIENCE_S)
         return bot
 
     async def _start_relay(self, port: int) -> None:
