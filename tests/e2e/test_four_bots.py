@@ -13,7 +13,7 @@ from local_discord import LocalDiscord
 from tests.e2e.test_process import BOT_WITH_SHORT_LEASES
 from tests.e2e.two_bots import Bots, Load, addresses_of, says
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 SHARDS = 4
 UPKEEP = "this bot does the upkeep"

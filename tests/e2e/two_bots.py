@@ -41,7 +41,7 @@ class Bots:
         await self.until(lambda: says(bot, "standby"), bot)
         return bot
 
-    async def until(self, condition, *bots, seconds=60):
+    async def until(self, condition, *bots, seconds=120):
         try:
             async with asyncio.timeout(seconds):
                 while not condition():
