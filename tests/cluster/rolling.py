@@ -67,10 +67,10 @@ class Client(LivingBot):
         super().__init__({"SANDBOX_BOT_TOKEN": token, "SANDBOX_BOT_GATEWAY": addresses[0]})
         self._addresses = cycle(addresses)
 
-    async def connect(self) -> Client:
+    async def connect(self) -> None:
         """To the next one."""
         self._address = next(self._addresses)
-        return await super().connect()
+        await super().connect()
 
 
 @dataclass
@@ -159,7 +159,7 @@ class Fleet:
 
     async def _start_bot(self, shards: tuple[int, ...], until: str) -> Process:
         told = f"http://127.0.0.1:{self._ports[0]}"
-        bot = await self._bots.start(BOT_DISCORD__SHARD_IDS=json.dumps(shards), BOT_RELAY__ADDRESS=told)
+        bot: Process = await self._bots.start(BOT_DISCORD__SHARD_IDS=json.dumps(shards), BOT_RELAY__ADDRESS=told)
         self.bots[shards] = bot
         await self._bots.until(lambda: says(bot, until), bot, seconds=_PATIENCE_S)
         return bot
@@ -218,7 +218,7 @@ async def open_sandbox(person: Person, guild: Guild) -> str:
     """For that guild; what its own bot logs in with."""
     await person.command("sandbox create", channel=guild.general, name=name_of(guild), bind_here=True)
     reply = await person.command("sandbox connect", channel=guild.general, sandbox=name_of(guild))
-    return environment_in(reply)["SANDBOX_BOT_TOKEN"]
+    return str(environment_in(reply)["SANDBOX_BOT_TOKEN"])
 
 
 async def all_heard(clients: list[Client], guilds: list[Guild], load: Load) -> dict[int, list[int]]:

@@ -218,7 +218,7 @@ def ours(commands):
 
 
 async def test_another_version_registers_its_own_commands_when_the_one_with_the_upkeep_has_ended(
-    scene, settings_of, discord
+    scene, settings_of, discord, monkeypatch
 ):
     async with open_app(settings_of(discord)) as newer:
         definitions = newer.commands._definitions
@@ -226,7 +226,7 @@ async def test_another_version_registers_its_own_commands_when_the_one_with_the_
         async def changed():
             return [definition | {"description": "Newer."} for definition in await definitions()]
 
-        newer.commands._definitions = changed
+        monkeypatch.setattr(newer.commands, "_definitions", changed)
         async with running(newer, discord):
             before, looks = changing(discord), 0
 

@@ -42,7 +42,7 @@ async def start(bots, shards, *, waits):
 
 async def stored(client):
     """The numbers of each guild's events in their order; no gap is marked."""
-    found = {}
+    found: dict[int, list[int]] = {}
     for stream in await client.jetstream().streams_info():
         events = await client.jetstream().subscribe(">", stream=stream.config.name, ordered_consumer=True)
         for _ in range(stream.state.messages):
