@@ -41,6 +41,7 @@ from bot.stores.opening import Stores, open_stores
 from bot.supervisor import Supervisor
 from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
+from bot.upkeep import Upkeep
 
 __all__ = ["App", "open_app"]
 
@@ -93,6 +94,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
         leases = GatewayLeases(stores.addresses.postgres, is_alone=stores.is_alone)
+        upkeep = Upkeep(stores.addresses.postgres, is_alone=stores.is_alone)
         sessions = SessionStore(
             stores.redis,
             publisher,
@@ -130,8 +132,9 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             leases,
             ShardLauncher(bot, leases, tap.forget),
             _relay(stack, settings, stores, supervisor) if not share else None,
-            commands=CommandRegistration(bot, stores.pool, own_commands),
+            commands=CommandRegistration(bot, stores.pool, own_commands, upkeep),
             watchdog=watchdog,
+            upkeep=upkeep,
         )
 
 

@@ -23,6 +23,7 @@ from bot.stores.migrations import list_missing_migrations
 from bot.stores.nats_account import read_workers_account
 from bot.stores.opening import Stores, open_stores
 from bot.stores.redis import RedisStore
+from bot.upkeep import find_upkeeper
 from sandbox_worker.text import plain
 
 cli = typer.Typer()
@@ -68,6 +69,8 @@ async def _check(settings: Settings, trials: bool) -> Report:
         if await _check_database(settings, stores, trials, report):
             processes = await list_processes(stores.pool, application_id)
             report.facts += list(map(_describe, processes)) or ["Gateway: no bot is running."]
+            if (upkeeper := await find_upkeeper(stores.pool)) is not None:
+                report.facts.append(f"Upkeep: {upkeeper} does it.")
             capacity = await read_capacity(stores.pool, settings, max(len(processes), 1))
             report.facts.append(capacity.fact)
             report.warnings += [f"PostgreSQL: {warning}." for warning in capacity.warnings()]

@@ -11,8 +11,8 @@ POSTGRES_LOGIN_WARNED_OVER_S = 10
 """`check` warns if the server's `authentication_timeout` is longer. A login takes milliseconds, on a far server a
 second, and whoever connects and says nothing has a slot for so long."""
 POSTGRES_BESIDE_POOL = 10
-"""Connections of a bot that are not its pool's, by its parts for leases, locks and routes, and of a command line beside
-it."""
+"""Connections of a bot that are not its pool's, by its parts for leases, upkeep, locks and routes, and of a command
+line beside it."""
 PRIMARY_ASKED_EVERY_S = 0.5
 """How often the primary is asked whether it still is, where the address has several hosts: what one that stands still
 holds up is let go about two seconds later, if another one has been promoted."""

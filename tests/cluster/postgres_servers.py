@@ -69,6 +69,14 @@ class PostgresPair:
         """Those servers, or both."""
         return self._url(SUPERUSER, self._superuser_password, names, database, "")
 
+    async def fetch(self, query: str) -> list[asyncpg.Record]:
+        """From the primary, as the bot's role."""
+        connection = await asyncpg.connect(self.url(self.primary))
+        try:
+            return list(await connection.fetch(query))
+        finally:
+            await connection.close()
+
     async def promote(self) -> None:
         """Make the standby the primary; return when it takes writes. The other one has to be down: nothing stops it
         from taking writes, too."""

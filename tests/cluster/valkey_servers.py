@@ -81,6 +81,11 @@ class ValkeyGroup:
         """That server alone, as its user `default`."""
         return f"{self._scheme}://default:{self.password}@{LOOPBACK}:{self._ports[name]}/{database}"
 
+    def sentinel_url(self, database: int = 0) -> str:
+        """Whichever is the master, by all Sentinels."""
+        hosts = ",".join(f"{host}:{port}" for host, port in self.sentinels)
+        return f"{self._scheme}+sentinel://default:{self.password}@{hosts}/{GROUP}/{database}"
+
     @property
     def sentinels(self) -> list[tuple[str, int]]:
         """Host and port of each."""
