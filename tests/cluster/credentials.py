@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -104,6 +105,18 @@ class ValkeySession:
         await self._connection.disconnect()
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """After how many seconds all of it was so (infinite: never, None: nothing was asked), and what is wrong."""
+
+    after_s: float | None
+    wrong: Sequence[str]
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[float, str]]) -> Measured:
+        return cls(max((took for took, _ in found), default=None), [wrong for _, wrong in found if wrong])
+
+
 class Credentials:
     """`replace` presses the button of an answer that `hold` has got."""
 
@@ -134,20 +147,18 @@ class Credentials:
         self._before, self._environment = self._environment, environment_in(pressed)
         return True
 
-    async def ended(self, servers: Collection[str]) -> tuple[float, list[str]]:
-        """On these servers: after how many seconds the last session of before was dead, and what is wrong."""
+    async def ended(self, servers: Collection[str]) -> Measured:
+        """When the last session of before was dead on these servers."""
         began_at = time.monotonic()
         found = await asyncio.gather(*(self._ended(name, began_at) for name in servers if name in self._lets_in()))
-        return max((took for took, _ in found), default=0.0), [wrong for _, wrong in found if wrong]
+        return Measured.of(found)
 
-    async def let_in(self) -> tuple[float, list[str]]:
-        """After how many seconds the credentials of now are good wherever the sandbox's workers come, and where not."""
-        primary, master = self._cluster.postgres.primary, await self._cluster.valkey.master()
+    async def let_in(self, servers: Collection[str]) -> Measured:
+        """When the credentials of now are good on these servers, as far as the sandbox's workers come there."""
         began_at = time.monotonic()
-        found = await asyncio.gather(
-            *(self._let_in(name, began_at) for name in (*self._cluster.nats.servers, primary, master))
-        )
-        return max(took for took, _ in found), [wrong for _, wrong in found if wrong]
+        come_to = {*self._cluster.nats.servers, self._cluster.postgres.primary, await self._cluster.valkey.master()}
+        found = await asyncio.gather(*(self._let_in(name, began_at) for name in come_to.intersection(servers)))
+        return Measured.of(found)
 
     async def release(self) -> None:
         """End the sessions that are left."""
