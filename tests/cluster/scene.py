@@ -78,7 +78,7 @@ async def open_scene(order: Order) -> AsyncIterator[Scene]:
         bots = {f"bot-{shard}": _bot(order, environment, shard) for shard in range(BOTS)}
         for bot in bots.values():
             await stack.enter_async_context(bot)
-        await discord.wait_ready(_STARTS_WITHIN_S)
+        await _until_in_service(discord)
         commands = Commands(person)
         await _create(person, places)
         scene = Scene(
@@ -113,6 +113,14 @@ def bot_environment(order: Order, cluster: Cluster, discord: LocalDiscord) -> di
         "BOT_SANDBOXES__MAX_PER_OWNER": "10",
         "BOT_RELAY__LISTEN": "off",
     }
+
+
+async def _until_in_service(discord: LocalDiscord) -> None:
+    """Each shard has its session, and people see the commands."""
+    async with asyncio.timeout(_STARTS_WITHIN_S):
+        await discord.wait_ready(_STARTS_WITHIN_S)
+        while not any(command["name"] == "sandbox" for command in discord.commands):
+            await asyncio.sleep(0.05)
 
 
 def _bot(order: Order, environment: dict[str, str], shard: int) -> Service:
