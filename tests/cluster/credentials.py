@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 import nats
 import redis.asyncio
+from nats.aio.client import Client
 
 from local_discord import Message, Person, Reply
 from sandbox_worker import protocol
@@ -39,7 +40,7 @@ class Session(Protocol):
 
 
 class NatsSession:
-    def __init__(self, client: nats.NATS) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
 
     @classmethod

@@ -168,7 +168,7 @@ async def _connect(stack: AsyncExitStack, cluster: Cluster) -> Client:
         cluster.nats.url().split(","),
         tls=cluster.client_tls,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.2,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
+        reconnect_time_wait=0.2,
         ping_interval=1,
         error_cb=ignore,
     )
@@ -197,7 +197,8 @@ async def _open_relays(scene: Scene, stack: AsyncExitStack, environment: dict[st
 
 async def _credentials(person: Person, place: Place) -> dict[str, str]:
     """Those that are shown once."""
-    return environment_in(await person.command("sandbox connect", channel=place.guild.general, sandbox=place.sandbox))
+    reply = await person.command("sandbox connect", channel=place.guild.general, sandbox=place.sandbox)
+    return {name: value for name, value in environment_in(reply).items() if value is not None}
 
 
 def _bot_token(discord: LocalDiscord, environment: dict[str, str]) -> str:
