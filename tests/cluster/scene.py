@@ -17,7 +17,7 @@ from bot import names
 from bot.sandboxes.access.tokens import make_bot_token
 from local_discord import LocalDiscord, Person
 from tests.chaos.service import Service
-from tests.cluster.commands import Commands, Place, is_refusal
+from tests.cluster.commands import Commands, Place, is_done
 from tests.cluster.credentials import Credentials
 from tests.cluster.events import Load, StreamReader
 from tests.cluster.relayed import RelayedBot, relayed_bot
@@ -92,7 +92,7 @@ async def open_scene(order: Order) -> AsyncIterator[Scene]:
             load=Load(discord, _rates(order, places)),
             commands=commands,
             credentials=Credentials(cluster, person, commands, _named(places, "keys")),
-            worker=Worker(await _credentials(person, _named(places, "worker"))),
+            worker=Worker(await _worker_environment(cluster, person, _named(places, "worker"))),
         )
         await _open_readers(scene)
         await _open_relays(scene, stack, environment)
@@ -155,7 +155,7 @@ async def _create(person: Person, places: Sequence[Place]) -> None:
             for place in places
         ]
     for task in made:
-        assert not is_refusal(task.result()), task.result().message and task.result().message.embeds
+        assert is_done(task.result()), task.result().message and task.result().message.embeds
 
 
 async def _connect(stack: AsyncExitStack, cluster: Cluster) -> Client:
@@ -199,6 +199,10 @@ async def _credentials(person: Person, place: Place) -> dict[str, str]:
     """Those that are shown once."""
     reply = await person.command("sandbox connect", channel=place.guild.general, sandbox=place.sandbox)
     return {name: value for name, value in environment_in(reply).items() if value is not None}
+
+
+async def _worker_environment(cluster: Cluster, person: Person, place: Place) -> dict[str, str]:
+    return {**await _credentials(person, place), "SANDBOX_TLS_CA": str(cluster.certificates / "ca.pem")}
 
 
 def _bot_token(discord: LocalDiscord, environment: dict[str, str]) -> str:
