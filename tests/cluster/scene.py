@@ -202,7 +202,7 @@ async def _credentials(person: Person, place: Place) -> dict[str, str]:
 
 
 async def _worker_environment(cluster: Cluster, person: Person, place: Place) -> dict[str, str]:
-    return {**await _credentials(person, place), "SANDBOX_TLS_CA": str(cluster.certificates / "ca.pem")}
+    return {**await _credentials(person, place), "SANDBOX_TLS_CA": f"{cluster.certificates}/ca.pem"}
 
 
 def _bot_token(discord: LocalDiscord, environment: dict[str, str]) -> str:
