@@ -157,8 +157,8 @@ class Credentials:
 
     async def let_in(self, servers: Collection[str]) -> Measured:
         """When the credentials of now are good on these servers, as far as the sandbox's workers come there."""
-        began_at = time.monotonic()
         come_to = {*self._cluster.nats.servers, self._cluster.postgres.primary, await self._cluster.valkey.master()}
+        began_at = time.monotonic()
         found = await asyncio.gather(*(self._let_in(name, began_at) for name in come_to.intersection(servers)))
         return Measured.of(found)
 

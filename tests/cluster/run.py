@@ -169,8 +169,9 @@ class Run:
     async def _judge_worker(self, row: Row) -> None:
         worker, count = self._scene.worker, self._read_to["worker"]
         if not await worker.has_all(count, _WORKER_HAS_ALL_WITHIN_S):
-            missing = len(set(range(count)) - worker.numbers)
-            row.wrong.append(f"the worker missed {missing} events: {worker.ended or 'it is still waiting'}")
+            missing = sorted(set(range(count)) - worker.numbers)
+            what = f"{len(missing)} of {count} events, {missing[0]} to {missing[-1]}"
+            row.wrong.append(f"the worker missed {what}: {worker.ended or 'it is still waiting'}")
 
     async def _judge_effects(self, row: Row) -> None:
         """Whatever the bot has said that it has done, it has."""
