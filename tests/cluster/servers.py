@@ -10,6 +10,7 @@ async with Cluster(folder) as cluster:
 from __future__ import annotations
 
 import shutil
+import ssl
 from asyncio import TaskGroup
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -35,19 +36,18 @@ HAS_TLS = WITH_TLS.postgres is not None and WITH_TLS.valkey is not None
 
 class Cluster:
     """`async with` starts all of it at the same time, and in the end kills it. With `tls`, which takes `HAS_TLS`,
-    everything is reached by TLS alone; `certificates` is the folder that `sandbox-bot certificates` would make."""
+    everything is reached by TLS alone, with `nats_tls` NATS, for which every machine has what it takes; `certificates`
+    is the folder that `sandbox-bot certificates` would make."""
 
-    def __init__(self, folder: Path, *, tls: bool = False, sentinels: int = 1) -> None:
-        self.certificates = folder / "certificates" if tls else None
+    def __init__(self, folder: Path, *, tls: bool = False, nats_tls: bool = False, sentinels: int = 1) -> None:
+        assert HAS_TLS or not tls, "TLS needs Debian's servers: apt-get install postgresql redis-server"
+        self.certificates = folder / "certificates" if tls or nats_tls else None
         if self.certificates is not None:
-            assert HAS_TLS, "TLS needs Debian's servers: apt-get install postgresql redis-server"
             write_certificates(self.certificates, [LOOPBACK, "localhost"])
-        programs = WITH_TLS if tls else Programs()
+        programs, of_others = (WITH_TLS, self.certificates) if tls else (Programs(), None)
         self.nats = NatsCluster(folder / "nats", certificates=self.certificates)
-        self.postgres = PostgresPair(folder / "postgres", programs=programs, certificates=self.certificates)
-        self.valkey = ValkeyGroup(
-            folder / "valkey", sentinels=sentinels, programs=programs, certificates=self.certificates
-        )
+        self.postgres = PostgresPair(folder / "postgres", programs=programs, certificates=of_others)
+        self.valkey = ValkeyGroup(folder / "valkey", sentinels=sentinels, programs=programs, certificates=of_others)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -62,6 +62,20 @@ class Cluster:
         await self._running.aclose()
 
     @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a bot on all of it."""
+        trusts = {} if self.certificates is None else {"BOT_TLS__CA": str(self.certificates / "ca.pem")}
+        stores = {"DATABASE_URL": self.postgres.url(), "REDIS_URL": self.valkey.sentinel_url()}
+        return {**self.nats.environment, **stores, **trusts}
+
+    @property
+    def client_tls(self) -> ssl.SSLContext | None:
+        """For clients of NATS, PostgreSQL and Valkey alike."""
+        if self.certificates is None:
+            return None
+        return ssl.create_default_context(cafile=str(self.certificates / "ca.pem"))
+
+    @property
     def servers(self) -> Mapping[str, Server]:
-        """All, by name."""
+        """All, by name: `nats-1` to `nats-3`, `postgres-1` and `-2`, `valkey-1` and `-2`, `sentinel-1` and so on."""
         return {**self.nats.servers, **self.postgres.servers, **self.valkey.servers}

@@ -81,6 +81,11 @@ class ValkeyGroup:
         """That server alone, as its user `default`."""
         return f"{self._scheme}://default:{self.password}@{LOOPBACK}:{self._ports[name]}/{database}"
 
+    def sentinel_url(self, database: int = 0) -> str:
+        """Whichever is the master, by all Sentinels."""
+        hosts = ",".join(f"{host}:{port}" for host, port in self.sentinels)
+        return f"{self._scheme}+sentinel://default:{self.password}@{hosts}/{GROUP}/{database}"
+
     @property
     def sentinels(self) -> list[tuple[str, int]]:
         """Host and port of each."""
@@ -151,7 +156,7 @@ class ValkeyGroup:
         return redis.asyncio.Redis(port=self._ports[name], password=password, socket_timeout=1, **self._client_tls())
 
     def _to_sentinels(self) -> _Sentinels:
-        return _Sentinels(self.sentinels, {"socket_timeout": 1, **self._client_tls()})
+        return _Sentinels(self.sentinels, {"socket_timeout": 1, "retry": None, **self._client_tls()})
 
     def _configure(self, name: str) -> str:
         values = {"folder": self._folder / name, "password": self.password, "host": LOOPBACK, "group": GROUP}
