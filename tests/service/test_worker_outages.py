@@ -64,11 +64,23 @@ def impatient(monkeypatch):
 
 
 @pytest.fixture
-async def gate(place):
-    gate = Gate(place.environment["SANDBOX_NATS_URL"])
-    await gate.open()
-    yield gate
-    await gate.shut()
+async def make_gate(place):
+    """Ways to the one server."""
+    gates = []
+
+    async def make():
+        gates.append(Gate(place.environment["SANDBOX_NATS_URL"]))
+        await gates[-1].open()
+        return gates[-1]
+
+    yield make
+    for gate in gates:
+        await gate.shut()
+
+
+@pytest.fixture
+async def gate(make_gate):
+    return await make_gate()
 
 
 async def test_nothing_is_lost_when_nats_is_killed_in_the_middle(own_place, logged):
@@ -141,6 +153,35 @@ async def test_a_lost_connection_costs_nothing(place):
         found = await take(events, 90)
         await place.until_settled()
     assert [int(event.data["content"]) for event in found] == list(range(10, 100))
+
+
+async def test_a_server_that_says_nothing_any_more_is_left_for_another_within_two_seconds(place, make_gate):
+    gates = [await make_gate() for _ in range(2)]
+    urls = ",".join(gate.of(place.environment["SANDBOX_NATS_URL"]) for gate in gates)
+    await place.send(content="before")
+    async with place.worker(SANDBOX_NATS_URL=urls) as sandbox:
+        events = sandbox.events()
+        await take(events, 1)
+        (frozen,) = (gate for gate in gates if gate.is_used)
+        frozen.freeze()
+        frozen_at = time.monotonic()
+        await place.until(lambda: _holds(sandbox._connection.connections == 2))
+        assert time.monotonic() - frozen_at < 2.2
+        await frozen.shut()  # the server sends nothing there any more
+        await place.send(content="after")
+        assert (await take(events, 1))[0].data["content"] == "after"
+
+
+@pytest.mark.long
+async def test_a_worker_that_holds_up_its_own_loop_keeps_its_connection(place, make_gate):
+    gates = [await make_gate() for _ in range(2)]
+    urls = ",".join(gate.of(place.environment["SANDBOX_NATS_URL"]) for gate in gates)
+    async with place.worker(SANDBOX_NATS_URL=urls) as sandbox:
+        async with sandbox.subscribe("anything"):
+            for _ in range(4):
+                time.sleep(1.6)  # noqa: ASYNC251  # as a worker does that knows no better
+                await asyncio.sleep(0.05)
+        assert sandbox._connection.connections == 1
 
 
 async def test_a_worker_goes_on_after_an_extension_and_after_the_login_of_before_has_expired(enforced, nats_client):
