@@ -284,7 +284,7 @@ async def test_a_databases_certificate_is_verified_by_the_teams_authority(tmp_pa
 
 
 async def test_keys_are_reached_by_tls_that_the_teams_authority_vouches_for(tmp_path, certificates, monkeypatch):
-    monkeypatch.setattr("sandbox_worker.constants.FAILOVER_RETRIES", 0)
+    monkeypatch.setattr("sandbox_worker.constants.FAILOVER_TIMEOUT_S", 0)
     async with ValkeyGroup(tmp_path / "valkey", programs=WITH_TLS, certificates=certificates) as group:
         async with on_caches(group, SANDBOX_TLS_CA=str(certificates / "ca.pem")) as sandbox:
             await sandbox.redis.set("greeting", "hello")

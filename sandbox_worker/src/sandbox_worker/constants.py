@@ -108,9 +108,9 @@ REDIS_TIMEOUT_S = 5
 REDIS_RETRIES = 5
 """With up to a second between them: the time that a restarted server takes."""
 
-FAILOVER_RETRIES = 8
-"""Where there are Sentinels, which may take half a minute to agree on another server; and then the bot lets the sandbox
-in there. Each command tries so often to connect so often: for some fifty seconds."""
+FAILOVER_TIMEOUT_S = 40.0
+"""For a connection where there are Sentinels, which may take half a minute to agree on another server; and then the bot
+lets the sandbox in there."""
 
 SENTINEL_TIMEOUT_S = 1
 """For one of them to say what it knows: then another one is asked."""

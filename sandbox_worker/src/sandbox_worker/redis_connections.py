@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +19,9 @@ from redis.asyncio.sentinel import (
     SentinelManagedSSLConnection,
 )
 from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as LateAnswer
 
 from sandbox_worker import constants
 from sandbox_worker.addresses import Sentinels
@@ -75,7 +78,17 @@ class _SocketConnection(_Prefixing, UnixDomainSocketConnection):
 
 
 class _Asking:
-    """Before those of redis-py's that ask the Sentinels, which a command that is tried again does not."""
+    """Before those of redis-py's that ask the Sentinels, which a command that is tried again does not. Waits out a
+    failover."""
+
+    async def connect(self) -> None:
+        until = time.monotonic() + constants.FAILOVER_TIMEOUT_S
+        while True:
+            try:
+                return await super().connect()  # type: ignore[misc,no-any-return]
+            except (Lost, LateAnswer):
+                if time.monotonic() > until:
+                    raise
 
     async def _connect(self) -> None:
         self.host, self.port = await self.connection_pool.get_master_address()  # type: ignore[attr-defined]
@@ -146,7 +159,8 @@ def make_pool(url: str, prefix: str, sentinels: Sentinels | None, tls_ca: str) -
     kind = options.pop("connection_class", Connection)
     trusted = {"ssl_ca_certs": tls_ca} if tls_ca and kind is SSLConnection else {}
     options = {**trusted, **options, "max_connections": constants.REDIS_CONNECTIONS}
-    options |= {"retry": _retry(sentinels), "socket_connect_timeout": constants.REDIS_TIMEOUT_S}
+    options["retry"] = Retry(ExponentialBackoff(cap=1, base=0.05), retries=constants.REDIS_RETRIES)
+    options["socket_connect_timeout"] = constants.REDIS_TIMEOUT_S
     if sentinels is None:
         return ConnectionPool(_CONNECTIONS[kind], **options)  # type: ignore[type-abstract]
     of_tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
@@ -156,11 +170,6 @@ def make_pool(url: str, prefix: str, sentinels: Sentinels | None, tls_ca: str) -
     return PrimaryPool(  # type: ignore[no-untyped-call]
         sentinels.master, manager, connection_class=managed, **options
     )
-
-
-def _retry(sentinels: Sentinels | None) -> Retry:
-    retries = constants.FAILOVER_RETRIES if sentinels else constants.REDIS_RETRIES
-    return Retry(ExponentialBackoff(cap=1, base=0.05), retries=retries)
 
 
 def _to_sentinel(host: str, port: int, of_tls: dict[str, Any], kind: type[Connection]) -> Redis:
