@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from datetime import timedelta
@@ -13,7 +14,7 @@ from bot.control_plane import open_control_plane
 from bot.settings import Settings
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.opening import open_stores
-from sandbox_worker import SandboxEnded
+from sandbox_worker import SandboxEnded, protocol
 from tests.conftest import store_settings
 from tests.service.conftest import ADA
 from tests.service.workers import Gate, OwnNats, make_place, take
@@ -170,6 +171,23 @@ async def test_a_server_that_says_nothing_any_more_is_left_for_another_within_tw
         await frozen.shut()  # the server sends nothing there any more
         await place.send(content="after")
         assert (await take(events, 1))[0].data["content"] == "after"
+
+
+async def test_whoever_led_the_consumer_is_missed_within_two_seconds(place, stores, nats_client):
+    """It has died, or stands still: it says nothing, and nobody else says so."""
+    asked = asyncio.Queue()
+
+    async def note(message):
+        await asked.put((time.monotonic(), json.loads(message.data)["batch"]))
+
+    await nats_client.subscribe(protocol.pull_subject("NOBODYS"), cb=note)
+    team = {"SANDBOX_NATS_URL": "", "NATS_URL": stores.nats_url, "SANDBOX_NATS_STREAM": "NOBODYS"}
+    async with place.worker(**team) as sandbox:
+        waiting = asyncio.create_task(take(sandbox.events(), 1))
+        (first, batch), (second, later) = [await asked.get() for _ in range(2)]
+        waiting.cancel()
+    assert second - first < 2.2
+    assert (batch, later) == (64, 1)  # it may answer everything when it moves again
 
 
 @pytest.mark.long
