@@ -175,7 +175,7 @@ async def test_a_server_that_says_nothing_any_more_is_left_for_another_within_tw
 
 async def test_whoever_led_the_consumer_is_missed_within_two_seconds(place, stores, nats_client):
     """It has died, or stands still: it says nothing, and nobody else says so."""
-    asked = asyncio.Queue()
+    asked: asyncio.Queue[tuple[float, int]] = asyncio.Queue()
 
     async def note(message):
         await asked.put((time.monotonic(), json.loads(message.data)["batch"]))
