@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
 
+import redis.asyncio
 from loguru import logger
 
 from bot import constants, names
@@ -37,7 +38,7 @@ from bot.stores.opening import Stores
 from bot.stores.postgres import Pool
 from bot.stores.redis import RedisStore
 from bot.supervisor import Supervisor
-from sandbox_worker.addresses import WrongAddress, fit
+from sandbox_worker.addresses import Host, WrongAddress, fit, without_files
 
 _WITHOUT_CALLOUT = "NATS_AUTH_URL, NATS_SYSTEM_URL and NATS_ACCOUNT_SEED are not set"
 
@@ -128,7 +129,7 @@ def find_worker_addresses(settings: Settings, stores: Stores, isolation: Isolati
     """What the operator says of each store, or else where the bot itself reaches it. `SettingsError` if one that is
     handed out doesn't fit into a `.env`."""
     known = stores.addresses.for_workers.items()
-    chosen = {store: getattr(settings.workers, store) or address for store, address in known}
+    chosen = {store: getattr(settings.workers, store) or without_files(address) for store, address in known}
     for store, address in chosen.items():
         if getattr(isolation, store).confines:
             _require_fitting(store, address)
@@ -139,7 +140,15 @@ def find_worker_addresses(settings: Settings, stores: Stores, isolation: Isolati
         relay=settings.relay_address,
         bot_id=bot_id,
         relay_is_usual=not (settings.relay.listen or settings.relay.address),
+        has_own_authority=bool(settings.tls.ca or settings.workers.certificates),
+        redis_primary=partial(_primary_of, stores.redis),
     )
+
+
+def _primary_of(client: redis.asyncio.Redis) -> Host | None:
+    """The one that its Sentinels have named last."""
+    address = getattr(client.connection_pool, "master_address", None)
+    return Host(*address) if address else None
 
 
 def _require_fitting(store: str, address: str) -> None:

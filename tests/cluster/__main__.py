@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.cluster.faults import STEPS
-from tests.cluster.run import Order, Row, Run
+from tests.cluster.run import Row, Run
+from tests.cluster.scene import Order
 from tests.memory import keep_files_in_memory
 
 _COLUMNS = ("step", "s", "events", "lost", "doubled", "unordered", "gaps", "commands", "old dead", "new let in", "")

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from local_discord import Guild, Person, Reply
+from tests.e2e.conftest import title
 
 ANSWERED_WITHIN_S = 15
 _EVERY_S = 0.5
@@ -53,10 +54,10 @@ class Commands:
     async def _extend(self, place: Place) -> None:
         command = self._person.command("sandbox extend", channel=place.guild.general, sandbox=place.sandbox, by="1m")
         reply = await self.ask(f"extend {place.sandbox}", command)
-        if reply is not None and not is_refusal(reply):
+        if reply is not None and is_done(reply):
             self.extended[place.sandbox] = self.extended.get(place.sandbox, 0) + 1
 
 
-def is_refusal(reply: Reply) -> bool:
-    """Whether the bot says that it was not done."""
-    return reply.message is None or "❌" in str(reply.message.embeds)
+def is_done(reply: Reply) -> bool:
+    """Whether the bot says so. A refusal, and the promise to show later what became of it, have no title."""
+    return reply.message is not None and title(reply.message) != ""

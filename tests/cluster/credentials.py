@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -14,10 +15,11 @@ from uuid import UUID
 import asyncpg
 import nats
 import redis.asyncio
+from nats.aio.client import Client
 
 from local_discord import Message, Person, Reply
 from sandbox_worker import protocol
-from tests.cluster.commands import ANSWERED_WITHIN_S, Commands, Place, is_refusal
+from tests.cluster.commands import Commands, Place
 from tests.cluster.servers import Cluster
 from tests.e2e.conftest import environment_in
 
@@ -26,6 +28,7 @@ LET_IN_WITHIN_S = 3.0
 _TOKEN = "SANDBOX_NATS_PASSWORD"
 _ASK_EVERY_S = 0.05
 _ANSWERS_WITHIN_S = 1.0
+_SHOWN_WITHIN_S = 1.0
 
 
 class Session(Protocol):
@@ -38,7 +41,7 @@ class Session(Protocol):
 
 
 class NatsSession:
-    def __init__(self, client: nats.NATS) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
 
     @classmethod
@@ -104,6 +107,18 @@ class ValkeySession:
         await self._connection.disconnect()
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """After how many seconds all of it was so (infinite: never, None: nothing was asked), and what is wrong."""
+
+    after_s: float | None
+    wrong: Sequence[str]
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[float, str]]) -> Measured:
+        return cls(max((took for took, _ in found), default=None), [wrong for _, wrong in found if wrong])
+
+
 class Credentials:
     """`replace` presses the button of an answer that `hold` has got."""
 
@@ -129,25 +144,23 @@ class Credentials:
         """Whether the bot says that it has; a refusal leaves those of before."""
         assert self._question is not None
         pressed = await self._commands.ask("connect", self._person.click(self._question, "New credentials"))
-        if pressed is None or not await _has_outcome(pressed) or is_refusal(pressed):
+        if pressed is None or not await _has_file(pressed):
             return False
         self._before, self._environment = self._environment, environment_in(pressed)
         return True
 
-    async def ended(self, servers: Collection[str]) -> tuple[float, list[str]]:
-        """On these servers: after how many seconds the last session of before was dead, and what is wrong."""
+    async def ended(self, servers: Collection[str]) -> Measured:
+        """When the last session of before was dead on these servers."""
         began_at = time.monotonic()
         found = await asyncio.gather(*(self._ended(name, began_at) for name in servers if name in self._lets_in()))
-        return max((took for took, _ in found), default=0.0), [wrong for _, wrong in found if wrong]
+        return Measured.of(found)
 
-    async def let_in(self) -> tuple[float, list[str]]:
-        """After how many seconds the credentials of now are good wherever the sandbox's workers come, and where not."""
-        primary, master = self._cluster.postgres.primary, await self._cluster.valkey.master()
+    async def let_in(self, servers: Collection[str]) -> Measured:
+        """When the credentials of now are good on these servers, as far as the sandbox's workers come there."""
+        come_to = {*self._cluster.nats.servers, self._cluster.postgres.primary, await self._cluster.valkey.master()}
         began_at = time.monotonic()
-        found = await asyncio.gather(
-            *(self._let_in(name, began_at) for name in (*self._cluster.nats.servers, primary, master))
-        )
-        return max(took for took, _ in found), [wrong for _, wrong in found if wrong]
+        found = await asyncio.gather(*(self._let_in(name, began_at) for name in come_to.intersection(servers)))
+        return Measured.of(found)
 
     async def release(self) -> None:
         """End the sessions that are left."""
@@ -163,7 +176,7 @@ class Credentials:
         )
         reply = await self._commands.ask("connect", command)
         assert reply is not None, "no answer with everything there"
-        assert not is_refusal(reply), reply.message and reply.message.embeds
+        assert reply.message.attachments, reply.message.embeds
         return reply
 
     async def _ended(self, name: str, began_at: float) -> tuple[float, str]:
@@ -183,10 +196,11 @@ class Credentials:
 
     async def _let_in(self, name: str, began_at: float) -> tuple[float, str]:
         while not await self._is_let_in(name, self._environment):
-            if time.monotonic() > began_at + LET_IN_WITHIN_S:
+            if time.monotonic() > began_at + 2 * LET_IN_WITHIN_S:
                 return float("inf"), f"not let in at {name}"
             await asyncio.sleep(_ASK_EVERY_S)
-        return time.monotonic() - began_at, ""
+        took = time.monotonic() - began_at
+        return took, f"let in at {name} after {took:.1f} s" if took > LET_IN_WITHIN_S else ""
 
     async def _is_let_in(self, name: str, environment: Mapping[str, str]) -> bool:
         with suppress(Exception):
@@ -209,10 +223,10 @@ class Credentials:
         return [name for name in self._cluster.servers if not name.startswith("sentinel")]
 
 
-async def _has_outcome(reply: Reply) -> bool:
-    """A change that takes its time is announced in the message that shows its outcome later."""
+async def _has_file(reply: Reply) -> bool:
+    """Soon: the new credentials may be shown in the place of a word that they are being made."""
     with suppress(TimeoutError):
-        await reply.wait_for(lambda one: one.message.attachments or is_refusal(one), timeout=ANSWERED_WITHIN_S)
+        await reply.wait_for(lambda one: one.message.attachments, timeout=_SHOWN_WITHIN_S)
         return True
     return False
 

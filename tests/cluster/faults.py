@@ -64,9 +64,9 @@ def together(*faults: Fault) -> Fault:
 
 @asynccontextmanager
 async def promotion(cluster: Cluster) -> AsyncIterator[set[str]]:
-    """The primary is lost, and comes back as the other one's standby."""
+    """The primary is lost, with nothing that the standby had not got, and comes back as the other one's standby."""
     lost = cluster.postgres.primary
-    await cluster.postgres.until_followed()
+    await cluster.postgres.synchronise()
     await cluster.servers[lost].kill()
     await cluster.postgres.promote()
     try:

@@ -19,13 +19,15 @@ from tests.cluster.server import LOOPBACK, Server, free_ports
 
 BOT, AUTH, SYSTEM = "sandbox-bot", "sandbox-auth", "sandbox-system"
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "nats.conf"
+_PINGS = 'ping_interval: "1s", ping_max: 2'
+"""Between servers: one that stands still is left after three seconds, and nobody's question is sent there any more."""
 _CONFIG = """
 include "example.conf"
 server_name: "{name}"
 listen: "{host}:{port}"
 http: "{host}:{monitor}"
 jetstream {{ store_dir: "{store}", max_file_store: 1PB, sync_interval: "1s" }}
-cluster {{ name: sandboxes, listen: "{host}:{route}", routes: [{routes}] }}
+cluster {{ name: sandboxes, listen: "{host}:{route}", routes: [{routes}], {pings} }}
 {tls}
 """
 
@@ -108,6 +110,7 @@ class NatsCluster:
                 route=self._routes[number],
                 routes=", ".join(f'"nats://{LOOPBACK}:{port}"' for port in others),
                 store=self._folder / name,
+                pings=_PINGS,
                 tls=self._tls(),
             )
         )

@@ -77,6 +77,18 @@ class PostgresPair:
         finally:
             await connection.close()
 
+    async def synchronise(self) -> None:
+        """From now on the primary says that something is written when the standby has it, too, and waits for that."""
+        primary = await asyncpg.connect(self.superuser_url(self.primary))
+        try:
+            await primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            await primary.execute("SELECT pg_reload_conf()")
+            async with asyncio.timeout(10):
+                while not await primary.fetchval("SELECT bool_or(sync_state = 'sync') FROM pg_stat_replication"):
+                    await asyncio.sleep(0.02)
+        finally:
+            await primary.close()
+
     async def promote(self) -> None:
         """Make the standby the primary; return when it takes writes. The other one has to be down: nothing stops it
         from taking writes, too."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -40,6 +40,10 @@ class Row:
     def is_right(self) -> bool:
         counts = (self.lost, self.doubled, self.out_of_order, self.gaps, self.unanswered)
         return not any(counts) and not self.wrong
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    return max((time for time in (one, other) if time is not None), default=None)
 
 
 class Run:
@@ -92,20 +96,23 @@ class Run:
     async def _take(self, step: Step, row: Row) -> None:
         credentials = self._scene.credentials
         await credentials.hold()
+        servers = self._scene.cluster.servers
         async with step.fault(self._scene.cluster) as away:
             lasts = asyncio.create_task(asyncio.sleep(step.lasts_s))
             if is_replaced := await credentials.replace():
-                answering = [name for name in self._scene.cluster.servers if name not in away]
-                row.dead_s, wrong = await credentials.ended(answering)
-                row.wrong += wrong
+                await self._try_credentials(row, servers.keys() - away)
             await lasts
         if is_replaced:
-            took_s, wrong = await credentials.ended(away)
-            row.dead_s = max(row.dead_s or 0.0, took_s)
-            row.wrong += wrong
-        row.let_in_s, wrong = await credentials.let_in()
-        row.wrong += wrong
+            await self._try_credentials(row, away)
+        await self._try_credentials(row, (), servers)
         await credentials.release()
+
+    async def _try_credentials(self, row: Row, old: Collection[str], new: Collection[str] | None = None) -> None:
+        """The old ones, and where nothing else is said the new ones too, on those servers, which answer from now on."""
+        credentials = self._scene.credentials
+        dead, let_in = await asyncio.gather(credentials.ended(old), credentials.let_in(old if new is None else new))
+        row.dead_s, row.let_in_s = _later(row.dead_s, dead.after_s), _later(row.let_in_s, let_in.after_s)
+        row.wrong += [*dead.wrong, *let_in.wrong]
 
     async def _count(self, row: Row) -> None:
         """Everything that was sent until now."""
@@ -162,8 +169,9 @@ class Run:
     async def _judge_worker(self, row: Row) -> None:
         worker, count = self._scene.worker, self._read_to["worker"]
         if not await worker.has_all(count, _WORKER_HAS_ALL_WITHIN_S):
-            missing = len(set(range(count)) - worker.numbers)
-            row.wrong.append(f"the worker missed {missing} events: {worker.ended or 'it is still waiting'}")
+            missing = sorted(set(range(count)) - worker.numbers)
+            what = f"{len(missing)} of {count} events, {missing[0]} to {missing[-1]}"
+            row.wrong.append(f"the worker missed {what}: {worker.ended or 'it is still waiting'}")
 
     async def _judge_effects(self, row: Row) -> None:
         """Whatever the bot has said that it has done, it has."""

@@ -17,7 +17,7 @@ from bot import names
 from bot.sandboxes.access.tokens import make_bot_token
 from local_discord import LocalDiscord, Person
 from tests.chaos.service import Service
-from tests.cluster.commands import Commands, Place, is_refusal
+from tests.cluster.commands import Commands, Place, is_done
 from tests.cluster.credentials import Credentials
 from tests.cluster.events import Load, StreamReader
 from tests.cluster.relayed import RelayedBot, relayed_bot
@@ -78,7 +78,7 @@ async def open_scene(order: Order) -> AsyncIterator[Scene]:
         bots = {f"bot-{shard}": _bot(order, environment, shard) for shard in range(BOTS)}
         for bot in bots.values():
             await stack.enter_async_context(bot)
-        await discord.wait_ready(_STARTS_WITHIN_S)
+        await _until_in_service(discord)
         commands = Commands(person)
         await _create(person, places)
         scene = Scene(
@@ -92,7 +92,7 @@ async def open_scene(order: Order) -> AsyncIterator[Scene]:
             load=Load(discord, _rates(order, places)),
             commands=commands,
             credentials=Credentials(cluster, person, commands, _named(places, "keys")),
-            worker=Worker(await _credentials(person, _named(places, "worker"))),
+            worker=Worker(await _worker_environment(cluster, person, _named(places, "worker"))),
         )
         await _open_readers(scene)
         await _open_relays(scene, stack, environment)
@@ -113,6 +113,14 @@ def bot_environment(order: Order, cluster: Cluster, discord: LocalDiscord) -> di
         "BOT_SANDBOXES__MAX_PER_OWNER": "10",
         "BOT_RELAY__LISTEN": "off",
     }
+
+
+async def _until_in_service(discord: LocalDiscord) -> None:
+    """Each shard has its session, and people see the commands."""
+    async with asyncio.timeout(_STARTS_WITHIN_S):
+        await discord.wait_ready(_STARTS_WITHIN_S)
+        while not any(command["name"] == "sandbox" for command in discord.commands):
+            await asyncio.sleep(0.05)
 
 
 def _bot(order: Order, environment: dict[str, str], shard: int) -> Service:
@@ -147,7 +155,7 @@ async def _create(person: Person, places: Sequence[Place]) -> None:
             for place in places
         ]
     for task in made:
-        assert not is_refusal(task.result()), task.result().message and task.result().message.embeds
+        assert is_done(task.result()), task.result().message and task.result().message.embeds
 
 
 async def _connect(stack: AsyncExitStack, cluster: Cluster) -> Client:
@@ -160,7 +168,7 @@ async def _connect(stack: AsyncExitStack, cluster: Cluster) -> Client:
         cluster.nats.url().split(","),
         tls=cluster.client_tls,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.2,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
+        reconnect_time_wait=0.2,
         ping_interval=1,
         error_cb=ignore,
     )
@@ -189,7 +197,12 @@ async def _open_relays(scene: Scene, stack: AsyncExitStack, environment: dict[st
 
 async def _credentials(person: Person, place: Place) -> dict[str, str]:
     """Those that are shown once."""
-    return environment_in(await person.command("sandbox connect", channel=place.guild.general, sandbox=place.sandbox))
+    reply = await person.command("sandbox connect", channel=place.guild.general, sandbox=place.sandbox)
+    return {name: value for name, value in environment_in(reply).items() if value is not None}
+
+
+async def _worker_environment(cluster: Cluster, person: Person, place: Place) -> dict[str, str]:
+    return {**await _credentials(person, place), "SANDBOX_TLS_CA": f"{cluster.certificates}/ca.pem"}
 
 
 def _bot_token(discord: LocalDiscord, environment: dict[str, str]) -> str:

@@ -4,7 +4,8 @@ import pytest
 
 from tests.cluster.events import Account
 from tests.cluster.faults import Step, failover, kill, named, promotion, together
-from tests.cluster.run import Order, Run
+from tests.cluster.run import Run
+from tests.cluster.scene import Order
 
 ONE_OF_EACH = Step("one of each", together(kill(named("nats-1")), promotion, failover), 3.0)
 

@@ -156,7 +156,7 @@ class ValkeyGroup:
         return redis.asyncio.Redis(port=self._ports[name], password=password, socket_timeout=1, **self._client_tls())
 
     def _to_sentinels(self) -> _Sentinels:
-        return _Sentinels(self.sentinels, {"socket_timeout": 1, **self._client_tls()})
+        return _Sentinels(self.sentinels, {"socket_timeout": 1, "retry": None, **self._client_tls()})
 
     def _configure(self, name: str) -> str:
         values = {"folder": self._folder / name, "password": self.password, "host": LOOPBACK, "group": GROUP}

@@ -31,11 +31,13 @@ class StreamLost(Exception):
 
 
 class StreamState(NamedTuple):
-    """What a stream holds, by sequence; `last` is 0 in one that never held anything."""
+    """What a stream holds, by sequence; `last` is 0 in one that never held anything. `holes`: sequences in between that
+    somebody has deleted."""
 
     created_at: datetime
     first: int
     last: int
+    holes: int
 
     def holds_all_after(self, sequence: int) -> bool:
         """Whether nothing after it is missing."""
@@ -61,7 +63,8 @@ class Streams:
             raise ServiceUnavailable("NATS", str(told["error"].get("description")))
         self._clock.observe(datetime.fromisoformat(told["ts"]).timestamp())
         state = told["state"]
-        return StreamState(datetime.fromisoformat(told["created"]), state["first_seq"], state["last_seq"])
+        created_at, holes = datetime.fromisoformat(told["created"]), state.get("num_deleted", 0)
+        return StreamState(created_at, state["first_seq"], state["last_seq"], holes)
 
     def now(self) -> float:
         """Unix time by NATS's clock, by which events are dated. Asked for after `state` at the earliest."""
@@ -116,8 +119,8 @@ class Feed:
         self._awaited = 0
         self._heard_at = 0.0
         """When NATS has said something of the consumer last, by time.monotonic()."""
-        self._skipped = self._consumer_lost = False
-        """The stream has thrown away what was not delivered; NATS has thrown away the consumer."""
+        self._consumer_lost = self._skipped = False
+        """NATS has thrown it away, or has sent events of it that did not arrive."""
         self._signal = asyncio.Event()
 
     async def run(self) -> None:
@@ -135,14 +138,17 @@ class Feed:
         """What a pull has brought."""
         self._heard_at = time.monotonic()
         self._awaited -= len(events)
-        self._skipped |= events[-1].sequence != self.last + len(events)
+        if events[-1].sequence != self.last + len(events):
+            # The ones before went to a connection that is gone, or are in the stream no more: its state tells.
+            self._skipped = True
+            self.on_lost()
+            return
         self.last = events[-1].sequence
-        if not self._skipped:
-            # Not yet: what else NATS has sent by now goes out in the same write, which is what costs most.
-            if not self._arrived:
-                asyncio.get_running_loop().call_soon(self._hand_over)
-            self._arrived += events
-        if self._skipped or self._awaited <= constants.RELAY_PULL_EVENTS // 2:
+        # Not yet: what else NATS has sent by now goes out in the same write, which is what costs most.
+        if not self._arrived:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._arrived += events
+        if self._awaited <= constants.RELAY_PULL_EVENTS // 2:
             self._signal.set()
 
     def _hand_over(self) -> None:
@@ -159,15 +165,16 @@ class Feed:
             self.on_lost()
 
     def on_lost(self) -> None:
-        """What was asked for will not come: NATS has lost the consumer, or it is another server's connection."""
+        """What was asked for will not come, or not all of it: a consumer is made again behind the last event."""
         self._consumer_lost = True
         self._signal.set()
 
     async def _run_consumer(self) -> None:
         state = await self._streams.state(self._sandbox_id)
-        if state.created_at != self._created_at or not state.holds_all_after(self.last):
+        is_whole = state.holds_all_after(self.last) and not (self._skipped and state.holes)
+        if state.created_at != self._created_at or not is_whole:
             raise StreamLost("its stream is another one, or has lost events that are still to come")
-        self._awaited, self._consumer_lost = 0, False
+        self._awaited, self._consumer_lost, self._skipped = 0, False, False
         inbox = self._streams.reader.client.new_inbox()
         with asking():
             subscription = await self._streams.reader.open(inbox, self)
@@ -184,8 +191,6 @@ class Feed:
         """Until NATS has lost the consumer, or says nothing of it any more."""
         while not self._consumer_lost:
             self._signal.clear()  # before the look: what comes meanwhile has to be looked at too
-            if self._skipped:
-                raise StreamLost("its stream has lost events that were still to come")
             has_room = self._has_room()
             if has_room and self._awaited <= constants.RELAY_PULL_EVENTS // 2:
                 await self._ask(subject, inbox)

@@ -229,6 +229,37 @@ async def test_a_consumer_that_nats_loses_is_made_again(scene, bot, sandbox):
         await bot.until(lambda number=number: bot.numbers == list(range(1, number + 1)))
 
 
+def lose_first_of(feed, monkeypatch):
+    """What comes first from now on, as if it had gone to a connection that is no more."""
+    take = feed.on_events
+    monkeypatch.setattr(feed, "on_events", lambda _: monkeypatch.setattr(feed, "on_events", take))
+
+
+async def test_an_event_that_was_sent_to_a_connection_of_before_is_asked_for_again(scene, bot, relayed, monkeypatch):
+    await send(scene, 1)
+    await bot.until(lambda: bot.numbers == [1])
+    (client,) = relayed.relay.gateway.clients
+    lose_first_of(client._serving._feed, monkeypatch)
+    for number in (2, 3):
+        await send(scene, number)
+        await scene.app.publisher.drain(5)
+    await bot.until(lambda: bot.numbers == [1, 2, 3])
+    assert 9 not in bot.operations
+
+
+async def test_an_event_that_somebody_has_deleted_ends_the_session(scene, bot, relayed, sandbox, monkeypatch):
+    await send(scene, 1)
+    await bot.until(lambda: bot.numbers == [1])
+    (client,) = relayed.relay.gateway.clients
+    lose_first_of(client._serving._feed, monkeypatch)
+    await send(scene, 2)
+    await all_stored(scene, sandbox, 2)
+    await scene.jetstream.delete_msg(sandbox.stream, 2)
+    await send(scene, 3)
+    await bot.until(lambda: 9 in bot.operations)
+    assert bot.numbers == [1]
+
+
 async def test_a_gap_ends_the_session_and_the_next_one_begins_behind_it(scene, bot, sandbox):
     await send(scene, 1)
     await bot.until(lambda: bot.numbers == [1])
