@@ -36,6 +36,7 @@ from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings
 from bot.shutdown import Deadline
+from bot.stores.nats_presence import ConnectedServer
 from bot.stores.opening import Stores, open_stores
 from bot.supervisor import Supervisor
 from bot.ui.messenger import Messenger
@@ -93,7 +94,11 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         await bot.add_cog(guild_removals)
         leases = GatewayLeases(stores.addresses.postgres, is_alone=stores.is_alone)
         sessions = SessionStore(
-            stores.redis, publisher, epoch_of=leases.epoch_of, settled_after_s=await stores.settled_after()
+            stores.redis,
+            publisher,
+            epoch_of=leases.epoch_of,
+            settled_after_s=await stores.settled_after(),
+            presence=ConnectedServer(stores.nats).read,
         )
         tap = install_tap(
             bot,

@@ -229,7 +229,8 @@ def _template_name(settings: Settings) -> str:
 
 def _streams(settings: Settings, stores: Stores) -> StreamStore:
     nats = settings.nats
-    limits = StreamLimits(nats.stream_max_age, nats.stream_max_messages, nats.stream_max_megabytes * 1024 * 1024)
+    most_bytes = nats.stream_max_megabytes * 1024 * 1024
+    limits = StreamLimits(nats.stream_max_age, nats.stream_max_messages, most_bytes, nats.stream_replicas)
     lasts = "nats" in settings.embedded_stores and settings.embedded.durable
     sync = partial(sync_stream, settings.embedded.folder) if lasts else None
     return StreamStore(stores.nats, limits, workers_apart=stores.callout is not None, sync=sync)

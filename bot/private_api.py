@@ -202,8 +202,10 @@ LIBRARIES = {
                 Part(f"{_CLIENT}._pending", "events are written there, and dropped at a disconnect", set_in="__init__"),
                 Part(f"{_CLIENT}._pending_data_size", "the flusher writes nothing while it is 0", set_in="__init__"),
                 Part(f"{_CLIENT}._flush_pending", "the publisher wakes the flusher with it"),
-                Part(f"{_CLIENT}._server_info", "by its server_id the tap sees a new start", set_in="__init__"),
-                Part(f"{_CLIENT}._transport", "a connection is cut off there that takes too long", set_in="__init__"),
+                Part(
+                    f"{_CLIENT}._server_info", "by its server_id it is seen that another one serves", set_in="__init__"
+                ),
+                Part(f"{_CLIENT}._transport", "one that cuts off lost connections is put there", set_in="__init__"),
                 Part("nats.aio.transport:TcpTransport._io_writer", "it has the socket", set_in="__init__"),
             ),
         ),

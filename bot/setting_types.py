@@ -13,9 +13,12 @@ from pydantic_settings import NoDecode
 from bot.durations import parse_duration
 from bot.errors import InvalidInput
 from bot.names import check_snowflake
+from sandbox_worker.addresses import split_addresses
 
 EMBEDDED = "embedded"
 """In place of an address: the bot itself runs the server."""
+
+_NATS = ("nats", "tls", "ws", "wss")
 
 
 class Section(BaseModel):
@@ -33,6 +36,12 @@ def is_address(text: str, schemes: tuple[str, ...]) -> bool:
     except ValueError:
         return False
     return parts.scheme in schemes and (len(ports) == 1 or parts.scheme.startswith("postgres"))
+
+
+def password_in(url: str) -> str:
+    """As it stands there; empty if there is none. With NATS, a user alone is a token."""
+    parts = urlsplit(url)
+    return parts.password or (parts.scheme in _NATS and parts.username) or ""
 
 
 def _duration(value: object) -> object:
@@ -78,6 +87,23 @@ def _address(variable: str, example: str, *schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _nats_addresses(value: SecretStr) -> SecretStr:
+    urls = value.get_secret_value()
+    if urls in {"", EMBEDDED}:
+        return value
+    parts = split_addresses(urls)
+    if not all(is_address(part, _NATS) and urlsplit(part).hostname for part in parts):
+        raise ValueError(
+            "write NATS_URL like nats://user:password@host:4222, special characters of the password as %XX, and those "
+            "of a cluster with commas between"
+        )
+    if len({urlsplit(part).scheme.startswith("ws") for part in parts}) > 1:
+        raise ValueError("all addresses of a cluster in NATS_URL are WebSockets, ws:// and wss://, or none is")
+    if len({login for part in parts if (login := urlsplit(part).netloc.rpartition("@")[0])}) > 1:
+        raise ValueError("all addresses of a cluster in NATS_URL have the same user and password")
+    return value
+
+
 def _listen(value: object) -> object:
     if value in (None, "", "auto"):
         return None
@@ -111,4 +137,4 @@ PostgresAddress = Annotated[
 RedisAddress = Annotated[
     SecretStr, _address("REDIS_URL", "redis://default:password@host:6379/0", "redis", "rediss", "unix")
 ]
-NatsAddress = Annotated[SecretStr, _address("NATS_URL", "nats://user:password@host:4222", "nats", "tls", "ws", "wss")]
+NatsAddress = Annotated[SecretStr, AfterValidator(_nats_addresses)]

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
@@ -28,8 +28,9 @@ from pydantic_settings import (
 
 from bot import constants
 from bot.setting_sections import Discord, Log, Relay, Routing, Sandboxes
-from bot.setting_types import EMBEDDED
-from bot.store_sections import Embedded, Isolation, Nats, Postgres, Redis, Workers
+from bot.setting_types import EMBEDDED, password_in
+from bot.store_sections import Embedded, Isolation, Nats, Postgres, Redis, Tls, Workers
+from sandbox_worker.addresses import split_addresses
 
 __all__ = [
     "Discord",
@@ -44,6 +45,7 @@ __all__ = [
     "Sandboxes",
     "Settings",
     "SettingsError",
+    "Tls",
     "Workers",
     "load_settings",
 ]
@@ -60,6 +62,8 @@ COMMON_NAMES = {
     "NATS_AUTH_URL": "BOT_NATS__AUTH_URL",
     "NATS_SYSTEM_URL": "BOT_NATS__SYSTEM_URL",
     "NATS_ACCOUNT_SEED": "BOT_NATS__ACCOUNT_SEED",
+    "NATS_CREDENTIALS": "BOT_NATS__CREDENTIALS",
+    "NATS_NKEY_SEED": "BOT_NATS__NKEY_SEED",
 }
 """Variables by the names that everybody gives them, and what they are called here."""
 
@@ -106,6 +110,7 @@ class Settings(BaseSettings):
     postgres: Postgres = Postgres()
     redis: Redis = Redis()
     nats: Nats = Nats()
+    tls: Tls = Tls()
     workers: Workers = Workers()
     relay: Relay = Relay()
     isolation: Isolation = Isolation()
@@ -162,8 +167,9 @@ class Settings(BaseSettings):
         """What must never be read in a log: the token, and the passwords inside the addresses."""
         nats = self.nats
         addresses = (self.postgres.dsn, self.redis.url, nats.url, nats.auth_url, nats.system_url)
-        passwords = [urlsplit(address.get_secret_value()).password or "" for address in addresses]
-        keys = (self.discord.token, nats.account_seed)
+        urls = [url for address in addresses for url in split_addresses(address.get_secret_value())]
+        passwords = [password_in(url) for url in urls]
+        keys = (self.discord.token, nats.account_seed, nats.nkey_seed)
         return [*(key.get_secret_value().strip() for key in keys), *passwords, *map(unquote, passwords)]
 
     def require_token(self) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from bot.nats_credentials import Credentials, require_user_seed
 from bot.setting_types import (
     EMBEDDED,
     Databases,
@@ -21,6 +22,7 @@ from bot.setting_types import (
     Section,
 )
 from sandbox_worker.addresses import fit, split_addresses
+from sandbox_worker.tls import client_context
 
 _HOST = re.compile(r"[A-Za-z0-9.-]*|\[?[0-9A-Fa-f:.]+\]?")
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -66,16 +68,72 @@ class Nats(Section):
     """The server of the events, and what each sandbox's stream keeps.
 
     The addresses and the seed come from NATS_URL and, for the auth callout, NATS_AUTH_URL, NATS_SYSTEM_URL and
-    NATS_ACCOUNT_SEED; an empty one means that there is no callout.
+    NATS_ACCOUNT_SEED; an empty one means that there is no callout. The bot itself logs in as NATS_URL says, or with the
+    file of credentials of NATS_CREDENTIALS, or with NATS_NKEY_SEED.
     """
 
     url: NatsAddress = SecretStr(EMBEDDED)
     auth_url: NatsAddress = SecretStr("")
     system_url: NatsAddress = SecretStr("")
     account_seed: SecretStr = SecretStr("")
+    credentials: Path | None = None
+    nkey_seed: SecretStr = SecretStr("")
     stream_max_age: Duration = timedelta(hours=72)
     stream_max_messages: int = Field(default=100_000, ge=1)
     stream_max_megabytes: int = Field(default=256, ge=1)
+    stream_replicas: int = Field(default=1, ge=1, le=5)
+
+    @field_validator("credentials", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("credentials")
+    @classmethod
+    def _are_credentials(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            Credentials.read(value)
+        return value
+
+    @field_validator("nkey_seed")
+    @classmethod
+    def _is_a_users(cls, value: SecretStr) -> SecretStr:
+        if seed := value.get_secret_value():
+            require_user_seed(seed)
+        return value
+
+    @model_validator(mode="after")
+    def _has_one_login(self) -> Self:
+        url, others = self.url.get_secret_value(), (self.credentials, self.nkey_seed.get_secret_value())
+        if url == EMBEDDED and (any(others) or self.stream_replicas > 1):
+            raise ValueError("the embedded server is one, with a login of its own; set NATS_URL to use another")
+        if sum(map(bool, (*others, "@" in url))) > 1:
+            raise ValueError(
+                "NATS_URL with a user, NATS_CREDENTIALS and NATS_NKEY_SEED are different logins; leave one of them"
+            )
+        return self
+
+
+class Tls(Section):
+    """Whose certificates the bot trusts beside those that the system does: `ca` is a file (PEM) of an authority's."""
+
+    ca: Path | None = None
+
+    @field_validator("ca", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("ca")
+    @classmethod
+    def _is_readable(cls, value: Path | None) -> Path | None:
+        try:
+            client_context(value)
+        except OSError as error:  # ssl.SSLError is one
+            raise ValueError(
+                f"no certificate can be read there ({error.strerror}); name the authority's file"
+            ) from None
+        return value
 
 
 class Workers(Section):

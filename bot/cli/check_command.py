@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bot import constants
+from bot.cli.check_nats import check_nats
 from bot.cli.check_relay import check_relay
 from bot.cli.check_workers import check_workers
 from bot.cli.runtime import Config, print_warning, read_settings, run_or_exit
@@ -20,7 +20,6 @@ from bot.sandboxes.access.isolation import list_postgres_risks, may_create_schem
 from bot.settings import Settings
 from bot.stores.migrations import list_missing_migrations
 from bot.stores.nats_account import read_workers_account
-from bot.stores.nats_sync import read_sync_interval
 from bot.stores.opening import Stores, open_stores
 from bot.stores.redis import RedisStore
 from sandbox_worker.text import plain
@@ -131,22 +130,10 @@ async def _check_isolation(settings: Settings, stores: Stores, trials: bool, red
             else "Sandboxes may make no more schemas nor temporary tables in PostgreSQL, for no guard is installed: "
             "let a superuser run sql/bootstrap.sql."
         )
-    await _check_sync(settings, stores, report)
+    if "nats" not in settings.embedded_stores:
+        report.warnings += [f"NATS: {warning}." for warning in await check_nats(settings, stores)]
     if stores.callout and isolation.nats.enforced:
         report.warnings += [f"NATS: {gap}" for gap in (await read_workers_account(stores.callout.system)).list_gaps()]
-
-
-async def _check_sync(settings: Settings, stores: Stores, report: Report) -> None:
-    """Of one's own NATS, if it can be asked; how the embedded one is configured [embedded] says."""
-    if stores.callout is None or "nats" in settings.embedded_stores:
-        return
-    interval_s = await read_sync_interval(stores.callout.system)
-    if interval_s is not None and interval_s > constants.NATS_SYNC_TRUSTED_UP_TO_S:
-        report.warnings.append(
-            f"NATS brings events to its disk only every {interval_s:.0f} s: what it has acknowledged meanwhile is lost "
-            f'with its power, and nobody marks that. Set sync_interval: "{constants.NATS_SYNC_EVERY_S}s" in its '
-            "jetstream block."
-        )
 
 
 async def _check_databases(settings: Settings, stores: Stores, trials: bool, report: Report) -> None:

@@ -76,6 +76,15 @@ NATS_RECONNECT_AFTER_S = 0.25
 """Between tries: a short outage should not be prolonged, and four tries a second cost a server nothing."""
 NATS_PING_EVERY_S = 10
 """nats-py ends a connection after two unanswered ones: a network that swallows packets is noticed within 30 s."""
+NATS_CLUSTER_PING_EVERY_S = 0.5
+"""The same where another server could take over: 1.5 s after its server has fallen silent the client is with the next.
+One server alone is waited for, for it may only be slow."""
+NATS_LEADER_ASKED_TIMES = 3
+"""At a start, each time for `NATS_ANSWER_WITHIN_S`: the servers of a cluster choose a leader within ten seconds."""
+NATS_USUAL_PAYLOAD = 1024 * 1024
+"""Bytes that a server takes as one message unless it is told otherwise; hardly an event of Discord's has as many."""
+NATS_CONNECTIONS_OF_BOT = 5
+"""For events, for the callout, as the system's user, for workers' questions, and of the relay."""
 NATS_STREAM_DUPLICATE_WINDOW_S = 600
 """How long a stream remembers message ids, at most: what the publisher sends again after an outage, or Discord after a
 restart, is known by its id for so long. The server wants it no longer than events are kept."""

@@ -35,7 +35,8 @@ class RelayPart:
     async def run(self, part: Part) -> None:
         """Serve until cancelled; `ServiceUnavailable` without NATS, or if the usual port is taken."""
         listening = self._listening = self._listening or self._open_usual_port()
-        nats = await open_nats(self._stores.addresses.nats, name="sandbox-relay")
+        addresses = self._stores.addresses
+        nats = await open_nats(addresses.nats, name="sandbox-relay", login=addresses.nats_login)
         try:
             async with serve_relay(
                 RelayStores(self._stores.pool, self._stores.redis, nats),

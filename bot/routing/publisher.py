@@ -112,11 +112,6 @@ class Publisher:
             self.counts["dropped"] += 1
 
     @property
-    def server_id(self) -> str:
-        """Of the server that it is connected to, or was last; a server has another one whenever it is started."""
-        return str(self._client._server_info.get("server_id", ""))
-
-    @property
     def last_published(self) -> int:
         """The number of the message published last; they count from 1."""
         return self._last_number

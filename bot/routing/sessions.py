@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 from bot import constants, names
 from bot.settled import Settled
 from bot.stores.failures import redis_failure
+from bot.stores.nats_presence import Presence, ReadPresence
 
 
 class Shard(NamedTuple):
@@ -38,14 +40,13 @@ class Session(msgspec.Struct, frozen=True):
     before: Session | None = None
     """And where that gap begins; None if nobody knows."""
     acknowledged: Session | None = None
-    """How far NATS has acknowledged it, which may not be on its disk yet: as good as long as that server runs."""
-    nats_server: str = ""
-    """And its `server_id`, another one whenever it is started."""
+    """How far NATS has acknowledged it, which may not be on its disk yet: as good as long as those servers run."""
+    nats_servers: frozenset[str] = frozenset()
+    """And their ids, each another one whenever it is started."""
 
 
 class AckTracker(Protocol):
-    """Numbers what it is given in order, from 1, and knows up to which number everything is acknowledged, and by which
-    NATS server."""
+    """Numbers what it is given in order, from 1, and knows up to which number everything is acknowledged."""
 
     @property
     def last_published(self) -> int:
@@ -54,10 +55,6 @@ class AckTracker(Protocol):
     @property
     def low_water_mark(self) -> int:
         """Up to this number everything is acknowledged or refused; it never falls."""
-
-    @property
-    def server_id(self) -> str:
-        """Of the server that it is connected to, or was last; a server has another one whenever it is started."""
 
 
 _CLAIM = """
@@ -77,6 +74,7 @@ return 1
 """KEYS: session, epoch. ARGV: the caller's epoch, seconds to live, and the session to save. Compared and written in one
 step: between two, another process could have taken over."""
 
+_ALWAYS_THERE = Presence(frozenset({"always there"}), inf)
 _NOTHING = -1  # no checkpoint waits for so small a number
 
 _encode = msgspec.json.Encoder().encode
@@ -85,7 +83,7 @@ _decode = msgspec.json.Decoder(Session).decode
 
 class SessionStore:
     """Keeps in Redis, for each shard, the newest checkpoint before which everything is acknowledged and on NATS's disk,
-    and with it the newest before which everything is acknowledged: that one counts if NATS has run ever since.
+    and with it the newest before which everything is acknowledged: that one counts if all of NATS has run ever since.
 
     Saved sooner, a crash or a loss of power would lose what was under way: Discord would go on after it. So a
     checkpoint is taken together with the number that the publisher gave last, and saved when the low-water mark has
@@ -100,10 +98,12 @@ class SessionStore:
         *,
         epoch_of: Callable[[int], int] = lambda _: 0,
         settled_after_s: float = 0.0,
+        presence: ReadPresence = lambda: _ALWAYS_THERE,
     ) -> None:
         """`epoch_of` a shard's id: that of the lease which the process has; 0 if it has none. `settled_after_s`: how
-        long after its acknowledgement an event is on the disk."""
+        long after its acknowledgement an event is on the disk, of servers that run until then."""
         self._client, self._acks, self._epoch_of = client, acks, epoch_of
+        self._presence, self._servers = presence, presence().servers
         self._settled_after_s, self._mark = settled_after_s, Settled(0, settled_after_s)
         self._checkpoints: dict[Shard, deque[tuple[int, Session]]] = {}
         """Oldest first, with the numbers that they wait for. The first may be saved already; the rest never is."""
@@ -124,8 +124,9 @@ class SessionStore:
             return None
 
     def _take_over(self, shard: Shard, saved: Session) -> Session:
-        self._saved[shard] = msgspec.structs.replace(saved, acknowledged=None, nats_server="")
-        if saved.acknowledged is None or saved.nats_server != self._acks.server_id:
+        self._saved[shard] = msgspec.structs.replace(saved, acknowledged=None, nats_servers=frozenset())
+        are_there = saved.nats_servers and saved.nats_servers <= self._presence().servers
+        if saved.acknowledged is None or not are_there:
             return self._saved[shard]
         self._loaded[shard] = Settled(False, self._settled_after_s)
         return saved.acknowledged
@@ -147,6 +148,12 @@ class SessionStore:
         else:
             checkpoints.append((self._acks.last_published, session))
 
+    def server_has_ended(self) -> bool:
+        """Whether a server of NATS has, since this was asked last. New ones, and those that are back, have lost nothing
+        that was theirs: what was acknowledged by one that is away was asked for again when it went."""
+        before, self._servers = self._servers, self._presence().servers
+        return not before <= self._servers
+
     def rewind(self, shard: Shard) -> Session | None:
         """NATS may have lost what has not settled: from where on Discord has to be asked again. None if it has lost
         nothing, or nobody knows."""
@@ -160,7 +167,7 @@ class SessionStore:
 
         One whose shard another process has taken over is refused, and forgotten. `ServiceUnavailable` if Redis is away.
         """
-        mark = self._mark.note(self._acks.low_water_mark)
+        mark = self._mark.note(self._acks.low_water_mark, known_until=self._presence().until)
         shards = self._checkpoints.keys() | self._begun.keys()
         sessions = {shard: found for shard in shards if (found := self._find_record(shard, mark)) is not None}
         pipeline = self._client.pipeline(transaction=False)
@@ -172,7 +179,7 @@ class SessionStore:
         except (RedisError, OSError) as error:
             raise redis_failure(error) from error
         for shard, session in sessions.items():
-            self._saved[shard] = msgspec.structs.replace(session, acknowledged=None, nats_server="")
+            self._saved[shard] = msgspec.structs.replace(session, acknowledged=None, nats_servers=frozenset())
         for shard, was_saved in zip(sessions, outcomes, strict=True):
             if not was_saved:
                 self.forget(shard)
@@ -181,11 +188,12 @@ class SessionStore:
         """What may be saved of it; None if there is nothing new. `mark`: up to it everything is on the disk."""
         acknowledged = self._find_acknowledged(shard)
         loaded = self._loaded.get(shard)
-        settled = self._find_settled(shard, mark if loaded is None or loaded.note(True) else _NOTHING)
+        is_settled = loaded is None or loaded.note(True, known_until=self._presence().until)
+        settled = self._find_settled(shard, mark if is_settled else _NOTHING)
         known = settled or self._saved.get(shard)
         if acknowledged is None or known is None or acknowledged == settled or acknowledged.id != known.id:
             return settled
-        return msgspec.structs.replace(known, acknowledged=acknowledged, nats_server=self._acks.server_id)
+        return msgspec.structs.replace(known, acknowledged=acknowledged, nats_servers=self._presence().servers)
 
     def _find_acknowledged(self, shard: Shard) -> Session | None:
         checkpoints = self._checkpoints.get(shard) or ()

@@ -86,7 +86,6 @@ class Tap:
         self._connections: dict[int, GatewayConnection] = {}
         self._last_sessions: dict[int, Session] = {}
         self._session_began = asyncio.Event()
-        self._server_id = publisher.server_id
         self.reconnects = Reconnects()
         self.refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """The code with which Discord has closed a connection for good; no other one is of use then."""
@@ -101,10 +100,10 @@ class Tap:
             await self.save()
             part.running()
 
-    def _go_back_if_restarted(self) -> None:
-        """A NATS that was started anew may have lost, with its power, what it had acknowledged shortly before."""
-        before, self._server_id = self._server_id, self.publisher.server_id
-        if before == self._server_id:
+    def _go_back_if_one_ended(self) -> None:
+        """A NATS server that ended may have lost, with its power, what it had acknowledged shortly before. With several
+        replicas too: what most of them have acknowledged is not on their disks yet either."""
+        if not self._sessions.server_has_ended():
             return
         for connection in self._connections.values():
             session = self._sessions.rewind(connection.shard)
@@ -114,7 +113,7 @@ class Tap:
 
     async def save(self) -> None:
         """Write down where the sessions may go on, as far as everything is acknowledged."""
-        self._go_back_if_restarted()
+        self._go_back_if_one_ended()
         for connection in self._connections.values():
             self.record_session(connection)
             if connection.session is not None:

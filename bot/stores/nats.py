@@ -24,7 +24,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 
 from bot import constants, names
 from bot.errors import InvalidInput, ServiceUnavailable
-from bot.stores.nats_client import ask_jetstream, asking
+from bot.stores.nats_client import ask_jetstream, asking, set_replicas
 from bot.stores.nats_consumers import SyncStream, WorkerConsumers
 from bot.stores.stream_positions import StreamPosition
 from sandbox_worker import protocol
@@ -35,11 +35,12 @@ MARK = "discord-sandboxes"
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """What one sandbox's stream keeps; the oldest events go first."""
+    """What one sandbox's stream keeps, and on how many servers; the oldest events go first."""
 
     max_age: timedelta
     max_messages: int
     max_bytes: int
+    replicas: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class StreamStats:
     workers: int
     last: int
     created_at: datetime | None
+    replicas: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,12 @@ class StreamStore:
         assert info.created is not None
         return info.created
 
+    async def scale(self, sandbox_id: UUID, found: StreamStats) -> None:
+        """Bring it to as many replicas as are configured."""
+        if found.replicas != self._limits.replicas:
+            with asking():
+                await set_replicas(self._client, names.stream_name(sandbox_id), self._limits.replicas)
+
     async def created_at(self, sandbox_id: UUID) -> datetime | None:
         """Which stream it is; None if there is none."""
         with asking():
@@ -156,8 +164,7 @@ class StreamStore:
     async def _list_page(self, offset: int) -> list[dict[str, Any]]:
         """As NATS tells it."""
         told = await ask_jetstream(self._client, "STREAM.LIST", orjson.dumps({"offset": offset}))
-        streams: list[dict[str, Any]] = told.get("streams") or []
-        return streams
+        return list(told.get("streams") or ())
 
     async def purge(self, sandbox_id: UUID) -> bool:
         """Delete every event, and with them what workers have not acknowledged; true if there is a stream."""
@@ -205,9 +212,9 @@ class StreamStore:
             except NotFoundError:
                 return None
         waiting = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
-        state = info.state
-        workers = consumer.num_waiting or 0
-        return StreamStats(state.messages, state.bytes, waiting, workers, state.last_seq, info.created)
+        state, workers = info.state, consumer.num_waiting or 0
+        replicas = info.config.num_replicas or 1
+        return StreamStats(state.messages, state.bytes, waiting, workers, state.last_seq, info.created, replicas)
 
     async def describe(self, sandbox_id: UUID) -> bytes:
         """What JetStream says of the stream, in JSON; an error too, if there is none."""
@@ -259,6 +266,7 @@ class StreamStore:
             max_msgs=self._limits.max_messages,
             max_bytes=self._limits.max_bytes,
             duplicate_window=min(max_age, constants.NATS_STREAM_DUPLICATE_WINDOW_S),
+            num_replicas=self._limits.replicas,
         )
 
     async def _require_mark(self, sandbox_id: UUID) -> None:

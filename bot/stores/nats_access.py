@@ -21,8 +21,9 @@ from nats.aio.msg import Msg
 
 from bot import constants
 from bot.stores.nats_account import ACCOUNT, FULL_ACCOUNT, WorkersAccount, read_workers_account
+from bot.stores.nats_addresses import servers_in, tls_of
 from bot.stores.nats_claims import OWN_CLAIMS, PROBE_INBOX, PROBE_USER, SERVICES_USER, full_claims, sandbox_claims
-from bot.stores.nats_client import asking, tls_of
+from bot.stores.nats_client import asking
 from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_floods import FloodWatch
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
@@ -217,7 +218,7 @@ async def _try_login(url: str, **login: str) -> AsyncIterator[Client]:
     client = Client()
     with suppress(nats.errors.Error, OSError, TimeoutError):
         await client.connect(
-            url,
+            servers_in(url),
             **login,  # type: ignore[arg-type]
             allow_reconnect=False,
             connect_timeout=constants.NATS_PROBE_WITHIN_S,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,15 +13,15 @@ import nats.errors
 import orjson
 from loguru import logger
 from nats.aio.client import Client
-from nats.aio.transport import TcpTransport
 from nats.js.errors import APIError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
 
 from bot import constants, private_api, request
 from bot.errors import Lack, ServiceUnavailable
 from bot.stores.failures import lack_in
+from bot.stores.nats_addresses import NO_LOGIN, NatsLogin, login_options, servers_in, tls_of
+from bot.stores.nats_reconnects import ConnectionLog, LeavingTransport
 from bot.supervisor import Part
-from sandbox_worker.addresses import read_parameters
 
 private_api.verify("nats-py")
 
@@ -37,44 +37,48 @@ OVER_LIMITS = frozenset({_NO_STORAGE, 10002, 10023})
 """JetStream's codes for storage that it, or the account, may take no more of."""
 
 
-async def open_nats(url: str, *, name: str = "sandbox-bot", jetstream: bool = True) -> Client:
-    """A client that has reached a server (with JetStream) and comes back by itself after an outage.
+async def open_nats(
+    url: str, *, name: str = "sandbox-bot", jetstream: bool = True, login: NatsLogin = NO_LOGIN
+) -> Client:
+    """A client that has reached a server (with JetStream) and comes back by itself after an outage, to any server of
+    the cluster. `url` may be several, by commas; `login` is for those without one.
 
     `ServiceUnavailable` has the reason, never the password.
     """
-    if urlsplit(url).scheme not in {"nats", "tls", "ws", "wss"}:
+    if not all(urlsplit(server).scheme in {"nats", "tls", "ws", "wss"} for server in servers_in(url)):
         raise ServiceUnavailable("NATS", "NATS_URL is not a nats:// address")
     client = Client()
-    state = _ConnectionLog(client)
+    log = ConnectionLog(client, len(servers_in(url)))
     try:
-        await _connect(client, state, url, name)
+        await _connect(client, log, name, {**login_options(url, login), **_server_options(client, url)})
         if jetstream:
-            await client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S).account_info()
+            await _require_jetstream(client)
     except (*FAILURES, ValueError) as error:
         await client.close()
-        raise unavailable(state.last_error or error) from error
-    state.established = True
+        raise unavailable(log.last_error or error) from error
+    log.established()
     return client
 
 
-async def _connect(client: Client, state: _ConnectionLog, url: str, name: str) -> None:
-    """Gives up in time, and at once when the login is refused: the client alone would try for ever."""
+async def _connect(client: Client, log: ConnectionLog, name: str, options: dict[str, Any]) -> None:
+    """Gives up in time, and at once when every server refuses: the client alone would try for ever."""
     connecting = asyncio.create_task(
         client.connect(
-            url,
+            **options,
             name=name,
             allow_reconnect=True,
             connect_timeout=constants.NATS_HANDSHAKE_WITHIN_S,
             max_reconnect_attempts=-1,
             reconnect_time_wait=constants.NATS_RECONNECT_AFTER_S,  # type: ignore[arg-type]  # annotated int, used as seconds in sleep()
-            ping_interval=constants.NATS_PING_EVERY_S,
-            tls=tls_of(url),
-            error_cb=state.failed,
-            disconnected_cb=state.lost,
-            reconnected_cb=state.back,
+            reconnect_to_server_handler=log.choose,
+            error_cb=log.failed,
+            disconnected_cb=log.lost,
+            reconnected_cb=log.back,
+            discovered_server_cb=log.found,
+            lame_duck_mode_cb=client.force_reconnect,
         )
     )
-    refused = asyncio.create_task(state.refused.wait())
+    refused = asyncio.create_task(log.refused.wait())
     try:
         await asyncio.wait(
             {connecting, refused}, timeout=constants.NATS_CONNECT_WITHIN_S, return_when=asyncio.FIRST_COMPLETED
@@ -86,6 +90,30 @@ async def _connect(client: Client, state: _ConnectionLog, url: str, name: str) -
         refused.cancel()
         connecting.cancel()
         await asyncio.wait({connecting, refused})
+
+
+async def _require_jetstream(client: Client) -> None:
+    """Of a cluster it is silent while the servers choose who leads it."""
+    context = client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S)
+    if len(client.server_pool) > 1:
+        for _ in range(constants.NATS_LEADER_ASKED_TIMES - 1):
+            with suppress(TimeoutError):
+                await context.account_info()
+                return
+    await context.account_info()
+
+
+def _server_options(client: Client, url: str) -> dict[str, Any]:
+    servers = servers_in(url)
+    schemes = {urlsplit(server).scheme for server in servers}
+    if schemes <= {"nats", "tls"}:
+        client._transport = LeavingTransport(client, wants_tls="tls" in schemes)
+    return {
+        "servers": random.sample(servers, len(servers)),  # the bots' connections spread over the cluster
+        "dont_randomize": True,  # so that those that are named come before those that nats-py hears of
+        "tls": tls_of(url),
+        "ping_interval": constants.NATS_CLUSTER_PING_EVERY_S if len(servers) > 1 else constants.NATS_PING_EVERY_S,
+    }
 
 
 async def flush(client: Client) -> None:
@@ -101,16 +129,6 @@ async def flush(client: Client) -> None:
     flushing.result()
 
 
-def tls_of(url: str) -> ssl.SSLContext | None:
-    """None for the authorities that the system trusts. The parameters are called as redis-py calls them."""
-    parameters = read_parameters(url)
-    if not (authority := parameters.get("ssl_ca_certs")):
-        return None
-    context = ssl.create_default_context(cafile=authority)
-    context.check_hostname = parameters.get("ssl_check_hostname", "").lower() != "false"
-    return context
-
-
 async def close_nats(client: Client) -> None:
     """Also one whose server is away, which nats-py cannot close without an error now and then."""
     try:
@@ -122,8 +140,8 @@ async def close_nats(client: Client) -> None:
 def abort_nats(client: Client) -> None:
     """Cut its connection off, where `close_nats` takes too long."""
     transport = client._transport  # nats-py can only close it, which waits for a frozen server
-    if isinstance(transport, TcpTransport) and transport._io_writer is not None:
-        transport._io_writer.transport.abort()
+    if isinstance(transport, LeavingTransport):
+        transport.abort()
 
 
 async def watch_connection(client: Client, part: Part) -> None:
@@ -135,34 +153,6 @@ async def watch_connection(client: Client, part: Part) -> None:
             part.failing(ServiceUnavailable("NATS", str(client.last_error or "") or "the connection is lost"))
         await asyncio.sleep(constants.NATS_LOOK_EVERY_S)
     raise ServiceUnavailable("NATS", str(client.last_error or "") or "the connection is closed")
-
-
-class _ConnectionLog:
-    """What the client's callbacks tell of it; outages are told by the parts that suffer from them."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.established = False
-        self.refused = asyncio.Event()
-        self.last_error: Exception | None = None
-
-    async def failed(self, error: Exception) -> None:
-        if not self.refused.is_set():  # what comes after a refusal only follows from it
-            self.last_error = error
-        if not self.established and "authorization violation" in str(error).lower():
-            self.refused.set()
-        logger.debug("NATS client reports", error=repr(error))
-
-    async def lost(self) -> None:
-        # nats-py would send its unwritten rest first after the reconnect, before what got lost on the way and is sent
-        # again: out of order. Whoever needs an answer asks again anyway. There is no public way to drop it; did it lie
-        # elsewhere, events would come inverted after an outage.
-        self._client._pending.clear()
-        self._client._pending_data_size = 0
-        logger.debug("NATS connection lost")
-
-    async def back(self) -> None:
-        logger.debug("NATS connection is back")
 
 
 @contextmanager
@@ -182,6 +172,13 @@ async def ask_jetstream(client: Client, question: str, body: bytes = b"") -> dic
     if "error" in told:
         APIError.from_error(told["error"])
     return told
+
+
+async def set_replicas(client: Client, stream: str, replicas: int) -> None:
+    """All else of the stream stays as it is."""
+    config = (await ask_jetstream(client, f"STREAM.INFO.{stream}"))["config"]
+    changed = orjson.dumps({**config, "num_replicas": replicas})
+    await ask_jetstream(client, f"STREAM.UPDATE.{stream}", changed)
 
 
 def unavailable(error: BaseException) -> ServiceUnavailable:

@@ -17,11 +17,12 @@ from bot.shutdown import Deadline
 from bot.stores.embedded import EmbeddedError, EmbeddedStores, PostgresLimits, Programs, Reach
 from bot.stores.migrations import migrate
 from bot.stores.nats_access import Callout
+from bot.stores.nats_addresses import NO_LOGIN, NatsLogin
 from bot.stores.nats_client import abort_nats, close_nats, open_nats
 from bot.stores.nats_sync import settled_after
 from bot.stores.postgres import Pool, open_pool
 from bot.stores.redis import open_redis
-from bot.stores.urls import without_login
+from bot.stores.urls import with_authority, without_login
 from bot.supervisor import Part, State
 
 ALL = frozenset({"postgres", "redis", "nats"})
@@ -35,6 +36,8 @@ class Addresses:
     redis: str = field(repr=False)
     nats: str = field(repr=False)
     callout: Callout | None = None
+    nats_login: NatsLogin = NO_LOGIN
+    """For the bot's own connections to `nats`."""
     embedded: EmbeddedStores | None = field(default=None, repr=False)
     """What this process runs of them itself, to be watched; None if there is nothing, or it is another process's."""
     of_embedded: Mapping[str, str] = field(default_factory=dict)
@@ -99,18 +102,19 @@ async def open_addresses(
     configured = {
         "postgres": settings.postgres.dsn.get_secret_value(),
         "redis": settings.redis.url.get_secret_value(),
-        "nats": settings.nats.url.get_secret_value(),
+        "nats": with_authority(settings.nats.url.get_secret_value(), settings.tls.ca),
     }
+    login = NatsLogin(settings.nats.credentials, settings.nats.nkey_seed.get_secret_value())
     to_run = settings.embedded_stores & only
     if not to_run:
-        yield Addresses(configured["postgres"], configured["redis"], configured["nats"], _callout(settings))
+        yield Addresses(configured["postgres"], configured["redis"], configured["nats"], _callout(settings), login)
         return
     async with _embedded(settings, to_run, share=share) as embedded:
         urls = configured | {name: embedded.url(name) for name in to_run}
         callout = embedded.nats_callout if "nats" in to_run else _callout(settings)
         own = embedded if embedded.is_owner else None
         of_embedded = {name: embedded.worker_url(name) for name in to_run}
-        yield Addresses(urls["postgres"], urls["redis"], urls["nats"], callout, own, of_embedded)
+        yield Addresses(urls["postgres"], urls["redis"], urls["nats"], callout, login, own, of_embedded)
 
 
 def _embedded(settings: Settings, stores: frozenset[str], *, share: bool) -> EmbeddedStores:
@@ -157,7 +161,7 @@ async def open_stores(
             await migrate(pool)
         client = await open_redis(addresses.redis)
         stack.push_async_callback(deadline.close, "Redis", client.aclose, client.connection_pool.reset)
-        nats = await _open_nats(stack, deadline, addresses.nats)
+        nats = await _open_nats(stack, deadline, addresses.nats, login=addresses.nats_login)
         callout = await _open_callout(stack, deadline, addresses.callout) if addresses.callout else None
         yield Stores(addresses, pool, client, nats, callout)
 
@@ -190,5 +194,7 @@ async def _open_nats(stack: AsyncExitStack, deadline: Deadline, url: str, **opti
 def _callout(settings: Settings) -> Callout | None:
     """None unless all three secrets are set."""
     nats = settings.nats
-    values = [secret.get_secret_value() for secret in (nats.auth_url, nats.system_url, nats.account_seed)]
-    return Callout(*values) if all(values) else None
+    auth, system, seed = (each.get_secret_value() for each in (nats.auth_url, nats.system_url, nats.account_seed))
+    if not (auth and system and seed):
+        return None
+    return Callout(with_authority(auth, settings.tls.ca), with_authority(system, settings.tls.ca), seed)

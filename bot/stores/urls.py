@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from sandbox_worker.addresses import split_addresses
+from sandbox_worker.addresses import read_parameters, split_addresses
+
+AUTHORITY = "ssl_ca_certs"
+"""The parameter that names a file of whom to trust, as redis-py calls it."""
 
 
 def without_login(urls: str) -> str:
@@ -18,6 +22,21 @@ def with_login(urls: str, user: str, password: str) -> str:
     parts = map(urlsplit, split_addresses(without_login(urls)))
     login = f"{quote(user, safe='')}:{quote(password, safe='')}"
     return ",".join(one._replace(netloc=f"{login}@{one.netloc}").geturl() for one in parts)
+
+
+def with_authority(urls: str, authority: Path | None) -> str:
+    """The address, or several, with whom to trust, unless it says so itself. For Redis's with TLS, and NATS's."""
+    if authority is None:
+        return urls
+    return ",".join(_with_authority(url, authority) for url in split_addresses(urls))
+
+
+def _with_authority(url: str, authority: Path) -> str:
+    if AUTHORITY in read_parameters(url):
+        return url
+    parts = urlsplit(url)
+    query = "&".join(filter(None, (parts.query, f"{AUTHORITY}={quote(str(authority), safe='')}")))
+    return parts._replace(query=query).geturl()
 
 
 def with_database(url: str, number: int | None) -> str:

@@ -7,11 +7,13 @@ import json
 import sys
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 
 import nats
 import pytest
 
 from bot import constants, names
+from bot.stores.stream_positions import StreamPosition
 from bot.stores.urls import without_login
 from tests.breakout.conftest import Worker, until
 from tests.breakout.raw import dial
@@ -125,6 +127,7 @@ async def test_of_requests_for_replays_the_bot_sees_a_ration_and_later_another(w
 
     async def note(sandbox_id, request):
         asked.append(request)
+        return StreamPosition(0, datetime.now(UTC))
 
     monkeypatch.setattr(world.manager.streams, "replay", note)
     subject, inbox = names.replay_subject(worker.sandbox.id), worker.nats.new_inbox()
@@ -136,7 +139,7 @@ async def test_of_requests_for_replays_the_bot_sees_a_ration_and_later_another(w
 
     async def is_answered():
         try:
-            return (await worker.nats.request(subject, body, timeout=0.2)).data == b'{"ok":true}'
+            return json.loads((await worker.nats.request(subject, body, timeout=0.2)).data)["ok"]
         except nats.errors.TimeoutError:
             return False
 

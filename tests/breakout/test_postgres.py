@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from itertools import batched
 
 import asyncpg
@@ -58,7 +59,7 @@ async def settle(world, state):
     await world.a.pg.reset()
     found = await look(world)
     before, state["before"] = state["before"], found
-    assert found == before
+    assert (Counter(found) - Counter(before), Counter(before) - Counter(found)) == (Counter(), Counter())
     assert await world.b.pg.fetchval("SELECT name FROM communities") == "secret"
 
 

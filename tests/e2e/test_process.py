@@ -16,6 +16,7 @@ from local_discord import LocalDiscord
 from tests.conftest import create_database, drop_database
 from tests.e2e.conftest import text, title
 from tests.forks import run_command
+from tests.service.managed_nats import managed_nats, url, write_credentials
 
 BOT = [sys.executable, "-m", "bot"]
 BOT_WITH_SHORT_LEASES = [sys.executable, "-m", "tests.e2e.short_leases"]
@@ -342,7 +343,7 @@ async def test_an_api_base_without_an_api_is_named(tmp_path, discord, dsn, store
     assert len(ended.stderr.strip().splitlines()) == 1
 
 
-async def test_check_warns_of_a_nats_that_syncs_seldom(tmp_path, discord, dsn, stores):
+async def test_check_warns_of_a_nats_that_syncs_seldom_or_has_too_few_servers(tmp_path, discord, dsn, stores):
     callout = stores.nats_callout
     environment = {
         "DISCORD_TOKEN": discord.token,
@@ -353,11 +354,31 @@ async def test_check_warns_of_a_nats_that_syncs_seldom(tmp_path, discord, dsn, s
         "NATS_AUTH_URL": callout.auth_url,
         "NATS_SYSTEM_URL": callout.system_url,
         "NATS_ACCOUNT_SEED": callout.account_seed,
+        "BOT_NATS__STREAM_REPLICAS": "3",
     }
     checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
     assert checked.returncode == 0
-    assert "Warning: NATS brings events to its disk only every 120 s" in checked.stderr
+    assert "NATS: nats.stream_replicas is 3, and the servers with JetStream are 1" in checked.stderr
+    assert "Warning: NATS: it brings events to its disk only every 120 s" in checked.stderr
     assert 'Set sync_interval: "1s" in its jetstream block.' in checked.stderr
+
+
+@pytest.mark.long
+async def test_check_names_what_a_managed_nats_allows_too_little_of(tmp_path, discord, dsn, stores):
+    async with managed_nats(tmp_path, streams=2) as (server, account):
+        write_credentials(tmp_path / "bot.creds", account)
+        environment = {
+            "DISCORD_TOKEN": discord.token,
+            "BOT_DISCORD__API_BASE": discord.api_base,
+            "DATABASE_URL": dsn,
+            "REDIS_URL": stores.redis_url,
+            "NATS_URL": url(server),
+            "NATS_CREDENTIALS": "bot.creds",
+        }
+        checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
+    assert checked.returncode == 0
+    assert "Isolation of sandboxes in NATS: by convention" in checked.stdout
+    assert "Warning: NATS: max_streams of the account has room for 2 more sandboxes" in checked.stderr
 
 
 async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):

@@ -1,4 +1,6 @@
 import asyncio
+from math import inf
+from time import monotonic
 
 import pytest
 import redis.asyncio
@@ -6,6 +8,9 @@ import redis.asyncio
 from bot import names
 from bot.errors import ServiceUnavailable
 from bot.routing.sessions import Session, SessionStore, Shard
+from bot.stores.nats_client import open_nats
+from bot.stores.nats_presence import ConnectedServer, Presence
+from tests.service.managed_nats import running, url
 from tests.service.servers import INSTALLED_REDIS, needs_redis, until
 
 SHARD, OTHER = Shard(10**17, 2, 0), Shard(10**17, 2, 1)
@@ -16,7 +21,16 @@ class Acks:
     """Has published and acknowledged as much as it is told to."""
 
     last_published = low_water_mark = 0
-    server_id = "first"
+
+
+class Nats:
+    """Its servers run, as far as one is told."""
+
+    def __init__(self, *servers):
+        self.servers, self.until = frozenset(servers), inf
+
+    def read(self):
+        return Presence(self.servers, self.until)
 
 
 async def test_a_session_is_saved_as_far_as_everything_before_is_acknowledged(redis_client):
@@ -52,15 +66,14 @@ async def test_what_may_not_be_on_the_streams_disk_yet_is_not_saved(redis_client
         acks.last_published = acks.low_water_mark = sequence
         store.checkpoint(SHARD, Session("one", HERE, sequence))
         await store.save()
-        session = await SessionStore(redis_client, restarted()).load(SHARD)
+        session = await after_a_restart(redis_client).load(SHARD)
         found.append(session and session.sequence)
     assert found == [None, None, 10, 10, 20]
 
 
-def restarted():
-    acks = Acks()
-    acks.server_id = "second"
-    return acks
+def after_a_restart(client):
+    """As the next process has it, with NATS started again too."""
+    return SessionStore(client, Acks(), presence=Nats("another").read)
 
 
 async def test_with_the_same_nats_server_what_it_has_acknowledged_is_not_asked_for_again(redis_client, clock):
@@ -80,7 +93,53 @@ async def test_with_the_same_nats_server_what_it_has_acknowledged_is_not_asked_f
         await store.save()
         clock[0] += 3
     assert found == [None, 10, 20, 30]
-    assert (await SessionStore(redis_client, restarted()).load(SHARD)).sequence == 1
+    assert (await after_a_restart(redis_client).load(SHARD)).sequence == 1
+
+
+async def test_what_a_server_has_acknowledged_before_it_fell_silent_settles_only_if_it_still_runs(redis_client, clock):
+    nats = Nats("one", "two")
+    store = SessionStore(redis_client, acks := Acks(), settled_after_s=5, presence=nats.read)
+    acks.last_published = acks.low_water_mark = 10
+    store.checkpoint(SHARD, Session("one", HERE, 10))
+    found = []
+    for clock[0], nats.until in ((0, 0), (60, 4), (70, 70)):
+        await store.save()
+        found.append((await after_a_restart(redis_client).load(SHARD)) is not None)
+    assert found == [False, False, True]
+
+
+async def test_a_server_that_joins_or_is_back_is_no_restart_and_one_that_goes_is(redis_client):
+    nats = Nats("one", "two")
+    store = SessionStore(redis_client, acks := Acks(), settled_after_s=5, presence=nats.read)
+    acks.last_published = acks.low_water_mark = 10
+    store.begin(SHARD, Session("one", HERE, 1), [])
+    store.checkpoint(SHARD, Session("one", HERE, 10))
+    await store.save()
+    for servers, (ended, sequence) in {
+        ("one", "two", "three"): (False, 10),
+        ("one", "three"): (True, 1),
+        ("one", "two, started again", "three"): (False, 1),
+    }.items():
+        nats.servers = frozenset(servers)
+        assert store.server_has_ended() is ended
+        assert (await SessionStore(redis_client, Acks(), presence=nats.read).load(SHARD)).sequence == sequence
+
+
+async def test_a_connected_server_is_known_to_run_as_long_as_it_answers(tmp_path):
+    async with running(tmp_path, "") as server:
+        client = await open_nats(url(server))
+        nats = ConnectedServer(client)
+        first = nats.read().servers
+        await until(lambda: nats.read().until > 0)
+        server.freeze()
+        await until(lambda: nats.read().until < monotonic() - 0.5)
+        known = nats.read().until
+        server.resume()
+        await until(lambda: nats.read().until > known)
+        await server.kill()
+        await server.start()
+        await until(lambda: nats.read().servers != first)
+        await client.close()
 
 
 async def test_what_the_process_before_had_acknowledged_settles_in_its_time(redis_client, clock):
@@ -99,7 +158,7 @@ async def test_what_the_process_before_had_acknowledged_settles_in_its_time(redi
     for clock[0] in (60, 64, 70, 75):
         second.checkpoint(SHARD, Session("one", HERE, 10))
         await second.save()
-        found.append((await SessionStore(redis_client, restarted()).load(SHARD)).sequence)
+        found.append((await after_a_restart(redis_client).load(SHARD)).sequence)
     assert found == [1, 1, 10, 10]
 
 
@@ -122,7 +181,7 @@ async def test_the_time_to_settle_runs_from_the_acknowledgement(redis_client, cl
     found = []
     for clock[0], acks.low_water_mark in ((0, 0), (60, 10), (64, 10), (65, 10)):
         await store.save()
-        found.append((await SessionStore(redis_client, restarted()).load(SHARD)) is not None)
+        found.append((await after_a_restart(redis_client).load(SHARD)) is not None)
     assert found == [False, False, False, True]
 
 

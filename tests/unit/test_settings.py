@@ -36,7 +36,7 @@ def test_the_shipped_config_holds_every_knob_at_its_default():
     assert load_settings(shipped) == Settings()
     written = tomllib.loads(shipped.read_text())
     secret = {("discord", "token"), ("postgres", "dsn"), ("redis", "url"), ("nats", "url")}
-    secret |= {("nats", "auth_url"), ("nats", "system_url"), ("nats", "account_seed")}
+    secret |= {("nats", "auth_url"), ("nats", "system_url"), ("nats", "account_seed"), ("nats", "nkey_seed")}
     optional = {("discord", "notice_channel")}
     for section, field in Settings.model_fields.items():
         for key in type(field.default).model_fields:
@@ -60,6 +60,36 @@ def test_shards_are_named_in_the_environment_too(monkeypatch):
     monkeypatch.setenv("BOT_DISCORD__SHARD_IDS", "2,3")
     discord = load_settings().discord
     assert (discord.shard_count, discord.shard_ids) == (4, (2, 3))
+
+
+def test_nats_is_logged_in_to_in_one_way(monkeypatch):
+    seed = "SUAOY5JZ2WJKVR4UO2KJ2P3SW6FZFNWEOIMAXF4WZEUNVQXXUOKGM55CYE"
+    monkeypatch.setenv("NATS_NKEY_SEED", seed)
+    with pytest.raises(SettingsError, match=r"^nats: the embedded server .* set NATS_URL"):
+        load_settings()
+    monkeypatch.setenv("NATS_URL", "nats://u:hunter22@h")
+    with pytest.raises(SettingsError, match="NATS_URL with a user, NATS_CREDENTIALS and NATS_NKEY_SEED are different"):
+        load_settings()
+    monkeypatch.setenv("NATS_URL", "nats://h")
+    assert seed in load_settings().secrets()
+    for wrong in (seed[:-1], seed.lower(), "SAAOY5JZ"):
+        monkeypatch.setenv("NATS_NKEY_SEED", wrong)
+        with pytest.raises(SettingsError, match=r"^nats.nkey_seed: it is no seed of a NATS user") as caught:
+            load_settings()
+        assert wrong not in str(caught.value)
+    monkeypatch.delenv("NATS_NKEY_SEED")
+    credentials = Path("bot.creds")
+    monkeypatch.setenv("NATS_CREDENTIALS", str(credentials))
+    with pytest.raises(SettingsError, match=r"nats.credentials: bot.creds cannot be read .No such file"):
+        load_settings()
+    credentials.write_text("-----BEGIN NATS USER JWT-----\nabc\n------END NATS USER JWT------\n")
+    with pytest.raises(SettingsError, match=r"nats.credentials: bot.creds is no file of NATS's credentials"):
+        load_settings()
+
+
+def test_replicas_are_for_a_cluster():
+    with pytest.raises(SettingsError, match=r"^nats: the embedded server is one"):
+        load_settings(write("[nats]\nstream_replicas = 3"))
 
 
 def test_the_common_names_are_understood(monkeypatch):
@@ -97,6 +127,8 @@ def test_the_common_names_are_understood(monkeypatch):
         ("[discord]\nshard_ids = [0]", "discord: .*shard_count"),
         ("[discord]\nshard_ids = [2]\nshard_count = 2", "discord: .*shard_count"),
         ("[discord]\nshard_ids = [-1]\nshard_count = 2", "discord.shard_ids"),
+        ("[tls]\nca = 'nowhere.pem'", "tls.ca: no certificate can be read there .No such file"),
+        ("[tls]\nca = 'config.toml'", "tls.ca: no certificate can be read there"),
         ("discord = 'x'", r"discord: .*\[discord\]"),
         ("[log\n", "not valid TOML"),
     ],
@@ -132,7 +164,10 @@ def test_an_unknown_variable_is_named(monkeypatch, name):
         ("REDIS_URL", "redis://:hunter22@h:port"),
         ("NATS_URL", "http://u:hunter22@h"),
         ("NATS_URL", "nats://u:hunter22@h:port"),
-        ("NATS_URL", "nats://u:hunter22@h:4222,nats://u:hunter22@i:4222"),
+        ("NATS_URL", "nats://u:hunter22@h:4222,http://u:hunter22@i:4222"),
+        ("NATS_URL", "nats://u:hunter22@h:4222,i:4222"),
+        ("NATS_URL", "nats://u:hunter22@h:4222,nats://v:hunter22@i:4222"),
+        ("NATS_URL", "nats://u:hunter22@h:4222,ws://u:hunter22@i:4222"),
     ],
 )
 def test_a_secret_that_cannot_be_one_is_named_and_not_repeated(monkeypatch, name, value):
@@ -151,6 +186,7 @@ def test_a_secret_that_cannot_be_one_is_named_and_not_repeated(monkeypatch, name
         ("REDIS_URL", "unix:///run/redis.sock?db=1"),
         ("REDIS_URL", "rediss://h"),
         ("NATS_URL", "tls://u:p%2Fq@[::1]:4222"),
+        ("NATS_URL", "tls://u:p%2Fq@h:4222,tls://u:p%2Fq@i:4222,nats://j"),
     ],
 )
 def test_what_a_driver_can_read_is_an_address(monkeypatch, name, value):
@@ -213,7 +249,8 @@ def test_no_secret_shows_in_a_representation(monkeypatch):
 def test_secrets_are_known_as_they_are_used(monkeypatch):
     monkeypatch.setenv("DISCORD_TOKEN", " token\n")
     monkeypatch.setenv("REDIS_URL", "redis://:p%40ss@h")
-    assert {"token", "p%40ss", "p@ss"} <= set(load_settings().secrets())
+    monkeypatch.setenv("NATS_URL", "nats://to%40ken@h,nats://h")
+    assert {"token", "p%40ss", "p@ss", "to@ken"} <= set(load_settings().secrets())
 
 
 @pytest.mark.parametrize(
@@ -225,6 +262,7 @@ def test_secrets_are_known_as_they_are_used(monkeypatch):
         ('[nats]\nurl = "nats://u:hunter22@h"', "nats.url", "NATS_URL"),
         ('[nats]\nauth_url = "nats://u:hunter22@h"', "nats.auth_url", "NATS_AUTH_URL"),
         ('[nats]\naccount_seed = "hunter22"', "nats.account_seed", "NATS_ACCOUNT_SEED"),
+        ('[nats]\nnkey_seed = "hunter22"', "nats.nkey_seed", "NATS_NKEY_SEED"),
         ("[discord]\ntoken = 22", "discord.token", "DISCORD_TOKEN"),
     ],
 )

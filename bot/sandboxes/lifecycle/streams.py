@@ -24,8 +24,8 @@ class StreamReconciler:
         self._sql = load_queries("streams")
 
     async def reconcile(self, schemas: Collection[str] | None = None) -> int:
-        """One turn: every running or expired sandbox, or those with these schemas, has its stream and consumer again;
-        how many had not.
+        """One turn: every running or expired sandbox, or those with these schemas, has its stream and consumer again,
+        on as many servers as are configured; how many had not.
 
         All are tried. If some fail, `ServiceUnavailable` says how many, with the first failure as its cause.
         """
@@ -48,7 +48,8 @@ class StreamReconciler:
         return [row["id"] for row in rows]
 
     async def _repair(self, sandbox_id: UUID) -> bool:
-        if await self._streams.stats(sandbox_id) is not None:
+        if (found := await self._streams.stats(sandbox_id)) is not None:
+            await self._streams.scale(sandbox_id, found)
             return False
         await self._make_again(sandbox_id)
         # A teardown between the list and the creation may have found no stream to delete. Its status was committed

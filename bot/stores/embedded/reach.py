@@ -12,6 +12,7 @@ from pathlib import Path
 from bot import constants
 from bot.stores.embedded.errors import EmbeddedError
 from bot.stores.embedded.programs import Programs
+from sandbox_worker.tls import trusting_alone
 
 LOOPBACK = "127.0.0.1"
 _SETTING = {"postgres": "postgres", "redis": "valkey"}
@@ -64,14 +65,7 @@ class Reach:
 
     def client_tls(self) -> ssl.SSLContext | None:
         """For the bot's own way to the servers, whose certificates are for the workers' names; None without TLS."""
-        return None if self.certificates is None else trusting(self.authority)
-
-
-def trusting(authority: Path) -> ssl.SSLContext:
-    """Takes whatever certificate that authority has signed, for any name."""
-    context = ssl.create_default_context(cafile=authority)
-    context.check_hostname = False
-    return context
+        return None if self.certificates is None else trusting_alone(self.authority)
 
 
 def bracketed(host: str) -> str:

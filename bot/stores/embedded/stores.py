@@ -46,6 +46,7 @@ from bot.stores.embedded.programs import Programs, Version
 from bot.stores.embedded.reach import Reach, require_tls
 from bot.stores.embedded.readiness import IS_READY, why_ended
 from bot.stores.embedded.record import check_readable, record_versions, require_same_versions
+from bot.stores.embedded.stream_indexes import drop_doubtful_indexes
 from bot.stores.nats_access import Callout
 
 NAMES = frozenset({"postgres", "redis", "nats"})
@@ -226,6 +227,7 @@ class EmbeddedStores:
             await init_postgres(self._layout)
         if "nats" in self._stores:
             move_earlier_streams(self._folder / "nats")
+            drop_doubtful_indexes(self._folder / "nats")
         for store in sorted(self._stores):
             await require_tls(self._reach, self._programs, store, self._layout.postgres_data)
         await self._run_on_free_ports(lock_fd)
