@@ -35,11 +35,12 @@ _COLUMNS = ("step", "s", "events", "lost", "doubled", "unordered", "gaps", "comm
 def main() -> None:
     chosen = read_arguments()
     logger.remove()
-    logging.disable()
     keep_files_in_memory()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where who has started it ignores it
     shutil.rmtree(chosen.logs, ignore_errors=True)
     chosen.logs.mkdir(parents=True)
+    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    logging.basicConfig(filename=chosen.logs / "worker.log", level=logging.INFO, format=form)
     began_at = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
         rows = asyncio.run(run(Order(Path(folder), chosen.logs, rate=chosen.rate), chosen.steps))

@@ -65,7 +65,9 @@ class Run:
     async def _in_use(self) -> AsyncIterator[None]:
         """Events and commands come, each without end."""
         scene = self._scene
-        lanes = [[place for place in scene.places if place.guild.id >> 22 & 1 == shard] for shard in range(2)]
+        # An extension has workers log in anew: those that listen, and those whose end is timed, are left alone.
+        extended = [place for place in scene.places if place.sandbox not in ("worker", "keys")]
+        lanes = [[place for place in extended if place.guild.id >> 22 & 1 == shard] for shard in range(2)]
         doing = [scene.load.pour(), scene.worker.work(), *(scene.commands.extend(lane) for lane in lanes)]
         self._tasks = [asyncio.create_task(each) for each in doing]
         try:
