@@ -84,8 +84,8 @@ async def open_control_plane(
 @asynccontextmanager
 async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Supervisor) -> AsyncIterator[None]:
     """What a running bot does for workers on NATS and against them, as parts of the supervisor: it answers requests for
-    replays and questions after streams, and ends floods. Without rations and floods where the server does not say who
-    asks; JetStream itself tells of streams there."""
+    replays and questions after streams, and ends floods and connections with ended credentials. Where the server does
+    not say who asks it answers replays alone; JetStream itself tells of streams there."""
     service, access = ReplayService(manager.streams, manager.get_by_id, manager.describe_to_workers), manager.access
     if access.nats is None or stores.addresses.callout is None:
         responder = Responder(stores.nats_of_workers, names.ANY_REPLAY_SUBJECT, service.answer)
@@ -97,16 +97,17 @@ async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Sup
         Service(names.info_subjects, StreamInfoService(manager.streams).answer),
     )
     url = access.nats.replays_url(stores.addresses.callout.auth_url)
-    rationed = RationedResponder(url, services, access.list_logins)
+    rationed = RationedResponder(url, services, access.logins.list_all)
     access.nats.before_login = rationed.admit
     access.nats.floods.count_accepted = manager.streams.count_accepted
     async with rationed.serving(supervisor, "replay"):
         every = timedelta(seconds=constants.FLOODS_LOOKED_FOR_EVERY_S)
         supervisor.start_periodic("floods", access.nats.floods.look, every)
+        supervisor.start("connections to NATS", access.nats.watch(access.logins.read_ages).run)
         try:
             yield
         finally:
-            await supervisor.end({"floods"})
+            await supervisor.end({"floods", "connections to NATS"})
 
 
 async def probe_isolation(settings: Settings, stores: Stores, *, trial: bool) -> Isolation:
@@ -186,7 +187,7 @@ def _nats_access(
         clients.auth,
         clients.system,
         Issuer(clients.account_seed),
-        access.look_up_all,
+        access.logins.look_up_all,
         max_connections=max_connections,
         probes_only=probes_only,
     )

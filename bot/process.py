@@ -33,7 +33,9 @@ from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.access.lock_guard import LockGuard
 from bot.sandboxes.access.notify_queue import NotifyQueueWatch
+from bot.sandboxes.access.replicas import ReplicaUsers
 from bot.sandboxes.access.script_guard import ScriptGuard
+from bot.sandboxes.access.standby_guard import start_standby_guards
 from bot.sandboxes.access.store_restarts import RestartLog, ServerRestarts
 from bot.sandboxes.activity import ActivityLog
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher
@@ -45,6 +47,7 @@ from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings
 from bot.stores.nats_client import watch_connection
 from bot.stores.opening import Stores, watch_embedded
+from bot.stores.redis_client import watches_replicas
 from bot.supervisor import NEVER, Part, Restarts, Supervisor
 from bot.ui.admin_messages import AdminMessages
 
@@ -149,6 +152,10 @@ class App:
         every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
         supervisor.start_periodic("idempotency keys", self.manager.idempotency.expire, every)
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
+        start_standby_guards(supervisor, self.stores.addresses.postgres, self.stores.pool)
+        if watches_replicas(self.stores.redis):
+            replicas = ReplicaUsers(self.stores.pool, self.stores.redis)
+            supervisor.start_periodic("replicas", replicas.drop, chosen.sweep_every)
         watch = StreamWatch(self.stores.nats, self.manager.stream_reconciler, chosen.mend_every)
         supervisor.start("streams", watch.run)
         supervisor.start("acknowledgements", self.manager.acknowledgements.run)

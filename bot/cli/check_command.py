@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bot.cli.check_failover import check_failover
 from bot.cli.check_nats import check_nats
 from bot.cli.check_relay import check_relay
 from bot.cli.check_workers import check_workers
@@ -73,6 +74,9 @@ async def _check(settings: Settings, trials: bool) -> Report:
             await _check_databases(settings, stores, trials, report)
         await _check_isolation(settings, stores, trials, server.partition(" ")[0], report)
         report.warnings += [f"PostgreSQL: {risk}" for risk in await list_postgres_risks(stores.pool)]
+        facts, warnings = await check_failover(stores)
+        report.facts += facts
+        report.warnings += warnings
         await _check_refusals(stores, trials, server.partition(" ")[0], report)
         facts, warnings = await check_relay(settings, stores, flags)
         report.facts += facts

@@ -24,7 +24,6 @@ from loguru import logger
 from bot import constants
 from bot.stores.failures import postgres_failure
 from bot.stores.postgres import (
-    SESSION,
     UNREACHABLE,
     Connection,
     Pool,
@@ -33,6 +32,7 @@ from bot.stores.postgres import (
     load_queries,
     prepare_connection,
 )
+from bot.stores.postgres_hosts import connect
 from bot.supervisor import Part
 
 _GONE = timedelta(seconds=constants.GATEWAY_PROCESS_FORGOTTEN_AFTER_S)
@@ -194,7 +194,7 @@ class GatewayLeases:
 
     async def _open(self) -> None:
         async with asyncio.timeout(constants.POSTGRES_CONNECT_WITHIN_S):
-            self._connection = connection = await asyncpg.connect(self._dsn, server_settings=SESSION)
+            self._connection = connection = await connect(self._dsn)
             await prepare_connection(connection)
             self._statements = {name: await connection.prepare(self._sql[name]) for name in _PREPARED}
             await connection.execute(self._sql["forget_gone"], _GONE)
