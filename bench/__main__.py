@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,14 +16,17 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import parts
+from bench.costs import costs
 from bench.durability import durable
 from bench.lifecycle import lifecycle
+from bench.pair import pair
 from bench.parts import FULL, QUICK, Row, Size
 from bench.relayed import relayed
+from bench.replicas import replicas
 from bot import log
 from bot.stores.embedded import EmbeddedStores
 
-PARTS = "abcdefghij"
+PARTS = "abcdefghijklm"
 
 
 async def measure(only: frozenset[str], size: Size) -> list[Row]:
@@ -40,6 +44,9 @@ async def measure(only: frozenset[str], size: Size) -> list[Row]:
     jobs += [lifecycle] if "h" in only else []
     jobs += [relayed] if "i" in only else []
     jobs += [durable] if "j" in only else []
+    jobs += [pair] if "k" in only else []
+    jobs += [costs] if "l" in only else []
+    jobs += [replicas] if "m" in only else []
     with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as folder:
         for number, job in enumerate(jobs):
             async with EmbeddedStores(Path(folder, str(number)), durable=job is lifecycle) as stores:
@@ -68,12 +75,14 @@ def _readable(value: float) -> str:
 def main(
     only: Annotated[str, typer.Option(help="Which parts, as letters.")] = PARTS,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and shorter runs: a glance, no figure.")] = False,
+    sandboxes: Annotated[int | None, typer.Option(help="How many there are in the parts h and l.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A list of rows instead of the table.")] = False,
 ) -> None:
-    """Measure data plane (a to g), control plane (h), relay (i) and what durability costs (j). Ends with 1 if a goal is
-    missed."""
+    """Measure data plane (a to g), control plane (h), relay (i), what durability costs (j), two bots beside one (k),
+    what each thing costs (l), and three replicas (m). Ends with 1 if a goal is missed."""
     log.configure("ERROR")
     size = QUICK if quick else FULL
+    size = replace(size, sandboxes=sandboxes or size.sandboxes)
     load = os.getloadavg()[0]
     rows = asyncio.run(measure(frozenset(only), size))
     if as_json:

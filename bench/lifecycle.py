@@ -31,8 +31,8 @@ _TABLES, _KEYS = 10_000, 100_000
 
 async def lifecycle(stores: EmbeddedStores, size: Size) -> list[Row]:
     """Part h. Servers with few sandboxes and those with many are compared by turns, for the machine's pace changes."""
-    settings = _settings(stores)
-    async with _few_sandboxes() as few, _opened(settings) as (opened, many):
+    settings = settings_of(stores)
+    async with _few_sandboxes() as few, open_manager(settings) as (opened, many):
         rows = list(_yardsticks())
         ((create, destroy),) = await _lives(few)
         rows += [
@@ -52,7 +52,7 @@ async def lifecycle(stores: EmbeddedStores, size: Size) -> list[Row]:
 @asynccontextmanager
 async def _few_sandboxes() -> AsyncIterator[SandboxManager]:
     with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as folder:
-        async with EmbeddedStores(Path(folder)) as stores, _opened(_settings(stores)) as (_, manager):
+        async with EmbeddedStores(Path(folder)) as stores, open_manager(settings_of(stores)) as (_, manager):
             await _fill(manager, _FEW)
             yield manager
 
@@ -158,7 +158,8 @@ async def _fill(manager: SandboxManager, count: int) -> None:
         await manager.create(Actor(_ADA.id + 1 + number // 100, "many"))
 
 
-def _settings(stores: EmbeddedStores) -> Settings:
+def settings_of(stores: EmbeddedStores) -> Settings:
+    """Of a control plane on these servers."""
     callout = stores.nats_callout
     return Settings(
         postgres=Postgres(dsn=SecretStr(stores.database_url)),
@@ -174,6 +175,7 @@ def _settings(stores: EmbeddedStores) -> Settings:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[tuple[Stores, SandboxManager]]:
+async def open_manager(settings: Settings) -> AsyncIterator[tuple[Stores, SandboxManager]]:
+    """A control plane without a bot."""
     async with open_stores(settings) as stores, open_control_plane(settings, stores) as manager:
         yield stores, manager

@@ -22,8 +22,8 @@ _POUR_EVERY_S = 0.005
 class Sender:
     """Its guilds are there before anybody connects."""
 
-    def __init__(self, discord: LocalDiscord, guilds: int, kept_events: int = 10_000) -> None:
-        self._discord = discord
+    def __init__(self, discord: LocalDiscord, guilds: int, kept_events: int = 10_000, shards: int = 1) -> None:
+        self._discord, self._shards = discord, shards
         discord.settings.kept_events = kept_events
         self._poured: Counter[int] = Counter()
         self._enough = asyncio.Event()
@@ -44,12 +44,13 @@ class Sender:
         return {}
 
     async def blast(self, events: int) -> Json:
-        """Messages of 1.5 KB, guild by guild in turn, as fast as the receiver takes them. Times are monotonic."""
-        (session,) = self._discord.gateway.live()
-        frames = self._frames(session, events)
-        prepared = list(batched(frames, _FRAMES_A_WRITE)) if events <= 100_000 else batched(frames, _FRAMES_A_WRITE)
+        """Messages of 1.5 KB, guild by guild in turn, as fast as the receivers take them, as many to each shard. Times
+        are monotonic."""
+        sessions = self._discord.gateway.live()
+        frames = [batched(self._frames(session, events // len(sessions)), _FRAMES_A_WRITE) for session in sessions]
+        prepared = [list(each) for each in frames] if events <= 100_000 else frames
         started_at, cpu = time.monotonic(), time.process_time()
-        await _write(session, prepared)
+        await asyncio.gather(*map(_write, sessions, prepared))
         return {"started_at": started_at, "ended_at": time.monotonic(), "cpu": time.process_time() - cpu}
 
     async def trickle(self, events: int, rate: float) -> Json:
@@ -65,19 +66,21 @@ class Sender:
             await _write(session, [(_frame(head % (session.sequence, stamp) + tail),)])
         return {"seconds": time.monotonic() - started_at}
 
-    async def pour(self, rate: int) -> Json:
+    async def pour(self, rate: int, every_s: float = _POUR_EVERY_S) -> Json:
         """From now on messages at that rate, as this Discord sends its own: kept, and played again after a RESUME."""
-        self._pouring = asyncio.create_task(self._pour(rate))
+        self._poured.clear()
+        self._enough.clear()
+        self._pouring = asyncio.create_task(self._pour(rate, every_s))
         return {}
 
-    async def _pour(self, rate: int) -> None:
+    async def _pour(self, rate: int, every_s: float) -> None:
         started_at, sent = time.monotonic(), 0
         while not self._enough.is_set():
             while sent < (time.monotonic() - started_at) * rate:
                 guild = self._guilds[sent % len(self._guilds)]
                 self._pour_one(guild)
                 sent += 1
-            await asyncio.sleep(_POUR_EVERY_S)
+            await asyncio.sleep(every_s)
 
     def _pour_one(self, guild: Guild) -> None:
         number = self._poured[guild.id]
@@ -92,7 +95,8 @@ class Sender:
         return {"sent": dict(self._poured), "identifies": self._discord.identifies}
 
     def _frames(self, session: Session, events: int) -> Iterator[bytes]:
-        templates = [_template(guild, person) for guild, person in zip(self._guilds, self._people, strict=True)]
+        pairs = zip(self._guilds, self._people, strict=True)
+        templates = [_template(*pair) for pair in pairs if (pair[0].id >> 22) % self._shards == session.shard]
         stamp = b"0" * 20
         for number in range(events):
             head, tail = templates[number % len(templates)]
@@ -145,8 +149,9 @@ def _frame(text: bytes) -> bytes:
 
 
 async def main() -> None:
-    async with LocalDiscord() as discord:
-        sender = Sender(discord, **processes.config())
+    config = processes.config()
+    async with LocalDiscord(shards=config.get("shards", 1)) as discord:
+        sender = Sender(discord, **config)
         await processes.serve(
             {
                 "describe": sender.describe,

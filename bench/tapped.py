@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -18,12 +19,23 @@ from bot.settings import Discord, Nats, Postgres, Redis, Relay, Routing, Sandbox
 
 def settings_of(config: Json) -> Settings:
     return Settings(
-        discord=Discord(token=SecretStr(config["token"]), api_base=config["api_base"], sync_commands=False),
+        discord=Discord(
+            token=SecretStr(config["token"]),
+            api_base=config["api_base"],
+            sync_commands=False,
+            shard_count=config.get("shard_count", 0),
+            shard_ids=config.get("shard_ids", []),
+        ),
         postgres=Postgres(dsn=SecretStr(config["postgres"])),
         redis=Redis(url=SecretStr(config["redis"])),
-        nats=Nats(url=SecretStr(config["nats"]), stream_max_messages=config.get("stream_max_messages", 1_000_000)),
+        nats=Nats(
+            url=SecretStr(config["nats"]),
+            stream_max_messages=config.get("stream_max_messages", 1_000_000),
+            stream_max_megabytes=config.get("stream_max_megabytes", 256),
+            **{name: SecretStr(value) for name, value in config.get("callout", {}).items()},
+        ),
         routing=Routing(window=config.get("window", 4096)),
-        sandboxes=Sandboxes(max_per_owner=1000, sweep_every=timedelta(seconds=5)),
+        sandboxes=Sandboxes(max_per_owner=1000, sweep_every=timedelta(seconds=config.get("sweep_every_s", 5))),
         relay=Relay(listen="off", address="http://127.0.0.1", max_clients=100),
     )
 
@@ -37,6 +49,19 @@ class Tapped:
         actor = Actor(owner, "owner", is_admin=True)
         made = [await self._app.manager.create(actor, guild_ids=[guild]) for guild in guilds]
         return {"sandboxes": [str(sandbox.id) for sandbox in made]}
+
+    async def fill(self, owner: int, developer: int, guilds: list[int]) -> Json:
+        """A sandbox with credentials for each guild, which that developer owns and the owner has bound."""
+        admin, actor = Actor(owner, "owner", is_admin=True), Actor(developer, "developer")
+        for guild in guilds:
+            made = await self._app.manager.create(actor)
+            await self._app.manager.register_guild(admin, made.id, guild)
+            await self._app.manager.issue_credentials(actor, made.id)
+        return {}
+
+    async def used(self) -> Json:
+        """CPU seconds until now, and memory in bytes."""
+        return {"cpu": time.process_time(), "rss": resident()}
 
     async def bind_all(self, owner: int, guilds: list[int]) -> Json:
         """One sandbox for all of them: its id, and what its own bot logs in to the relay with."""
@@ -72,6 +97,8 @@ async def main() -> None:
                 "bind": tapped.bind,
                 "bind_all": tapped.bind_all,
                 "live": tapped.live,
+                "fill": tapped.fill,
+                "used": tapped.used,
                 "counts": tapped.counts,
                 "expect": meter.expect,
                 "measure": meter.measure,

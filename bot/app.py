@@ -36,11 +36,12 @@ from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings
 from bot.shutdown import Deadline
-from bot.stores.nats_presence import ConnectedServer
+from bot.stores.nats_presence import ConnectedServer, ReadPresence
 from bot.stores.opening import Stores, open_stores
 from bot.supervisor import Supervisor
 from bot.ui.messenger import Messenger
 from bot.ui.unanswered import UnansweredReply
+from bot.upkeep import Upkeep
 
 __all__ = ["App", "open_app"]
 
@@ -93,12 +94,13 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
         guild_removals, binding_rights = GuildRemovals(bot), BindingRights(bot)
         await bot.add_cog(guild_removals)
         leases = GatewayLeases(stores.addresses.postgres, is_alone=stores.is_alone)
+        upkeep = Upkeep(stores.addresses.postgres, is_alone=stores.is_alone)
         sessions = SessionStore(
             stores.redis,
             publisher,
             epoch_of=leases.epoch_of,
             settled_after_s=await stores.settled_after(),
-            presence=ConnectedServer(stores.nats).read,
+            presence=_presence(stores, manager),
         )
         tap = install_tap(
             bot,
@@ -130,9 +132,16 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             leases,
             ShardLauncher(bot, leases, tap.forget),
             _relay(stack, settings, stores, supervisor) if not share else None,
-            commands=CommandRegistration(bot, stores.pool, own_commands),
+            commands=CommandRegistration(bot, stores.pool, own_commands, upkeep),
             watchdog=watchdog,
+            upkeep=upkeep,
         )
+
+
+def _presence(stores: Stores, manager: SandboxManager) -> ReadPresence:
+    """Of all servers where one may ask for them; otherwise of the one that the bot is connected to."""
+    nats = manager.access.nats
+    return ConnectedServer(stores.nats).read if nats is None else nats.connections.servers.presence
 
 
 async def _open_publisher(stack: AsyncExitStack, settings: Settings, stores: Stores, deadline: Deadline) -> Publisher:

@@ -1,7 +1,8 @@
 """Keeps the bot's slash commands registered in an application that others register theirs in too.
 
 Each is created or updated by itself, and only ids that the bot has once made are deleted. What Discord has is what
-counts: the team's own bot may have overwritten the whole list a moment ago.
+counts: the team's own bot may have overwritten the whole list a moment ago. Of several bots the one with the upkeep
+does that, so that two versions don't overwrite each other's; the others learn from PostgreSQL which ids are ours.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from loguru import logger
 
 from bot import constants
 from bot.client import SandboxBot
+from bot.concurrency import first_of
 from bot.discord_away import DiscordUnavailable
 from bot.errors import ServiceUnavailable
 from bot.global_commands import CHAT_INPUT, GlobalCommand, GlobalCommands, Json, is_same
 from bot.own_commands import OwnCommands
 from bot.stores.postgres import Pool, connected, load_queries
 from bot.supervisor import Part, backoff
+from bot.upkeep import Upkeep
 
 
 @dataclass
@@ -39,23 +42,27 @@ class CommandRegistration:
     """One for a bot, once that is logged in. Each method may raise what `GlobalCommands` does, and `ServiceUnavailable`
     when PostgreSQL is away."""
 
-    def __init__(self, bot: SandboxBot, pool: Pool, own: OwnCommands) -> None:
+    def __init__(self, bot: SandboxBot, pool: Pool, own: OwnCommands, upkeep: Upkeep) -> None:
         """`own` is told the ids."""
-        self._bot, self._own = bot, own
+        self._bot, self._own, self._upkeep = bot, own, upkeep
         self._discord, self._made = GlobalCommands(bot), _MadeCommands(pool)
         self._taken: dict[str, Json] = {}
+        self._epoch = 0  # of the upkeep, at the last look
         self._enabled, self._tried = asyncio.Event(), asyncio.Event()
 
-    async def begin(self) -> None:
-        """Let `run` begin; returns when its first look is over, whatever came of it, or soon without it."""
+    def begin(self) -> None:
+        """Let `run` begin: the bot is logged in."""
         self._enabled.set()
+
+    async def wait_tried(self) -> None:
+        """Returns when its first look is over, whatever came of it, or soon without it."""
         with suppress(TimeoutError):
             async with asyncio.timeout(constants.COMMANDS_BEFORE_CONNECT_S):
                 await self._tried.wait()
 
     async def run(self, part: Part) -> None:
-        """From `begin` on: look whether they are there, now and then and when a command of an unknown id is used. What
-        Discord refuses is tried again with back-off."""
+        """From `begin` on: look whether they are there, now and then, when a command of an unknown id is used, and when
+        this bot takes over the upkeep. What Discord refuses is tried again with back-off."""
         await self._enabled.wait()
         pauses = _pauses()
         while True:
@@ -85,6 +92,13 @@ class CommandRegistration:
         if changes:
             logger.info("commands registered", **vars(changes))
         return changes
+
+    async def follow(self) -> None:
+        """Learn what another bot has registered. Before any is, the names decide whose a command is."""
+        application_id = self._discord.application_id
+        made = await self._made.read(application_id)
+        if made or await self._made.are_withdrawn(application_id):
+            self._own.learn(made)
 
     async def register(self) -> Changes:
         """`reconcile` by hand: also what was taken away comes back."""
@@ -153,7 +167,8 @@ class CommandRegistration:
     async def _failure(self) -> ServiceUnavailable | None:
         """Of one look; None if it went well."""
         try:
-            await self.reconcile()
+            self._epoch = await self._upkeep.epoch()
+            await (self.reconcile() if self._epoch else self.follow())
         except ServiceUnavailable as error:
             return error
         return None
@@ -162,7 +177,7 @@ class CommandRegistration:
         await asyncio.sleep(constants.COMMANDS_CHECKED_AGAIN_AFTER_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(constants.COMMANDS_CHECKED_EVERY_S):
-                await self._own.wait_unknown()
+                await first_of(self._own.wait_unknown(), self._upkeep.wait_changed(self._epoch))
 
 
 def _pauses() -> Iterator[float]:

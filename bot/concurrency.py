@@ -1,9 +1,10 @@
-"""Many at a time, but not too many."""
+"""Many at a time, but not too many; and one of several."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
 
 
 async def gather_bounded[ItemT, ResultT](
@@ -17,6 +18,19 @@ async def gather_bounded[ItemT, ResultT](
             return await work(item)
 
     return await asyncio.gather(*(wait_and_work(item) for item in items), return_exceptions=True)
+
+
+async def first_of(*works: Coroutine[Any, Any, object]) -> None:
+    """Returns when one of them has ended, and raises what it has raised. All others are cancelled, and over then."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def failures(outcomes: Iterable[object]) -> list[BaseException]:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
 
+import redis.asyncio
 from loguru import logger
 
 from bot import constants, names
@@ -37,7 +38,7 @@ from bot.stores.opening import Stores
 from bot.stores.postgres import Pool
 from bot.stores.redis import RedisStore
 from bot.supervisor import Supervisor
-from sandbox_worker.addresses import WrongAddress, fit
+from sandbox_worker.addresses import Host, WrongAddress, fit, without_files
 
 _WITHOUT_CALLOUT = "NATS_AUTH_URL, NATS_SYSTEM_URL and NATS_ACCOUNT_SEED are not set"
 
@@ -84,8 +85,8 @@ async def open_control_plane(
 @asynccontextmanager
 async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Supervisor) -> AsyncIterator[None]:
     """What a running bot does for workers on NATS and against them, as parts of the supervisor: it answers requests for
-    replays and questions after streams, and ends floods. Without rations and floods where the server does not say who
-    asks; JetStream itself tells of streams there."""
+    replays and questions after streams, and ends floods and connections with ended credentials. Where the server does
+    not say who asks it answers replays alone; JetStream itself tells of streams there."""
     service, access = ReplayService(manager.streams, manager.get_by_id, manager.describe_to_workers), manager.access
     if access.nats is None or stores.addresses.callout is None:
         responder = Responder(stores.nats_of_workers, names.ANY_REPLAY_SUBJECT, service.answer)
@@ -97,16 +98,17 @@ async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Sup
         Service(names.info_subjects, StreamInfoService(manager.streams).answer),
     )
     url = access.nats.replays_url(stores.addresses.callout.auth_url)
-    rationed = RationedResponder(url, services, access.list_logins)
+    rationed = RationedResponder(url, services, access.logins.list_all)
     access.nats.before_login = rationed.admit
     access.nats.floods.count_accepted = manager.streams.count_accepted
     async with rationed.serving(supervisor, "replay"):
         every = timedelta(seconds=constants.FLOODS_LOOKED_FOR_EVERY_S)
         supervisor.start_periodic("floods", access.nats.floods.look, every)
+        supervisor.start("connections to NATS", access.nats.watch(access.logins.read_ages).run)
         try:
             yield
         finally:
-            await supervisor.end({"floods"})
+            await supervisor.end({"floods", "connections to NATS"})
 
 
 async def probe_isolation(settings: Settings, stores: Stores, *, trial: bool) -> Isolation:
@@ -127,7 +129,7 @@ def find_worker_addresses(settings: Settings, stores: Stores, isolation: Isolati
     """What the operator says of each store, or else where the bot itself reaches it. `SettingsError` if one that is
     handed out doesn't fit into a `.env`."""
     known = stores.addresses.for_workers.items()
-    chosen = {store: getattr(settings.workers, store) or address for store, address in known}
+    chosen = {store: getattr(settings.workers, store) or without_files(address) for store, address in known}
     for store, address in chosen.items():
         if getattr(isolation, store).confines:
             _require_fitting(store, address)
@@ -138,7 +140,15 @@ def find_worker_addresses(settings: Settings, stores: Stores, isolation: Isolati
         relay=settings.relay_address,
         bot_id=bot_id,
         relay_is_usual=not (settings.relay.listen or settings.relay.address),
+        has_own_authority=bool(settings.tls.ca or settings.workers.certificates),
+        redis_primary=partial(_primary_of, stores.redis),
     )
+
+
+def _primary_of(client: redis.asyncio.Redis) -> Host | None:
+    """The one that its Sentinels have named last."""
+    address = getattr(client.connection_pool, "master_address", None)
+    return Host(*address) if address else None
 
 
 def _require_fitting(store: str, address: str) -> None:
@@ -186,7 +196,7 @@ def _nats_access(
         clients.auth,
         clients.system,
         Issuer(clients.account_seed),
-        access.look_up_all,
+        access.logins.look_up_all,
         max_connections=max_connections,
         probes_only=probes_only,
     )

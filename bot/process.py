@@ -33,7 +33,9 @@ from bot.routing.tap import Tap
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.access.lock_guard import LockGuard
 from bot.sandboxes.access.notify_queue import NotifyQueueWatch
+from bot.sandboxes.access.replicas import ReplicaUsers
 from bot.sandboxes.access.script_guard import ScriptGuard
+from bot.sandboxes.access.standby_guard import start_standby_guards
 from bot.sandboxes.access.store_restarts import RestartLog, ServerRestarts
 from bot.sandboxes.activity import ActivityLog
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher
@@ -45,15 +47,17 @@ from bot.sandboxes.manager import SandboxManager
 from bot.settings import Settings
 from bot.stores.nats_client import watch_connection
 from bot.stores.opening import Stores, watch_embedded
+from bot.stores.redis_client import watches_replicas
 from bot.supervisor import NEVER, Part, Restarts, Supervisor
 from bot.ui.admin_messages import AdminMessages
+from bot.upkeep import Upkeep
 
 _ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGEST_S)
 _GUARDIAN_RESTARTS = Restarts(constants.GUARDIAN_RESTART_S, most=constants.GUARDIAN_RESTARTS)
 _SIZES_SEEN_EVERY = timedelta(seconds=constants.SIZES_SEEN_EVERY_S)
 _SCRIPT_GUARD_RESTARTS = Restarts(constants.SCRIPTS_SEEN_EVERY_S, constants.RESTART_FIRST_S)
 _QUEUE_CHECKED_EVERY = timedelta(seconds=constants.NOTIFY_QUEUE_CHECKED_EVERY_S)
-_LEASES = "gateway leases"
+_LEASES, _UPKEEP = "gateway leases", "upkeep"
 
 
 @dataclass
@@ -82,6 +86,7 @@ class App:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     commands: CommandRegistration = field(kw_only=True)
     watchdog: ResponseWatchdog = field(kw_only=True)
+    upkeep: Upkeep = field(kw_only=True)
 
     async def run(self) -> None:
         """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached before the
@@ -116,7 +121,8 @@ class App:
         self.stop.set()
 
     def _start_parts(self) -> set[str]:
-        """Everything that runs as long as the bot does, but what its stores need; the names of it."""
+        """Everything that runs as long as the bot does, but what its stores need; the names of it. All but the upkeep
+        may be done by several bots at once: docs/several-bots.md says of each part why."""
         supervisor, chosen = self.supervisor, self.settings.sandboxes
         before = set(supervisor.parts)
         restarts = self._watch_embedded()
@@ -129,12 +135,10 @@ class App:
         supervisor.start("storage", StorageWatch(self.publisher, self.stores.nats, restarts.get("nats")).run)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
-        supervisor.start("relay upkeep", RelayUpkeep(self.settings, self.stores.pool, self._serves_relay).run)
         heard = partial(callbacks.listen, self.stores.nats, self.stores.pool, self.watchdog.note_callback)
         supervisor.start("relay callbacks", heard)
         supervisor.start("routes", self.watcher.run, _ROUTES_RESTARTS)
         supervisor.start("lock guard", LockGuard(self.stores.addresses.postgres).run, _ROUTES_RESTARTS)
-        supervisor.start_periodic("sizes", self.manager.sizes.look, _SIZES_SEEN_EVERY)
         if self.settings.redis_scripts is not False:
             supervisor.start("script guard", self._make_script_guard(restarts.get("redis")).run, _SCRIPT_GUARD_RESTARTS)
         supervisor.start("sessions", self.gateway.run)
@@ -146,14 +150,28 @@ class App:
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
         supervisor.start("activity on request", partial(self.activity.serve, self.stores.nats))
         supervisor.start_periodic("notify queue", NotifyQueueWatch(self.stores.pool).relieve, _QUEUE_CHECKED_EVERY)
-        every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
-        supervisor.start_periodic("idempotency keys", self.manager.idempotency.expire, every)
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
-        watch = StreamWatch(self.stores.nats, self.manager.stream_reconciler, chosen.mend_every)
-        supervisor.start("streams", watch.run)
-        supervisor.start("acknowledgements", self.manager.acknowledgements.run)
-        supervisor.start_periodic("orphans", self._collect_orphans, chosen.mend_every)
+        start_standby_guards(supervisor, self.stores.addresses.postgres, self.stores.pool)
+        if watches_replicas(self.stores.redis):
+            replicas = ReplicaUsers(self.stores.pool, self.stores.redis)
+            supervisor.start_periodic("replicas", replicas.drop, chosen.sweep_every)
+        self._start_upkeep()
         return set(supervisor.parts) - before
+
+    def _start_upkeep(self) -> None:
+        """What one bot does for all."""
+        supervisor, manager, while_held = self.supervisor, self.manager, self.upkeep.while_held
+        every = self.settings.sandboxes.mend_every
+        supervisor.start(_UPKEEP, self.upkeep.keep)
+        watch = StreamWatch(self.stores.nats, manager.stream_reconciler, every)
+        supervisor.start("streams", while_held(watch.run))
+        supervisor.start("acknowledgements", while_held(manager.acknowledgements.run))
+        supervisor.start_periodic("orphans", self._collect_orphans, every, within=while_held)
+        supervisor.start_periodic("sizes", manager.sizes.look, _SIZES_SEEN_EVERY, within=while_held)
+        relay = RelayUpkeep(self.settings, self.stores.pool, self._serves_relay)
+        supervisor.start("relay upkeep", while_held(relay.run))
+        expired_every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
+        supervisor.start_periodic("idempotency keys", manager.idempotency.expire, expired_every, within=while_held)
 
     def _watch_embedded(self) -> Mapping[str, ServerRestarts]:
         """What ends those servers that this process runs, by store."""
@@ -178,15 +196,16 @@ class App:
         logger.info("stopping")
         deadline = self.supervisor.deadline
         deadline.start()
-        await self.supervisor.end(running - {_LEASES})
+        await self.supervisor.end(running - {_LEASES, _UPKEEP})
         # First of all nothing more is read: what comes now is for the next owner, whom Discord sends it again.
         await deadline.finish("gateway", self.launcher.disconnect(), constants.CLOSE_WITHIN_S)
         await deadline.finish("answers", self.bot.finish(constants.ANSWERS_END_WITHIN_S))
         await deadline.close("Discord", self.bot.close, self.bot.abort, constants.CLOSE_WITHIN_S)
         await deadline.finish("events", self.publisher.drain(constants.DRAIN_WITHIN_S))
         await deadline.finish("gateway sessions", self.gateway.save(), constants.SAVE_WITHIN_S)
-        await self.supervisor.end({_LEASES})
+        await self.supervisor.end({_LEASES, _UPKEEP})
         await deadline.finish("gateway leases", self.leases.give_back(), constants.SAVE_WITHIN_S)
+        await deadline.finish("upkeep", self.upkeep.give_back(), constants.SAVE_WITHIN_S)
         await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
 
     async def login(self) -> None:
@@ -200,9 +219,10 @@ class App:
             part.running()
             logger.info("logged in", application=self.bot.application_id, invite=invite_link(self.bot))
             await try_until_done(part, lambda: find_shards(self.bot, self.settings))
-            await self.leases.wait_for_any()  # a standby is ready up to here, and leaves the commands to the owner
+            self.commands.begin()
+            await self.leases.wait_for_any()  # a standby is ready up to here
             if self.settings.discord.sync_commands:
-                await self.commands.begin()
+                await self.commands.wait_tried()
             await try_until_done(part, lambda: connect(self.bot, self.settings))
 
     async def _keep_leases(self, part: Part) -> None:

@@ -144,7 +144,7 @@ class Routing(Section):
 
     unbound_subject: str = ""
     window: int = Field(default=4096, ge=1, le=65_536)
-    ack_timeout: Duration = timedelta(seconds=5)
+    ack_timeout: Duration = timedelta(seconds=2)
     reload_every: Duration = timedelta(seconds=30)
     unanswered_after: float = Field(default=constants.UNANSWERED_AFTER_S, ge=0, le=constants.UNANSWERED_AFTER_S)
 

@@ -28,14 +28,15 @@ class Section(BaseModel):
 
 
 def is_address(text: str, schemes: tuple[str, ...]) -> bool:
-    """Whether a driver could read it. Only PostgreSQL's takes several hosts."""
+    """Whether a driver could read it. PostgreSQL's takes several hosts, and Redis's several Sentinels."""
     try:
         parts = urlsplit(text)
         hosts = parts.netloc.rpartition("@")[2].split(",")
         ports = [urlsplit(f"//{host}").port for host in hosts]
     except ValueError:
         return False
-    return parts.scheme in schemes and (len(ports) == 1 or parts.scheme.startswith("postgres"))
+    takes_several = parts.scheme.startswith("postgres") or parts.scheme.endswith("+sentinel")
+    return parts.scheme in schemes and (len(ports) == 1 or takes_several)
 
 
 def password_in(url: str) -> str:
@@ -134,7 +135,8 @@ Token = Annotated[SecretStr, AfterValidator(_token)]
 PostgresAddress = Annotated[
     SecretStr, _address("DATABASE_URL", "postgresql://user:password@host:5432/database", "postgresql", "postgres")
 ]
+_SENTINELS = ("redis+sentinel", "rediss+sentinel")
 RedisAddress = Annotated[
-    SecretStr, _address("REDIS_URL", "redis://default:password@host:6379/0", "redis", "rediss", "unix")
+    SecretStr, _address("REDIS_URL", "redis://default:password@host:6379/0", "redis", "rediss", "unix", *_SENTINELS)
 ]
 NatsAddress = Annotated[SecretStr, AfterValidator(_nats_addresses)]

@@ -27,10 +27,11 @@ from pydantic_settings import (
 )
 
 from bot import constants
+from bot.secret_files import SUFFIX, read_secret_files
 from bot.setting_sections import Discord, Log, Relay, Routing, Sandboxes
 from bot.setting_types import EMBEDDED, password_in
 from bot.store_sections import Embedded, Isolation, Nats, Postgres, Redis, Tls, Workers
-from sandbox_worker.addresses import split_addresses
+from sandbox_worker.addresses import read_parameters, split_addresses
 
 __all__ = [
     "Discord",
@@ -78,11 +79,16 @@ class _Environment(EnvSettingsSource):
     def __init__(self, settings_cls: type[BaseSettings], dotenv: Mapping[str, str | None]) -> None:
         super().__init__(settings_cls)
         merged: dict[str, str | None] = {}
+        files = {theirs + SUFFIX: ours + SUFFIX for theirs, ours in COMMON_NAMES.items()}
         for layer in (dotenv, os.environ):
-            common = {ours: layer[theirs] for theirs, ours in COMMON_NAMES.items() if layer.get(theirs)}
+            common = {ours: layer[theirs] for theirs, ours in (COMMON_NAMES | files).items() if layer.get(theirs)}
             ours = {name.upper(): value for name, value in layer.items() if name.upper().startswith("BOT_")}
             merged |= common | ours
         merged.pop(CONFIG_VARIABLE, None)
+        try:
+            merged = read_secret_files(merged, _secret_variables())
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
         self.env_vars = {name.lower(): value for name, value in merged.items()}
 
     def __call__(self) -> dict[str, Any]:
@@ -169,6 +175,7 @@ class Settings(BaseSettings):
         addresses = (self.postgres.dsn, self.redis.url, nats.url, nats.auth_url, nats.system_url)
         urls = [url for address in addresses for url in split_addresses(address.get_secret_value())]
         passwords = [password_in(url) for url in urls]
+        passwords.append(read_parameters(self.redis.url.get_secret_value()).get("sentinel_password", ""))
         keys = (self.discord.token, nats.account_seed, nats.nkey_seed)
         return [*(key.get_secret_value().strip() for key in keys), *passwords, *map(unquote, passwords)]
 
@@ -225,12 +232,25 @@ def _refuse_secrets(path: Path, section: str, keys: Mapping[str, object]) -> Non
     known = type(Settings.model_fields[section].default).model_fields
     for key, value in keys.items():
         if key in known and known[key].annotation is SecretStr and value not in ("", EMBEDDED):
-            ours = f"BOT_{section}__{key}".upper()
-            variable = next((theirs for theirs, name in COMMON_NAMES.items() if name == ours), ours)
             raise SettingsError(
-                f"{section}.{key}: a secret, which does not belong into {path}; take it out, and set {variable} in the "
-                "environment or in .env."
+                f"{section}.{key}: a secret, which does not belong into {path}; take it out, and set "
+                f"{_variable(section, key)} in the environment or in .env."
             )
+
+
+def _secret_variables() -> dict[str, str]:
+    """What each is called by everybody."""
+    return {
+        f"BOT_{section}__{key}".upper(): _variable(section, key)
+        for section, field in Settings.model_fields.items()
+        for key, kind in type(field.default).model_fields.items()
+        if kind.annotation is SecretStr
+    }
+
+
+def _variable(section: str, key: str) -> str:
+    ours = f"BOT_{section}__{key}".upper()
+    return next((theirs for theirs, name in COMMON_NAMES.items() if name == ours), ours)
 
 
 def _read_dotenv(path: Path) -> dict[str, str | None]:

@@ -60,7 +60,7 @@ class Redis(Section):
 
 def _database_of(address: str) -> int:
     parts = urlsplit(address)
-    named = parts.query.removeprefix("db=") if parts.scheme == "unix" else parts.path.strip("/")
+    named = parts.query.removeprefix("db=") if parts.scheme == "unix" else parts.path.rpartition("/")[2]
     return int(named) if named.isdecimal() else 0
 
 

@@ -133,8 +133,16 @@ class Supervisor:
         self._tasks[name] = asyncio.create_task(self._keep_going(part, run, restarts), name=name)
         return part
 
-    def start_periodic(self, name: str, turn: Callable[[], Awaitable[object]], every: timedelta) -> Part:
-        """A part that takes a turn, waits, and takes the next. What a turn raises makes the part fail."""
+    def start_periodic(
+        self,
+        name: str,
+        turn: Callable[[], Awaitable[object]],
+        every: timedelta,
+        *,
+        within: Callable[[Run], Run] | None = None,
+    ) -> Part:
+        """A part that takes a turn, waits, and takes the next. What a turn raises makes the part fail. `within` decides
+        when it runs at all."""
         every_s = every.total_seconds()
 
         async def run(part: Part) -> None:
@@ -144,7 +152,8 @@ class Supervisor:
                 await asyncio.sleep(every_s)
 
         first_s = min(every_s, constants.RESTART_FIRST_S)
-        return self.start(name, run, Restarts(first_s, max(first_s, constants.RESTART_LONGEST_S)))
+        restarts = Restarts(first_s, max(first_s, constants.RESTART_LONGEST_S))
+        return self.start(name, run if within is None else within(run), restarts)
 
     async def wait_exhausted(self) -> BaseException:
         """The error of the first part that has failed more often than it may; waits until there is one."""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bot.cli.check_failover import check_failover
 from bot.cli.check_nats import check_nats
 from bot.cli.check_relay import check_relay
 from bot.cli.check_workers import check_workers
@@ -22,6 +23,7 @@ from bot.stores.migrations import list_missing_migrations
 from bot.stores.nats_account import read_workers_account
 from bot.stores.opening import Stores, open_stores
 from bot.stores.redis import RedisStore
+from bot.upkeep import find_upkeeper
 from sandbox_worker.text import plain
 
 cli = typer.Typer()
@@ -67,12 +69,17 @@ async def _check(settings: Settings, trials: bool) -> Report:
         if await _check_database(settings, stores, trials, report):
             processes = await list_processes(stores.pool, application_id)
             report.facts += list(map(_describe, processes)) or ["Gateway: no bot is running."]
+            if (upkeeper := await find_upkeeper(stores.pool)) is not None:
+                report.facts.append(f"Upkeep: {upkeeper} does it.")
             capacity = await read_capacity(stores.pool, settings, max(len(processes), 1))
             report.facts.append(capacity.fact)
             report.warnings += [f"PostgreSQL: {warning}." for warning in capacity.warnings()]
             await _check_databases(settings, stores, trials, report)
         await _check_isolation(settings, stores, trials, server.partition(" ")[0], report)
         report.warnings += [f"PostgreSQL: {risk}" for risk in await list_postgres_risks(stores.pool)]
+        facts, warnings = await check_failover(stores)
+        report.facts += facts
+        report.warnings += warnings
         await _check_refusals(stores, trials, server.partition(" ")[0], report)
         facts, warnings = await check_relay(settings, stores, flags)
         report.facts += facts

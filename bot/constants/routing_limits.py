@@ -103,6 +103,29 @@ PUBLISH_HEADERS_BYTES = 512
 PUBLISH_BUFFER_BYTES = 64 * 1024 * 1024
 """Unacknowledged events in memory at most, besides their number (`routing.window`): large ones fill memory first."""
 
+LANE_BYTES = 16 * 1024 * 1024
+"""Of events that wait for one stream that takes nothing while others do: ten thousand usual ones, more than come in the
+ten seconds after which a cluster has another leader."""
+
+LANES_BYTES = 64 * 1024 * 1024
+"""Of those of all such streams together."""
+
+LANE_WAITED_FOR_S = 300.0
+"""How long the place in a gateway session waits for a stream that takes nothing. A later one would be of no use to the
+others: Discord plays again what came in some minutes, and streams know repeats for ten."""
+
+RECOVERY_FIRST_PAUSE_S = 0.1
+"""How long after a failure a stream's oldest event is sent again; the pause doubles up to the longest."""
+
+RECOVERY_LONGEST_PAUSE_S = 1.0
+"""So long a stream that takes events again is not noticed."""
+
+RECOVERY_MOST_AT_ONCE = 512
+"""Events of a stream that has just come back, between those of others: the burst doubles up to so many."""
+
+MOST_CHECKPOINTS = 1000
+"""Of a shard, while the oldest event waits: four minutes of them. Then the last one is replaced."""
+
 PUBLISH_CHECK_EVERY_S = 0.1
 """How often reconnects and overdue acknowledgements are looked for: late enough to cost nothing, early enough that an
 event waits no longer than this after a reconnect."""

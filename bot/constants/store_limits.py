@@ -11,8 +11,11 @@ POSTGRES_LOGIN_WARNED_OVER_S = 10
 """`check` warns if the server's `authentication_timeout` is longer. A login takes milliseconds, on a far server a
 second, and whoever connects and says nothing has a slot for so long."""
 POSTGRES_BESIDE_POOL = 10
-"""Connections of a bot that are not its pool's, by its parts for leases, locks and routes, and of a command line beside
-it."""
+"""Connections of a bot that are not its pool's, by its parts for leases, upkeep, locks and routes, and of a command
+line beside it."""
+PRIMARY_ASKED_EVERY_S = 0.5
+"""How often the primary is asked whether it still is, where the address has several hosts: what one that stands still
+holds up is let go about two seconds later, if another one has been promoted."""
 MIGRATION_WAITS_FOR_LOCK_S = 0.5
 """A running bot's statements wait behind the migration meanwhile. Less than the second after which PostgreSQL looks for
 deadlocks: so it is never the bot that has to give way."""
@@ -36,6 +39,11 @@ LOCK_HOARDER_BARRED_FIRST_S, LOCK_HOARDER_BARRED_LONGEST_S = 10.0, 300.0
 """So long a sandbox that held too many locks, or others', is not let in, and twice as long each time: whoever fills the
 table again and again does so for half a second in five minutes."""
 
+STANDBYS_SEEN_EVERY_S = 0.5
+MISPLACED_SESSIONS_LAST = timedelta(seconds=1)
+"""After so long and a look a worker's session on a standby is ended: less than two seconds. A client that looks for the
+primary has left by then."""
+
 SIZES_SEEN_EVERY_S = 10.0
 """A disk takes about a hundred megabytes a second, and a look at a thousand sandboxes some tenths of one."""
 LARGE_SANDBOX_BARRED_FIRST_S, LARGE_SANDBOX_BARRED_LONGEST_S = 30.0, 600.0
@@ -44,6 +52,11 @@ has ten to twenty seconds to make room."""
 
 REDIS_HEALTH_CHECK_EVERY_S = 30
 """A connection unused for so long is tried before it is used, for what lies between may have forgotten it."""
+SENTINEL_PORT = 26379
+"""The usual one."""
+SENTINELS_ASKED_EVERY_S = 0.5
+"""For the master: within three seconds of a failover the new one has the sandboxes' users, and they are looked at every
+second (`sandboxes.sweep_every`)."""
 REDIS_KEYS_AT_A_TIME = 1000
 """Scanned or unlinked by one command, during which the server answers nobody else."""
 REDIS_DATABASES = range(1, 10_000)
@@ -113,8 +126,30 @@ NATS_MOST_DISCONNECTS = 5
 """Rounds of ending a sandbox's connections. A login that was under way shows in the second; more are for slow ones."""
 NATS_MOST_RECENT_LOGINS = 1000
 """Sandboxes whose recent logins are remembered; a bound on memory, more than log in within a second."""
-NATS_MOST_LISTED = 8192
-"""Connections of one sandbox listed by a server: more than `isolation.max_connections` can be."""
+NATS_MOST_LISTED = 65_536
+"""Connections listed by a server, which says at most 1024 by itself: more than it is meant to have."""
+NATS_SERVERS_ASKED_AT_ONCE = 64
+"""About one sandbox's connections: a cluster has three or five."""
+NATS_SERVERS_LOOKED_FOR_EVERY_S = 0.5
+"""How often it is asked who is there. It costs a server less than a millisecond, and one that answers again has two
+seconds until nobody is connected there any more with credentials that have ended meanwhile."""
+NATS_SERVERS_LOOKED_FOR_AGAIN_S = 0.05
+"""After a look that nobody has answered for a second: the two seconds run for those, too, that live."""
+NATS_SERVERS_ASKED_AGAIN_S = 0.2
+"""How often they are asked in one look until the first answers: a question is lost with the connection it was on."""
+NATS_SERVERS_KNOWN_FOR_S = 3.0
+"""So long a process that does not look all the time, as the command line, goes by its last look."""
+NATS_SERVER_SILENT_AFTER_S = 1.5
+"""A server that has not answered for so long, at two looks in a row, may have missed what other processes have asked of
+it, and is waited for by nobody."""
+NATS_SERVER_GONE_AFTER_S = 600.0
+"""A server that has been silent for so long, and that is no member of the cluster, does not come back with its
+connections: an operator has removed it, or it stores no streams and has not been started again under its name."""
+NATS_SERVERS_CHECKED_EVERY_S = 15.0
+"""How often all connections are compared with the credentials that count, for what a process that died has left undone.
+A server lists a thousand in some milliseconds."""
+NATS_CHECKED_AGAIN_FIRST_S, NATS_CHECKED_AGAIN_LONGEST_S = 0.05, 0.5
+"""Pauses while a server's check finds somebody to end, or a login under way."""
 NATS_LOGINS_COUNTED_FOR_S = 5.0
 """Logins are counted for so long, then anew."""
 NATS_MOST_LOGINS = 256

@@ -27,6 +27,18 @@ POSTGRES_WAIT_FOR_CONNECTION_S = 60
 LOCKS_FREE_WITHIN_S = 5
 """How long a step that ends a sandbox is tried while the table of locks is full: for the lock guard that is near the
 server ten looks, and two for one that is far, whose look takes four round trips."""
+POSTGRES_OTHERS_WITHIN_S = 0.2
+"""Where the address has several hosts: how long another one may take after the first that takes writes, for it may do
+so too, and be the one that was promoted since. One that is silent is not waited for."""
+POSTGRES_NOTIFIED_WITHIN_S = 3
+"""For a notification to oneself, two round trips, at the start: a pooler in transaction mode never brings it."""
+PRIMARY_ANSWERS_WITHIN_S = 1.5
+"""Where the address has several hosts: one that doesn't say within this time that it takes writes may have lost its
+place to another one, which is looked for."""
+STANDBY_CONNECT_WITHIN_S = 3
+"""TCP, TLS and SCRAM with a server that may stand still, and is to be heard of soon when it doesn't any more."""
+STANDBY_ANSWERS_WITHIN_S = 1.5
+"""For one statement there: a round trip, and some on a server that is busy."""
 LEASE_ANSWER_WITHIN_S = 1.5
 """For a renewal of the leases, three round trips on a connection that is there. With the pause between renewals it is
 less than `LEASE_DOUBTED_AFTER_S`."""
@@ -41,6 +53,8 @@ OWN_INTERACTION_KNOWN_WITHIN_S = 0.5
 
 REDIS_ANSWER_WITHIN_S = 5
 """For connecting and for one command. The bot's own take milliseconds; a server that answers none is away."""
+SENTINEL_ANSWER_WITHIN_S = 1.0
+"""For one Sentinel to say who the master is, which it knows: then another one is asked."""
 OWN_MESSAGES_ANSWER_WITHIN_S = 0.9
 """For whether a message is the bot's own: two round trips, for a connection that has rested is tried first. Somebody
 has pressed a button, and Discord waits for 3 s."""
@@ -61,10 +75,14 @@ NATS_ANSWER_WITHIN_S = 5
 """For one question to JetStream, on a disk that others use too."""
 NATS_GIVEN_UP_AFTER_S = 60
 """For an answer that nobody waits for any more and that nats-py must not give up. A silent connection ends sooner."""
+NATS_SERVERS_ANSWER_WITHIN_S = 1.0
+"""For the first server to say that it is there, one round trip. The one that we are connected to may stand still, and
+its client finds another one in such a time."""
 NATS_LIST_WITHIN_S = 2
-"""For the first server that lists connections: no disk is asked. Whoever is to be cut off goes on meanwhile."""
+"""For a server's list of connections: no disk is asked. Whoever is to be cut off there goes on meanwhile, but no other
+server is waited for."""
 NATS_OTHERS_WITHIN_S = 0.25
-"""For each further server of a cluster, whose number nobody knows: what two servers of a cluster need for each other,
+"""For each further server of a cluster to say that it is there: what two servers of a cluster need for each other,
 beside what the first has taken. One that is in no cluster is not waited for."""
 NATS_DISCONNECT_WITHIN_S = 2
 """For ending one connection: README promises an end within two seconds."""
@@ -74,6 +92,8 @@ worker's own, it is less than the 2.8 s that the kit waits for a connection, whi
 NATS_LOGIN_UNLISTED_S = 1.0
 """So long after the callout's answer a server may not list the connection that it lets in: the answer and the list have
 a round trip between them. It counts for the limit meanwhile."""
+NATS_LOGIN_ENDS_WITHIN_S = 4
+"""For a login that is under way to end, by the bots' answer or by the server's three seconds for it."""
 NATS_PROBE_WITHIN_S = 5
 """For trying whether the server asks the bots, and what such a login is good for: longer than the callout may take
 (`timeout` in nats.conf), so that the server's own word is heard."""

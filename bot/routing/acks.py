@@ -15,6 +15,9 @@ from bot.stores.nats_client import OVER_LIMITS
 private_api.verify("nats-py")
 
 _SERVER_ERRORS = 500
+_PASSING = OVER_LIMITS | {10158, 10167}
+"""JetStream's codes for what it may do another time, among them that it has the message and waits for its replicas, and
+that it has too many."""
 _PLAIN_ACK = rb'\{"stream":"[^"]*", ?"seq":\d+\}'
 
 
@@ -27,12 +30,12 @@ class AckError(msgspec.Struct):
 
     @property
     def may_pass(self) -> bool:
-        """Whether it may be stored another time: the server cannot write now, or is as full as it may be.
+        """Whether it may be stored another time: the server cannot write now, is as full as it may be, or is at it.
 
         A stream that takes no more for its own limits was made so.
         """
         is_of_stream = self.description.startswith("maximum ")
-        return not is_of_stream and (self.code >= _SERVER_ERRORS or self.err_code in OVER_LIMITS)
+        return not is_of_stream and (self.code >= _SERVER_ERRORS or self.err_code in _PASSING)
 
 
 class Ack(msgspec.Struct):

@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from time import clock_gettime
@@ -24,7 +24,6 @@ from loguru import logger
 from bot import constants
 from bot.stores.failures import postgres_failure
 from bot.stores.postgres import (
-    SESSION,
     UNREACHABLE,
     Connection,
     Pool,
@@ -33,6 +32,7 @@ from bot.stores.postgres import (
     load_queries,
     prepare_connection,
 )
+from bot.stores.postgres_hosts import connect
 from bot.supervisor import Part
 
 _GONE = timedelta(seconds=constants.GATEWAY_PROCESS_FORGOTTEN_AFTER_S)
@@ -69,12 +69,24 @@ class GatewayProcess:
         return [shard_id for shard_id in self.shards.ids if shard_id not in self.held]
 
 
+type TellLeases = Callable[[Mapping[int, int], Shards, Collection[GatewayProcess], Collection[GatewayProcess]], None]
+"""Told of each turn: what is held, of which shards, the other processes, and those with another number of shards."""
+
+
 class GatewayLeases:
     """Keeps this process's leases, over a connection of its own, which no other work delays."""
 
-    def __init__(self, dsn: str, *, is_alone: bool = False) -> None:
-        """`is_alone`: no other bot can reach that database, so that whoever holds a lease there is no more."""
-        self._dsn, self._is_alone = dsn, is_alone
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        is_alone: bool = False,
+        tell: TellLeases | None = None,
+        tried_every_s: float | None = None,
+    ) -> None:
+        """`is_alone`: no other bot can reach that database, so that whoever holds a lease there is no more.
+        `tried_every_s`: how often one that is not free is asked for, `LEASE_TRIED_EVERY_S` if nothing is said."""
+        self._dsn, self._is_alone, self._tried_every_s = dsn, is_alone, tried_every_s
         self._sql = load_queries("leases")
         self._id, self._name = uuid4(), f"{socket.gethostname()}, process {os.getpid()}"
         self._connection: Connection | None = None
@@ -87,7 +99,7 @@ class GatewayLeases:
         self._turn: asyncio.Task[None] | None = None
         self.unopened: set[int] = set()
         """Shards whose sessions wait for their leases to be opened; whoever opens one takes it out."""
-        self._log = _LeaseLog()
+        self._tell = tell or _LeaseLog().tell
 
     @property
     def held(self) -> Mapping[int, int]:
@@ -127,13 +139,15 @@ class GatewayLeases:
             except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 part.failing(postgres_failure(error))
                 self._end_turn(is_certain=False)
-                pause_s = constants.LEASE_TRIED_EVERY_S
+                pause_s = self._pause_s(has_all=False)
             else:
                 part.running()
                 self._end_turn(is_certain=True)
-                has_all = len(self._held) == len(shards.ids)
-                pause_s = constants.LEASE_RENEWED_EVERY_S if has_all else constants.LEASE_TRIED_EVERY_S
+                pause_s = self._pause_s(has_all=len(self._held) == len(shards.ids))
             await asyncio.sleep(pause_s)
+
+    def _pause_s(self, *, has_all: bool) -> float:
+        return constants.LEASE_RENEWED_EVERY_S if has_all else self._tried_every_s or constants.LEASE_TRIED_EVERY_S
 
     async def give_back(self) -> None:
         """At once, instead of letting them run out; `OSError` or one of asyncpg's if PostgreSQL is away."""
@@ -170,7 +184,7 @@ class GatewayLeases:
         rows = await self._statements["keep"].fetch(self._id, *shards, lasts, may_take)
         self._held = {row["shard_id"]: row["epoch"] for row in rows}
         self._valid_until = asked_at + constants.LEASE_S
-        self._log.tell(self._held, shards, [one for one in processes if one.id != self._id], strangers)
+        self._tell(self._held, shards, [one for one in processes if one.id != self._id], strangers)
 
     async def _beat(self, shards: Shards) -> list[GatewayProcess]:
         every = timedelta(seconds=constants.LEASE_RENEWED_EVERY_S / 2)
@@ -194,7 +208,7 @@ class GatewayLeases:
 
     async def _open(self) -> None:
         async with asyncio.timeout(constants.POSTGRES_CONNECT_WITHIN_S):
-            self._connection = connection = await asyncpg.connect(self._dsn, server_settings=SESSION)
+            self._connection = connection = await connect(self._dsn)
             await prepare_connection(connection)
             self._statements = {name: await connection.prepare(self._sql[name]) for name in _PREPARED}
             await connection.execute(self._sql["forget_gone"], _GONE)

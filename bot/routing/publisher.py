@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -15,51 +14,48 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import Header
-from nats.js.errors import ServiceUnavailableError
 
 from bot import constants
-from bot.routing.acks import AckError, AckReader, read_ack
+from bot.routing import frames
+from bot.routing.acks import AckReader, read_ack
+from bot.routing.backlog import Backlog
+from bot.routing.lane_watch import LaneWatch
+from bot.routing.lanes import Gap, Lane
 from bot.routing.oldest import OldestEvent
-from bot.routing.refusals import RefusalLog, find_refusal
-from bot.stores.nats_client import FAILURES, NO_JETSTREAM
-from sandbox_worker.protocol import MESSAGE_ID_HEADER
+from bot.routing.refusals import RefusalLog
+from sandbox_worker import protocol
+
+type DescribeGap = Callable[[str, Gap], bytes]
+"""The marker of a gap in the stream whose subjects have that prefix, with its dot."""
 
 
 class Publisher:
     """Publishes in order, at least once, and the message id makes that once in the stream.
 
-    What is not acknowledged in time, or was under way when the connection broke, is sent again from the oldest on,
-    with unchanged ids, for as long as it takes; so is what JetStream has no room for. Any other error of JetStream (no
-    such stream, too large, not permitted) is a result: counted and reported.
+    What its stream has not acknowledged in time, or says that it cannot store now, or was under way when the connection
+    broke, is sent again from the oldest on, with unchanged ids, for as long as it takes; until then what comes for that
+    stream waits. What is too much for it is lost, and a marker stands for it. Any other error of JetStream (no such
+    stream, too large, not permitted) is a result: counted and reported.
     """
 
     def __init__(self, client: Client, *, window: int, ack_timeout: timedelta) -> None:
         """`window`: how many events may be unacknowledged before `is_full`. The client is shared: others use it too."""
-        self._client, self._window = client, window
-        self._ack_timeout_s = ack_timeout.total_seconds()
+        self._client = client
         # Read once and not for each event.
         self._buffer_bytes, self._header_bytes = constants.PUBLISH_BUFFER_BYTES, constants.PUBLISH_HEADERS_BYTES
-        self._pending: dict[int, bytes] = {}
-        """Unacknowledged frames in order, as they go over the wire, so that a repeat costs nothing."""
-        self._pending_bytes = 0
-        self._unsent: list[bytes] = []
-        """Those of them that the writer has yet to hand over, and after a reconnect all of them again."""
+        self._backlog = backlog = Backlog(window, self._gap_frame)
         self._unacknowledged: list[bytes] = []
         """Frames that nobody acknowledges; they go with the next ones that are sent."""
-        self._last_number = self._last_sent = self._overdue_up_to = 0
-        self._sent_marks: deque[tuple[float, int]] = deque()
-        """When (monotonic) which number had been sent last: a mark for each check, not for each event."""
-        self._wake, self._progress = asyncio.Event(), asyncio.Event()
+        self._recovering: dict[str, Lane] = {}
+        """Streams that recover, and have acknowledged something."""
         self._tasks: list[asyncio.Task[None]] = []
         self._reconnects = client.stats["reconnects"]
-        """Of the connection on which all that is not in `_unsent` was sent."""
+        """Of the connection on which all that is not unsent was sent."""
         self._refusals = RefusalLog()
-        self._doubted: dict[bytes, bytes] = {}
-        """By subject, a frame on which nobody listens: JetStream is to be asked whether it lies in a stream."""
-        self._doubt = asyncio.Event()
-        self.oldest = OldestEvent()
         self.counts: Counter[str] = Counter()
-        """What became of the events: acked, duplicates, refused, resent; dropped are unacknowledged ones."""
+        """What became of the events: acked, duplicates, refused, resent, lost; dropped are unacknowledged ones."""
+        self._watch = LaneWatch(client, backlog, self.counts, self._refuse, patience_s=ack_timeout.total_seconds())
+        self.describe_gap: DescribeGap = lambda _, gap: protocol.gap({"events": gap.events}, [])
 
     async def start(self) -> None:
         """Subscribes to the acknowledgements and begins to send; `nats.errors.Error` if the client is closed."""
@@ -70,7 +66,8 @@ class Publisher:
             self._inbox + "*", cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
         self._acks = AckReader(self._client, self._inbox, self._on_acks, self._on_reply)
-        self._tasks = [asyncio.create_task(run()) for run in (self._write_loop, self._monitor, self._ask_after_doubted)]
+        runs = self._write_loop, self._monitor, self._watch.ask_for_ever
+        self._tasks = [asyncio.create_task(run()) for run in runs]
 
     async def close(self) -> None:
         """Stops at once; `drain` first."""
@@ -88,50 +85,59 @@ class Publisher:
 
     def publish(self, subject: str, payload: bytes, message_id: str, headers: Mapping[str, str] | None = None) -> None:
         """Takes it at once, however full it is: who reads faster than NATS writes awaits `wait_for_capacity`."""
-        self._last_number = number = self._last_number + 1
-        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) if headers else ""
-        head = f"NATS/1.0\r\n{MESSAGE_ID_HEADER}: {message_id}\r\n{more}\r\n"
-        size = len(head)
-        frame = b"%b%b\r\n" % (
-            f"HPUB {subject} {self._inbox}{number} {size} {size + len(payload)}\r\n{head}".encode(),
-            payload,
-        )
-        self._pending[number] = frame
-        self._pending_bytes += len(frame)
-        self._unsent.append(frame)
-        self._wake.set()
+        backlog = self._backlog
+        lane = backlog.lane_by_subject.get(subject) or backlog.find_lane(subject)
+        if lane.recovery is not None and backlog.loses(lane):
+            self.counts["lost"] += 1
+            return
+        number = backlog.last_number + 1
+        frame = frames.encode(subject, self._inbox, number, payload, message_id, headers)
+        backlog.keep(lane, number, frame)
 
     def publish_unacknowledged(self, subject: str, payload: bytes) -> None:
         """For whoever listens just now: dropped while NATS is away or does not keep up."""
         client = self._client
         has_room = client.pending_data_size < self._buffer_bytes  # nats-py's own buffer knows no limit here
         if has_room and self._may_send() and len(payload) <= client.max_payload:
-            self._unacknowledged.append(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(payload), payload))
-            self._wake.set()
+            self._unacknowledged.append(frames.encode_plain(subject, payload))
+            self._backlog.wake.set()
         else:
             self.counts["dropped"] += 1
 
     @property
+    def oldest(self) -> OldestEvent:
+        """Of those that wait for all of NATS, and not for their stream alone."""
+        return self._watch.oldest
+
+    @property
     def last_published(self) -> int:
         """The number of the message published last; they count from 1."""
-        return self._last_number
+        return self._backlog.last_number
 
     @property
     def low_water_mark(self) -> int:
-        """Up to this number every message is acknowledged or refused."""
-        # Acknowledgements come out of order, and a dict keeps its: its first key is the oldest that is still open.
-        return next(iter(self._pending), self._last_number + 1) - 1
+        """Up to this number every message is acknowledged or refused, and what was lost since is marked."""
+        return self._backlog.low_water_mark
+
+    def unstored(self) -> Mapping[str, float]:
+        """Streams, by their prefixes with the dot, for which the low-water mark waits no longer: since when
+        (`clock.elapsed`) they may miss events if this process ends."""
+        return {f"{prefix}.": each.since for prefix, each in self._backlog.unstored.items()}
+
+    def inherit(self, prefix: str, since: float, marker: bytes, message_id: str) -> None:
+        """A process before has left that stream `unstored`. The marker says so when the stream takes events again."""
+        self.publish(prefix + protocol.GAP_EVENT, marker, message_id)
+        self._backlog.wait_no_longer(self._backlog.lanes[prefix[:-1]], since)
 
     @property
     def is_full(self) -> bool:
-        """Whether as many events, or as many bytes of them, are unacknowledged as may be."""
-        return len(self._pending) >= self._window or self._pending_bytes >= self._buffer_bytes
+        """Whether as many events, or as many bytes of them, wait for NATS as may."""
+        return self._backlog.is_full
 
     async def wait_for_capacity(self) -> None:
         """Returns when it is not full any more; without end while NATS is away."""
         while self.is_full:
-            self._progress.clear()
-            await self._progress.wait()
+            await self._next_progress()
 
     async def has_capacity_within(self, seconds: float) -> bool:
         """Whether it is not full, or will not be any more after so many seconds at most."""
@@ -140,45 +146,56 @@ class Publisher:
                 await self.wait_for_capacity()
         return not self.is_full
 
-    async def acknowledged_within(self, number: int, seconds: float | None) -> bool:
-        """Waits until every message up to this one is acknowledged or refused; False if that takes longer than so many
-        seconds. None: without end."""
+    async def taken_within(self, number: int, seconds: float | None) -> bool:
+        """Waits until no message up to this one waits for NATS, though some may for a stream that takes nothing while
+        others do; False if that takes longer than so many seconds. None: without end."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self.low_water_mark < number:
-                    self._progress.clear()
-                    await self._progress.wait()
-        return self.low_water_mark >= number
+                while not self._has_taken(number):
+                    await self._next_progress()
+        return self._has_taken(number)
 
     async def drain(self, timeout: float) -> int:
         """Waits until all is acknowledged, at most `timeout` seconds; returns how many are not."""
         try:
             async with asyncio.timeout(timeout):
-                while self._pending:
-                    self._progress.clear()
-                    await self._progress.wait()
+                while self._backlog:
+                    await self._next_progress()
         except TimeoutError:
-            logger.warning("events were not acknowledged in time", events=len(self._pending))
-        return len(self._pending)
+            logger.warning("events were not acknowledged in time", events=len(self._backlog))
+        return len(self._backlog)
+
+    async def _next_progress(self) -> None:
+        self._backlog.progress.clear()
+        await self._backlog.progress.wait()
+
+    def _has_taken(self, number: int) -> bool:
+        oldest = self._backlog.oldest_in_window
+        return oldest is None or oldest > number
 
     async def _write_loop(self) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self._backlog.wake.wait()
+            self._backlog.wake.clear()
+            self._go_on()
             if self._may_send():  # otherwise the monitor wakes it
                 await self._send_unsent()
+
+    def _go_on(self) -> None:
+        """Here and not with each acknowledgement: those of a burst come together."""
+        recovering, self._recovering = self._recovering, {}
+        for lane in recovering.values():
+            self._watch.on_acknowledged(lane)
 
     async def _send_unsent(self) -> None:
         """Everything unsent at once, through nats-py's own writer: its `publish` would cost 5 µs a message."""
         client = self._client
-        frames = [*self._unsent, *self._unacknowledged]
-        self._unsent.clear()
+        unsent = self._backlog.take_unsent() + self._unacknowledged
         self._unacknowledged.clear()
-        self._last_sent = self._last_number
         # No await up to here since _may_send, and none in nats-py between a reconnect and its being counted: so none
         # of this can get onto a new connection before what is sent again there.
-        client._pending.extend(frames)
-        client._pending_data_size += sum(map(len, frames))
+        client._pending.extend(unsent)
+        client._pending_data_size += sum(map(len, unsent))
         await client._flush_pending()
 
     def _may_send(self) -> bool:
@@ -193,73 +210,23 @@ class Publisher:
                 continue
             if self._client.stats["reconnects"] != self._reconnects:
                 self._reconnects = self._client.stats["reconnects"]
-                self.oldest.begin_anew()
                 self._refuse_too_large()
-                self._resend_pending()
-            elif self._is_overdue() and await self._ask_after(next(iter(self._pending.values()))):
-                self._resend_pending()
-            self.oldest.look(next(iter(self._pending), None))
+                self._watch.begin_anew()
+            self._watch.look()
             self._refusals.flush_if_due()
-
-    def _is_overdue(self) -> bool:
-        """Whether the oldest was sent longer than the timeout ago, to a check: a time for each would cost more."""
-        now = time.monotonic()
-        while self._sent_marks and self._sent_marks[0][0] <= now - self._ack_timeout_s:
-            self._overdue_up_to = self._sent_marks.popleft()[1]
-        self._sent_marks.append((now, self._last_sent))
-        oldest = next(iter(self._pending), None)
-        return oldest is not None and oldest <= self._overdue_up_to
-
-    async def _ask_after_doubted(self) -> None:
-        while True:
-            await self._doubt.wait()
-            self._doubt.clear()
-            doubted, self._doubted = self._doubted, {}
-            for frame in doubted.values():
-                await self._ask_after(frame)
-
-    async def _ask_after(self, frame: bytes) -> bool:
-        """Gives up what lies in no stream; False if NATS does not say: a repeat would wait behind what was sent."""
-        subject = _subject_of(frame)
-        try:
-            reason = await find_refusal(self._client, subject.decode(), self._ack_timeout_s)
-        except ServiceUnavailableError:
-            self.oldest.fail(AckError(NO_JETSTREAM))
-            return False
-        except FAILURES:
-            return False
-        if reason is not None:
-            start = b"HPUB %b " % subject
-            for number in [number for number, frame in self._pending.items() if frame.startswith(start)]:
-                self._refuse(number, reason)
-        return True
-
-    def _resend_pending(self) -> None:
-        """Everything unacknowledged, from the oldest on: one alone would come after those behind it, out of order.
-
-        What is stored already is dropped there by its message id, and its acknowledgement says so.
-        """
-        self.counts["resent"] += len(self._pending) - len(self._unsent)
-        self._unsent = list(self._pending.values())
-        self._sent_marks.clear()
-        self._overdue_up_to = 0
-        self._wake.set()
 
     def _refuse_too_large(self) -> None:
         """Another server may take less, and would end the connection again and again."""
-        sizes = {number: int(frame[: frame.index(b"\r\n")].rsplit(b" ")[-1]) for number, frame in self._pending.items()}
-        for number, size in sizes.items():
-            if size > self._client.max_payload:
-                self._refuse(number, "larger than this server takes")
+        for number in self._backlog.larger_than(self._client.max_payload):
+            self._refuse(number, "larger than this server takes")
 
     async def _on_message(self, message: Msg) -> None:
         """What the ack reader has left to nats-py."""
         number = int(message.subject[len(self._inbox) :])
         if not (message.headers and message.headers.get(Header.STATUS) == "503"):
             self._on_reply(number, message.data)
-        elif (frame := self._pending.get(number)) is not None:
-            self._doubted[_subject_of(frame)] = frame
-            self._doubt.set()
+        elif (lane := self._backlog.lane_of(number)) is not None:
+            self._watch.fail(lane, is_leaderless=True)
 
     def _on_acks(self, numbers: Sequence[int]) -> None:
         self.counts["acked"] += sum(map(self._complete, numbers))
@@ -268,12 +235,14 @@ class Publisher:
         ack = read_ack(body)
         if ack is None:
             self._refuse(number, "unreadable acknowledgement")
-        elif ack.error is not None and ack.error.may_pass:  # it will be overdue, and is sent again then
-            self.oldest.fail(ack.error)
-        elif ack.error is not None:
+        elif ack.error is None:
+            if self._complete(number):
+                self.counts["duplicates" if ack.duplicate else "acked"] += 1
+        elif not ack.error.may_pass:
             self._refuse(number, ack.error.description)
-        elif self._complete(number):
-            self.counts["duplicates" if ack.duplicate else "acked"] += 1
+        elif (lane := self._backlog.lane_of(number)) is not None:
+            self.oldest.fail(ack.error)
+            self._watch.fail(lane)
 
     def _refuse(self, number: int, reason: str) -> None:
         if self._complete(number):
@@ -282,13 +251,15 @@ class Publisher:
 
     def _complete(self, number: int) -> bool:
         """Its frame need not be kept any longer; False if that was known, as after a repeat."""
-        frame = self._pending.pop(number, None)
-        if frame is None:
+        lane = self._backlog.complete(number)
+        if lane is None:
             return False
-        self._pending_bytes -= len(frame)
-        self._progress.set()
+        if lane.recovery is not None:
+            self._recovering[lane.prefix] = lane
+            self._backlog.wake.set()
         return True
 
-
-def _subject_of(frame: bytes) -> bytes:
-    return frame.split(b" ", 2)[1]
+    def _gap_frame(self, lane: Lane, gap: Gap) -> bytes:
+        prefix, message_id = f"{lane.prefix}.", f"{self._inbox}{gap.number}:gap"
+        marker = self.describe_gap(prefix, gap)
+        return frames.encode(prefix + protocol.GAP_EVENT, self._inbox, gap.number, marker, message_id, None)

@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
 from bot import constants
+from bot.stores.nats_client import FAILURES
 
 _FORBIDDEN = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 
@@ -31,6 +32,17 @@ async def find_refusal(client: Client, subject: str, within_s: float) -> str | N
     except NotFoundError:
         return "no such stream"
     return None
+
+
+async def has_leader(client: Client, subject: str, within_s: float) -> bool:
+    """Whether the stream that holds the subject says anything. One of `FAILURES` if JetStream names none."""
+    jetstream = client.jetstream(timeout=within_s)
+    stream = await jetstream.find_stream_name_by_subject(subject)
+    try:
+        await jetstream.stream_info(stream)
+    except FAILURES:
+        return False
+    return True
 
 
 class RefusalLog:

@@ -148,6 +148,10 @@ class EventRouter:
                 found[prefix] = on_shard
         return found
 
+    def guilds_of(self, prefix: str) -> list[int]:
+        """Those whose events go to the sandbox with that prefix just now."""
+        return self._table.guilds_by_prefix(self._clock()).get(prefix, [])
+
     def is_own_interaction(self, dispatch: Dispatch) -> bool:
         """Whether an interaction is with the bot itself; every other one is for a sandbox's worker."""
         return self.own_interactions.include(dispatch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import NamedTuple, Protocol
 
@@ -43,6 +43,9 @@ class Session(msgspec.Struct, frozen=True):
     """How far NATS has acknowledged it, which may not be on its disk yet: as good as long as those servers run."""
     nats_servers: frozenset[str] = frozenset()
     """And their ids, each another one whenever it is started."""
+    unstored: tuple[tuple[str, float], ...] = ()
+    """Sandboxes, by their prefixes, whose streams took nothing when it was saved, and since when (Unix time): of what
+    came for them after that, nothing may be stored."""
 
 
 class AckTracker(Protocol):
@@ -129,7 +132,7 @@ class SessionStore:
         if saved.acknowledged is None or not are_there:
             return self._saved[shard]
         self._loaded[shard] = Settled(False, self._settled_after_s)
-        return saved.acknowledged
+        return msgspec.structs.replace(saved.acknowledged, unstored=saved.unstored)
 
     def begin(self, shard: Shard, session: Session, gap_in: Sequence[str]) -> None:
         """Discord has begun it, and nothing of it has been published but the markers of the gap before it. It can be
@@ -145,6 +148,8 @@ class SessionStore:
             # A quiet shard is only seen later, and waits for nothing more: another number would put the save off for
             # as long as the other shards are busy.
             checkpoints[-1] = (checkpoints[-1][0], session)
+        elif len(checkpoints) >= constants.MOST_CHECKPOINTS:
+            checkpoints[-1] = (self._acks.last_published, session)
         else:
             checkpoints.append((self._acks.last_published, session))
 
@@ -162,17 +167,20 @@ class SessionStore:
         self._checkpoints.pop(shard, None)
         return self._saved.get(shard)
 
-    async def save(self) -> None:
-        """Write down each shard's newest checkpoint that is settled, or the beginning of its session.
+    async def save(self, unstored: Mapping[str, float] | None = None) -> None:
+        """Write down each shard's newest checkpoint that is settled, or the beginning of its session; with each what
+        the acknowledgements leave out, as `Session.unstored` says it.
 
         One whose shard another process has taken over is refused, and forgotten. `ServiceUnavailable` if Redis is away.
         """
         mark = self._mark.note(self._acks.low_water_mark, known_until=self._presence().until)
         shards = self._checkpoints.keys() | self._begun.keys()
         sessions = {shard: found for shard in shards if (found := self._find_record(shard, mark)) is not None}
+        left_out = tuple((unstored or {}).items())
         pipeline = self._client.pipeline(transaction=False)
         for shard, session in sessions.items():
-            arguments = self._epoch_of(shard.id), constants.SESSION_TTL_S, _encode(session)
+            record = _encode(msgspec.structs.replace(session, unstored=left_out))
+            arguments = self._epoch_of(shard.id), constants.SESSION_TTL_S, record
             pipeline.eval(_SAVE, 2, *_keys(shard), *arguments)
         try:
             outcomes = await pipeline.execute()
@@ -196,8 +204,8 @@ class SessionStore:
         return msgspec.structs.replace(known, acknowledged=acknowledged, nats_servers=self._presence().servers)
 
     def _find_acknowledged(self, shard: Shard) -> Session | None:
-        checkpoints = self._checkpoints.get(shard) or ()
-        return next((session for number, session in reversed(checkpoints) if number <= self._acks.low_water_mark), None)
+        checkpoints, mark = self._checkpoints.get(shard) or (), self._acks.low_water_mark
+        return next((session for number, session in reversed(checkpoints) if number <= mark), None)
 
     def _find_settled(self, shard: Shard, mark: int) -> Session | None:
         checkpoints = self._checkpoints.get(shard) or deque()

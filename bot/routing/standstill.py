@@ -17,9 +17,9 @@ async def wait_out(publisher: Publisher, shard: int) -> None:
     """Returns when NATS has taken all that it had been given; says what that means for the shard meanwhile."""
     logger.warning("NATS takes no events: they wait at Discord, the bot's own commands are answered", shard=shard)
     given = publisher.last_published
-    if not await publisher.acknowledged_within(given, constants.DISCORD_SURELY_KEEPS_S):
+    if not await publisher.taken_within(given, constants.DISCORD_SURELY_KEEPS_S):
         logger.warning("events may be missing later: Discord keeps them for some minutes only", shard=shard)
-        await publisher.acknowledged_within(given, None)
+        await publisher.taken_within(given, None)
     logger.info("NATS takes events again, Discord is asked for those that it has kept", shard=shard)
 
 

@@ -16,6 +16,7 @@ from bot import clock, constants, request
 from bot.clock import StampedClock
 from bot.routing.dispatch import OF_MESSAGES, Dispatch, user_in
 from bot.routing.forwarded import ForwardedInteractions
+from bot.routing.lanes import Gap
 from bot.routing.leases import GatewayLeases
 from bot.routing.publisher import Publisher
 from bot.routing.reconnects import Reconnects
@@ -23,6 +24,7 @@ from bot.routing.router import EventRouter
 from bot.routing.sessions import Session, SessionStore, Shard
 from bot.routing.standstill import HandledAhead
 from bot.supervisor import Part
+from sandbox_worker import protocol
 
 CLIENT_EVENTS = frozenset(
     {
@@ -87,6 +89,7 @@ class Tap:
         self._last_sessions: dict[int, Session] = {}
         self._session_began = asyncio.Event()
         self.reconnects = Reconnects()
+        publisher.describe_gap = self._describe_gap
         self.refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """The code with which Discord has closed a connection for good; no other one is of use then."""
 
@@ -118,7 +121,7 @@ class Tap:
             self.record_session(connection)
             if connection.session is not None:
                 self._sessions.checkpoint(connection.shard, connection.session)
-        await self._sessions.save()
+        await self._sessions.save(self._unstored())
 
     def record_session(self, connection: GatewayConnection) -> None:
         """Keep what is known of the connection's session: the gap marker wants it when the session has ended."""
@@ -147,6 +150,8 @@ class Tap:
         if session is not None:
             self._last_sessions[shard.id] = session
             self._mark_gap_again(shard, session)
+            for prefix, since in session.unstored:
+                self._inherit(prefix, since)
         return session
 
     def forget(self, shard: Shard) -> None:
@@ -187,6 +192,35 @@ class Tap:
         }
         self.router.publish_gap(facts, shard.id, shard.total, session_id, among=prefixes)
         return facts
+
+    def _unstored(self) -> dict[str, float]:
+        """What no place in a session waits for, by Discord's clock, for other processes have others."""
+        return {prefix: self._date(since) for prefix, since in self.publisher.unstored().items()}
+
+    def _describe_gap(self, prefix: str, gap: Gap) -> bytes:
+        return self._describe_loss(prefix, self._date(gap.since), self._date(gap.until), events=gap.events)
+
+    def _describe_loss(self, prefix: str, since: float, until: float, *, events: int | None = None) -> bytes:
+        """The marker of what a stream did not take in that time (Unix): it may be said to be a second longer at both
+        ends, never shorter. `events`: how many those were, if that is known."""
+        margin = constants.STAMPED_CLOCK_BEHIND_S
+        facts = {
+            "cause": "stream unavailable",
+            "events": events,
+            "since": datetime.fromtimestamp(since - margin, UTC).isoformat(),
+            "until": datetime.fromtimestamp(until + margin, UTC).isoformat(),
+        }
+        return protocol.gap(facts, self.router.guilds_of(prefix))
+
+    def _inherit(self, prefix: str, since: float) -> None:
+        now = clock.elapsed()
+        marker = self._describe_loss(prefix, since, self._date(now))
+        self.publisher.inherit(prefix, now - (self._date(now) - since), marker, f"unstored:{since}:gap")
+
+    def _date(self, moment: float) -> float:
+        """The Unix time of a moment of `clock.elapsed`: by Discord's clock, or before that has told the time, ours."""
+        dated = self.discord_clock.at(moment)
+        return time.time() - clock.elapsed() + moment if dated is None else dated
 
     def watch_rights(self, dispatch: Dispatch, text: str) -> None:
         """Tells of what may have taken a right from somebody in a bound guild."""

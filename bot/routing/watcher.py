@@ -18,7 +18,8 @@ from bot.errors import ServiceUnavailable
 from bot.keys import HINT_CHANNEL, KeyRing
 from bot.routing.table import Route, RouteTable
 from bot.stores.failures import postgres_failure
-from bot.stores.postgres import SESSION, UNREACHABLE, Connection, Pool, connected, load_queries, prepare_connection
+from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, prepare_connection
+from bot.stores.postgres_hosts import connect
 from bot.supervisor import Part
 
 
@@ -42,7 +43,8 @@ class RouteWatcher:
 
     async def start(self) -> None:
         """Read all routes once; `ServiceUnavailable` if PostgreSQL does not answer."""
-        await self._reload()
+        async with connected(self._pool) as connection:
+            await self._reload(connection)
 
     async def refresh(self, guild_ids: Collection[int]) -> None:
         """Read some guilds' routes now. When it returns, the table holds what was committed before the call."""
@@ -62,18 +64,17 @@ class RouteWatcher:
 
     async def _follow_until_disconnected(self, part: Part) -> None:
         """One connection's life; returns when the server has ended it."""
-        connection = await asyncpg.connect(
-            self._dsn,
-            timeout=constants.POSTGRES_CONNECT_WITHIN_S,
-            command_timeout=constants.ROUTE_LISTEN_TIMEOUT_S,
-            server_settings=SESSION,
+        connection = await connect(
+            self._dsn, timeout=constants.POSTGRES_CONNECT_WITHIN_S, command_timeout=constants.ROUTE_LISTEN_TIMEOUT_S
         )
         try:
             connection.add_termination_listener(lambda _: self._wake.set())
             await prepare_connection(connection)
             while not connection.is_closed():
                 channels = await self._listen(connection)
-                await self._reload()  # after LISTEN: what is committed between the two is seen by one of them
+                # After LISTEN: what is committed between the two is seen by one of them. And on the same server: one
+                # whose place this one has taken may have counted other revisions.
+                await self._reload(connection)
                 part.running()
                 await self._follow(connection, channels)
                 await self._stop_listening(connection, channels)
@@ -124,12 +125,11 @@ class RouteWatcher:
             self._table.update(version, [row["guild_id"] for row in changes], open_routes)
             self._revision = max(row["revision"] for row in changes)
 
-    async def _reload(self) -> None:
+    async def _reload(self, connection: Connection) -> None:
         version, self._hints = self._table.next_version(), 0
-        async with connected(self._pool) as connection:
-            revision = await connection.fetchval(self._sql["load_revision"])
-            asked_at = elapsed()
-            rows = await connection.fetch(self._sql["load_routes"])
+        revision = await connection.fetchval(self._sql["load_revision"])
+        asked_at = elapsed()
+        rows = await connection.fetch(self._sql["load_routes"], timeout=constants.POSTGRES_ANSWER_WITHIN_S)
         self._table.replace(version, _routes(rows, asked_at))
         self._revision = revision
 

@@ -141,7 +141,7 @@ class RelayHealth:
 @dataclass(frozen=True, slots=True)
 class Health:
     """A sandbox, and what was said of it just now. `notices_undelivered`: the last notice did not reach its owner.
-    `relay`: None if that is not known."""
+    `relay`: None if that is not known. `unasked`: NATS servers that do not say who is connected, by name."""
 
     sandbox: Sandbox
     postgres: StoreHealth
@@ -151,6 +151,7 @@ class Health:
     isolation: Isolation | None = None
     notices_undelivered: bool = False
     relay: RelayHealth | None = None
+    unasked: tuple[str, ...] = ()
 
     @property
     def stores(self) -> dict[str, StoreHealth]:
@@ -199,6 +200,12 @@ class Health:
             yield gettext("The routes may be out of date: {detail}.", detail=self.routing.stale)
         if self.relay is not None and self.relay.missing is not None:
             yield gettext("No relay serves at {address}: no bot logs in there.", address=self.relay.missing)
+        for server in self.unasked:
+            yield gettext(
+                "NATS server {server} does not answer: whoever is connected there with credentials that have ended is "
+                "disconnected as soon as it does.",
+                server=server,
+            )
         if self.notices_undelivered:
             yield gettext("The last notice could not be delivered to the owner, who may have closed direct messages.")
         for name, store in _STORE_NAMES.items():

@@ -55,10 +55,13 @@ class HealthProbe:
     async def probe(self, sandbox: Sandbox, unstored: str = "") -> Health:
         """A store that doesn't answer makes its part not ok; nothing is raised for it. `unstored`: why a bot cannot
         have its events stored, empty if it can."""
-        postgres, redis, stats, routing, (outcome, _), (relay, _) = await asyncio.gather(
-            _answer(self._postgres(sandbox)),
-            _answer(self._keys(sandbox)),
-            _answer(self._streams.stats(sandbox.id)),
+        (postgres, redis, stats, (unasked, _)), routing, (outcome, _), (relay, _) = await asyncio.gather(
+            asyncio.gather(
+                _answer(self._postgres(sandbox)),
+                _answer(self._keys(sandbox)),
+                _answer(self._streams.stats(sandbox.id)),
+                _attempt(self._access.list_unasked()),
+            ),
             self._routing(sandbox, unstored),
             _attempt(self._outbox.last_outcome(sandbox)),
             _attempt(self._relay.ask(sandbox.id)),
@@ -66,7 +69,17 @@ class HealthProbe:
         nats = stats if isinstance(stats, StoreHealth) else self._stream(sandbox, stats, relay)
         undelivered = outcome is Outcome.UNDELIVERABLE
         on_relay = relay.health(stats if isinstance(stats, StreamStats) else None) if relay is not None else None
-        return Health(sandbox, postgres, redis, nats, routing, self._access.isolation, undelivered, on_relay)
+        return Health(
+            sandbox,
+            postgres,
+            redis,
+            nats,
+            routing,
+            self._access.isolation,
+            undelivered,
+            on_relay,
+            unasked=tuple(unasked or ()),
+        )
 
     async def _routing(self, sandbox: Sandbox, unstored: str) -> RoutingHealth:
         (routes, _), (last_event_at, _), (presences, unknown) = await asyncio.gather(

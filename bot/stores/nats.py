@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,11 +27,13 @@ from bot import constants, names
 from bot.errors import InvalidInput, ServiceUnavailable
 from bot.stores.nats_client import ask_jetstream, asking, set_replicas
 from bot.stores.nats_consumers import SyncStream, WorkerConsumers
+from bot.stores.stream_leaders import LeaderAway, StreamLeaders
+from bot.stores.stream_marks import MARK, FoundStream, marked
 from bot.stores.stream_positions import StreamPosition
 from sandbox_worker import protocol
 
-MARK = "discord-sandboxes"
-"""The description that our streams carry: nothing without it is ever changed or deleted."""
+_NAME_IN_USE = 10058
+"""JetStream's code for a stream that exists and is configured differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +63,6 @@ class StreamStats:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundStream:
-    """A stream that carries our mark. Another installation on the same server has the same mark."""
-
-    sandbox_id: UUID
-    age: timedelta
-    """By the clock of NATS."""
-    messages: int
-
-    @property
-    def name(self) -> str:
-        return names.stream_name(self.sandbox_id)
-
-
-@dataclass(frozen=True, slots=True)
 class Replay:
     """What to deliver to which subject: from a time (Unix, seconds) or a stream sequence on; neither: what is new.
 
@@ -97,6 +86,7 @@ class StreamStore:
         for each stream that was made."""
         self._client = client
         self._jetstream = client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S)
+        self._leaders = StreamLeaders(self._jetstream)
         self._limits, self._workers_apart = limits, workers_apart
         self.consumers = WorkerConsumers(client, sync)
 
@@ -111,7 +101,9 @@ class StreamStore:
         with asking():
             try:
                 info = await self._jetstream.add_stream(config)
-            except BadRequestError:
+            except BadRequestError as error:
+                if error.err_code != _NAME_IN_USE:
+                    raise
                 await self._require_mark(sandbox_id)
                 info = await self._jetstream.update_stream(config)
         assert info.created is not None
@@ -140,11 +132,12 @@ class StreamStore:
             await self._jetstream.publish(subject, protocol.gap(facts, guild_ids), headers=headers)
 
     async def delete(self, sandbox_id: UUID) -> bool:
-        """True if there was a stream to delete."""
+        """True if there was a stream to delete, though its servers be away: they throw it away when they are back."""
         with asking():
             try:
-                await self._require_mark(sandbox_id)
-                await self._jetstream.delete_stream(names.stream_name(sandbox_id))
+                with suppress(LeaderAway):  # it has the sandbox's subjects, which nobody else knows
+                    await self._require_mark(sandbox_id)
+                await self._leaders.delete(sandbox_id)
             except NotFoundError:
                 return False
         return True
@@ -156,9 +149,7 @@ class StreamStore:
         with asking():
             while page := await self._list_page(offset):
                 offset += len(page)
-                found += [
-                    stream for told in page if (stream := _marked(StreamInfo.from_response(told), told.get("ts")))
-                ]
+                found += [stream for told in page if (stream := marked(StreamInfo.from_response(told), told.get("ts")))]
         return found
 
     async def _list_page(self, offset: int) -> list[dict[str, Any]]:
@@ -167,13 +158,19 @@ class StreamStore:
         return list(told.get("streams") or ())
 
     async def purge(self, sandbox_id: UUID) -> bool:
-        """Delete every event, and with them what workers have not acknowledged; true if there is a stream."""
+        """Delete every event, and with them what workers have not acknowledged; true if there is a stream.
+
+        One that nobody leads is made anew, on other servers.
+        """
         with asking():
             try:
                 await self._require_mark(sandbox_id)
                 await self._jetstream.purge_stream(names.stream_name(sandbox_id))
             except NotFoundError:
                 return False
+            except LeaderAway:
+                await self.delete(sandbox_id)
+                await self.create(sandbox_id)
         return True
 
     async def replay(self, sandbox_id: UUID, request: Replay) -> StreamPosition:
@@ -207,7 +204,7 @@ class StreamStore:
         stream = names.stream_name(sandbox_id)
         with asking():
             try:
-                info = await self._jetstream.stream_info(stream)
+                info = await self._leaders.info(sandbox_id)
                 consumer = await self._jetstream.consumer_info(stream, names.WORKER_CONSUMER)
             except NotFoundError:
                 return None
@@ -271,22 +268,9 @@ class StreamStore:
 
     async def _require_mark(self, sandbox_id: UUID) -> None:
         stream = names.stream_name(sandbox_id)
-        found = _marked(await self._jetstream.stream_info(stream), None)
+        found = marked(await self._leaders.info(sandbox_id), None)
         if found is None or found.sandbox_id != sandbox_id:
             raise ServiceUnavailable("NATS", f"stream {stream} is not this sandbox's; remove it by hand")
-
-
-def _marked(info: StreamInfo, told_at: str | None) -> FoundStream | None:
-    """None if the stream is not one of a sandbox, by its description, name and subjects.
-
-    `told_at`: by the clock of NATS; where it does not say, the age is 0.
-    """
-    config, subjects = info.config, info.config.subjects or []
-    sandbox_id = names.sandbox_of_event_subjects(subjects[0]) if len(subjects) == 1 else None
-    if config.description != MARK or sandbox_id is None or config.name != names.stream_name(sandbox_id):
-        return None
-    age = datetime.fromisoformat(told_at) - info.created if told_at and info.created else timedelta()
-    return FoundStream(sandbox_id, age, info.state.messages)
 
 
 def _starting_point(request: Replay, stream: StreamInfo) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from bot.stores.nats_account import ACCOUNT, FULL_ACCOUNT, WorkersAccount, read_
 from bot.stores.nats_addresses import servers_in, tls_of
 from bot.stores.nats_claims import OWN_CLAIMS, PROBE_INBOX, PROBE_USER, SERVICES_USER, full_claims, sandbox_claims
 from bot.stores.nats_client import asking
+from bot.stores.nats_connection_watch import ConnectionWatch, ReadAges
 from bot.stores.nats_connections import NatsConnections, sandbox_of
 from bot.stores.nats_floods import FloodWatch
 from bot.stores.nats_jwt import InvalidJwt, Issuer, verify
@@ -114,17 +115,17 @@ class NatsAccess:
     async def disconnect(self, sandbox_id: UUID) -> int:
         """End the sandbox's connections on every server, those that just log in included; how many there were.
 
-        They may log in anew at once.
+        They may log in anew at once. `ServiceUnavailable` if no server answers; one that does not is asked later.
         """
-        connections = await self.connections.list_all(sandbox_id)
-        await self.connections.disconnect(connections)
-        return len(connections)
+        return await self.connections.disconnect_all(sandbox_id)
 
     async def disconnect_until_none_left(self, sandbox_id: UUID) -> None:
         """`disconnect` again until there is none: a login may have been under way while its right to it ended."""
-        for _ in range(constants.NATS_MOST_DISCONNECTS):
-            if not await self.disconnect(sandbox_id):
-                return
+        await self.connections.disconnect_all(sandbox_id, rounds=constants.NATS_MOST_DISCONNECTS)
+
+    def watch(self, read_ages: ReadAges) -> ConnectionWatch:
+        """What ends connections on servers that could not be asked in time."""
+        return ConnectionWatch(self.connections, read_ages)
 
     async def _answer(self, message: Msg) -> bytes | None:
         try:

@@ -15,8 +15,6 @@ from bot.stores.urls import AUTHORITY
 from sandbox_worker.addresses import read_parameters, split_addresses
 from sandbox_worker.tls import client_context, trusting_alone
 
-_MEND = "if it is to be trusted, name its authority's file in [tls] ca"
-
 
 @dataclass(frozen=True, slots=True)
 class NatsLogin:
@@ -48,13 +46,14 @@ def login_options(urls: str, login: NatsLogin = NO_LOGIN) -> dict[str, Any]:
     return {"token": user} if named.password is None else {"user": user, "password": unquote(named.password)}
 
 
-def tls_of(urls: str) -> ssl.SSLContext:
-    """The parameters are called as redis-py calls them."""
+def tls_of(urls: str) -> ssl.SSLContext | None:
+    """None for the authorities that the system trusts. The parameters are called as redis-py calls them."""
     parameters = {name: value for url in split_addresses(urls) for name, value in read_parameters(url).items()}
-    authority = parameters.get(AUTHORITY) or None
-    if authority and parameters.get("ssl_check_hostname", "").lower() == "false":
+    if not (authority := parameters.get(AUTHORITY)):
+        return None
+    if parameters.get("ssl_check_hostname", "").lower() == "false":
         return trusting_alone(authority)
-    return client_context(authority, mend=_MEND)
+    return client_context(authority)
 
 
 def _credentials(file: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from bot import constants, names
 from bot.stores.nats_client import ask_jetstream, asking
-from bot.stores.stream_positions import Acknowledged
+from bot.stores.stream_positions import Acknowledged, StreamPosition
 from sandbox_worker import protocol
 
 type SyncStream = Callable[[str], object]
@@ -60,13 +60,16 @@ class WorkerConsumers:
         first = int(stream["state"]["first_seq"])
         return Successor(after, last - max(after, first - 1))
 
-    async def acknowledged(self, sandbox_id: UUID) -> Acknowledged | None:
-        """How far the workers are; None if there is no consumer."""
+    async def acknowledged(self, sandbox_id: UUID, known: Acknowledged | None = None) -> Acknowledged | None:
+        """How far the workers are; None if there is no consumer. It is not asked for as long as the stream ends with
+        what is `known` to be acknowledged."""
         with asking():
             try:
                 # In this order: where the stream is made again in between, the position counts for neither.
-                created_at = await self._stream_created_at(sandbox_id)
-                consumer = await self._info(sandbox_id)
+                last = await self._last(sandbox_id)
+                if known is not None and known.order == last.order:
+                    return known
+                created_at, consumer = last.stream_created_at, await self._info(sandbox_id)
             except NotFoundError:
                 return None
         floor = int(consumer["ack_floor"]["stream_seq"])
@@ -77,20 +80,21 @@ class WorkerConsumers:
         with asking():
             try:
                 consumer = await self._info(sandbox_id)
-                created_at = await self._stream_created_at(sandbox_id)
+                last = await self._last(sandbox_id)
             except NotFoundError:
                 return None
         metadata = consumer["config"].get("metadata") or {}
-        return ConsumerState(created_at, int(metadata.get(protocol.POSSIBLE_DUPLICATES, 0)))
+        return ConsumerState(last.stream_created_at, int(metadata.get(protocol.POSSIBLE_DUPLICATES, 0)))
 
     async def _info(self, sandbox_id: UUID) -> dict[str, Any]:
         return await ask_jetstream(
             self._client, f"CONSUMER.INFO.{names.stream_name(sandbox_id)}.{names.WORKER_CONSUMER}"
         )
 
-    async def _stream_created_at(self, sandbox_id: UUID) -> datetime:
+    async def _last(self, sandbox_id: UUID) -> StreamPosition:
+        """Of what the stream has got."""
         told = await ask_jetstream(self._client, f"STREAM.INFO.{names.stream_name(sandbox_id)}")
-        return datetime.fromisoformat(told["created"])
+        return StreamPosition(int(told["state"]["last_seq"]), datetime.fromisoformat(told["created"]))
 
     async def _make(self, sandbox_id: UUID, config: ConsumerConfig) -> None:
         try:

@@ -14,7 +14,9 @@ from nats.aio.client import Client, Server
 from nats.aio.transport import TcpTransport
 
 from bot import constants
+from sandbox_worker.tls import name_refused
 
+_MEND = "if it is to be trusted, name its authority's file in [tls] ca"
 _REFUSALS = ("authorization violation", "authentication expired")
 
 
@@ -42,6 +44,7 @@ class LeavingTransport(TcpTransport):
         self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int
     ) -> None:
         """Of a connection whose handshake fails nobody would hear that it has ended."""
+        name_refused(ssl_context, mend=_MEND)
         try:
             await super().connect_tls(uri, ssl_context, buffer_size, connect_timeout)
         except BaseException:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakSet
 
 import redis.asyncio
 from nats.aio.client import Client
@@ -20,9 +21,11 @@ from bot.stores.nats_access import Callout
 from bot.stores.nats_addresses import NO_LOGIN, NatsLogin
 from bot.stores.nats_client import abort_nats, close_nats, open_nats
 from bot.stores.nats_sync import settled_after
-from bot.stores.postgres import Pool, open_pool
-from bot.stores.redis import open_redis
-from bot.stores.urls import with_authority, without_login
+from bot.stores.postgres import Pool, RawConnection, open_pool
+from bot.stores.postgres_hosts import following_primary
+from bot.stores.postgres_poolers import require_sessions
+from bot.stores.redis_client import following_master, open_redis
+from bot.stores.urls import take_authority, with_authority, without_login
 from bot.supervisor import Part, State
 
 ALL = frozenset({"postgres", "redis", "nats"})
@@ -45,8 +48,9 @@ class Addresses:
 
     @property
     def public(self) -> dict[str, str]:
-        """By store, without the bot's own credentials."""
-        addresses = {"postgres": self.postgres, "redis": self.redis, "nats": self.nats}
+        """By store, without the bot's own credentials, and in PostgreSQL's and Redis's whom it trusts."""
+        postgres, redis_url = (take_authority(address)[0] for address in (self.postgres, self.redis))
+        addresses = {"postgres": postgres, "redis": redis_url, "nats": self.nats}
         return {store: without_login(address) for store, address in addresses.items()}
 
     @property
@@ -99,11 +103,7 @@ async def open_addresses(
 
     With `share`, the embedded stores of a bot that runs are used, instead of being refused.
     """
-    configured = {
-        "postgres": settings.postgres.dsn.get_secret_value(),
-        "redis": settings.redis.url.get_secret_value(),
-        "nats": with_authority(settings.nats.url.get_secret_value(), settings.tls.ca),
-    }
+    configured = _configured(settings)
     login = NatsLogin(settings.nats.credentials, settings.nats.nkey_seed.get_secret_value())
     to_run = settings.embedded_stores & only
     if not to_run:
@@ -115,6 +115,15 @@ async def open_addresses(
         own = embedded if embedded.is_owner else None
         of_embedded = {name: embedded.worker_url(name) for name in to_run}
         yield Addresses(urls["postgres"], urls["redis"], urls["nats"], callout, login, own, of_embedded)
+
+
+def _configured(settings: Settings) -> dict[str, str]:
+    redis_url = settings.redis.url.get_secret_value()
+    return {
+        "postgres": with_authority(settings.postgres.dsn.get_secret_value(), settings.tls.ca),
+        "redis": with_authority(redis_url, settings.tls.ca) if redis_url.startswith("rediss") else redis_url,
+        "nats": with_authority(settings.nats.url.get_secret_value(), settings.tls.ca),
+    }
 
 
 def _embedded(settings: Settings, stores: frozenset[str], *, share: bool) -> EmbeddedStores:
@@ -155,15 +164,25 @@ async def open_stores(
     deadline = deadline or Deadline(constants.STOP_WITHIN_S)
     async with AsyncExitStack() as stack:
         addresses = await stack.enter_async_context(open_addresses(settings, share=share))
-        pool = await open_pool(addresses.postgres, max_size=settings.postgres.pool_size, whole=not share)
-        stack.push_async_callback(deadline.close, "PostgreSQL", pool.close, pool.terminate)
+        pool = await _open_pool(stack, deadline, addresses.postgres, settings.postgres.pool_size, whole=not share)
+        if not (share and migrating):  # a command line relies on the bot's having asked
+            await require_sessions(pool)
         if migrating:
             await migrate(pool)
         client = await open_redis(addresses.redis)
         stack.push_async_callback(deadline.close, "Redis", client.aclose, client.connection_pool.reset)
+        await stack.enter_async_context(following_master(client))
         nats = await _open_nats(stack, deadline, addresses.nats, login=addresses.nats_login)
         callout = await _open_callout(stack, deadline, addresses.callout) if addresses.callout else None
         yield Stores(addresses, pool, client, nats, callout)
+
+
+async def _open_pool(stack: AsyncExitStack, deadline: Deadline, address: str, size: int, *, whole: bool) -> Pool:
+    opened: WeakSet[RawConnection] = WeakSet()
+    pool = await open_pool(address, max_size=size, whole=whole, opened=opened)
+    stack.push_async_callback(deadline.close, "PostgreSQL", pool.close, pool.terminate)
+    await stack.enter_async_context(following_primary(address, opened))
+    return pool
 
 
 async def watch_embedded(embedded: EmbeddedStores, note: Callable[[str], object], part: Part) -> None:

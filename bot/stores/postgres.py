@@ -6,10 +6,10 @@ import asyncio
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableSet
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 import orjson
@@ -17,21 +17,20 @@ from loguru import logger
 
 from bot import constants, request
 from bot.errors import ServiceUnavailable
-from bot.stores.failures import postgres_failure
+from bot.settings import SettingsError
+from bot.stores.failures import MIXED_UP, POOLED, postgres_failure
+from bot.stores.postgres_hosts import connect
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    RawConnection = asyncpg.Connection[asyncpg.Record]
     Transaction = asyncpg.transaction.Transaction
 else:
     Pool = asyncpg.Pool
-    Connection = asyncpg.Connection
+    Connection = RawConnection = asyncpg.Connection
     Transaction = asyncpg.transaction.Transaction
 Record = asyncpg.Record
-
-SESSION = {"application_name": "sandbox-bot", "search_path": "sandbox_control, public"}
-"""How every session of the bot begins. `public` holds the tables of a database that is still to be migrated, and the
-type `sandbox_status`."""
 
 _HEADING = re.compile(r"^-- (\w+|\{\w+\}) --\n", re.MULTILINE)
 _COMMENTS = re.compile(r"\A(--.*\n)*")
@@ -95,12 +94,20 @@ async def _nothing_to_reset(_: object) -> None:
     """Whoever borrows a connection leaves the session as it was: what it sets ends with its transaction."""
 
 
-async def open_pool(dsn: str, *, max_size: int = 10, whole: bool = False) -> Pool:
+async def open_pool(
+    dsn: str, *, max_size: int = 10, whole: bool = False, opened: MutableSet[RawConnection] | None = None
+) -> Pool:
     """A pool that has reached its server, or `ServiceUnavailable` with the reason, never the password.
 
     A `whole` one has all its connections from the start and keeps them: whoever has one needs no slot of a server whose
-    slots others have taken.
+    slots others have taken. Each is added to those `opened`.
     """
+
+    async def prepare(connection: RawConnection) -> None:
+        if opened is not None:
+            opened.add(connection)
+        await prepare_connection(connection)
+
     try:
         return await asyncpg.create_pool(
             dsn,
@@ -108,15 +115,19 @@ async def open_pool(dsn: str, *, max_size: int = 10, whole: bool = False) -> Poo
             max_size=max_size,
             max_inactive_connection_lifetime=0,
             max_queries=sys.maxsize,
-            init=prepare_connection,
+            connect=cast("Any", connect),  # as if there could be no address
+            init=prepare,
             reset=_nothing_to_reset,
             timeout=constants.POSTGRES_CONNECT_WITHIN_S,
             command_timeout=constants.POSTGRES_ANSWER_WITHIN_S,
-            server_settings=SESSION | {"timezone": "UTC"},
         )
     except (*UNREACHABLE, *_REFUSED) as error:
         raise postgres_failure(error) from error
-    except (ValueError, asyncpg.ClientConfigurationError) as error:
+    except MIXED_UP as error:
+        raise SettingsError(POOLED) from error
+    except asyncpg.ClientConfigurationError as error:
+        raise ServiceUnavailable("PostgreSQL", f"DATABASE_URL cannot be used: {error}") from error
+    except ValueError as error:  # whose text may hold a part of the address
         raise ServiceUnavailable("PostgreSQL", "DATABASE_URL is not a PostgreSQL address") from error
 
 
@@ -128,6 +139,9 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
             connection = await pool.acquire(timeout=constants.POSTGRES_WAIT_FOR_CONNECTION_S)
             try:
                 yield connection
+            except asyncpg.ReadOnlySQLTransactionError:
+                connection.terminate()  # what is opened in its place finds the server that takes writes
+                raise
             finally:
                 await _give_back(pool, connection)
     except _TROUBLE as error:

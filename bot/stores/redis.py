@@ -12,8 +12,6 @@ from uuid import UUID
 
 import redis.asyncio
 from loguru import logger
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from bot import constants, names, request
@@ -112,8 +110,14 @@ class RedisStore:
         return self._run_id
 
     async def _inspect(self) -> Server:
-        """Asked each time, for it may be another one after a restart. One that is new is made to log no refusals."""
-        told = await self.client.info("server")
+        """Asked each time, for it may be another one after a restart. One that is new is made to log no refusals.
+        `ServiceUnavailable` for a replica, which takes users as a master does, and keeps them to itself."""
+        async with self.client.pipeline(transaction=False) as pipe:
+            pipe.info("server")
+            pipe.info("replication")
+            told, replication = await pipe.execute()
+        if replication.get("role") == "slave":
+            raise ServiceUnavailable("Redis", "it is a replica; REDIS_URL has to lead to the master")
         if self._server is None or told["run_id"] != self._run_id:
             product = "Valkey" if "valkey_version" in told else "Redis"
             version = str(told["valkey_version" if product == "Valkey" else "redis_version"])
@@ -249,26 +253,6 @@ class _Owners:
         if prefix not in self._known:
             self._known[prefix] = names.sandbox_of_redis_prefix(prefix.decode(errors="replace"))
         return self._known[prefix]
-
-
-async def open_redis(url: str) -> redis.asyncio.Redis:
-    """A client that has reached its server, or `ServiceUnavailable` with the reason, never the password."""
-    try:
-        client = redis.asyncio.from_url(
-            url,
-            socket_timeout=constants.REDIS_ANSWER_WITHIN_S,
-            socket_connect_timeout=constants.REDIS_ANSWER_WITHIN_S,
-            health_check_interval=constants.REDIS_HEALTH_CHECK_EVERY_S,
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=2),
-        )
-    except ValueError as error:
-        raise ServiceUnavailable("Redis", "REDIS_URL is not a redis:// address") from error
-    try:
-        await RedisStore(client).ping()
-    except ServiceUnavailable:
-        await client.aclose()
-        raise
-    return client
 
 
 def _text(value: bytes | str) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-import redis.asyncio
 from redis.exceptions import NoPermissionError, ResponseError
 
 from bot import constants
+from bot.stores.redis_client import make_client
 
 _SCRIPTS = (b"EVAL", b"FCALL")
 _CLIENT_OF_REPORT = re.compile(r"CLIENT INFO ------\n(?:.*? cmd=(?P<cmd>\S+))?(?:.*? user=(?P<user>\S+))?")
@@ -32,9 +32,9 @@ class ScriptWatch:
     def __init__(self, url: str, within_s: float = constants.SCRIPT_SILENCE_S) -> None:
         """`within_s`: for each answer."""
         self._is_prepared = False
-        self._client: redis.asyncio.Redis = redis.asyncio.from_url(
+        self._client = make_client(
             url,
-            single_connection_client=True,
+            single_connection=True,
             socket_timeout=within_s,
             socket_connect_timeout=within_s,
             retry=None,

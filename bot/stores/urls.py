@@ -25,7 +25,8 @@ def with_login(urls: str, user: str, password: str) -> str:
 
 
 def with_authority(urls: str, authority: Path | None) -> str:
-    """The address, or several, with whom to trust, unless it says so itself. For Redis's with TLS, and NATS's."""
+    """The address, or several, with whom to trust, unless it says so itself. For PostgreSQL's, NATS's, and Redis's
+    with TLS."""
     if authority is None:
         return urls
     return ",".join(_with_authority(url, authority) for url in split_addresses(urls))
@@ -37,6 +38,15 @@ def _with_authority(url: str, authority: Path) -> str:
     parts = urlsplit(url)
     query = "&".join(filter(None, (parts.query, f"{AUTHORITY}={quote(str(authority), safe='')}")))
     return parts._replace(query=query).geturl()
+
+
+def take_authority(url: str) -> tuple[str, str | None]:
+    """The address without it, and whom it says to trust; None if it doesn't. For PostgreSQL's, and for workers, to whom
+    a file of this machine says nothing."""
+    told = read_parameters(url).get(AUTHORITY)
+    rest, _, query = url.partition("?")
+    others = "&".join(part for part in query.split("&") if not part.startswith(f"{AUTHORITY}="))
+    return (f"{rest}?{others}" if others else rest), told
 
 
 def with_database(url: str, number: int | None) -> str:

@@ -128,6 +128,16 @@ SELECT relieve_notify_queue($1, $2);
 -- Of sandboxes without credentials that count, and those that began before the last end_sessions.
 SELECT end_barred_sandbox_sessions();
 
+-- is_standby --
+SELECT pg_is_in_recovery();
+
+-- end_misplaced_sessions --
+-- On a server that does not take the bot's writes, perhaps a standby. Whoever only asks which server it is has gone
+-- after $1.
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+ WHERE usename ~ '^sandbox_[0-9a-f]{8}$' AND datname = current_database() AND sandbox_role_exists(usename)
+   AND backend_start < clock_timestamp() - $1::interval;
+
 -- revoke_borrowed_roles --
 -- Of sandboxes by other ones, whose role names it returns.
 SELECT revoke_borrowed_sandbox_roles() AS borrower;
@@ -164,9 +174,18 @@ SELECT DISTINCT sandbox.id
 -- $1 sandbox id
 UPDATE sandboxes SET access_changed_at = clock_timestamp() WHERE id = $1;
 
--- get_changed_at --
--- $1 sandbox id
+-- begin_applying --
+-- When it had changed. $1 sandbox id, $2 whether whoever is connected is disconnected now: until here somebody may have
+-- come in by what was replaced, and from here on nobody does.
+WITH counted AS (UPDATE sandbox_credentials SET issued_at = clock_timestamp() WHERE sandbox_id = $1 AND $2)
 SELECT access_changed_at FROM sandboxes WHERE id = $1;
+
+-- get_ages --
+-- For how many seconds the credentials have been the only ones that count; null if none counts. $1 sandbox ids
+SELECT sandbox.id, CASE WHEN sandbox.status = 'running' AND sandbox.expires_at > now()
+       THEN extract(epoch FROM clock_timestamp() - credentials.issued_at)::float8 END AS age_s
+  FROM sandboxes AS sandbox LEFT JOIN sandbox_credentials AS credentials ON credentials.sandbox_id = sandbox.id
+ WHERE sandbox.id = ANY ($1::uuid[]);
 
 -- mark_applied --
 -- No row if it has changed again, or is being taken down. $1 sandbox id, $2 when it had changed

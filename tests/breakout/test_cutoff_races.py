@@ -155,11 +155,11 @@ async def test_one_store_away_keeps_the_others_from_nothing(world, monkeypatch):
     """NATS does not answer: Redis is told its users, and sessions of PostgreSQL end."""
     access, worker = world.manager.access, await world.add()
 
-    async def away(*_):
+    async def away(*_, **__):
         raise ServiceUnavailable("NATS", "away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(access._nats.connections, "_ask_servers", away)
+        patched.setattr(access._nats.connections, "disconnect_all", away)
         await rotate(world, worker.sandbox)
         await until(worker.pg.is_closed, WITHIN_S)
         await world.stores.redis.acl_deluser(f"sandbox-{world.a.sandbox.id}")

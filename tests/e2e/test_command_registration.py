@@ -196,6 +196,55 @@ async def test_what_was_taken_away_stays_away_until_it_is_registered_by_hand(sce
         assert names(discord) == OURS | THEIRS
 
 
+async def test_of_two_bots_one_registers_and_the_other_learns_whose_the_commands_are(scene, settings_of, discord):
+    made, theirs = changing(discord), int(ids(discord)["sandbox"]) - 1
+    async with open_app(settings_of(discord)) as second, running(second, discord):
+        own = second.commands._own
+
+        async def has_learned():
+            there = ids(discord).items() if names(discord) >= OURS else [("sandbox", theirs)]
+            return not own.include("sandbox", theirs) and all(own.include(*command) for command in ours(there))
+
+        await scene.until(has_learned)
+        assert changing(discord) == made
+        async with team_bot(discord) as team:
+            await team.tree.sync()
+        await scene.until(has_learned)
+        assert names(discord) == OURS | THEIRS
+
+
+def ours(commands):
+    return [(name, int(number)) for name, number in commands if name in OURS]
+
+
+async def test_another_version_registers_its_own_commands_when_the_one_with_the_upkeep_has_ended(
+    scene, settings_of, discord, monkeypatch
+):
+    async with open_app(settings_of(discord)) as newer:
+        definitions = newer.commands._definitions
+
+        async def changed():
+            return [definition | {"description": "Newer."} for definition in await definitions()]
+
+        monkeypatch.setattr(newer.commands, "_definitions", changed)
+        async with running(newer, discord):
+            before, looks = changing(discord), 0
+
+            async def has_looked():
+                nonlocal looks
+                looks += newer.commands._own._ids is not None
+                return looks > 10
+
+            await scene.until(has_looked)
+            assert changing(discord) == before
+            scene.app.stop.set()
+
+            async def is_newer():
+                return {command["description"] for command in discord.commands} == {"Newer."}
+
+            await scene.until(is_newer)
+
+
 async def seen_again(discord, since):
     """Whether the running bot has looked twice since then, so that one look began afterwards."""
     looks = [one for one in discord.requests[since:] if one[0] == "GET" and one[1].endswith("/commands")]

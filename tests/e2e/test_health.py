@@ -156,7 +156,7 @@ async def test_events_that_are_not_stored_make_it_unhealthy_for_every_process_th
     monkeypatch.setattr(constants, "STORING_LOOKED_AT_EVERY_S", 0.05)
     monkeypatch.setattr(constants, "NOT_STORED_TOLD_AFTER_S", 0.2)
     publisher, part = bound.app.publisher, bound.app.supervisor.parts["storage"]
-    monkeypatch.setattr(publisher, "_ack_timeout_s", 0.2)
+    monkeypatch.setattr(publisher._watch, "_patience_s", 0.2)
     complete, publisher._complete = publisher._complete, lambda number: False
     await bound.ada.send(bound.lab.general, "hello")
     async with asyncio.timeout(10):

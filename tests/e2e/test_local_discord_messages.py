@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
+from typing import Any
 
 import discord
 import pytest
 
 from local_discord import UsageError
-from tests.e2e.test_local_discord_support import lab, text_channel
+from tests.e2e.test_local_discord_support import lab, plain, text_channel
 
 EVERYTHING = discord.Intents.all()
 
@@ -134,6 +136,7 @@ async def test_what_the_bot_may_not_do_in_a_channel_is_refused():
             with pytest.raises(discord.Forbidden) as failure:
                 await refused
             assert failure.value.code == 50013
+        assert [message async for message in channel.history()] == []
         guild.general.deny(local.bot_user, ["view_channel"])
         with pytest.raises(discord.Forbidden) as failure:
             await channel.send("no")
@@ -147,6 +150,53 @@ async def test_somebody_does_not_write_where_they_see_nothing():
         guild.general.deny(bob, ["view_channel"])
         with pytest.raises(UsageError, match="cannot see"):
             await bob.send(guild.general, "psst")
+
+
+async def test_roles_and_everybody_are_named_by_whoever_may():
+    async with lab(intents=EVERYTHING) as (local, bot, guild, ada):
+        bob, general = local.add_person("bob"), guild.general
+        guild.add_member(bob)
+        general.deny(bob, ["mention_everyone"])
+        open_role, closed_role = guild.add_role("open"), guild.add_role("closed")
+        open_role.mentionable = True
+        text = f"@everyone <@&{open_role.id}> <@&{closed_role.id}> {bob.mention}"
+        heard = []
+        for author in (ada, bob):
+            said = await author.send(general, text)
+            heard.append(await bot.hears("message", lambda one, said=said: one.id == said.id))
+        assert [one.mention_everyone for one in heard] == [True, False]
+        assert [[role.name for role in one.role_mentions] for one in heard] == [["open", "closed"], ["open"]]
+        channel = text_channel(bot, guild)
+        silent = await channel.send(text, allowed_mentions=discord.AllowedMentions.none())
+        assert (silent.mention_everyone, silent.role_mentions, silent.mentions) == (False, [], [])
+        some = await channel.send(text, allowed_mentions=discord.AllowedMentions(everyone=False, roles=[closed_role]))
+        assert [role.name for role in some.role_mentions] == ["closed"]
+
+
+async def test_whoever_is_answered_is_named_unless_the_answer_says_otherwise():
+    async with lab() as (_, bot, guild, ada):
+        said = await ada.send(guild.general, "question")
+        message = text_channel(bot, guild).get_partial_message(said.id)
+        assert [user.id for user in (await message.reply("answer")).mentions] == [ada.id]
+        assert (await message.reply("answer", mention_author=False)).mentions == []
+        reply = await ada.send(guild.general, "thanks", reply_to=said)
+        assert [user.id for user in reply.mentions] == [ada.id]
+
+
+async def test_embeds_show_the_files_that_come_with_them():
+    async with lab() as (_, bot, guild, _ada):
+        embed = discord.Embed(title="picture").set_image(url="attachment://a.png")
+        sent = await text_channel(bot, guild).send(embed=embed, file=discord.File(io.BytesIO(b"x"), "a.png"))
+        assert sent.embeds[0].image.url == sent.attachments[0].url
+
+
+@pytest.mark.parametrize(
+    "allowed", [{"parse": ["all"]}, {"parse": "users"}, {"parse": ["users"], "users": ["1"]}, {"users": ["x"]}]
+)
+async def test_faulty_mentions_are_refused(allowed: dict[str, Any]):
+    async with plain() as api:
+        status, body = await api("POST", api.messages, json={"content": "x", "allowed_mentions": allowed})
+        assert (status, body["code"], list(body["errors"])) == (400, 50035, ["allowed_mentions"])
 
 
 async def test_a_poll_is_voted_in_by_people_and_ended_by_the_bot():
@@ -167,6 +217,10 @@ async def test_a_poll_is_voted_in_by_people_and_ended_by_the_bot():
         ended = await sent.end_poll()
         assert ended.poll is not None
         assert ended.poll.is_finalised()
+        told = await bot.hears("message", lambda one: one.type is discord.MessageType.poll_result)
+        fields = {field.name: field.value for field in told.embeds[0].fields}
+        assert (fields["victor_answer_text"], fields["total_votes"]) == ("yes", "1")
+        assert told.reference.message_id == sent.id
         with pytest.raises(UsageError, match="over"):
             await ada.vote(asked, "no")
 

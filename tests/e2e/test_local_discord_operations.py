@@ -6,7 +6,6 @@ import base64
 import json
 import re
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
@@ -14,38 +13,23 @@ import pytest
 
 from local_discord import LocalDiscord, RateLimit
 from local_discord.http.operations import OPERATIONS
-from tests.e2e.test_local_discord_support import lab, text_channel
+from tests.e2e.test_local_discord_support import Api, lab, plain, text_channel
 from tools.operations_table import PAGE, page
 
-OPEN = ("GET /gateway", "GET /invites/{code}", "GET /sticker-packs")
+OPEN = (
+    "GET /gateway",
+    "GET /guilds/templates/{code}",
+    "GET /guilds/{guild_id}/widget.json",
+    "GET /invites/{code}",
+    "GET /sticker-packs",
+)
 LISTED = (Path(__file__).parents[1] / "discord_operations.txt").read_text().splitlines()
-
-
-class Api:
-    """Plain requests, as other libraries send them."""
-
-    def __init__(self, local: LocalDiscord, session: aiohttp.ClientSession) -> None:
-        self.local, self.session = local, session
-        self.ada = local.add_person("ada")
-        self.guild = local.add_guild("Lab", owner=self.ada)
-        self.messages = f"/channels/{self.guild.general.id}/messages"
-
-    async def __call__(self, method: str, path: str, *, base: str = "/api/v10", **options: Any) -> tuple[int, Any]:
-        status, body, _ = await self.whole(method, path, base=base, **options)
-        return status, body
-
-    async def whole(self, method: str, path: str, *, base: str = "/api/v10", **options: Any) -> tuple[int, Any, Any]:
-        headers = {"Authorization": f"Bot {self.local.token}", **options.pop("headers", {})}
-        url = self.local.api_base.removesuffix("/api/v10") + base + path
-        async with self.session.request(method, url, headers=headers, **options) as response:
-            body = await response.json() if response.status != 204 else None
-            return response.status, body, response.headers
 
 
 @pytest.fixture
 async def api():
-    async with LocalDiscord() as local, aiohttp.ClientSession() as session:
-        yield Api(local, session)
+    async with plain() as api:
+        yield api
 
 
 def test_the_list_is_discords():
@@ -65,9 +49,17 @@ async def test_an_operation_that_is_not_served_is_named(api: Api):
         method, template = name.split()
         status, body = await api(method, re.sub(r"\{\w+\}", "1", template))
         assert (status, name in body["message"]) == (501, True)
-    status, body = await api("GET", f"/guilds/{api.guild.id}/audit-logs")
+    assert api.local.missed == dict.fromkeys(OPERATIONS.keys() - api.local.served, 1)
+    status, body = await api("GET", f"/guilds/{api.guild.id}/messages/search")
     assert (status, body["code"]) == (501, 0)
-    assert "GET /guilds/{guild_id}/audit-logs" in body["message"]
+    assert "GET /guilds/{guild_id}/messages/search" in body["message"]
+
+
+async def test_the_log_names_an_operation_that_is_not_served_once(api: Api, caplog: pytest.LogCaptureFixture):
+    for _ in range(2):
+        await api("GET", f"/guilds/{api.guild.id}/messages/search")
+    assert [record.name for record in caplog.records if "messages/search" in record.message] == ["local_discord"]
+    assert api.local.missed == {"GET /guilds/{guild_id}/messages/search": 2}
 
 
 async def test_what_is_not_discords_is_not_found_and_a_wrong_method_is_refused(api: Api):

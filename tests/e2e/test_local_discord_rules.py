@@ -26,7 +26,7 @@ MESSAGE: dict[str, Any] = {
     "content": "x",
     "flags": 4,
     "nonce": "1",
-    "allowed_mentions": {"parse": ["users"], "users": ["1"]},
+    "allowed_mentions": {"parse": ["roles"], "users": ["1"]},
     "message_reference": {"message_id": "1", "channel_id": 2},
     "attachments": [{"id": "0", "filename": "a.txt", "description": "b"}],
     "embeds": [

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import discord
 import pytest
 from discord import app_commands
@@ -121,3 +122,33 @@ def text_channel(bot: ProbeBot, guild: Guild) -> discord.TextChannel:
     channel = bot.get_channel(guild.general.id)
     assert isinstance(channel, discord.TextChannel)
     return channel
+
+
+class Api:
+    """Plain requests, as other libraries send them."""
+
+    def __init__(self, local: LocalDiscord, session: aiohttp.ClientSession) -> None:
+        self.local, self.session = local, session
+        self.ada = local.add_person("ada")
+        self.guild = local.add_guild("Lab", owner=self.ada)
+        self.messages = f"/channels/{self.guild.general.id}/messages"
+
+    async def __call__(self, method: str, path: str, *, base: str = "/api/v10", **options: Any) -> tuple[int, Any]:
+        status, body, _ = await self.whole(method, path, base=base, **options)
+        return status, body
+
+    async def whole(self, method: str, path: str, *, base: str = "/api/v10", **options: Any) -> tuple[int, Any, Any]:
+        headers = {"Authorization": f"Bot {self.local.token}", **options.pop("headers", {})}
+        url = self.local.api_base.removesuffix("/api/v10") + base + path
+        async with self.session.request(method, url, headers=headers, **options) as response:
+            body = await response.json() if response.status != 204 else None
+            return response.status, body, response.headers
+
+
+@asynccontextmanager
+async def plain(*permissions: str) -> AsyncIterator[Api]:
+    """Requests of a bot that has these permissions beside everybody's, in a guild of Ada's."""
+    async with LocalDiscord() as local, aiohttp.ClientSession() as session:
+        api = Api(local, session)
+        api.guild.add_member(local.bot_user, permissions=permissions)
+        yield api

@@ -34,11 +34,11 @@ class Process:
         async for line in self.process.stderr:
             self.lines.append(line.decode())
 
-    async def stop(self, number=signal.SIGTERM):
+    async def stop(self, number=signal.SIGTERM, seconds=20):
         """The exit code and how long it took."""
         started = time.monotonic()
         self.process.send_signal(number)
-        code = await asyncio.wait_for(self.process.wait(), 20)
+        code = await asyncio.wait_for(self.process.wait(), seconds)
         await self._reader
         return code, time.monotonic() - started
 

@@ -260,12 +260,21 @@ async def gaps_between_sessions(scene, sandbox):
     return [gap for gap in await gaps(scene, sandbox) if "cause" not in gap]
 
 
-async def lose_stream(nats_client, name):
-    """As with the power, so no bot may run. Nothing is left of what it held, nor of its message ids."""
-    jetstream = nats_client.jetstream()
-    config = (await jetstream.stream_info(name)).config
-    await jetstream.delete_stream(name)
-    await jetstream.add_stream(config)
+@pytest.fixture
+def lose_stream(discord, redis_client, nats_client):
+    """As with the power, so no bot may run. Nothing is left of what it held, nor of its message ids, and the server is
+    another one than that which had acknowledged it."""
+
+    async def lose(name):
+        jetstream = nats_client.jetstream()
+        config = (await jetstream.stream_info(name)).config
+        await jetstream.delete_stream(name)
+        await jetstream.add_stream(config)
+        key = names.gateway_session_key(discord.application_id, 1, 0)
+        saved = json.loads(await redis_client.get(key))
+        await redis_client.set(key, json.dumps(saved | {"nats_servers": ["of before"]}))
+
+    return lose
 
 
 @pytest.fixture
@@ -278,14 +287,14 @@ def slow_disk(monkeypatch):
     monkeypatch.setattr("bot.stores.opening.settled_after", settled_after)
 
 
-async def test_what_was_acknowledged_and_not_synced_yet_comes_again(stage, discord, slow_disk, nats_client):
+async def test_what_was_acknowledged_and_not_synced_yet_comes_again(stage, discord, slow_disk, lose_stream):
     async with stage.again() as scene:
         await scene.ada.send(scene.lab.general, "lost with the power")
         await until_stored(scene, "blue", 1)
         blue = await scene.sandbox("blue")
     async with stage.again() as scene:
         await until_stored(scene, "blue", 1)
-    await lose_stream(nats_client, blue.stream)
+    await lose_stream(blue.stream)
     async with stage.again() as scene:
         await until_stored(scene, "blue", 1)
         assert await contents(scene, "blue") == ["lost with the power"]
@@ -293,7 +302,7 @@ async def test_what_was_acknowledged_and_not_synced_yet_comes_again(stage, disco
     assert discord.identifies == 1
 
 
-async def test_a_gap_whose_marker_was_not_synced_yet_is_marked_again(stage, discord, slow_disk, nats_client):
+async def test_a_gap_whose_marker_was_not_synced_yet_is_marked_again(stage, discord, slow_disk, lose_stream):
     discord.forget_sessions()
     async with stage.again() as scene:
         await scene.until(lambda: has_gap(scene))
@@ -302,7 +311,7 @@ async def test_a_gap_whose_marker_was_not_synced_yet_is_marked_again(stage, disc
         await scene.bob.command("sandbox create", channel=scene.lobby.general, name="later")
     async with stage.again():
         """Resumes the session that began with the gap."""
-    await lose_stream(nats_client, blue.stream)
+    await lose_stream(blue.stream)
     async with stage.again() as scene:
         await scene.until(lambda: gaps_between_sessions(scene, "blue"))
         (again,) = await gaps_between_sessions(scene, "blue")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.conftest import text
 from tests.e2e.test_process import BOT, BOT_WITH_SHORT_LEASES, refuse
-from tests.e2e.two_bots import Bots, Load, count_stored, expiry, says, stored_in
+from tests.e2e.two_bots import Bots, Load, addresses_of, count_stored, expiry, says, stored_in
 from tests.faults.wires import Gate, wired
 
 pytestmark = pytest.mark.timeout(180)  # two bots and more are started, each of which takes seconds on a busy machine
@@ -21,7 +21,7 @@ async def make_bots(discord, tmp_path, stores, dsn, nats_client, redis_client):
     made = []
 
     def make(argv=BOT_WITH_SHORT_LEASES):
-        made.append(Bots(discord, tmp_path, stores, dsn, argv))
+        made.append(Bots(discord, tmp_path, addresses_of(stores, dsn), argv))
         return made[-1]
 
     yield make

@@ -10,6 +10,7 @@ import pytest
 from local_discord import LocalDiscord
 from sandbox_worker import DiscordUnavailable, InteractionFailed, constants
 from sandbox_worker.discord_api import DEFERRED_MESSAGE, MESSAGE, DiscordApi, message
+from sandbox_worker.trust import trusted_by
 
 BY_CLOUDFLARE = {"Content-Type": "text/html", "Server": "cloudflare"}
 HTML = "<html><title>Access denied</title>error code: 1015</html>"
@@ -40,7 +41,7 @@ def lab(discord, ada):
 
 @pytest.fixture
 async def api(discord):
-    api = DiscordApi(discord.api_base)
+    api = DiscordApi(discord.api_base, trust=trusted_by(""))
     yield api
     await api.close()
     discord.end_refusals()

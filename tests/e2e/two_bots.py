@@ -17,9 +17,8 @@ EVENTS_PER_S = 300
 class Bots:
     """Started by the same command with the same environment, each told apart by its log."""
 
-    def __init__(self, discord, folder, stores, dsn, argv):
+    def __init__(self, discord, folder, addresses, argv):
         self._discord, self._folder, self._argv = discord, folder, argv
-        addresses = {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
         self.environment = base_environment(discord) | addresses
         self.all = []
 
@@ -42,7 +41,7 @@ class Bots:
         await self.until(lambda: says(bot, "standby"), bot)
         return bot
 
-    async def until(self, condition, *bots, seconds=60):
+    async def until(self, condition, *bots, seconds=120):
         try:
             async with asyncio.timeout(seconds):
                 while not condition():
@@ -60,6 +59,11 @@ class Bots:
                 await bot.stop(signal.SIGKILL)
 
 
+def addresses_of(stores, dsn):
+    """The variables by which a bot comes to the stores as to its operator's own."""
+    return {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
+
+
 def says(bot, text):
     """How often."""
     return sum(text in line for line in bot.lines)
@@ -68,9 +72,9 @@ def says(bot, text):
 class Load:
     """Events of one guild at a steady rate, and commands that each make a sandbox live a known time longer."""
 
-    def __init__(self, discord, person, guild, *, commands=True):
+    def __init__(self, discord, person, guild, *, commands=True, sandbox="blue"):
         self._does = (self._send, self._extend) if commands else (self._send,)
-        self._discord, self._person, self._guild = discord, person, guild
+        self._discord, self._person, self.guild, self._sandbox = discord, person, guild, sandbox
         self.sent = []
         self.extensions = []
         """Of each that Discord took for accepted, whether it was answered with a success."""
@@ -93,7 +97,7 @@ class Load:
             await asyncio.sleep(0.01)
 
     async def _send(self):
-        started_at, guild_id = time.monotonic(), self._guild.id
+        started_at, guild_id = time.monotonic(), self.guild.id
         while not self._enough.is_set():
             due = int((time.monotonic() - started_at) * EVENTS_PER_S)
             while len(self.sent) < due:
@@ -105,7 +109,7 @@ class Load:
         while not self._enough.is_set():
             try:
                 reply = await self._person.command(
-                    "sandbox extend", channel=self._guild.general, sandbox="blue", by="1m"
+                    "sandbox extend", channel=self.guild.general, sandbox=self._sandbox, by="1m"
                 )
                 if reply.failed:
                     self.told_failed += 1

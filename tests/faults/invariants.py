@@ -45,7 +45,7 @@ async def check(manager, pool, redis_client):
     streams = {found.sandbox_id for found in await manager.streams.list_streams()}
     for row in await pool.fetch("SELECT * FROM sandbox_overview"):
         lives = row["status"] != "destroyed"
-        login = await manager.access.look_up(row["id"])
+        login = await manager.access.logins.look_up(row["id"])
         has = {
             "schema": await manager.schemas.schema_exists(row["id"]),
             "role": await pool.fetchval("SELECT sandbox_role_exists($1)", row["schema_name"]),

@@ -214,7 +214,7 @@ async def test_nobody_is_let_into_one_that_has_become_somebody_elses(bot, connec
     client = await connect(bot, sandbox)
     await redis_client.flushall()
     await fill(sandbox.redis_database)
-    await bot.access.grant(sandbox.id, await bot.access.look_up(sandbox.id))
+    await bot.access.grant(sandbox.id, await bot.access.logins.look_up(sandbox.id))
     with pytest.raises((AuthenticationError, redis.asyncio.ConnectionError)):
         await client.get("of-somebody")
     assert any("not let into its database" in message for _, message, _ in told)

@@ -16,7 +16,8 @@ from bot.names import event_subject_prefix, event_subjects, stream_name
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.embedded.folder import free_port
 from bot.stores.embedded.programs import nats_program
-from bot.stores.nats import MARK, StreamLimits, StreamStore
+from bot.stores.nats import StreamLimits, StreamStore
+from bot.stores.stream_marks import MARK
 
 BLUE = UUID("12345678-0000-4000-8000-000000000001")
 STREAM = stream_name(BLUE)

@@ -68,6 +68,19 @@ async def test_further_answers_are_waited_for_as_long_as_the_line_takes(stores, 
         await client.close()
 
 
+async def test_a_question_that_was_lost_is_asked_again_until_the_first_answer(nats_client):
+    asked = []
+
+    async def answer_the_second(message):
+        asked.append(message)
+        if len(asked) == 2:
+            await message.respond(b"here")
+
+    await nats_client.subscribe("everybody.again", cb=answer_the_second)
+    answers = await ask_all(nats_client, "everybody.again", first_within_s=2, others_within_s=0.05, again_s=0.1)
+    assert len(answers) == 1
+
+
 async def test_a_flush_that_is_broken_off_costs_nobody_the_connection(far_system):
     """As a login's end breaks off what it waits for. nats-py's own flush would have the client read nothing more."""
     with pytest.raises(TimeoutError):

@@ -27,7 +27,8 @@ from bot.stores.embedded import EmbeddedStores
 from bot.stores.nats import StreamStore
 from bot.stores.nats_client import asking, open_nats
 from bot.stores.postgres import connected, open_pool
-from bot.stores.redis import RedisStore, open_redis
+from bot.stores.redis import RedisStore
+from bot.stores.redis_client import open_redis
 from bot.supervisor import State, Supervisor
 from tests.faults.disks import full, needs_mount, small_disk
 from tests.service.conftest import ADA, STREAM_LIMITS

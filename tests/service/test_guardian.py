@@ -18,7 +18,7 @@ from bot.stores.embedded.configuration import launch_command
 from bot.stores.launch import PARENT
 from bot.stores.nats_client import open_nats
 from bot.stores.postgres import connected, open_pool
-from bot.stores.redis import open_redis
+from bot.stores.redis_client import open_redis
 from tests.service.servers import REDIS, lives, parent_of, read_everywhere, until, write_everywhere
 
 

@@ -214,8 +214,7 @@ async def test_a_stream_that_is_made_anew_begins_with_a_mark_and_is_told_from_th
     assert not new.possible_duplicate
 
 
-async def test_a_tail_hears_all_of_a_stream_that_is_made_anew_whatever_number_it_had(place, make_bot, monkeypatch):
-    monkeypatch.setattr("sandbox_worker.constants.REPLAY_SILENCE_S", 1.0)
+async def test_a_tail_hears_all_of_a_stream_that_is_made_anew_whatever_number_it_had(place, make_bot):
     await place.send_many(5)
     async with make_bot().running(), place.worker() as sandbox:
         events = sandbox.tail(since=0)
@@ -235,7 +234,7 @@ async def has_stream(place):
 
 
 async def test_a_tail_waits_for_a_stream_that_is_lost(place, make_bot, monkeypatch):
-    monkeypatch.setattr("sandbox_worker.constants.REPLAY_SILENCE_S", 0.3)
+    monkeypatch.setattr("sandbox_worker.constants.MISSED_HEARTBEATS", 0.3)
     monkeypatch.setattr("sandbox_worker.constants.REPLAY_RETRY_DELAY_S", 0.05)
     async with place.worker() as sandbox:
         events = sandbox.tail()

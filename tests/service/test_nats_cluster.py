@@ -60,11 +60,12 @@ async def until_elsewhere(cluster, client, server):
     await flush(client)
 
 
-async def test_a_certificate_of_somebody_else_is_told_at_once_with_whose_it_is(cluster, tmp_path):
+@pytest.mark.parametrize("trusts_another", [True, False])
+async def test_a_certificate_of_somebody_else_is_told_at_once_with_whose_it_is(cluster, tmp_path, trusts_another):
     write_certificates(tmp_path, [LOOPBACK])
     async with asyncio.timeout(3):
         with pytest.raises(ServiceUnavailable) as caught:
-            await open_nats(with_authority(cluster.url(), tmp_path / "ca.pem"))
+            await open_nats(with_authority(cluster.url(), tmp_path / "ca.pem" if trusts_another else None))
     told = str(caught.value.detail)
     assert told.startswith("the certificate of 127.0.0.1 is refused: ")
     assert "subject discord-sandboxes nats; issuer discord-sandboxes authority" in told

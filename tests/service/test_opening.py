@@ -17,7 +17,7 @@ from bot.stores.migrations import migrate
 from bot.stores.nats_client import open_nats
 from bot.stores.opening import open_addresses
 from bot.stores.postgres import open_pool
-from bot.stores.redis import open_redis
+from bot.stores.redis_client import open_redis
 
 
 @pytest.fixture

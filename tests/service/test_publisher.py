@@ -5,7 +5,10 @@ import signal
 from datetime import timedelta
 
 import pytest
+from nats.js.api import StreamConfig
 
+from bot import constants
+from bot.clock import elapsed
 from bot.routing.publisher import Publisher
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.embedded.programs import nats_program
@@ -13,6 +16,7 @@ from bot.stores.nats_client import open_nats
 
 STREAM, SUBJECTS = "EVENTS", "sandbox.x.events.>"
 SUBJECT = "sandbox.x.events.TEST"
+MUTE = "sandbox.mute.events.TEST"
 
 
 @pytest.fixture
@@ -277,6 +281,79 @@ async def test_a_killed_nats_loses_doubles_and_inverts_nothing(tmp_path, make_pu
         assert (await jetstream.stream_info(STREAM)).state.messages == total
         await publisher.close()
         await client.close()
+
+
+@pytest.fixture
+async def two_streams(nats_client, jetstream):
+    """One of them can be silenced: it acknowledges nothing, as if its leader had gone."""
+    config = StreamConfig(name="MUTE", subjects=["sandbox.mute.events.>"], duplicate_window=600)
+    await nats_client.jetstream().add_stream(config)
+
+    async def silence(silent):
+        await nats_client.jetstream().update_stream(config.evolve(no_ack=silent))
+
+    return silence
+
+
+async def test_a_stream_that_answers_nothing_holds_up_no_other_and_gets_all_in_order(
+    nats_client, two_streams, make_publisher
+):
+    publisher = await make_publisher(window=50, ack_timeout=timedelta(milliseconds=150))
+    await two_streams(True)
+    await set_apart(publisher)
+    for number in range(1, 500):
+        await asyncio.wait_for(publisher.wait_for_capacity(), 5)
+        publisher.publish(MUTE, b"%d" % number, f"m{number}")
+        publisher.publish(SUBJECT, b"", f"k{number}")
+    await asyncio.wait_for(publisher.taken_within(publisher.last_published, None), 5)
+    assert publisher.low_water_mark == 0
+    await two_streams(False)
+    assert await publisher.drain(10) == 0
+    assert await numbers(nats_client, "sandbox.mute.events.>", 500) == list(range(500))
+    assert (publisher.counts["refused"], publisher.counts["lost"]) == (0, 0)
+
+
+async def set_apart(publisher):
+    """By one event, while the other stream goes on."""
+    publisher.publish(MUTE, b"0", "m0")
+    async with asyncio.timeout(5):
+        while not publisher._backlog.lanes["sandbox.mute.events"].is_apart:
+            publisher.publish(SUBJECT, b"", f"k{publisher.last_published}")
+            await asyncio.sleep(0.02)
+
+
+async def test_what_is_too_much_for_a_stream_that_answers_nothing_is_a_marked_gap(
+    nats_client, two_streams, make_publisher, monkeypatch
+):
+    monkeypatch.setattr(constants, "LANE_BYTES", 10_000)
+    publisher = await make_publisher(window=50, ack_timeout=timedelta(milliseconds=150))
+    await two_streams(True)
+    began_at, number = elapsed(), 1
+    await set_apart(publisher)
+    while publisher.counts["lost"] < 100:
+        publisher.publish(MUTE, b"%d" % number, f"m{number}")
+        number += 1
+    gaps = []
+
+    def describe(prefix, gap):
+        gaps.append((prefix, gap))
+        return b"-1"
+
+    publisher.describe_gap = describe
+    await two_streams(False)
+    assert await publisher.drain(10) == 0
+    ((prefix, gap),) = gaps
+    assert (prefix, gap.events) == ("sandbox.mute.events.", publisher.counts["lost"])
+    assert began_at <= gap.since <= gap.until <= elapsed()
+    kept = number - gap.events
+    publisher.publish(MUTE, b"%d" % number, "after")
+    assert await publisher.drain(10) == 0
+    assert await numbers(nats_client, "sandbox.mute.events.>", kept + 2) == [*range(kept), -1, number]
+
+
+async def numbers(client, subjects, count):
+    subscription = await client.jetstream().subscribe(subjects, ordered_consumer=True)
+    return [int((await subscription.next_msg(timeout=5)).data) for _ in range(count)]
 
 
 async def test_unacknowledged_publishing_reaches_whoever_listens(nats_client, make_publisher):

@@ -50,6 +50,35 @@ async def test_a_session_is_saved_as_far_as_everything_before_is_acknowledged(re
     assert 0 < await redis_client.ttl(names.gateway_session_key(*SHARD)) <= 24 * 3600
 
 
+async def test_streams_that_no_place_waits_for_are_saved_with_it(redis_client):
+    acks = Acks()
+    unstored = {"sandbox.blue.events.": 1_700_000_000.5}
+    store = SessionStore(redis_client, acks)
+    for expected in (tuple(unstored.items()), ()):
+        acks.last_published = acks.low_water_mark = acks.low_water_mark + 10
+        store.checkpoint(SHARD, Session("one", HERE, acks.low_water_mark))
+        await store.save(unstored)
+        for store_of_next in (SessionStore(redis_client, acks), after_a_restart(redis_client)):
+            assert (await store_of_next.load(SHARD)).unstored == expected
+        unstored.clear()
+
+
+async def test_a_place_that_waits_long_is_remembered_in_bounded_memory(redis_client, monkeypatch):
+    monkeypatch.setattr("bot.constants.MOST_CHECKPOINTS", 5)
+    acks = Acks()
+    store = SessionStore(redis_client, acks)
+    for number in range(1, 100):
+        acks.last_published = number
+        store.checkpoint(SHARD, Session("one", HERE, number))
+    assert len(store._checkpoints[SHARD]) == 5
+    acks.low_water_mark = 4
+    await store.save()
+    assert (await SessionStore(redis_client, acks).load(SHARD)).sequence == 4
+    acks.low_water_mark = 99
+    await store.save()
+    assert (await SessionStore(redis_client, acks).load(SHARD)).sequence == 99
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """Of what settles: moved by hand."""

@@ -149,3 +149,20 @@ async def test_sessions_of_a_sandbox_that_has_expired_are_ended_even_if_nobody_m
     assert await sessions[1].fetchval("SELECT 1") == 1
     for session in sessions:
         await session.close()
+
+
+async def test_a_consumer_is_asked_for_only_where_there_is_something_to_acknowledge(manager, nats_client, monkeypatch):
+    sandbox = await manager.create(ADA)
+    await manager.acknowledgements.look_at_all()
+    asked, ask = [], manager.streams.consumers._info
+
+    async def note(sandbox_id):
+        asked.append(sandbox_id)
+        return await ask(sandbox_id)
+
+    monkeypatch.setattr(manager.streams.consumers, "_info", note)
+    await manager.acknowledgements.look_at_all()
+    assert asked == []
+    await nats_client.jetstream().publish(f"sandbox.{sandbox.id}.events.TEST", b"event")
+    await manager.acknowledgements.look_at_all()
+    assert asked == [sandbox.id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from datetime import timedelta
@@ -13,7 +14,7 @@ from bot.control_plane import open_control_plane
 from bot.settings import Settings
 from bot.stores.embedded import EmbeddedStores
 from bot.stores.opening import open_stores
-from sandbox_worker import SandboxEnded
+from sandbox_worker import SandboxEnded, protocol
 from tests.conftest import store_settings
 from tests.service.conftest import ADA
 from tests.service.workers import Gate, OwnNats, make_place, take
@@ -64,11 +65,23 @@ def impatient(monkeypatch):
 
 
 @pytest.fixture
-async def gate(place):
-    gate = Gate(place.environment["SANDBOX_NATS_URL"])
-    await gate.open()
-    yield gate
-    await gate.shut()
+async def make_gate(place):
+    """Ways to the one server."""
+    gates = []
+
+    async def make():
+        gates.append(Gate(place.environment["SANDBOX_NATS_URL"]))
+        await gates[-1].open()
+        return gates[-1]
+
+    yield make
+    for gate in gates:
+        await gate.shut()
+
+
+@pytest.fixture
+async def gate(make_gate):
+    return await make_gate()
 
 
 async def test_nothing_is_lost_when_nats_is_killed_in_the_middle(own_place, logged):
@@ -141,6 +154,52 @@ async def test_a_lost_connection_costs_nothing(place):
         found = await take(events, 90)
         await place.until_settled()
     assert [int(event.data["content"]) for event in found] == list(range(10, 100))
+
+
+async def test_a_server_that_says_nothing_any_more_is_left_for_another_within_two_seconds(place, make_gate):
+    gates = [await make_gate() for _ in range(2)]
+    urls = ",".join(gate.of(place.environment["SANDBOX_NATS_URL"]) for gate in gates)
+    await place.send(content="before")
+    async with place.worker(SANDBOX_NATS_URL=urls) as sandbox:
+        events = sandbox.events()
+        await take(events, 1)
+        (frozen,) = (gate for gate in gates if gate.is_used)
+        frozen.freeze()
+        frozen_at = time.monotonic()
+        await place.until(lambda: _holds(sandbox._connection.connections == 2))
+        assert time.monotonic() - frozen_at < 2.2
+        await frozen.shut()  # the server sends nothing there any more
+        await place.send(content="after")
+        assert (await take(events, 1))[0].data["content"] == "after"
+
+
+async def test_whoever_led_the_consumer_is_missed_within_two_seconds(place, stores, nats_client):
+    """It has died, or stands still: it says nothing, and nobody else says so."""
+    asked: asyncio.Queue[tuple[float, int]] = asyncio.Queue()
+
+    async def note(message):
+        await asked.put((time.monotonic(), json.loads(message.data)["batch"]))
+
+    await nats_client.subscribe(protocol.pull_subject("NOBODYS"), cb=note)
+    team = {"SANDBOX_NATS_URL": "", "NATS_URL": stores.nats_url, "SANDBOX_NATS_STREAM": "NOBODYS"}
+    async with place.worker(**team) as sandbox:
+        waiting = asyncio.create_task(take(sandbox.events(), 1))
+        (first, batch), (second, later) = [await asked.get() for _ in range(2)]
+        waiting.cancel()
+    assert second - first < 2.2
+    assert (batch, later) == (64, 1)  # it may answer everything when it moves again
+
+
+@pytest.mark.long
+async def test_a_worker_that_holds_up_its_own_loop_keeps_its_connection(place, make_gate):
+    gates = [await make_gate() for _ in range(2)]
+    urls = ",".join(gate.of(place.environment["SANDBOX_NATS_URL"]) for gate in gates)
+    async with place.worker(SANDBOX_NATS_URL=urls) as sandbox:
+        async with sandbox.subscribe("anything"):
+            for _ in range(4):
+                time.sleep(1.6)  # noqa: ASYNC251  # as a worker does that knows no better
+                await asyncio.sleep(0.05)
+        assert sandbox._connection.connections == 1
 
 
 async def test_a_worker_goes_on_after_an_extension_and_after_the_login_of_before_has_expired(enforced, nats_client):

@@ -144,7 +144,7 @@ async def test_an_outage_costs_no_event_and_doubles_none(place, tail):
 
 
 async def test_a_tail_begins_anew_when_the_server_has_forgotten_it(place, monkeypatch):
-    monkeypatch.setattr("sandbox_worker.constants.REPLAY_SILENCE_S", 0.5)
+    monkeypatch.setattr("sandbox_worker.constants.MISSED_HEARTBEATS", 0.5)
     async with place.worker() as sandbox:
         events = sandbox.tail()
         first = asyncio.create_task(anext(events))

@@ -62,12 +62,14 @@ class Place:
 
 
 class Gate:
-    """A way to a server on 127.0.0.1 that can be shut; what is on it then is cut off."""
+    """A way to a server on 127.0.0.1 that can be shut, which cuts off what is on it, or stand still."""
 
     def __init__(self, url):
         self._target = int(url.rpartition(":")[2])
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self._moves = asyncio.Event()
+        self._moves.set()
         self.port = 0
 
     def of(self, url):
@@ -77,6 +79,15 @@ class Gate:
     async def open(self):
         self._server = await asyncio.start_server(self._pass, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    @property
+    def is_used(self):
+        """Whether somebody is on it."""
+        return bool(self._writers)
+
+    def freeze(self):
+        """Nothing passes any more, and nobody is told."""
+        self._moves.clear()
 
     async def shut(self):
         self._server.close()
@@ -92,6 +103,7 @@ class Gate:
         self._writers.add(writer)
         try:
             while data := await reader.read(65536):
+                await self._moves.wait()
                 writer.write(data)
                 await writer.drain()
         except OSError:

@@ -10,6 +10,7 @@ from bot.sandboxes.access.isolation import Enforcement, Isolation
 from bot.sandboxes.access.tokens import read_bot_token
 from bot.ui import replies
 from sandbox_worker import variables
+from sandbox_worker.addresses import Host
 from sandbox_worker.environment import read_environment
 from sandbox_worker.standard_names import DatabaseForm
 from tests.unit.test_limits import sandbox
@@ -142,3 +143,34 @@ def test_the_address_ends_in_the_database_of_a_sandbox_that_has_one(address, exp
     assert found == expected.format(login=f"sandbox-{owned.id}:token@")
     shared = connection_details(sandbox(), enforced, addresses, token="token").environment["SANDBOX_REDIS_URL"]
     assert shared.rpartition("@")[2] == address.partition("://")[2]
+
+
+SENTINELS = replace(
+    ADDRESSES, redis="rediss+sentinel://s-1:1,s-2:2/main/3", redis_primary=lambda: Host("cache-2", 6380)
+)
+
+
+def test_where_sentinels_watch_they_are_named_beside_the_address_of_now(tmp_path):
+    owned = replace(sandbox(), redis_database=17)
+    isolation = Isolation(Enforcement(), Enforcement(), Enforcement())
+    details = connection_details(owned, isolation, SENTINELS, token=SECRET)
+    assert details.environment["SANDBOX_REDIS_URL"] == f"rediss://sandbox-{owned.id}:{SECRET}@cache-2:6380/17"
+    assert details.environment["SANDBOX_REDIS_SENTINELS"] == "s-1:1,s-2:2"
+    assert details.environment["SANDBOX_REDIS_SENTINEL_MASTER"] == "main"
+    (tmp_path / ".env").write_text(details.as_dotenv())
+    found = read_environment({}, tmp_path / ".env")
+    assert found.sentinels is not None
+    assert found.sentinels.url_of(Host("cache-2", 6380)) == found.redis_url
+
+
+def test_sentinels_that_name_nobody_and_those_of_a_team_are_not_handed_out():
+    nobody = handed_out(replace(SENTINELS, redis_primary=lambda: None)).environment
+    assert not any(name.startswith("SANDBOX_REDIS_") and name != "SANDBOX_REDIS_PREFIX" for name in nobody)
+    shared = connection_details(sandbox(), Isolation(), SENTINELS, token=SECRET).environment
+    assert "SANDBOX_REDIS_SENTINELS" not in shared
+
+
+def test_whoever_reads_the_file_is_told_of_an_authority_of_the_teams_own():
+    own = handed_out(replace(ADDRESSES, has_own_authority=True))
+    assert "save its ca.pem, which the operator has, and set SANDBOX_TLS_CA" in own.as_dotenv()
+    assert "SANDBOX_TLS_CA" not in handed_out().as_dotenv() + repr(dict(own.environment))

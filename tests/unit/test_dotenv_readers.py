@@ -129,6 +129,17 @@ def test_each_address_of_a_cluster_has_the_login_and_so_have_two_variables(detai
             "postgresql://db/bot?options=-c%20a%3Db%20-c%20c%3Dd",
             {"PGSSLMODE": "require"},
         ),
+        (
+            "postgresql://db-1:5433,db-2/bot?sslmode=require",
+            "postgresql://db-1:5433,db-2/bot?sslmode=require",
+            {"PGTARGETSESSIONATTRS": "read-write"},
+        ),
+        (
+            "postgresql://db-1,db-2/bot?target_session_attrs=any",
+            "postgresql://db-1,db-2/bot?target_session_attrs=any",
+            {},
+        ),
+        ("redis+sentinel://s-1,s-2/main/0?sentinel_password=hunter2", "redis+sentinel://s-1,s-2/main/0", {}),
         ("postgres://db/the bot's", "postgres://db/the%20bot%27s", {}),
         ("redis://cache/3?socket_timeout=5", "redis://cache/3?socket_timeout=5", {}),
         ("tls://bus:4222?ssl_ca_certs=/etc/ca.pem&ssl_check_hostname=false", "tls://bus:4222", {}),

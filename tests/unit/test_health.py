@@ -58,6 +58,14 @@ def test_four_values_are_enough_for_a_health():
             ["NATS keeps sandboxes apart by convention alone: no callout."],
         ),
         (
+            {"unasked": ("nats-2",)},
+            "degraded",
+            [
+                "NATS server nats-2 does not answer: whoever is connected there with credentials that have ended is "
+                "disconnected as soon as it does."
+            ],
+        ),
+        (
             {"notices_undelivered": True},
             "degraded",
             ["The last notice could not be delivered to the owner, who may have closed direct messages."],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.settings import Settings, SettingsError, load_settings
+from bot.settings import COMMON_NAMES, Settings, SettingsError, load_settings
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -14,7 +14,7 @@ def _clean_environment(monkeypatch, tmp_path):
     import os
 
     for name in list(os.environ):
-        if name.startswith("BOT_") or name in {"DISCORD_TOKEN", "DATABASE_URL", "REDIS_URL", "NATS_URL"}:
+        if name.startswith("BOT_") or name.removesuffix("_FILE") in COMMON_NAMES:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
@@ -185,6 +185,7 @@ def test_a_secret_that_cannot_be_one_is_named_and_not_repeated(monkeypatch, name
         ("DATABASE_URL", "postgresql:///d?host=/run/postgresql"),
         ("REDIS_URL", "unix:///run/redis.sock?db=1"),
         ("REDIS_URL", "rediss://h"),
+        ("REDIS_URL", "redis+sentinel://u:p@a:26379,b/group/0"),
         ("NATS_URL", "tls://u:p%2Fq@[::1]:4222"),
         ("NATS_URL", "tls://u:p%2Fq@h:4222,tls://u:p%2Fq@i:4222,nats://j"),
     ],
@@ -295,9 +296,55 @@ def test_databases_are_written_as_two_numbers(monkeypatch, value):
         load_settings()
 
 
-@pytest.mark.parametrize("url", ["redis://h/7", "unix:///run/valkey.sock?db=7"])
+@pytest.mark.parametrize("url", ["redis://h/7", "unix:///run/valkey.sock?db=7", "redis+sentinel://h/group/7"])
 def test_the_bots_own_database_is_none_of_the_sandboxes(monkeypatch, url):
     monkeypatch.setenv("REDIS_URL", url)
     monkeypatch.setenv("BOT_REDIS__DATABASES", "0-9")
     with pytest.raises(SettingsError, match=r"redis: the bot's own database"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    "variable", ["DISCORD_TOKEN", "DATABASE_URL", "REDIS_URL", "NATS_URL", "NATS_ACCOUNT_SEED", "BOT_NATS__AUTH_URL"]
+)
+def test_every_secret_may_stand_in_a_file(monkeypatch, tmp_path, variable):
+    secret = tmp_path / "secret"
+    text = {"DISCORD_TOKEN": "a.b.c", "DATABASE_URL": "postgresql://h/d", "REDIS_URL": "redis://h"}.get(variable)
+    secret.write_text((text or "nats://h") + "\n")
+    monkeypatch.setenv(f"{variable}_FILE", str(secret))
+    section, _, key = COMMON_NAMES.get(variable, variable).removeprefix("BOT_").lower().partition("__")
+    assert getattr(getattr(load_settings(), section), key).get_secret_value() == (text or "nats://h")
+
+
+def test_a_secret_in_the_environment_and_in_a_file_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "token").write_text("hunter22")
+    Path(".env").write_text("DISCORD_TOKEN=hunter23\n")
+    monkeypatch.setenv("BOT_DISCORD__TOKEN_FILE", str(tmp_path / "token"))
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == "DISCORD_TOKEN: it is set, and DISCORD_TOKEN_FILE too; keep one of them."
+    Path(".env").write_text("DISCORD_TOKEN=\n")  # as in the example: nothing is set
+    assert load_settings().require_token() == "hunter22"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "cannot be read: No such file"), (b"\xff", "UTF-8"), (b"\n", "is empty")]
+)
+def test_a_file_of_a_secret_that_cannot_be_read_is_named(monkeypatch, tmp_path, content, reason):
+    path = tmp_path / "url"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("DATABASE_URL_FILE", str(path))
+    with pytest.raises(SettingsError, match=f"^DATABASE_URL_FILE: {path} .*{reason}"):
+        load_settings()
+
+
+def test_what_is_no_secret_has_no_file(monkeypatch):
+    monkeypatch.setenv("BOT_LOG__LEVEL_FILE", "/level")
+    with pytest.raises(SettingsError, match=r"log\.level_file: there is no such setting"):
+        load_settings()
+
+
+def test_the_sentinels_password_is_a_secret_too(monkeypatch):
+    monkeypatch.setenv("REDIS_URL", "redis+sentinel://u:p@a/group/0?sentinel_password=hunter22")
+    assert "hunter22" in load_settings().secrets()

@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from sandbox_worker import Sandbox, WrongEnvironment
+from sandbox_worker.addresses import Sentinels
 from sandbox_worker.dotenv_file import read_dotenv
 from sandbox_worker.environment import read_environment
 
@@ -68,6 +69,31 @@ def test_a_store_that_sandboxes_share_is_reached_at_the_teams_address(dotenv):
     found = read_environment(HANDED_OUT | shared, dotenv)
     assert found.nats_url == HANDED_OUT["SANDBOX_NATS_URL"]
     assert (found.database_url, found.redis_url) == ("postgresql://team", "redis://team")
+
+
+def test_sentinels_are_known_by_variables_or_by_the_teams_address(dotenv):
+    told = {"SANDBOX_REDIS_URL": "redis://u:p@cache/7", "SANDBOX_REDIS_SENTINELS": "s-1:1,s-2:2"}
+    assert read_environment(HANDED_OUT | told, dotenv).sentinels is None
+    found = read_environment(HANDED_OUT | told | {"SANDBOX_REDIS_SENTINEL_MASTER": "main"}, dotenv).sentinels
+    assert found == Sentinels.read("redis+sentinel://u:p@s-1:1,s-2:2/main/7")
+    team = read_environment(HANDED_OUT | {"REDIS_URL": "redis+sentinel://s-1/main"}, dotenv)
+    assert team.sentinels.master == "main"
+    with pytest.raises(WrongEnvironment, match="Sentinels of Redis"):
+        read_environment(HANDED_OUT | {"REDIS_URL": "redis+sentinel://s-1"}, dotenv)
+
+
+def test_the_teams_authority_is_the_databases_too_unless_that_has_one(dotenv):
+    team = HANDED_OUT | {"DATABASE_URL": "postgresql://db/bot?sslmode=verify-full", "SANDBOX_TLS_CA": "team/ca.pem"}
+    found = read_environment(team, dotenv)
+    assert (found.tls_ca, found.database_url.count("sslrootcert=team/ca.pem")) == ("team/ca.pem", 1)
+    assert "sslrootcert" not in read_environment(team | {"PGSSLROOTCERT": "own.pem"}, dotenv).database_url
+
+
+def test_an_authority_that_cannot_be_read_is_named(dotenv, tmp_path):
+    (tmp_path / "ca.pem").write_text("none")
+    for file in ("ca.pem", "nowhere.pem"):
+        with pytest.raises(WrongEnvironment, match="SANDBOX_TLS_CA names no certificate that can be read"):
+            Sandbox.from_env(HANDED_OUT | {"SANDBOX_TLS_CA": str(tmp_path / file)}, dotenv=dotenv)
 
 
 def test_without_any_address_of_nats_there_is_no_worker(dotenv):

@@ -34,9 +34,9 @@ URLS = {
     [
         ("postgresql", f"postgresql://{SCHEMA}:s3cret@db-1:5433,[::1]/sandboxes?sslmode=require"),
         ("postgres", f"postgres://{SCHEMA}:s3cret@db-1:5433,[::1]/sandboxes?sslmode=require"),
-        ("postgresql+psycopg", f"postgresql+psycopg://{SCHEMA}:s3cret@db-1:5433,[::1]/sandboxes?sslmode=require"),
-        ("postgresql+asyncpg", f"postgresql+asyncpg://{SCHEMA}:s3cret@db-1:5433,[::1]/sandboxes"),
-        ("asyncpg", f"asyncpg://{SCHEMA}:s3cret@db-1:5433,[::1]/sandboxes"),
+        ("postgresql+psycopg", f"postgresql+psycopg://{SCHEMA}:s3cret@/sandboxes?sslmode=require"),
+        ("postgresql+asyncpg", f"postgresql+asyncpg://{SCHEMA}:s3cret@/sandboxes"),
+        ("asyncpg", f"asyncpg://{SCHEMA}:s3cret@/sandboxes"),
         ("jdbc", "jdbc:postgresql://db-1:5433,[::1]/sandboxes?sslmode=require"),
         ("prisma", f"postgresql://{SCHEMA}:s3cret@db-1:5433,[::1]/sandboxes?schema={SCHEMA}"),
     ],
@@ -71,6 +71,20 @@ def test_a_driver_that_knows_no_other_search_path_is_told_it_in_the_address():
     assert url == f"jdbc:postgresql://db/sandboxes?currentSchema={SCHEMA}"
 
 
+def test_of_several_databases_the_one_that_takes_writes_is_wanted_unless_somebody_says_otherwise():
+    several = HANDED_OUT | {"SANDBOX_DATABASE_URL": f"postgresql://{SCHEMA}:s3cret@db-1:5433,db-2/sandboxes"}
+    found = standard_names(several, DatabaseForm.JDBC)
+    assert found["DATABASE_URL"] == "jdbc:postgresql://db-1:5433,db-2/sandboxes?targetServerType=primary"
+    assert (found["PGHOST"], found["PGPORT"]) == ("db-1,db-2", "5433,5432")
+    assert found["PGTARGETSESSIONATTRS"] == "read-write"
+    assert standard_names(several | {"PGTARGETSESSIONATTRS": "any"})["PGTARGETSESSIONATTRS"] == "any"
+
+
+def test_the_teams_authority_stands_where_tools_look_for_it():
+    found = standard_names(HANDED_OUT | URLS | {"SANDBOX_TLS_CA": "team/ca.pem"})
+    assert (found["PGSSLROOTCERT"], found["NATS_CA"]) == ("team/ca.pem", "team/ca.pem")
+
+
 def test_a_store_without_a_login_of_the_sandboxes_own_has_no_standard_name():
     assert standard_names(HANDED_OUT) == {}
 
@@ -88,11 +102,16 @@ def test_a_store_without_a_login_of_the_sandboxes_own_has_no_standard_name():
             ["-h", "::1", "-p", "6379", "--user", "u", "--tls", "--cacert", "/etc/ca.pem"],
             "p",
         ),
+        (
+            "rediss://cache",
+            ["-h", "cache", "-p", "6379", "--tls", "--cacert", "team/ca.pem"],
+            None,
+        ),
         ("unix:///run/redis.sock?db=3", ["-s", "/run/redis.sock", "-n", "3"], None),
     ],
 )
 def test_the_client_of_redis_gets_the_password_by_its_environment_alone(url, options, password):
-    found, environ = redis_arguments(url)
+    found, environ = redis_arguments(url, "team/ca.pem")
     assert found == options
     assert environ.get("REDISCLI_AUTH") == environ.get("VALKEYCLI_AUTH") == password
 

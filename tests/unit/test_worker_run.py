@@ -27,6 +27,7 @@ from sandbox_worker.run.hooking import hooked, understands_hooks
 from sandbox_worker.run.name_server import ADDRESS, answer
 from sandbox_worker.run.names import is_discord
 from sandbox_worker.run.namespace import ports_in
+from sandbox_worker.trust import trusted_by
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ async def forwarding(authority, address):
     origin = Origin.of(address)
     trust = ssl.create_default_context(cadata=authority.certificate)
     async with (
-        await Forwarder(origin, origin).listen(authority.tls) as server,
+        await Forwarder(origin, origin, trusted_by("")).listen(authority.tls) as server,
         aiohttp.ClientSession("https://{}:{}".format(*server.sockets[0].getsockname())) as session,
     ):
         yield session, {"ssl": trust, "server_hostname": "discord.com"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from bot.sandboxes.access.tokens import make_bot_token
 from bot.sandboxes.model import Sandbox
 from bot.stores.urls import with_database, with_login
 from sandbox_worker import variables
-from sandbox_worker.addresses import fit
+from sandbox_worker.addresses import Host, Sentinels, fit
 from sandbox_worker.dotenv_file import write_dotenv, write_exports
 from sandbox_worker.standard_names import DatabaseForm, standard_names
 
@@ -23,7 +23,8 @@ from sandbox_worker.standard_names import DatabaseForm, standard_names
 class WorkerAddresses:
     """Where workers reach the stores: URLs without credentials; Discord's HTTP API; and the relay, without a path and
     empty if there is none, with the id of the bot's user. `relay_is_usual`: nobody has chosen its address, which is
-    handed out only while a relay of ours serves there."""
+    handed out only while a relay of ours serves there. `has_own_authority`: certificates are signed by the team's own.
+    `redis_primary`: whom the Sentinels name now, if `redis` is theirs."""
 
     postgres: str = ""
     redis: str = ""
@@ -32,6 +33,8 @@ class WorkerAddresses:
     relay: str = ""
     bot_id: int = 0
     relay_is_usual: bool = False
+    has_own_authority: bool = False
+    redis_primary: Callable[[], Host | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +111,13 @@ def connection_details(
         if addresses.relay and (serves or not addresses.relay_is_usual):
             environment |= _bot(sandbox, addresses, token)
     remarks = [f"{line}; use your team's own address" for line in isolation.without_logins()]
-    remarks += _relay_remarks(addresses, serves=serves)
+    remarks += _authority_remarks(addresses) + _relay_remarks(addresses, serves=serves)
     return ConnectionDetails(sandbox, environment, tuple(remarks), has_token=token is not None, is_repeat=is_repeat)
 
 
 def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, token: str) -> dict[str, str]:
-    redis = with_database(addresses.redis, sandbox.redis_database) if addresses.redis else ""
+    redis, sentinels = _redis(addresses)
+    redis = with_database(redis, sandbox.redis_database) if redis else ""
     logins = (
         (variables.SANDBOX_DATABASE_URL, isolation.postgres, addresses.postgres, names.role_name(sandbox.id)),
         (variables.SANDBOX_REDIS_URL, isolation.redis, redis, names.redis_user(sandbox.id)),
@@ -126,7 +130,22 @@ def _urls(sandbox: Sandbox, isolation: Isolation, addresses: WorkerAddresses, to
             found |= {variable: with_login(fitting, user, token), **others}
     if variables.SANDBOX_NATS_URL in found:
         found |= {variables.SANDBOX_NATS_USER: str(sandbox.id), variables.SANDBOX_NATS_PASSWORD: token}
+    if variables.SANDBOX_REDIS_URL in found:
+        found |= sentinels
     return found
+
+
+def _redis(addresses: WorkerAddresses) -> tuple[str, dict[str, str]]:
+    """The plain address, which every client understands, and what those need that move with a failover."""
+    sentinels = Sentinels.read(addresses.redis)
+    if sentinels is None:
+        return addresses.redis, {}
+    told = {
+        variables.SANDBOX_REDIS_SENTINELS: ",".join(map(str, sentinels.hosts)),
+        variables.SANDBOX_REDIS_SENTINEL_MASTER: sentinels.master,
+    }
+    primary = addresses.redis_primary()
+    return sentinels.url_of(primary) if primary else "", told
 
 
 def _bot(sandbox: Sandbox, addresses: WorkerAddresses, token: str) -> dict[str, str]:
@@ -135,6 +154,15 @@ def _bot(sandbox: Sandbox, addresses: WorkerAddresses, token: str) -> dict[str, 
         variables.SANDBOX_BOT_API: f"{addresses.relay}/api/v10",
         variables.SANDBOX_BOT_GATEWAY: addresses.relay.replace("http", "ws", 1),
     }
+
+
+def _authority_remarks(addresses: WorkerAddresses) -> list[str]:
+    if not addresses.has_own_authority:
+        return []
+    return [
+        "The servers' certificates are signed by an authority of your team's: save its ca.pem, which the operator has, "
+        f"and set {variables.SANDBOX_TLS_CA} to where it is"
+    ]
 
 
 def _relay_remarks(addresses: WorkerAddresses, *, serves: bool) -> list[str]:

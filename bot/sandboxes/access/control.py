@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,12 +15,13 @@ from bot import constants
 from bot.concurrency import gather_bounded, raise_first
 from bot.sandboxes.access.databases import SandboxDatabases
 from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgres
+from bot.sandboxes.access.logins import LoginRecords
 from bot.sandboxes.access.role import RoleUpdater
 from bot.sandboxes.access.tokens import Credentials
 from bot.sandboxes.model import Sandbox
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_logins import Login
-from bot.stores.postgres import Connection, Pool, Record, connected, fetch, fetch_value, load_queries
+from bot.stores.postgres import Connection, Pool, Record, fetch, fetch_value, load_queries
 from bot.stores.redis import RedisStore
 
 
@@ -37,6 +38,7 @@ class SandboxAccess:
         self._pool, self._redis, self._max_connections = pool, redis, max_connections
         self._sql = load_queries("access")
         self._role = RoleUpdater(pool, self._sql)
+        self.logins = LoginRecords(pool)
         self.databases = SandboxDatabases(pool, redis)
         self._nats: NatsAccess | None = None
         self._redis_run_id: str | None = None
@@ -104,21 +106,10 @@ class SandboxAccess:
         """Whether its workers are not let in for a while, for they have flooded NATS."""
         return self._nats is not None and self._nats.floods.bars.holds(sandbox_id)
 
-    async def look_up(self, sandbox_id: UUID) -> Login | None:
-        """What a login is checked by now; None if the sandbox does not run or has no credentials."""
-        rows = await fetch(self._pool, self._sql["get_login"], sandbox_id)
-        return Login(**rows[0]) if rows else None
-
-    async def look_up_all(self, sandbox_ids: Collection[UUID]) -> dict[UUID, Login]:
-        """As `look_up`, for those that have a login."""
-        async with connected(self._pool) as connection:
-            rows = await connection.fetch(self._sql["get_logins"], list(sandbox_ids))
-        return {(fields := dict(row)).pop("id"): Login(**fields) for row in rows}
-
-    async def list_logins(self) -> list[UUID]:
-        """The sandboxes whose workers may log in now."""
-        async with connected(self._pool) as connection:
-            return [row["id"] for row in await connection.fetch(self._sql["list_logins"])]
+    async def list_unasked(self) -> list[str]:
+        """NATS servers where workers may still be connected whose credentials have ended, by name: they do not answer.
+        `ServiceUnavailable` if none does."""
+        return await self.nats.connections.servers.list_unasked() if self.nats is not None else []
 
     async def create_role(self, connection: Connection, sandbox_id: UUID, expires_at: datetime) -> None:
         """In the transaction that makes the schema, before it: what is in it is the role's. Safe to repeat."""
@@ -200,7 +191,7 @@ class SandboxAccess:
         # agree.
         while True:
             await self._set_user(sandbox_id, login)
-            seen, login = login, await self.look_up(sandbox_id)
+            seen, login = login, await self.logins.look_up(sandbox_id)
             if login == seen:
                 return
 
@@ -211,8 +202,8 @@ class SandboxAccess:
         `ServiceUnavailable`, and the change stays marked.
         """
         # The mark before the login: a change between the two is applied here already, and only its mark stays.
-        changed_at = await self._value("get_changed_at", sandbox_id)
-        login = await self.look_up(sandbox_id)
+        changed_at = await self._value("begin_applying", sandbox_id, disconnect)
+        login = await self.logins.look_up(sandbox_id)
         try:
             if disconnect:
                 await self._disconnect(sandbox_id, self._role.update(sandbox_id, end_sessions=True))
@@ -225,7 +216,7 @@ class SandboxAccess:
         # Not marked as applied: it has changed again, and this may have written an older user over a newer one; or it
         # is being taken down, which deletes the user, perhaps before it was set here.
         if not await self._value("mark_applied", sandbox_id, changed_at):
-            await self.grant(sandbox_id, await self.look_up(sandbox_id))
+            await self.grant(sandbox_id, await self.logins.look_up(sandbox_id))
 
     async def reconcile(self, longest_transaction: timedelta) -> None:
         """One turn over all sandboxes: end PostgreSQL sessions that are overlong or revoked, apply what was not
@@ -277,11 +268,11 @@ class SandboxAccess:
         if not restarted and time.monotonic() < self._users_checked_at + constants.REDIS_USERS_CHECKED_EVERY_S:
             return
         users = await self._redis.list_users()
-        logins = set(await self.list_logins())
+        logins = set(await self.logins.list_all())
         # A user that this database does not know is left alone: it may be another installation's.
         revoked = {row["id"] for row in await fetch(self._pool, self._sql["list_revoked"], list(users - logins))}
         for sandbox_id in revoked | (logins if restarted else logins - users):
-            await self.grant(sandbox_id, await self.look_up(sandbox_id))
+            await self.grant(sandbox_id, await self.logins.look_up(sandbox_id))
         self._redis_run_id, self._users_checked_at = run_id, time.monotonic()
         logger.debug("Redis users reconciled", users=len(logins), revoked=len(revoked))
 

@@ -16,7 +16,8 @@ from bot import constants
 from bot.sandboxes.model import AuditEvent
 from bot.stores.bars import Bars
 from bot.stores.failures import postgres_failure
-from bot.stores.postgres import SESSION, UNREACHABLE, Connection, load_queries
+from bot.stores.postgres import UNREACHABLE, Connection, load_queries
+from bot.stores.postgres_hosts import connect
 from bot.supervisor import Part
 
 _IN_THE_WAY = (asyncpg.OutOfMemoryError, asyncpg.LockNotAvailableError, asyncpg.InternalServerError)
@@ -51,13 +52,11 @@ class LockGuard:
             raise postgres_failure(error) from error
 
     async def _guard(self, part: Part) -> None:
-        connection = await asyncpg.connect(
-            self._dsn,
-            timeout=constants.POSTGRES_CONNECT_WITHIN_S,
-            command_timeout=constants.POSTGRES_ANSWER_WITHIN_S,
-            server_settings=SESSION | {"lock_timeout": "200ms"},
+        connection = await connect(
+            self._dsn, timeout=constants.POSTGRES_CONNECT_WITHIN_S, command_timeout=constants.POSTGRES_ANSWER_WITHIN_S
         )
         try:
+            await connection.execute("SET lock_timeout = '200ms'")
             end_hoarders, end_blockers, shut_out = [
                 await connection.prepare(self._sql[query]) for query in ("end_hoarders", "end_blockers", "shut_out")
             ]

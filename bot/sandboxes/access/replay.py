@@ -42,9 +42,9 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 class ReplayService:
     """Answers what comes on sandboxes' replay subjects, by an object in JSON.
 
-    It says `{"ok": true}` and after which sequence of which stream it plays; to `ENVIRONMENT_REQUEST` the variables, to
-    `STATE_REQUEST` which stream there is. Or it has an `error`: `ended` if the sandbox is destroyed, and the `service`
-    that does not answer if it is worth another try.
+    It says `{"ok": true}`, after which sequence of which stream it plays, and how often it gives a sign of life; to
+    `ENVIRONMENT_REQUEST` the variables, to `STATE_REQUEST` which stream there is. Or it has an `error`: `ended` if the
+    sandbox is destroyed, and the `service` that does not answer if it is worth another try.
     """
 
     def __init__(self, streams: StreamStore, find: Find, describe: Describe) -> None:
@@ -89,7 +89,8 @@ class ReplayService:
 
     async def _replay(self, sandbox_id: UUID, request: Replay) -> dict[str, object]:
         began = await self._streams.replay(sandbox_id, request)
-        return {"ok": True, "after": began.sequence, "stream_created_at": began.stream_created_at}
+        began_after = {"after": began.sequence, "stream_created_at": began.stream_created_at}
+        return {"ok": True, **began_after, "heartbeat_s": protocol.REPLAY_HEARTBEAT_S}
 
 
 def _plain(data: bytes) -> object:

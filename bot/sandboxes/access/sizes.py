@@ -9,7 +9,7 @@ from uuid import UUID
 
 from loguru import logger
 
-from bot import constants
+from bot import constants, fence
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.model import AuditEvent
 from bot.stores.bars import Bars
@@ -25,7 +25,7 @@ class SizeMarks:
 
 
 class SandboxSizes:
-    """Each bot looks by itself; what a look finds is recorded, told and audited once.
+    """One bot looks, for it remembers whom it has let in; what a look finds is recorded, told and audited once.
 
     A sandbox that takes too much is shut out for a while, longer each time. In between it is let in for some seconds,
     so that its developer can drop or truncate something.
@@ -41,7 +41,9 @@ class SandboxSizes:
         """Measure, and end the sessions of those that take too much, where PostgreSQL has any of theirs.
         `ServiceUnavailable` if it is away."""
         measured = await fetch(self._pool, self._sql["measure"], self.marks.warned)
+        fence.require()
         over = await in_transaction(self._pool, lambda connection: self._record(connection, measured))
+        fence.require()
         if self._access.isolation.postgres.enforced and (barred := self._choose(over)):
             await fetch(self._pool, self._sql["shut_out"], barred)
             await fetch_value(self._pool, self._sql["end_sessions"], barred)

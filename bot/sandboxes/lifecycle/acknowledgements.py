@@ -6,7 +6,7 @@ import asyncio
 import time
 from uuid import UUID
 
-from bot import constants
+from bot import constants, fence
 from bot.concurrency import gather_bounded, raise_first
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, connected, load_queries
@@ -15,7 +15,7 @@ from bot.supervisor import Part
 
 
 class Acknowledgements:
-    """Asks NATS again and again, and keeps what it says in Redis. Several bots may do so."""
+    """Asks NATS again and again, and keeps what it says in Redis. Every bot can read it, and one asks."""
 
     def __init__(self, pool: Pool, streams: StreamStore, saved: AcknowledgedPositions) -> None:
         self._pool, self._streams, self._saved = pool, streams, saved
@@ -56,13 +56,16 @@ class Acknowledgements:
     async def _look(self, sandbox_ids: set[UUID]) -> None:
         ids = list(sandbox_ids)
         limit = constants.MAX_CONCURRENT_STREAM_CHECKS
-        outcomes = await gather_bounded(ids, self._streams.consumers.acknowledged, limit=limit)
+        outcomes = await gather_bounded(ids, self._ask, limit=limit)
         found = {each: seen for each, seen in zip(ids, outcomes, strict=True) if isinstance(seen, Acknowledged)}
         self._moving = {each for each, seen in found.items() if self._has_moved(each, seen)}
         self._unsaved |= self._moving
         self._known |= found
         await self._save()
         raise_first(outcomes)
+
+    async def _ask(self, sandbox_id: UUID) -> Acknowledged | None:
+        return await self._streams.consumers.acknowledged(sandbox_id, self._known.get(sandbox_id))
 
     def _has_moved(self, sandbox_id: UUID, seen: Acknowledged) -> bool:
         known = self._known.get(sandbox_id)
@@ -71,6 +74,7 @@ class Acknowledgements:
     async def _save(self) -> None:
         if not self._unsaved:
             return
+        fence.require()  # what another bot has saved since is newer
         unsaved, self._unsaved = self._unsaved, set()
         try:
             await self._saved.write({sandbox_id: self._known[sandbox_id] for sandbox_id in unsaved})

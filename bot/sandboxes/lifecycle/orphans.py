@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 from loguru import logger
 
-from bot import constants, names, request
+from bot import constants, fence, names, request
 from bot.errors import CleanupRefused, SandboxError
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
@@ -166,6 +166,7 @@ class OrphanCollector:
             for sandbox_id, proof in (await self._classify(page)).items():
                 keys = page[sandbox_id]
                 if unlink and proof is Proof.DESTROYED:
+                    fence.require()
                     await self._redis.unlink(keys)
                 before = found[sandbox_id].size or 0 if sandbox_id in found else 0
                 name = names.redis_prefix(sandbox_id)
@@ -198,6 +199,7 @@ class OrphanCollector:
 
     async def _drop_one(self, orphan: Orphan) -> bool:
         """After another look; false if it is no orphan any more."""
+        fence.require()
         if orphan.kind is OrphanKind.SCHEMA:
             return await self._schemas.drop_orphan(orphan.name, self._grace)
         if orphan.kind is OrphanKind.ROLE:

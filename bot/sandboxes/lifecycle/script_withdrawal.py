@@ -38,6 +38,6 @@ class ScriptWithdrawal:
             is_new = await in_transaction(self._pool, withdraw)
         except SandboxNotFound:  # another installation's on the same server
             return
-        await best_effort(self._access.grant(sandbox_id, await self._access.look_up(sandbox_id)), sandbox_id)
+        await best_effort(self._access.grant(sandbox_id, await self._access.logins.look_up(sandbox_id)), sandbox_id)
         if is_new:
             logger.warning("a sandbox may run no more scripts", sandbox=str(sandbox_id), server_restarted=restarted)

@@ -8,12 +8,13 @@ from uuid import UUID
 
 from loguru import logger
 
-from bot import constants
+from bot import constants, fence
 from bot.concurrency import failures, gather_bounded
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.lifecycle.acknowledgements import Acknowledgements
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, connected, load_queries
+from bot.stores.stream_leaders import LeaderAway
 
 
 class StreamReconciler:
@@ -48,8 +49,12 @@ class StreamReconciler:
         return [row["id"] for row in rows]
 
     async def _repair(self, sandbox_id: UUID) -> bool:
-        if (found := await self._streams.stats(sandbox_id)) is not None:
-            await self._streams.scale(sandbox_id, found)
+        try:
+            if (found := await self._streams.stats(sandbox_id)) is not None:
+                await self._streams.scale(sandbox_id, found)
+                return False
+        except LeaderAway as error:  # not lost: its servers may come back, and until then nobody can mend it
+            logger.warning("a stream takes no events", sandbox=str(sandbox_id), detail=error.detail)
             return False
         await self._make_again(sandbox_id)
         # A teardown between the list and the creation may have found no stream to delete. Its status was committed
@@ -65,6 +70,7 @@ class StreamReconciler:
         """The consumer last: without it another turn does the whole of this again."""
         known = await self._acknowledgements.read(sandbox_id)
         created_at = await self._streams.created_at(sandbox_id)
+        fence.require()
         if created_at is None or (known is not None and known.stream_created_at != created_at):
             await self._begin_anew(sandbox_id)
             logger.warning("a lost stream was made again", sandbox=str(sandbox_id))
@@ -76,5 +82,6 @@ class StreamReconciler:
         created_at = await self._streams.create_stream(sandbox_id)
         async with connected(self._pool) as connection:
             rows = await connection.fetch(self._sql["list_guilds"], sandbox_id)
+        fence.require()
         await self._streams.publish_gap(sandbox_id, [int(row["guild_id"]) for row in rows], created_at)
         await self._streams.consumers.create(sandbox_id)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from bot.stores.nats import MARK
+from bot.stores.stream_marks import MARK
 
 _ACCOUNT = "APP"
 """The bot's own, as the server is configured now."""

@@ -232,8 +232,7 @@ class EmbeddedStores:
             await require_tls(self._reach, self._programs, store, self._layout.postgres_data)
         await self._run_on_free_ports(lock_fd)
         record_versions(self._folder, versions)
-        told = {name: str(version) for name, version in versions.items()}
-        logger.info("embedded stores run", folder=str(self._folder), **told)
+        logger.info("embedded stores run", folder=str(self._folder), **{name: str(versions[name]) for name in versions})
 
     async def _run_on_free_ports(self, lock_fd: int) -> None:
         """A port is free when it is chosen; until its server has it, any program of the machine may take it."""
@@ -251,8 +250,7 @@ class EmbeddedStores:
                 return
 
     async def _repair_append_only(self) -> bool:
-        said = self._layout.log("redis").read_bytes()
-        return await append_only.repair(self._folder / "redis", said, self._programs)
+        return await append_only.repair(self._folder / "redis", self._layout.log("redis").read_bytes(), self._programs)
 
     async def _find_versions(self) -> dict[str, Version]:
         """To the end of each, also if one fails: a program that is just being started still has our lock open."""

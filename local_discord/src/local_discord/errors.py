@@ -22,6 +22,7 @@ _UNKNOWN = {
     "Emoji": 10014,
     "Webhook": 10015,
     "Ban": 10026,
+    "guild template": 10057,
     "Sticker": 10060,
     "sticker pack": 10061,
     "interaction": 10062,
@@ -29,6 +30,7 @@ _UNKNOWN = {
     "Voice State": 10065,
     "application command permissions": 10066,
     "Stage Instance": 10067,
+    "Entitlement": 10029,
     "Guild Welcome Screen": 10069,
     "Guild Scheduled Event": 10070,
     "Sound": 10097,
@@ -37,7 +39,11 @@ _UNKNOWN = {
 
 
 class UsageError(Exception):
-    """Discord's client would not let a person do that."""
+    """Discord's client would not let a person do that; `code` is what the API would say, 0 if nobody would ask it."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class CommandUsageError(UsageError):
@@ -53,6 +59,10 @@ class ApiError(Exception):
         self.code = code
         self.message = message
         self.errors = errors
+
+    def within(self, key: str) -> ApiError:
+        """The same of a form that stands below that key of another one."""
+        return ApiError(self.status, self.code, self.message, self.errors and {key: self.errors})
 
     def body(self) -> Json:
         """As it is sent; `errors`, if there are any, say which field of a form is meant."""
@@ -95,6 +105,13 @@ class FormErrors:
         for step in path:
             node = node.setdefault(str(step), {})
         node.setdefault("_errors", []).append({"code": code, "message": message})
+
+    def graft(self, path: Path, tree: Json) -> None:
+        """What is wrong with the form that this field holds, as its own errors tell it."""
+        node: Json = self.tree
+        for step in path:
+            node = node.setdefault(str(step), {})
+        node.update(tree)
 
     def require(self, fine: object, path: Path, message: str) -> bool:
         """A rule with no code of its own: adds the fault unless `fine` is true, and returns whether it is."""

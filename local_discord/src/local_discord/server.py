@@ -136,6 +136,11 @@ class LocalDiscord:
         return frozenset(self._handlers)
 
     @property
+    def missed(self) -> dict[str, int]:
+        """The operations that the bot has asked for and that are not served, and how often."""
+        return dict(self._frame.missed)
+
+    @property
     def identifies(self) -> int:
         """How many sessions were begun."""
         return self.gateway.identifies
@@ -262,7 +267,10 @@ class LocalDiscord:
         attachment = self.world.files.get(int(request.match_info["attachment"]))
         if attachment is None:
             raise web.HTTPNotFound
-        return web.Response(body=attachment.content)
+        kind = attachment.content_type or "application/octet-stream"
+        # A page of whoever has uploaded it would else speak for this address.
+        guards = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
+        return web.Response(body=attachment.content, content_type=kind, headers=guards)
 
 
 def _token(application_id: int) -> str:

@@ -11,6 +11,7 @@ import logging
 
 from sandbox_worker.environment import Environment
 from sandbox_worker.errors import (
+    CertificateRefused,
     DiscordUnavailable,
     InteractionFailed,
     MissingExtra,
@@ -28,6 +29,7 @@ from sandbox_worker.sandbox import Sandbox
 from sandbox_worker.work_messages import Message, MessageStream
 
 __all__ = [
+    "CertificateRefused",
     "DiscordUnavailable",
     "Environment",
     "Event",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, quote, urlsplit
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 PLAIN = re.compile(r"[A-Za-z0-9_./:@%,=+?\[\]-]*")
 """What a value may consist of. bash ends one at `&`, make at `#`, and docker takes quotes for a part of it."""
@@ -31,11 +32,27 @@ POSTGRES_VARIABLES = {
 }
 """By parameter of an address, the variable that says the same to PostgreSQL's own library and to those like it."""
 
-_LOGIN = {"user", "username", "password", "passfile", "sslpassword", "service", "servicefile"}
+POSTGRES_PORT = 5432
+_LOGIN = {
+    "user",
+    "username",
+    "password",
+    "passfile",
+    "sslpassword",
+    "service",
+    "servicefile",
+    "sentinel_username",
+    "sentinel_password",
+}
+_FILES = {"sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
 _WITHOUT_PARAMETERS = {"nats", "tls", "ws", "wss"}
 _KEPT_FIRST = "sslmode"
-_BETWEEN = re.compile(r",(?=[a-z]+://)")
+_BETWEEN = re.compile(r",\s*(?=[a-z]+://)")
 _FLAG = re.compile(r"(^|\s)-c\s+")
+
+
+_SENTINEL_PORT = 26379
+_SENTINEL_SCHEMES = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 
 
 class WrongAddress(ValueError):
@@ -45,6 +62,73 @@ class WrongAddress(ValueError):
 def split_addresses(urls: str) -> list[str]:
     """Those of a cluster of NATS, which are written with commas between; of every other store, the one."""
     return _BETWEEN.split(urls)
+
+
+class Host(NamedTuple):
+    """One of those in an address."""
+
+    name: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
+
+
+def split_hosts(url: str, usual_port: int) -> list[Host]:
+    """Those of an address that has several with commas between, such as PostgreSQL's; `WrongAddress` for none."""
+    listed = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    try:
+        parts = [urlsplit(f"//{one}") for one in listed]
+        return [Host(unquote(part.hostname or ""), part.port or usual_port) for part in parts]
+    except ValueError:
+        raise WrongAddress("its ports are no numbers") from None
+
+
+class Sentinels(NamedTuple):
+    """Who is asked which server of Redis or Valkey takes writes, and what they call it. `login_url` is its address but
+    for the host."""
+
+    hosts: tuple[Host, ...]
+    master: str
+    login_url: str
+
+    @classmethod
+    def read(cls, url: str) -> Sentinels | None:
+        """Of `redis+sentinel://user:password@host:26379,host:26379/NAME/0`, or `rediss+sentinel` for TLS to all of
+        them; None for an address of another kind, `WrongAddress` if it names no master."""
+        parts = urlsplit(url)
+        if (scheme := _SENTINEL_SCHEMES.get(parts.scheme)) is None:
+            return None
+        master, _, database = parts.path.strip("/").partition("/")
+        if not master:
+            raise WrongAddress("it says no name of a master, as in redis+sentinel://host:26379/NAME/0")
+        login = parts.netloc.rpartition("@")[0]
+        login_url = parts._replace(scheme=scheme, netloc=f"{login}@" if login else "", path=f"/{database}")
+        return cls(tuple(split_hosts(url, _SENTINEL_PORT)), unquote(master), login_url.geturl())
+
+    @classmethod
+    def of(cls, url: str, hosts: str, master: str) -> Sentinels:
+        """Of variables: the plain address of the server of then, and what is not in that."""
+        parts = urlsplit(url)
+        login = parts.netloc.rpartition("@")[0]
+        login_url = parts._replace(netloc=f"{login}@" if login else "").geturl()
+        return cls(tuple(split_hosts(f"//{hosts}", _SENTINEL_PORT)), master, login_url)
+
+    def url_of(self, primary: Host) -> str:
+        """The plain address of that server."""
+        parts = urlsplit(self.login_url)
+        return parts._replace(netloc=f"{parts.netloc}{primary}").geturl()
+
+
+def without_files(urls: str) -> str:
+    """The address, or several, without the parameters that name files, which lie on the machine of whoever wrote it."""
+    return ",".join(map(_without_files, split_addresses(urls)))
+
+
+def _without_files(url: str) -> str:
+    head, _, query = url.partition("?")
+    kept = "&".join(one for one in query.split("&") if one.partition("=")[0] not in _FILES or one.endswith("=system"))
+    return f"{head}?{kept}" if kept else head
 
 
 def fit(urls: str) -> tuple[str, dict[str, str]]:
@@ -58,7 +142,10 @@ def _fit(url: str) -> tuple[str, dict[str, str]]:
     parameters = {name: value for name, value in read_parameters(url).items() if name not in _LOGIN}
     if urlsplit(url).scheme in _WITHOUT_PARAMETERS:  # those that there are say what the bot itself trusts
         parameters = {}
-    names = POSTGRES_VARIABLES if urlsplit(url).scheme.startswith("postgres") else {}
+    is_postgres = urlsplit(url).scheme.startswith("postgres")
+    names = POSTGRES_VARIABLES if is_postgres else {}
+    if is_postgres and len(split_hosts(url, POSTGRES_PORT)) > 1:
+        parameters = {"target_session_attrs": "read-write"} | parameters
     told = {name: _without_spaces(value) if name == "options" else value for name, value in parameters.items()}
     movable = {name for name, value in told.items() if name in names and PLAIN.fullmatch(value)}
     kept = [name for name in parameters if name not in movable] or _first(parameters)

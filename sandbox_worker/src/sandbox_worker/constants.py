@@ -19,11 +19,28 @@ ANSWER_TIMEOUT_S = 3
 REFUSED_FOR_S = 4.0
 """How long a login is refused before that is the end: a bot that is starting, or renewing a login, may be slow."""
 
+REFUSED_WITHIN_S = 1.5
+"""A refusal that takes longer is nobody's word: a server refuses, too, when no bot has answered it in time, which is
+after two seconds unless its configuration says otherwise."""
+
 FIRST_RECONNECT_DELAY_S, LONGEST_RECONNECT_DELAY_S = 0.1, 2.0
 """Doubled each time in between: soon back after a restart, and no storm of logins in a long outage."""
 
 PING_INTERVAL_S = 10
-"""A connection that is dead without a word is noticed after two of them."""
+"""Where there is one server, a connection that is dead without a word is noticed after two of them: nobody else would
+answer sooner."""
+
+PING_PAUSE_S, PING_SILENCE_S = 0.4, 1.4
+"""Where there are several, one that says nothing for so long, although asked, is left: within two seconds in all."""
+
+PING_FORGOTTEN_AFTER_S = 600
+"""Longer than anything takes that comes before the answer."""
+
+TURNS_TO_READ = 8
+"""Of the event loop, in which what has come meanwhile is read: a worker may have held it up for as long as it likes."""
+
+CLOSE_TIMEOUT_S = 0.1
+"""For the end of a connection that is lost: a frozen server would take it for ever, with TLS for 30 seconds."""
 
 CLOSED_CHECK_S = 0.25
 """Between two looks at whether an older nats-py has lost its connection without a word."""
@@ -39,11 +56,12 @@ BATCH = 64
 PULL_EXPIRES_S = 30
 """How long the server waits with an unfilled batch: a question every half a minute costs nothing."""
 
-PULL_HEARTBEAT_S = 5
-"""The server's sign of life while there is nothing to send."""
+PULL_HEARTBEAT_S = 0.9
+"""The sign of life of whoever leads the consumer, while there is nothing to send."""
 
-PULL_SILENCE_S = 3.0 * PULL_HEARTBEAT_S
-"""Three signs of life that did not come: whatever was asked for is lost, and is asked for again."""
+MISSED_HEARTBEATS = 2.1
+"""Signs of life that did not come, in a pull or a replay: whatever was asked for is lost, and is asked for again. With
+the pauses in between, a leader's death is noticed within two seconds."""
 
 KEPT_FOR_S = protocol.ACK_WAIT_S - 5.0
 """An event that has waited longer is about to be delivered anew, perhaps to another worker: it is left to that."""
@@ -67,9 +85,6 @@ STATE_RETRY_DELAY_S = 0.5
 REPLAY_TIMEOUT_S = 5
 """For the bot's answer, which takes it a question to JetStream."""
 
-REPLAY_SILENCE_S = 3.0 * protocol.REPLAY_HEARTBEAT_S
-"""As `PULL_SILENCE_S`."""
-
 REPLAY_RETRY_DELAY_S = 1.0
 """Between two questions to a bot that is away."""
 
@@ -81,6 +96,9 @@ UNREAD_MESSAGES = 1000
 PG_SESSIONS = 4
 """Less than the ten that a sandbox may have, so that two workers and a shell fit in."""
 
+PG_HOST_TIMEOUT_S = 3
+"""For one host of several: one that stands still would keep the others from being asked."""
+
 REDIS_CONNECTIONS = 8
 """Several may be blocked in a pop at the same time."""
 
@@ -89,6 +107,16 @@ REDIS_TIMEOUT_S = 5
 
 REDIS_RETRIES = 5
 """With up to a second between them: the time that a restarted server takes."""
+
+FAILOVER_TIMEOUT_S = 40.0
+"""For a connection where there are Sentinels, which may take half a minute to agree on another server; and then the bot
+lets the sandbox in there."""
+
+SENTINEL_TIMEOUT_S = 1
+"""For one of them to say what it knows: then another one is asked."""
+
+SENTINELS_ASKED_EVERY_S = 1.0
+"""Whether the server is still the one that takes writes: of one that is frozen nothing else tells."""
 
 FIRST_ANSWER_WITHIN_S = 3.0
 """Discord's own limit. Counted from the call: its clock is another one, and after that it is too late in any case."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from typing import Any
 
@@ -41,8 +42,8 @@ class DiscordApi:
     An interaction is the `d` of its INTERACTION_CREATE.
     """
 
-    def __init__(self, base: str) -> None:
-        self._base = base
+    def __init__(self, base: str, *, trust: ssl.SSLContext) -> None:
+        self._base, self._trust = base, trust
         self._session: aiohttp.ClientSession | None = None
 
     async def respond(self, interaction: Json, kind: int, data: Json | None) -> None:
@@ -86,7 +87,7 @@ class DiscordApi:
             self._session = aiohttp.ClientSession(headers=_HEADERS)
         try:
             async with self._session.request(
-                method, f"{self._base}/{path}", data=content, timeout=timeout, allow_redirects=False
+                method, f"{self._base}/{path}", data=content, timeout=timeout, allow_redirects=False, ssl=self._trust
             ) as response:
                 _require_taken(response, await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -9,7 +9,13 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from sandbox_worker import protocol, variables
-from sandbox_worker.addresses import POSTGRES_VARIABLES, WrongAddress, read_parameters, with_parameters
+from sandbox_worker.addresses import (
+    POSTGRES_VARIABLES,
+    Sentinels,
+    WrongAddress,
+    read_parameters,
+    with_parameters,
+)
 from sandbox_worker.dotenv_file import read_dotenv
 from sandbox_worker.errors import WrongEnvironment
 
@@ -53,6 +59,10 @@ class Environment:
     nats_user: str = ""
     nats_password: str = field(default="", repr=False)
     """For an address without a login."""
+    sentinels: Sentinels | None = field(default=None, repr=False)
+    """Who knows where Redis or Valkey is now, if that can change."""
+    tls_ca: str = ""
+    """The file of an authority that is trusted beside the system's; empty for none."""
 
     def require_database(self) -> str:
         """Its address; `WrongEnvironment` if it is not known."""
@@ -152,6 +162,8 @@ def read_environment(environ: Mapping[str, str], dotenv: Path) -> Environment:
         redis_url=_address(values, variables.REDIS_URL),
         nats_user=values.get(variables.SANDBOX_NATS_USER, ""),
         nats_password=values.get(variables.SANDBOX_NATS_PASSWORD, ""),
+        sentinels=read_sentinels(_address(values, variables.REDIS_URL), values),
+        tls_ca=values.get(variables.SANDBOX_TLS_CA, ""),
     )
 
 
@@ -160,12 +172,24 @@ def _address(values: Mapping[str, str], name: str) -> str:
     return values.get(_own(name)) or values.get(name) or ""
 
 
+def read_sentinels(url: str, values: Mapping[str, str]) -> Sentinels | None:
+    """Who is asked where Redis is now, by its address or what stands beside it; `WrongEnvironment` for a wrong one."""
+    hosts = values.get(variables.SANDBOX_REDIS_SENTINELS)
+    master = values.get(variables.SANDBOX_REDIS_SENTINEL_MASTER)
+    try:
+        return Sentinels.of(url, hosts, master) if hosts and master else Sentinels.read(url)
+    except WrongAddress as error:
+        raise WrongEnvironment(f"The Sentinels of Redis cannot be asked: {error}.") from None
+
+
 def _with_variables(url: str, in_file: Mapping[str, str], values: Mapping[str, str]) -> str:
     """asyncpg asks the environment for what the address doesn't say, but no file."""
     names = {name: POSTGRES_VARIABLES[name] for name in _OF_ASYNCPG if in_file.get(POSTGRES_VARIABLES[name])}
-    if not url or not names:
-        return url
     told = {name: values[variable] for name, variable in names.items() if values[variable]}
+    if values.get(variables.SANDBOX_TLS_CA) and not values.get(variables.PGSSLROOTCERT):
+        told["sslrootcert"] = values[variables.SANDBOX_TLS_CA]
+    if not url or not told:
+        return url
     try:
         return with_parameters(url, told | read_parameters(url))
     except WrongAddress:  # a team's own, with a password as it should not be written

@@ -6,7 +6,7 @@ from typing import Literal
 
 EndReason = Literal["expired", "refused", "gone"]
 
-_LONGEST_DETAIL = 300
+_LONGEST_DETAIL = 600
 _LONGEST_QUOTE = 40
 
 
@@ -93,6 +93,13 @@ class DiscordUnavailable(ServiceUnavailable):
     def __str__(self) -> str:
         tried = "tried once" if self.tries == 1 else f"tried {self.tries} times in {self.seconds:.1f} s"
         return f"Discord is not reachable or has trouble ({self.detail}): {tried}. discordstatus.com says which."
+
+
+class CertificateRefused(ServiceUnavailable):
+    """A server's certificate is not trusted, or is for another name; `detail` says why, and what to do."""
+
+    def __str__(self) -> str:
+        return f"{self.service} is not used, for its certificate is refused: {self.detail}."
 
 
 class TooManyConnections(ServiceUnavailable):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -16,9 +17,11 @@ from nats.aio.msg import Msg
 
 from sandbox_worker import constants, protocol
 from sandbox_worker.errors import TOO_MANY, EndReason, SandboxEnded, ServiceUnavailable, TooManyConnections
+from sandbox_worker.login_attempts import LoginAttempts, is_full
+from sandbox_worker.nats_client import FAILURES, close_client, is_answering, open_client
+from sandbox_worker.nats_servers import NatsServer, NatsServers
 
 _GONE = (nats.errors.ConnectionClosedError, nats.errors.ConnectionDrainingError, nats.errors.BadSubscriptionError)
-_FAILURES = (nats.errors.Error, OSError, TimeoutError)
 _logger = logging.getLogger(__name__)
 
 
@@ -40,12 +43,11 @@ class Subscription:
 
 class NatsConnection:
     """nats-py closes for good when a login expires, so its own reconnecting is off: after whatever loss there is a new
-    client, with the subscriptions of the old one."""
+    client, with the subscriptions of the old one, at another server if there is one."""
 
-    def __init__(self, url: str, *, sandbox: str, inbox_prefix: str, user: str = "", password: str = "") -> None:
-        """`url` may be several, by commas; `user` and `password` count for those without a login."""
-        self._servers, self._sandbox, self._inbox_prefix = _servers(url), sandbox, inbox_prefix
-        self._login = {} if _has_login(self._servers) or not user else {"user": user, "password": password}
+    def __init__(self, servers: NatsServers, *, sandbox: str, inbox_prefix: str, trust: ssl.SSLContext) -> None:
+        """`trust` is asked about servers with TLS."""
+        self._servers, self._sandbox, self._inbox_prefix, self._trust = servers, sandbox, inbox_prefix, trust
         self._subscriptions: set[Subscription] = set()
         self._client: Client | None = None
         self._connected, self._disconnected = asyncio.Event(), asyncio.Event()
@@ -65,7 +67,7 @@ class NatsConnection:
             self._reconnecting.cancel()
             await asyncio.wait([self._reconnecting])
         if client is not None:
-            await _close(client)
+            await close_client(client, within_s=constants.ANSWER_TIMEOUT_S)
 
     @property
     def current(self) -> Client | None:
@@ -119,8 +121,8 @@ class NatsConnection:
             try:
                 await _subscribe(client, subscription)
                 return await client.flush(constants.ANSWER_TIMEOUT_S)
-            except _FAILURES:
-                await _close(client)
+            except FAILURES:
+                await close_client(client, within_s=constants.CLOSE_TIMEOUT_S)
                 self._on_disconnect(client)
 
     async def unsubscribe(self, subscription: Subscription) -> None:
@@ -143,12 +145,17 @@ class NatsConnection:
 
     async def _stay_connected(self) -> None:
         while self._end_reason is None:
-            client = await self._connect()
+            server, client = await self._connect()
             if client is None:
                 self.end("expired" if self._expired else "refused")
                 return
-            await self._use(client)
-            await _close(client)
+            watching = asyncio.create_task(self._watch(server, client))
+            try:
+                await self._use(client)
+            finally:
+                watching.cancel()
+            self._servers.put_last(server)
+            await close_client(client, within_s=constants.CLOSE_TIMEOUT_S)
 
     async def _use(self, client: Client) -> None:
         """Returns when the connection is lost."""
@@ -174,64 +181,57 @@ class NatsConnection:
             if client.is_closed:
                 self._on_disconnect(client)
 
-    async def _connect(self) -> Client | None:
-        """None if the server goes on refusing the login."""
-        delay, refused_since = constants.FIRST_RECONNECT_DELAY_S, None
+    async def _watch(self, server: NatsServer, client: Client) -> None:
+        """Leaves a server that says nothing any more, where there is another."""
+        while not self._servers.has_others or await is_answering(client):
+            self._servers.learn(server, client.discovered_servers)
+            await asyncio.sleep(constants.PING_PAUSE_S)
+        self._on_disconnect(client)
+
+    async def _connect(self) -> tuple[NatsServer, Client | None]:
+        """No client if the bot goes on refusing the login."""
+        attempts = LoginAttempts()
         while True:
+            server, began_at = self._servers.first, time.monotonic()
             try:
-                return await self._log_in()
+                return server, await self._log_in(server)
             except Exception as error:  # whatever it is, it is no reason to give up
+                self._servers.put_last(server)
                 self._note_failure(error)
-                refused_since = (refused_since or time.monotonic()) if _is_refusal(error) else None
-            if refused_since is not None and time.monotonic() - refused_since > constants.REFUSED_FOR_S:
-                return None
-            await asyncio.sleep(delay)
-            # A refusal is asked again often enough to be sure of it when its time is over.
-            longest = constants.LONGEST_RECONNECT_DELAY_S if refused_since is None else constants.REFUSED_FOR_S / 8
-            delay = min(delay * 2, longest)
+                attempts.note(error, time.monotonic() - began_at)
+            if attempts.are_refused:
+                return server, None
+            await attempts.pause()
 
     def _note_failure(self, error: Exception) -> None:
         """Told once: that there are too many connections, also to a worker that had one."""
-        was_full, self._is_full = self._is_full, _is_full(error)
+        was_full, self._is_full = self._is_full, is_full(error)
         if self._is_full and not was_full:
             _logger.warning("NATS does not let the worker in, trying on: %s", TOO_MANY)
         elif not self._is_full and not self._last_error and not self.connections:
-            _logger.warning("NATS does not let the worker in, trying on: %r", error)
+            _logger.warning("NATS does not let the worker in, trying on: %s", str(error) or repr(error))
         self._last_error = str(error) or type(error).__name__
 
-    async def _log_in(self) -> Client:
+    async def _log_in(self, server: NatsServer) -> Client:
         """A client that is connected, and subscribed to all that is subscribed to."""
         client = Client()
         try:
-            await self._open(client)
+            await self._open(client, server)
             while missing := [one for one in self._subscriptions if one.client is not client]:
                 for subscription in missing:
                     await _subscribe(client, subscription)
             await client.flush(constants.ANSWER_TIMEOUT_S)
         except BaseException:  # a cancellation too: nobody else knows of this client
-            await _close(client)
+            await close_client(client, within_s=constants.CLOSE_TIMEOUT_S)
             raise
         return client
 
-    async def _open(self, client: Client) -> None:
+    async def _open(self, client: Client, server: NatsServer) -> None:
         async def closed() -> None:
             self._on_disconnect(client)
 
-        await client.connect(
-            self._servers,
-            **self._login,  # type: ignore[arg-type]
-            name=f"{protocol.agent()} {self._sandbox}",
-            allow_reconnect=False,
-            connect_timeout=constants.CONNECT_TIMEOUT_S,  # type: ignore[arg-type]  # annotated int, used as seconds
-            max_reconnect_attempts=1,  # 0 would be without end
-            reconnect_time_wait=0,
-            ping_interval=constants.PING_INTERVAL_S,
-            inbox_prefix=self._inbox_prefix,
-            error_cb=_log_error,
-            closed_cb=closed,
-        )
-        if not client.is_connected:  # nats-py takes an end of the connection during the login for a success
-            raise nats.errors.ConnectionClosedError
+        name = f"{protocol.agent()} {self._sandbox}"
+        await open_client(client, server, trust=self._trust, closed=closed, name=name, inbox_prefix=self._inbox_prefix)
 
     def _on_disconnect(self, client: Client) -> None:
         if client is self._client:
@@ -250,45 +250,3 @@ async def _subscribe(client: Client, subscription: Subscription) -> None:
         subscription.address = subscription.subject or client.new_inbox()
         subscription.of_client = await client.subscribe(subscription.address, cb=subscription.on_message)
         subscription.client = client
-
-
-def _servers(url: str) -> list[str]:
-    return [server for part in url.split(",") if (server := part.strip())]
-
-
-def _has_login(servers: list[str]) -> bool:
-    return any("@" in server for server in servers)
-
-
-def _is_refusal(error: BaseException) -> bool:
-    """By the server's words, for nats-py has no error of its own for them."""
-    text = str(error).lower()
-    return "authorization violation" in text or "authentication expired" in text
-
-
-def _is_full(error: BaseException) -> bool:
-    """Whether the server sends the worker away for there are too many; by its words, too."""
-    return "maximum account active connections exceeded" in str(error).lower()
-
-
-async def _close(client: Client) -> None:
-    with suppress(*_FAILURES, AttributeError):  # nats-py may find its transport gone
-        await client.close()
-    _close_leftovers(client)
-
-
-def _close_leftovers(client: Client) -> None:
-    """Before 2.15, nats-py's reader cancels itself halfway in closing what the server has ended.
-
-    What it would have gone on to do is done here. The private names are those of old versions, which do not move any
-    more; a newer one has nothing left under them.
-    """
-    for subscription in tuple(getattr(client, "_subs", {}).values()):
-        if task := getattr(subscription, "_wait_for_msgs_task", None):
-            task.cancel()
-    with suppress(AttributeError):  # never connected
-        getattr(client, "_transport", None).close()  # type: ignore[union-attr]
-
-
-async def _log_error(error: Exception) -> None:
-    _logger.debug("NATS client reports: %r", error)

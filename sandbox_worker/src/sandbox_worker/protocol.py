@@ -21,8 +21,8 @@ WORKER_CONSUMER = "worker"
 ACK_WAIT_S = 30
 """After which an event that was handed out and is not settled is delivered anew."""
 
-REPLAY_HEARTBEAT_S = 5
-"""The server's sign of life on a replay while there is nothing to play."""
+REPLAY_HEARTBEAT_S, EARLIER_REPLAY_HEARTBEAT_S = 0.9, 5.0
+"""The server's sign of life on a replay while there is nothing to play; and of a bot that doesn't say what it is."""
 
 MESSAGE_ID_HEADER = "Nats-Msg-Id"
 """By which JetStream knows a repeat: `<session id>:<shard>:<sequence>`."""

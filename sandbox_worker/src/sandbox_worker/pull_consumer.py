@@ -34,6 +34,8 @@ class PullConsumer:
         self._subscription = Subscription(self._on_message, self._on_disconnect)
         self._arrived: asyncio.Queue[tuple[float, Msg | None]] = asyncio.Queue()
         self._expected = 0
+        self._is_silent = False
+        """Nothing has come of what was asked for last."""
         self._state = StreamState(connection, environment)
         self._lost = _Loss(environment.name)
         self._closing = asyncio.Lock()
@@ -60,6 +62,7 @@ class PullConsumer:
                 await self._on_status(status, message)
             else:
                 self._expected -= 1
+                self._is_silent = False
                 self._lost.over()
                 if not message.data:
                     await self._resubscribe()
@@ -95,27 +98,31 @@ class PullConsumer:
         self._expected = 0
 
     async def _request_batch(self) -> None:
+        """One alone after a silence: a leader that was frozen may answer all that it was asked meanwhile."""
+        count = 1 if self._is_silent else self._batch
         request = {
-            "batch": self._batch,
-            "expires": constants.PULL_EXPIRES_S * _NANOSECONDS,
-            "idle_heartbeat": constants.PULL_HEARTBEAT_S * _NANOSECONDS,
+            "batch": count,
+            "expires": int(constants.PULL_EXPIRES_S * _NANOSECONDS),
+            "idle_heartbeat": int(constants.PULL_HEARTBEAT_S * _NANOSECONDS),
         }
         subject = protocol.pull_subject(self._stream)
         await self._connection.publish(subject, json.dumps(request).encode(), reply_to=self._subscription)
-        self._expected = self._batch
+        self._expected = count
 
     async def _receive(self) -> tuple[float, Msg | None]:
         """When it arrived (monotonic), and what; no message after a disconnect or a silence."""
         if not self._arrived.empty():
             return self._arrived.get_nowait()
         try:
-            async with asyncio.timeout(constants.PULL_SILENCE_S):
+            async with asyncio.timeout(constants.MISSED_HEARTBEATS * constants.PULL_HEARTBEAT_S):
                 return await self._arrived.get()
         except TimeoutError:
+            self._is_silent = True
             return 0.0, None
 
     async def _on_status(self, status: str, message: Msg) -> None:
         """A word of the server instead of an event: 100 is a sign of life, anything else the end of the batch."""
+        self._is_silent = False
         if status == "100":
             return
         self._expected = 0

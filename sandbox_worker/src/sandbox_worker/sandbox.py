@@ -8,21 +8,25 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from sandbox_worker import constants, protocol
 from sandbox_worker.discord_api import DiscordApi
 from sandbox_worker.environment import Environment, read_environment
-from sandbox_worker.errors import MissingExtra, SandboxEnded
+from sandbox_worker.errors import MissingExtra
 from sandbox_worker.events import Event, EventParser, StoredEvent
 from sandbox_worker.nats_connection import NatsConnection
+from sandbox_worker.nats_servers import NatsServers
 from sandbox_worker.pull_consumer import PullConsumer
 from sandbox_worker.requests import fetch_variables
 from sandbox_worker.tail import Tail
+from sandbox_worker.trust import trusted_by
 from sandbox_worker.work_messages import MessageStream
 
 try:
     import asyncpg
+
+    from sandbox_worker.postgres_sessions import PostgresSessions
 except ModuleNotFoundError:  # the extra `postgres`, which `Sandbox.pg` names
     _has_asyncpg = False
 else:
@@ -39,14 +43,14 @@ class Sandbox:
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
+        trust = trusted_by(environment.tls_ca)
         self._connection = NatsConnection(
-            environment.nats_url,
+            NatsServers(environment.nats_url, user=environment.nats_user, password=environment.nats_password),
             sandbox=environment.name,
             inbox_prefix=protocol.inbox_prefix(environment.sandbox_id),
-            user=environment.nats_user,
-            password=environment.nats_password,
+            trust=trust,
         )
-        self._discord = DiscordApi(environment.discord_api)
+        self._discord = DiscordApi(environment.discord_api, trust=trust)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._redis: PrefixedRedis | None = None
         self._consumers: set[PullConsumer] = set()
@@ -65,8 +69,8 @@ class Sandbox:
                 url,
                 min_size=0,
                 max_size=constants.PG_SESSIONS,
-                server_settings={"search_path": self.environment.schema},
-                connect=self._connect_pg,
+                server_settings=self._pg_settings,
+                connect=PostgresSessions(self.environment).connect,
             )
         return self
 
@@ -82,13 +86,10 @@ class Sandbox:
         if self._pool is not None:
             await self._pool.close()
 
-    async def _connect_pg(self, *arguments: Any, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
-        try:
-            return await asyncpg.connect(*arguments, **options)
-        except asyncpg.InvalidAuthorizationSpecificationError as error:
-            if not self.environment.has_own_database:
-                raise
-            raise SandboxEnded(self.environment.name, "refused") from error
+    @property
+    def _pg_settings(self) -> dict[str, str]:
+        """Of the sandbox's own role, the schema is the search path anyway, which PgBouncer would not let it ask for."""
+        return {} if self.environment.has_own_database else {"search_path": self.environment.schema}
 
     @property
     def pg(self) -> asyncpg.Pool[asyncpg.Record]:
@@ -104,12 +105,12 @@ class Sandbox:
     def redis(self) -> PrefixedRedis:
         """The sandbox's keys and channels, under the names without its prefix. `MissingExtra` without redis-py."""
         if self._redis is None:
-            url = self.environment.require_redis()
+            url, its = self.environment.require_redis(), self.environment
             try:
                 from sandbox_worker.prefixed_redis import PrefixedRedis
             except ModuleNotFoundError as error:
                 raise MissingExtra("sandbox.redis", "redis-py", "redis") from error
-            self._redis = PrefixedRedis(url, self.environment.redis_prefix)
+            self._redis = PrefixedRedis(url, its.redis_prefix, sentinels=its.sentinels, tls_ca=its.tls_ca)
         return self._redis
 
     async def events(self, *wanted: str, batch: int = constants.BATCH) -> AsyncGenerator[Event]:

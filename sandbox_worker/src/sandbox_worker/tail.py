@@ -12,7 +12,7 @@ from typing import Any
 
 from nats.aio.msg import Msg
 
-from sandbox_worker import constants
+from sandbox_worker import constants, protocol
 from sandbox_worker.environment import Environment
 from sandbox_worker.errors import ServiceUnavailable
 from sandbox_worker.events import EventParser, StoredEvent
@@ -63,6 +63,7 @@ class Tail:
             return False
         self._waits_for_bot = False
         self._begin_after(told)
+        inbox.heartbeat_s = float(told.get("heartbeat_s", protocol.EARLIER_REPLAY_HEARTBEAT_S))
         return True
 
     def _request(self, address: str, since: float | None) -> dict[str, object]:
@@ -119,6 +120,7 @@ class _Inbox:
         self._connection = connection
         self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._subscription = Subscription(self._arrived.put, lambda: self._arrived.put_nowait(None))
+        self.heartbeat_s = protocol.EARLIER_REPLAY_HEARTBEAT_S
 
     @property
     def address(self) -> str:
@@ -130,7 +132,7 @@ class _Inbox:
     async def next(self) -> Msg | None:
         """None after an outage, or a silence."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(constants.REPLAY_SILENCE_S):
+            async with asyncio.timeout(constants.MISSED_HEARTBEATS * self.heartbeat_s):
                 return await self._arrived.get()
         return None
 

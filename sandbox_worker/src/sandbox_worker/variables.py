@@ -24,6 +24,15 @@ SANDBOX_NATS_USER = "SANDBOX_NATS_USER"
 SANDBOX_NATS_PASSWORD = "SANDBOX_NATS_PASSWORD"  # noqa: S105
 """The login in `SANDBOX_NATS_URL`, for clients that read none in an address."""
 
+SANDBOX_REDIS_SENTINELS = "SANDBOX_REDIS_SENTINELS"
+SANDBOX_REDIS_SENTINEL_MASTER = "SANDBOX_REDIS_SENTINEL_MASTER"
+"""Where Sentinels fail Redis or Valkey over: each one's host and port, by commas, and what they call the server that
+takes writes. `SANDBOX_REDIS_URL` has the address that it had when it was handed out."""
+
+SANDBOX_TLS_CA = "SANDBOX_TLS_CA"
+"""A file (PEM) on this machine: the authority of the servers' certificates, if it is one that the system doesn't know.
+Nobody hands it out; whoever starts the worker sets it."""
+
 SANDBOX_BOT_TOKEN = "SANDBOX_BOT_TOKEN"  # noqa: S105
 SANDBOX_BOT_API = "SANDBOX_BOT_API"
 SANDBOX_BOT_GATEWAY = "SANDBOX_BOT_GATEWAY"
@@ -42,12 +51,15 @@ NATS_URL = "NATS_URL"
 
 NATS_USER = "NATS_USER"
 NATS_PASSWORD = "NATS_PASSWORD"  # noqa: S105
+NATS_CA = "NATS_CA"
 PGHOST = "PGHOST"
 PGPORT = "PGPORT"
 PGUSER = "PGUSER"
 PGPASSWORD = "PGPASSWORD"
 PGDATABASE = "PGDATABASE"
 PGOPTIONS = "PGOPTIONS"
+PGSSLROOTCERT = "PGSSLROOTCERT"
+PGTARGETSESSIONATTRS = "PGTARGETSESSIONATTRS"
 """What tools of NATS and PostgreSQL look for, on request."""
 
 SECRETS = frozenset(

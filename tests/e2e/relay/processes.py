@@ -52,7 +52,7 @@ def environment_of(environment, discord):
 
 
 @asynccontextmanager
-async def relay_process(environment, discord, *, ssl=True, scheme="http", port=None, **changes):
+async def relay_process(environment, discord, *, ssl=True, scheme="http", port=None, seconds=30, **changes):
     """One that serves, on loopback if nothing is said."""
     port = port or free_port()
     chosen = {"BOT_RELAY__LISTEN": f"127.0.0.1:{port}"} | changes
@@ -61,7 +61,7 @@ async def relay_process(environment, discord, *, ssl=True, scheme="http", port=N
     )
     relay = RelayProcess(process, f"{scheme}://127.0.0.1:{port}")
     try:
-        await relay.serves(ssl=ssl)
+        await relay.serves(seconds, ssl=ssl)
         yield relay
     finally:
         if process.returncode is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from local_discord.errors import FormErrors, invalid_form, unknown
+from local_discord.errors import ApiError, FormErrors, invalid_form, unknown
 from local_discord.http.forms import Form, Uploads, draft
 from local_discord.rules import command_rules, message_rules
 from local_discord.rules.message_rules import EPHEMERAL, LOADING
@@ -70,7 +70,7 @@ class Answers:
 
     def edit(self, interaction: Interaction, message: Message, form: Form) -> Message:
         """The message, changed in place; the person sees it as the latest."""
-        written = draft(form.object(), form.files, self._core.snowflakes, message.attachments)
+        written = draft(form.object(), form.files, self._core.snowflakes, message)
         self._posts.edit(message, written)
         interaction.reply.show(message)
         return message
@@ -95,7 +95,7 @@ class Answers:
             interaction.reply.modal = Modal(interaction.user, data, place, source, interaction.metadata())
 
     def _open(self, interaction: Interaction, data: Json, files: Uploads, *, loading: bool) -> None:
-        written = Draft() if loading else draft(data, files, self._core.snowflakes)
+        written = Draft() if loading else self._of_callback(data, files)
         written.flags |= _ephemeral(data) | (LOADING if loading else 0)
         kind = _SLASH_REPLY if interaction.kind == COMMAND else 0
         interaction.original = self._post(interaction, written, kind=kind)
@@ -106,10 +106,17 @@ class Answers:
         source = interaction.source
         assert source is not None
         if changed:
-            self._posts.edit(source, draft(data, files, self._core.snowflakes, source.attachments))
+            self._posts.edit(source, self._of_callback(data, files, source))
             interaction.reply.messages.append(source)
         interaction.original = interaction.messages[source.id] = source
         interaction.reply.updates_in_place = True
+
+    def _of_callback(self, data: Json, files: Uploads, earlier: Message | None = None) -> Draft:
+        """What stands under `data` in the first answer."""
+        try:
+            return draft(data, files, self._core.snowflakes, earlier)
+        except ApiError as refused:
+            raise refused.within("data") from None
 
     def _propose(self, interaction: Interaction, data: Json) -> None:
         errors = FormErrors()

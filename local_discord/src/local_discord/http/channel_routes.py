@@ -14,11 +14,13 @@ from local_discord.rules import channel_rules as rules
 from local_discord.rules.fields import read_form, snowflake
 from local_discord.rules.permissions import BITS
 from local_discord.wire import Json
+from local_discord.world.audit_log import CHANNEL, CREATED, DELETED, OVERWRITE, THREAD, UPDATED
 from local_discord.world.channels import Channel
 from local_discord.world.guilds import Guild
 from local_discord.world.overwrites import MEMBER, Overwrite
-from local_discord.world.threads import Thread
+from local_discord.world.threads import Thread, tag_ids
 
+_MOST_CHANNELS = 500
 _LOOKS = ("name", "auto_archive_duration", "rate_limit_per_user", "invitable", "applied_tags", "flags")
 
 
@@ -51,7 +53,10 @@ class ChannelRoutes(Group):
         kind = form.pop("type", rules.TEXT)
         name = rules.channel_name(form.pop("name"), kind)
         parent = self._category(guild, form.pop("parent_id", None))
-        channel = guild.add_channel(name, kind, parent=parent, prepare=lambda new: self._set(guild, new, form))
+        if len(guild.channels) >= _MOST_CHANNELS:
+            raise ApiError(400, 30013, f"Maximum number of guild channels reached ({_MOST_CHANNELS})")
+        channel = guild.add_channel(name, kind, parent=parent, prepare=lambda new: self._set(new, form))
+        self._note(request, guild, CHANNEL + CREATED, channel.id, after=channel.payload())
         return answer(channel.payload(), 201)
 
     async def _move(self, request: web.Request) -> web.Response:
@@ -65,16 +70,22 @@ class ChannelRoutes(Group):
                 raise unknown("Channel")
             moved = rules.changed_channel(one)
             self._change(guild, channel, {key: moved[key] for key in ("position", "parent_id") if key in moved})
+            if one.get("lock_permissions") and channel.parent is not None:
+                channel.overwrites = dict(channel.parent.overwrites)
+                channel.announce()
         return nothing()
 
     async def _edit(self, request: web.Request) -> web.Response:
         guild, channel = self._guild_channel(request)
-        form = (await forms.read(request)).data
+        form, before = (await forms.read(request)).data, channel.payload()
         if isinstance(channel, Thread):
             self._change_thread(channel, rules.changed_thread(form))
         else:
             self._require(channel, "manage_channels")
-            self._change(guild, channel, rules.changed_channel(form))
+            wanted = rules.changed_channel(form)
+            self._require(channel, *(["manage_roles"] if wanted.get("permission_overwrites") is not None else []))
+            self._change(guild, channel, wanted)
+        self._note(request, guild, _kind(channel) + UPDATED, channel.id, before=before, after=channel.payload())
         return answer(channel.payload())
 
     async def _delete(self, request: web.Request) -> web.Response:
@@ -89,21 +100,35 @@ class ChannelRoutes(Group):
             self._require(channel, "manage_channels")
             guild.remove_channel(channel)
             self._world.webhooks.forget(channel)
+        self._note(request, guild, _kind(channel) + DELETED, channel.id, before=channel.payload())
         return answer(channel.payload())
 
     async def _set_overwrite(self, request: web.Request) -> web.Response:
-        _, channel = self._guild_channel(request, "manage_roles")
-        form = rules.overwrite((await forms.read(request)).data, "type")
-        self._overwrite(channel, form | {"id": number(request, "overwrite_id")})
+        guild, channel = self._guild_channel(request, "manage_roles")
+        form, overwrite_id = rules.overwrite((await forms.read(request)).data, "type"), number(request, "overwrite_id")
+        earlier = channel.overwrites.get(overwrite_id)
+        self._overwrite(channel, form | {"id": overwrite_id})
         channel.announce()
+        self._note_overwrite(request, guild, channel, earlier, channel.overwrites[overwrite_id])
         return nothing()
 
     async def _delete_overwrite(self, request: web.Request) -> web.Response:
-        _, channel = self._guild_channel(request, "manage_roles")
-        if channel.overwrites.pop(number(request, "overwrite_id"), None) is None:
+        guild, channel = self._guild_channel(request, "manage_roles")
+        if (earlier := channel.overwrites.pop(number(request, "overwrite_id"), None)) is None:
             raise unknown("Overwrite")
         channel.announce()
+        self._note_overwrite(request, guild, channel, earlier, None)
         return nothing()
+
+    def _note_overwrite(
+        self, request: web.Request, guild: Guild, channel: Channel, before: Overwrite | None, after: Overwrite | None
+    ) -> None:
+        one = after or before
+        assert one is not None
+        action = OVERWRITE + (CREATED if before is None else DELETED if after is None else UPDATED)
+        role = {"role_name": guild.roles[one.id].name} if one.id in guild.roles else {}
+        options = {"id": str(one.id), "type": str(one.kind), **role}
+        self._note(request, guild, action, channel.id, before=_bits(before), after=_bits(after), options=options)
 
     async def _follow(self, request: web.Request) -> web.Response:
         _, channel = self._guild_channel(request, "view_channel")
@@ -122,22 +147,31 @@ class ChannelRoutes(Group):
         channel.kind = self._other_kind(channel, form.pop("type", channel.kind))
         if "name" in form:
             channel.name = rules.channel_name(form.pop("name"), channel.kind)
-        self._set(guild, channel, form)
+        self._set(channel, form)
         channel.announce()
 
-    def _set(self, guild: Guild, channel: Channel, form: Json) -> None:
+    def _set(self, channel: Channel, form: Json) -> None:
         """What is left of a form; a detail that channels of that kind don't have is ignored, as Discord does."""
-        overwrites = [rules.overwrite(one, "id", "type") for one in form.pop("permission_overwrites", None) or []]
-        if overwrites:
-            channel.overwrites.clear()
-        for one in overwrites:
-            self._overwrite(channel, one)
-        if form.get("position") is not None:
-            channel.position = form["position"]
+        overwrites = form.pop("permission_overwrites", None)
+        if overwrites is not None:
+            self._set_overwrites(channel, [rules.overwrite(one, "id", "type") for one in overwrites])
+        for key in ("position", "flags"):
+            if form.get(key) is not None:
+                setattr(channel, key, form[key])
         if form.get("available_tags"):
             form["available_tags"] = [self._tag(tag) for tag in form["available_tags"]]
         known = rules.details_of(channel.kind).keys() | {"default_auto_archive_duration"}
         channel.details |= {key: form[key] for key in known & form.keys()}
+
+    def _set_overwrites(self, channel: Channel, forms: Iterable[Json]) -> None:
+        """All at once: what is not among them is gone."""
+        earlier, channel.overwrites = channel.overwrites, {}
+        try:
+            for one in forms:
+                self._overwrite(channel, one)
+        except ApiError:
+            channel.overwrites = earlier
+            raise
 
     def _overwrite(self, channel: Channel, form: Json) -> None:
         """The bot can grant only what it has itself."""
@@ -178,12 +212,22 @@ class ChannelRoutes(Group):
         if thread.archived and form.get("archived", True):
             raise ApiError(400, 50083, "Thread is archived")
         _require_private(thread, form)
+        if form.get("applied_tags") is not None:
+            form["applied_tags"] = tag_ids(thread.parent, form["applied_tags"], granted)
         for key in _LOOKS:
             if form.get(key) is not None:
                 setattr(thread, key, form[key])
         thread.locked = form.get("locked", thread.locked)
         thread.set_archived(form.get("archived", thread.archived))
         thread.announce()
+
+
+def _bits(overwrite: Overwrite | None) -> Json | None:
+    return None if overwrite is None else {"allow": str(overwrite.allow), "deny": str(overwrite.deny)}
+
+
+def _kind(channel: Channel) -> int:
+    return THREAD if isinstance(channel, Thread) else CHANNEL
 
 
 def _require_private(thread: Thread, form: Iterable[str]) -> None:

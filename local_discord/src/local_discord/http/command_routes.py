@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from local_discord.errors import ApiError, unknown
+from local_discord.errors import ApiError
 from local_discord.http import forms
 from local_discord.http.frame import Handler, answer, nothing, number, places, query_flag
 from local_discord.http.group import Group
@@ -37,6 +37,7 @@ class CommandRoutes(Group):
         return found | {
             f"GET {permissions}/permissions": self._all_permissions,
             f"GET {permissions}/{{command_id}}/permissions": self._permissions,
+            f"PUT {permissions}/{{command_id}}/permissions": self._set_permissions,
         }
 
     async def _listing(self, request: web.Request) -> web.Response:
@@ -66,15 +67,19 @@ class CommandRoutes(Group):
         return nothing()
 
     async def _all_permissions(self, request: web.Request) -> web.Response:
-        self._scope(request)
-        return answer([])
+        return answer(self._commands.permissions_in(self._scope(request) or 0))
 
     async def _permissions(self, request: web.Request) -> web.Response:
-        """Nobody has set any: only a person can."""
         guild_id, command_id = self._scope(request), number(request, "command_id")
-        if all(int(one["id"]) != command_id for one in self._commands.listing(None)):
+        known = {int(one["id"]) for one in self._commands.listing(None)} | {self._world.core.application_id}
+        if command_id not in known:
             self._commands.get(guild_id, command_id)
-        raise unknown("application command permissions")
+        return answer(self._commands.permissions(guild_id or 0, command_id))
+
+    async def _set_permissions(self, request: web.Request) -> web.Response:
+        """Discord wants a person's token for that, and so does this one: a `Person` sets them."""
+        self._scope(request)
+        raise ApiError(403, 20001, "Bots cannot use this endpoint")
 
     def _scope(self, request: web.Request) -> int | None:
         if number(request, "application_id") != self._world.core.application_id:

@@ -13,15 +13,18 @@ from aiohttp import BodyPartReader, web
 from local_discord import wire
 from local_discord.errors import ApiError, FormErrors, invalid_form
 from local_discord.http.frame import ASKED, CHECKS_FIELDS
+from local_discord.rules.component_rules import check_media
 from local_discord.rules.message_rules import EPHEMERAL, LOADING, check_message
 from local_discord.rules.poll_rules import check_poll
 from local_discord.snowflakes import Snowflakes
 from local_discord.wire import Json
+from local_discord.world.channels import Message
 from local_discord.world.drafts import Attachment, Draft
 from local_discord.world.polls import Poll
 
 MOST_BYTES = 10 * 1024 * 1024
 """Of the files of one request together."""
+_MOST_FILES = 10
 _FILE = re.compile(r"files?\[?(\d*)\]?")
 _IGNORED = {"pass_self_into_delete"}
 """What libraries send by mistake (this one interactions.py), and Discord ignores."""
@@ -112,16 +115,19 @@ def _json(body: bytes) -> Any:
         raise ApiError(400, 50109, "The request body contains invalid JSON.") from None
 
 
-def draft(form: Json, files: Uploads, snowflakes: Snowflakes, kept: Sequence[Attachment] = ()) -> Draft:
-    """What a valid form says, or an `ApiError`; `kept` are the attachments that a message has before it is edited."""
-    check_message(form)
+def draft(form: Json, files: Uploads, snowflakes: Snowflakes, earlier: Message | None = None) -> Draft:
+    """What a valid form says, or an `ApiError`; `earlier` is the message that is edited."""
+    check_message(form, flags=earlier.flags if earlier else 0)
     if form.get("poll") is not None:
         check_poll(form["poll"])
+    kept = earlier.attachments if earlier else []
+    attachments = _attachments(form, files, snowflakes, kept)
+    check_media(form.get("components") or [], [one.filename for one in (kept if attachments is None else attachments)])
     return Draft(
         content=(form["content"] or "") if "content" in form else None,
         embeds=(form["embeds"] or []) if "embeds" in form else None,
         components=(form["components"] or []) if "components" in form else None,
-        attachments=_attachments(form, files, snowflakes, kept),
+        attachments=attachments,
         flags=int(form.get("flags") or 0) & _AUTHORS_FLAGS,
         tts=bool(form.get("tts")),
         nonce=form.get("nonce"),
@@ -142,6 +148,8 @@ def _attachments(
     strangers = [number for number in described if number not in files and all(one.id != number for one in kept)]
     if strangers:
         raise invalid_form(("attachments",), "An attachment has no file.")
+    if len(remaining) + len(files) > _MOST_FILES:
+        raise ApiError(400, 30015, f"Maximum number of attachments in a message reached ({_MOST_FILES})")
     for number, (filename, content) in sorted(files.items()):
         about = described.get(number, {})
         filename = about.get("filename") or filename

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -18,6 +20,7 @@ from local_discord.world.core import Settings
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 
+_log = logging.getLogger("local_discord")
 _BASE = re.compile(r"/api(?:/v(?P<version>\d+))?(?P<path>/.*)")
 _VERSIONS = (None, "9", "10")
 _KEPT_REQUESTS = 10_000
@@ -63,6 +66,8 @@ class Frame:
         self._limits = RateLimits(settings)
         self.requests: deque[tuple[str, str, int]] = deque(maxlen=_KEPT_REQUESTS)
         """The latest: method, path after `/api/v10`, status."""
+        self.missed: Counter[str] = Counter()
+        """How often an operation was asked for that is not served."""
         self._refusals: list[Refusal] = []
         self._failing: dict[str, int] = {}
         self._cuts: list[tuple[str, bool]] = []
@@ -135,12 +140,20 @@ class Frame:
         handler = self._handlers.get(asked.operation.name)
         try:
             if handler is None:
-                raise ApiError(501, 0, f"The local Discord does not serve {asked.operation.name}.")
+                raise self._not_served(asked.operation)
             return await handler(request)
         except ApiError as error:
             return answer(error.body(), error.status)
         except web.HTTPException as error:
             return answer({"message": f"{error.status}: {error.reason}", "code": 0}, error.status)
+
+    def _not_served(self, operation: Operation) -> ApiError:
+        """Told in the log once for each operation, and counted each time."""
+        told = f"The local Discord does not serve {operation.name}."
+        if operation.name not in self.missed:
+            _log.warning(told)
+        self.missed[operation.name] += 1
+        return ApiError(501, 0, told)
 
     def _authenticate(self, request: web.Request, operation: Operation) -> None:
         if operation.needs_token and request.headers.get("Authorization") != f"Bot {self._settings.token}":
@@ -191,6 +204,12 @@ def query_number(request: web.Request, name: str, default: int) -> int:
     if not text.isdigit():
         raise invalid_form((name,), f'Value "{text}" is not snowflake.')
     return int(text)
+
+
+def reason_of(request: web.Request) -> str | None:
+    """Why the bot does it, for the audit log; it may be percent-encoded."""
+    text = request.headers.get("X-Audit-Log-Reason")
+    return unquote(text) if text else None
 
 
 def query_flag(request: web.Request, name: str) -> bool:

@@ -7,11 +7,13 @@ from abc import ABC, abstractmethod
 from aiohttp import web
 
 from local_discord.errors import ApiError, missing_access, missing_permissions, unknown
-from local_discord.http.frame import Handler, number
+from local_discord.http.frame import Handler, number, reason_of
 from local_discord.rules.permissions import BITS
+from local_discord.wire import Json
+from local_discord.world.audit_log import changes
 from local_discord.world.channels import Channel, Message
 from local_discord.world.guilds import Guild
-from local_discord.world.memberships import Member, Role
+from local_discord.world.memberships import Member, Membership, Role
 from local_discord.world.users import User
 from local_discord.world.world import World
 
@@ -36,7 +38,7 @@ class Group(ABC):
         return guild
 
     def _channel(self, request: web.Request, *permissions: str) -> Channel:
-        """The path's, if the bot is in its guild; with permissions also only if it sees it and has all of them."""
+        """The path's, if the bot sees it and has all of the permissions there."""
         channel = self._world.bots_channel(number(request, "channel_id"))
         self._require(channel, *permissions)
         return channel
@@ -55,6 +57,11 @@ class Group(ABC):
             raise unknown("Message")
         return message
 
+    def _history(self, channel: Channel) -> list[Message]:
+        """Oldest first; none for a bot that may not read what was before, which is no error."""
+        may_read = channel.permissions_of(self._bot) & BITS["read_message_history"]
+        return list(channel.messages.values()) if may_read else []
+
     def _user(self, request: web.Request) -> User:
         return self._world.user(number(request, "user_id"))
 
@@ -71,7 +78,7 @@ class Group(ABC):
     def _require(self, channel: Channel, *permissions: str) -> None:
         """The bot sees the channel, and has all of these permissions there."""
         granted = channel.permissions_of(self._bot)
-        if permissions and not granted & BITS["view_channel"]:
+        if not granted & BITS["view_channel"]:
             raise missing_access()
         if not all(granted & BITS[permission] for permission in permissions):
             raise missing_permissions()
@@ -80,3 +87,25 @@ class Group(ABC):
         """The bot's highest role stands above that position."""
         if guild.top_position(self._bot) <= position:
             raise missing_permissions()
+
+    def _require_over(self, guild: Guild, user: User) -> None:
+        """The user's highest role stands below the bot's; itself it may change."""
+        if user is not self._bot:
+            self._require_above(guild, guild.top_position(user))
+
+    def _note(
+        self,
+        request: web.Request,
+        guild: Membership,
+        action: int,
+        target_id: int | None,
+        *,
+        before: Json | None = None,
+        after: Json | None = None,
+        options: Json | None = None,
+    ) -> None:
+        """One more entry in the audit log, with what is different between two payloads; none for no difference."""
+        told = changes(before or {}, after or {})
+        if told or before is None or after is None:
+            reason = reason_of(request)
+            guild.audit_log.note(action, self._bot, target_id, reason=reason, changes=told, options=options)

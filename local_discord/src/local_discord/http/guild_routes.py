@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from local_discord.errors import unknown
 from local_discord.http import forms
 from local_discord.http.frame import Handler, answer, query_flag
 from local_discord.http.group import Group
 from local_discord.rules.fields import Read, boolean, each, image, integer, optional, read_form, snowflake, text
+from local_discord.world.audit_log import GUILD
 
 REGIONS = [
     {"id": name.lower(), "name": name, "optimal": name == "Local", "deprecated": False, "custom": False}
@@ -49,9 +49,7 @@ class GuildRoutes(Group):
             f"GET {guild}/preview": self._preview,
             f"GET {guild}/regions": self._regions,
             f"GET {guild}/integrations": self._integrations,
-            f"GET {guild}/welcome-screen": self._welcome_screen,
             f"GET {guild}/vanity-url": self._vanity_url,
-            f"GET {guild}/templates": self._templates,
         }
 
     async def _show(self, request: web.Request) -> web.Response:
@@ -63,9 +61,10 @@ class GuildRoutes(Group):
 
     async def _edit(self, request: web.Request) -> web.Response:
         guild = self._guild(request, "manage_guild")
-        form = read_form((await forms.read(request)).data, _FIELDS)
+        form, before = read_form((await forms.read(request)).data, _FIELDS), guild.payload()
         guild.details |= {key: value for key, value in form.items() if key not in (*_NOT_KEPT, "name")}
         guild.rename(form.get("name", guild.name))
+        self._note(request, guild, GUILD, guild.id, before=before, after=guild.payload())
         return answer(guild.payload())
 
     async def _preview(self, request: web.Request) -> web.Response:
@@ -83,14 +82,6 @@ class GuildRoutes(Group):
         self._guild(request, "manage_guild")
         return answer([])
 
-    async def _welcome_screen(self, request: web.Request) -> web.Response:
-        self._guild(request)
-        raise unknown("Guild Welcome Screen")
-
     async def _vanity_url(self, request: web.Request) -> web.Response:
         self._guild(request, "manage_guild")
         return answer({"code": None, "uses": 0})
-
-    async def _templates(self, request: web.Request) -> web.Response:
-        self._guild(request, "manage_guild")
-        return answer([])

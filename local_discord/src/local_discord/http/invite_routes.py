@@ -13,6 +13,8 @@ from local_discord.http.group import Group
 from local_discord.rules.channel_rules import CATEGORY, THREADS
 from local_discord.rules.fields import Read, boolean, integer, optional, read_form
 from local_discord.rules.permissions import BITS
+from local_discord.wire import Json
+from local_discord.world.audit_log import CREATED, DELETED, INVITE
 from local_discord.world.invites import Invite
 
 _FIELDS: Mapping[str, Read] = {
@@ -44,7 +46,7 @@ class InviteRoutes(Group):
         return answer([invite.full_payload() for invite in self._world.invites.listing(*guild.channels.values())])
 
     async def _create(self, request: web.Request) -> web.Response:
-        _, channel = self._guild_channel(request, "create_instant_invite")
+        guild, channel = self._guild_channel(request, "create_instant_invite")
         if channel.kind in (CATEGORY, *THREADS):
             raise ApiError(400, 50024, "Cannot execute action on this channel type")
         form = read_form((await forms.read(request)).data, _FIELDS)
@@ -56,7 +58,10 @@ class InviteRoutes(Group):
             max_uses=form.get("max_uses") or 0,
             temporary=bool(form.get("temporary")),
         )
-        return answer(self._world.invites.create(invite, unique=bool(form.get("unique"))).full_payload())
+        made = self._world.invites.create(invite, unique=bool(form.get("unique")))
+        if made is invite:
+            self._note(request, guild, INVITE + CREATED, None, after=_logged(invite))
+        return answer(made.full_payload())
 
     async def _show(self, request: web.Request) -> web.Response:
         invite = self._world.invites.get(word(request, "code"))
@@ -72,4 +77,11 @@ class InviteRoutes(Group):
         if not guild.permissions_of(self._bot) & BITS["manage_guild"]:
             self._require(invite.channel, "manage_channels")
         self._world.invites.delete(invite)
+        self._note(request, guild, INVITE + DELETED, None, before=_logged(invite))
         return answer(invite.payload())
+
+
+def _logged(invite: Invite) -> Json:
+    shown = invite.full_payload()
+    told = {key: shown[key] for key in ("code", "uses", "max_uses", "max_age", "temporary")}
+    return told | {"channel_id": str(invite.channel.id), "inviter_id": str(invite.inviter.id)}

@@ -15,6 +15,7 @@ from local_discord.rules.fields import each, integer, optional, read_form, snowf
 from local_discord.rules.permissions import BITS
 from local_discord.snowflakes import seconds_since
 from local_discord.wire import Json
+from local_discord.world.audit_log import MESSAGE_DELETED, MESSAGES_DELETED
 from local_discord.world.channels import CROSSPOSTED, IS_CROSSPOST, Channel, Message
 from local_discord.world.drafts import Draft
 from local_discord.world.posts import reference_to
@@ -22,6 +23,7 @@ from local_discord.world.threads import Thread
 
 _DEFAULT, _REPLY = 0, 19
 _FORWARD = 1
+_SUPPRESSES_EMBEDS, _VOICE_MESSAGE = 1 << 2, 1 << 13
 _ABOVE_ALL_IDS = 1 << 64
 _BULK_DELETE_S = 14 * 86_400
 _REFERENCE = {
@@ -50,7 +52,7 @@ class MessageRoutes(Group):
         return {
             "POST /channels/{channel_id}/typing": self._type,
             f"POST {messages}": self._create,
-            f"GET {messages}": self._history,
+            f"GET {messages}": self._list,
             f"POST {messages}/bulk-delete": self._bulk_delete,
             f"GET {message}": self._show,
             f"PATCH {message}": self._edit,
@@ -73,11 +75,11 @@ class MessageRoutes(Group):
             self._world.inboxes[channel.recipient.id].receive(message)
         return answer(message.payload())
 
-    async def _history(self, request: web.Request) -> web.Response:
+    async def _list(self, request: web.Request) -> web.Response:
         limit = query_number(request, "limit", 50)
         if not 1 <= limit <= 100:
             raise invalid_form(("limit",), "int value should be between 1 and 100.")
-        messages = list(self._channel(request, "read_message_history").messages.values())
+        messages = self._history(self._channel(request))
         if "around" in request.query:
             chosen = _around(messages, query_number(request, "around", 0), limit)
         else:
@@ -91,31 +93,46 @@ class MessageRoutes(Group):
 
     async def _edit(self, request: web.Request) -> web.Response:
         message = self._message(request)
-        if message.author is not self._bot:
-            raise ApiError(403, 50005, "Cannot edit a message authored by another user")
         form = await forms.read(request)
-        draft = forms.draft(form.object(), form.files, self._world.core.snowflakes, message.attachments)
+        if message.author is not self._bot:
+            return self._suppress_embeds(message, form.object())
+        draft = forms.draft(form.object(), form.files, self._world.core.snowflakes, message)
         self._world.posts.edit(message, draft)
+        return answer(message.payload())
+
+    def _suppress_embeds(self, message: Message, form: Json) -> web.Response:
+        """All that can be changed of somebody else's message."""
+        if message.channel.guild is None or form.keys() != {"flags"}:
+            raise ApiError(403, 50005, "Cannot edit a message authored by another user")
+        self._require(message.channel, "manage_messages")
+        wanted = read_form(form, {"flags": integer(0, 1 << 31)})["flags"]
+        self._world.posts.mark(message, _SUPPRESSES_EMBEDS, on=bool(wanted & _SUPPRESSES_EMBEDS))
         return answer(message.payload())
 
     async def _delete(self, request: web.Request) -> web.Response:
         message = self._message(request)
+        guild = message.channel.guild
         if message.author is not self._bot:
-            if message.channel.guild is None:
+            if guild is None:
                 raise ApiError(403, 50003, "Cannot execute action on a DM channel")
             self._require(message.channel, "manage_messages")
         self._world.posts.delete(message)
+        if guild is not None and message.author is not self._bot:
+            told = {"channel_id": str(message.channel.id), "count": "1"}
+            self._note(request, guild, MESSAGE_DELETED, message.author.id, options=told)
         return nothing()
 
     async def _bulk_delete(self, request: web.Request) -> web.Response:
-        _, channel = self._guild_channel(request, "manage_messages")
+        guild, channel = self._guild_channel(request, "manage_messages")
         form = await forms.read(request)
         ids = {int(one) for one in read_form(form.data, {"messages": each(snowflake, 100)}, "messages")["messages"]}
         if len(ids) < 2:
             raise ApiError(400, 50016, "Provided too few or too many messages to delete.")
         if any(seconds_since(one) > _BULK_DELETE_S for one in ids):
             raise ApiError(400, 50034, "You can only bulk delete messages that are under 14 days old.")
-        self._world.posts.delete_all(channel, [channel.messages[one] for one in sorted(ids) if one in channel.messages])
+        found = [channel.messages[one] for one in sorted(ids) if one in channel.messages]
+        self._world.posts.delete_all(channel, found)
+        self._note(request, guild, MESSAGES_DELETED, channel.id, options={"count": str(len(found))})
         return nothing()
 
     async def _crosspost(self, request: web.Request) -> web.Response:
@@ -145,9 +162,7 @@ class MessageRoutes(Group):
             raise ApiError(403, 50007, "Cannot send messages to this user")
         if channel.kind not in WITH_MESSAGES:
             raise ApiError(400, 50008, "Cannot send messages in a non-text channel")
-        self._require(channel, channel.send_permission)
-        if draft.attachments:
-            self._require(channel, "attach_files")
+        self._require(channel, channel.send_permission, *_needed(draft))
         locked = isinstance(channel, Thread) and channel.locked
         if locked and not channel.permissions_of(self._bot) & BITS["manage_threads"]:
             raise ApiError(403, 160005, "Thread is locked")
@@ -180,6 +195,18 @@ class MessageRoutes(Group):
             sticker = guild.stickers.get(int(sticker_id))
             found.append({key: sticker[key] for key in ("id", "name", "format_type")})
         return found
+
+
+def _needed(draft: Draft) -> list[str]:
+    """The permissions that it takes to send what is in it."""
+    parts = {
+        "attach_files": draft.attachments,
+        "embed_links": draft.embeds,
+        "send_tts_messages": draft.tts,
+        "send_polls": draft.poll,
+        "send_voice_messages": draft.flags & _VOICE_MESSAGE,
+    }
+    return [permission for permission, part in parts.items() if part]
 
 
 def _around(messages: list[Message], middle: int, limit: int) -> list[Message]:

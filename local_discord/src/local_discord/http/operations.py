@@ -16,7 +16,13 @@ from local_discord.errors import ApiError, invalid_form
 _NO_SNOWFLAKES = ("instance_id",)
 _OLD_NAMES = {"PATCH /guilds/{guild_id}/members/@me/nick": "PATCH /guilds/{guild_id}/members/@me"}
 """What Discord has taken off its list and still serves; nextcord asks for it."""
-_OPEN = ("GET /gateway", "GET /invites/{code}", "GET /sticker-packs")
+_OPEN = (
+    "GET /gateway",
+    "GET /guilds/templates/{code}",
+    "GET /guilds/{guild_id}/widget.json",
+    "GET /invites/{code}",
+    "GET /sticker-packs",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ import re
 
 from aiohttp import web
 
-from local_discord.errors import unknown
+from local_discord.errors import ApiError, unknown
 from local_discord.http.frame import Handler, answer, nothing, query_number, word
 from local_discord.http.group import Group
 from local_discord.world.channels import Message
 
+_MOST = 20
 _CUSTOM = re.compile(r"(?:a:)?(\w{1,32}:\d{1,20})")
 
 
@@ -34,6 +35,8 @@ class ReactionRoutes(Group):
         self._require(message.channel, "read_message_history")
         if emoji not in message.reactions:
             self._require(message.channel, "add_reactions")
+            if len(message.reactions) >= _MOST:
+                raise ApiError(400, 30010, f"Maximum number of reactions reached ({_MOST})")
         self._world.posts.react(self._bot, message, emoji)
         return nothing()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from local_discord.errors import invalid_form, missing_permissions
+from local_discord.errors import ApiError, invalid_form, missing_permissions
 from local_discord.http import forms
 from local_discord.http.frame import Handler, answer, nothing, number
 from local_discord.http.group import Group
 from local_discord.rules.fields import boolean, dictionary, integer, optional, read_form, snowflake, text
 from local_discord.rules.permissions import EVERYONE
 from local_discord.wire import Json
+from local_discord.world.audit_log import CREATED, DELETED, ROLE, UPDATED
 from local_discord.world.guilds import Guild
 from local_discord.world.memberships import Role
 
@@ -23,6 +24,7 @@ _FIELDS = {
     "mentionable": optional(boolean),
     "unicode_emoji": optional(text(100)),
 }
+_MOST_ROLES = 250
 _MOVE = {"id": snowflake, "position": optional(integer(0, 1000))}
 
 
@@ -59,15 +61,20 @@ class RoleRoutes(Group):
     async def _create(self, request: web.Request) -> web.Response:
         guild = self._guild(request, "manage_roles")
         form = self._form(guild, (await forms.read(request)).data)
+        if len(guild.roles) >= _MOST_ROLES:
+            raise ApiError(400, 30005, f"Maximum number of guild roles reached ({_MOST_ROLES})")
         role = Role(self._world.core.snowflakes.next(), "new role", guild.roles[guild.id].permissions & EVERYONE, 1)
         _set(role, form)
         guild.insert_role(role)
+        self._note(request, guild, ROLE + CREATED, role.id, after=role.payload())
         return answer(role.payload())
 
     async def _edit(self, request: web.Request) -> web.Response:
         guild, role = self._changeable(request)
+        before = role.payload()
         _set(role, self._form(guild, (await forms.read(request)).data))
         guild.announce_role(role)
+        self._note(request, guild, ROLE + UPDATED, role.id, before=before, after=role.payload())
         return answer(role.payload())
 
     async def _delete(self, request: web.Request) -> web.Response:
@@ -75,6 +82,7 @@ class RoleRoutes(Group):
         if role.id == guild.id:
             raise invalid_form(("role_id",), "Invalid role")
         guild.remove_role(role)
+        self._note(request, guild, ROLE + DELETED, role.id, before=role.payload())
         return nothing()
 
     async def _move(self, request: web.Request) -> web.Response:

@@ -8,13 +8,24 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from local_discord.errors import unknown
+from local_discord.errors import ApiError, unknown
 from local_discord.http import forms
 from local_discord.http.frame import Handler, answer, nothing, number
 from local_discord.http.group import Group
 from local_discord.rules import fields as read
+from local_discord.rules.event_rules import check_event
 from local_discord.rules.fields import Read, optional, read_form
 from local_discord.wire import Json
+from local_discord.world.audit_log import (
+    CREATED,
+    DELETED,
+    EMOJI,
+    MODERATION_RULE,
+    SCHEDULED_EVENT,
+    SOUND,
+    STICKER,
+    UPDATED,
+)
 from local_discord.world.shelves import Shelf
 
 Find: TypeAlias = Callable[[web.Request, str], Shelf]
@@ -30,6 +41,14 @@ class Kind:
     required: tuple[str, ...]
     created: int = 201
     permission: str = ""
+    """What it takes to change one of somebody else's."""
+    read_permission: str = ""
+    create_permission: str = ""
+    """What it takes to make one, and to change one's own."""
+    logged_as: int = 0
+    """What the audit log calls the making of one."""
+    check: Callable[[Json, Json], object] = lambda _before, _after: None
+    """Looks at the whole thing, before it is kept, and at how it was; an `ApiError` for what cannot be."""
     ordinary: Json = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     """Fields that are read and not shown: pictures and sounds."""
@@ -43,6 +62,8 @@ _EMOJI = Kind(
     {"name": read.text(32, 2), "image": read.image, "roles": optional(read.each(read.snowflake, 100))},
     ("name", "image"),
     permission="manage_guild_expressions",
+    create_permission="create_guild_expressions",
+    logged_as=EMOJI,
     ordinary={"roles": [], "require_colons": True, "managed": False, "animated": False, "available": True},
     dropped=("image",),
 )
@@ -61,6 +82,8 @@ _STICKER = Kind(
     {"name": read.text(30, 2), "description": optional(read.text(100)), "tags": read.text(200)},
     ("name", "tags"),
     permission="manage_guild_expressions",
+    create_permission="create_guild_expressions",
+    logged_as=STICKER,
     ordinary={"type": 2, "format_type": 1, "available": True, "description": None},
 )
 _SOUND = Kind(
@@ -75,6 +98,8 @@ _SOUND = Kind(
     },
     ("name", "sound"),
     permission="manage_guild_expressions",
+    create_permission="create_guild_expressions",
+    logged_as=SOUND,
     ordinary={"volume": 1.0, "emoji_id": None, "emoji_name": None, "available": True},
     dropped=("sound",),
     in_items=True,
@@ -97,7 +122,10 @@ _SCHEDULED_EVENT = Kind(
     },
     ("name", "privacy_level", "scheduled_start_time", "entity_type"),
     created=200,
-    permission="create_events",
+    permission="manage_events",
+    create_permission="create_events",
+    logged_as=SCHEDULED_EVENT,
+    check=check_event,
     ordinary={
         **dict.fromkeys(("channel_id", "description", "scheduled_end_time", "entity_id", "entity_metadata", "image")),
         "status": 1,
@@ -121,6 +149,9 @@ _MODERATION_RULE = Kind(
     ("name", "event_type", "trigger_type", "actions"),
     created=200,
     permission="manage_guild",
+    read_permission="manage_guild",
+    create_permission="manage_guild",
+    logged_as=MODERATION_RULE,
     ordinary={"trigger_metadata": {}, "enabled": False, "exempt_roles": [], "exempt_channels": []},
 )
 _WITH_CREATOR = (_SCHEDULED_EVENT, _MODERATION_RULE)
@@ -133,7 +164,6 @@ class ShelfRoutes(Group):
     def table(self) -> dict[str, Handler]:
         found: dict[str, Handler] = {
             "GET /stickers/{sticker_id}": self._any_sticker,
-            f"GET {_SCHEDULED_EVENT.path}/{{guild_scheduled_event_id}}/users": self._interested,
         }
         for kind, find in (
             (_EMOJI, self._of_guild("emojis")),
@@ -150,24 +180,33 @@ class ShelfRoutes(Group):
         one = f"{kind.path}/{{{kind.place}}}"
 
         async def listing(request: web.Request) -> web.Response:
-            items = find(request, "").items()
+            items = find(request, kind.read_permission).items()
             return answer({"items": items} if kind.in_items else items)
 
         async def create(request: web.Request) -> web.Response:
-            shelf = find(request, kind.permission)
+            shelf = find(request, kind.create_permission)
             form = read_form((await forms.read(request)).data, kind.fields, *kind.required)
-            return answer(shelf.add(self._new(request, kind, form)), kind.created)
+            new = self._new(request, kind, form)
+            kind.check({}, new)
+            item = shelf.add(new)
+            self._log(request, kind, CREATED, after=item)
+            return answer(item, kind.created)
 
         async def show(request: web.Request) -> web.Response:
-            return answer(find(request, "").get(number(request, kind.place)))
+            return answer(find(request, kind.read_permission).get(number(request, kind.place)))
 
         async def edit(request: web.Request) -> web.Response:
-            shelf = find(request, kind.permission)
+            shelf, before = self._changeable(request, kind, find)
             form = read_form((await forms.read(request)).data, kind.fields)
-            return answer(shelf.edit(number(request, kind.place), _kept(kind, form)))
+            kind.check(before, before | _kept(kind, form))
+            item = shelf.edit(number(request, kind.place), _kept(kind, form))
+            self._log(request, kind, UPDATED, before=before, after=item)
+            return answer(item)
 
         async def delete(request: web.Request) -> web.Response:
-            find(request, kind.permission).remove(number(request, kind.place))
+            shelf, before = self._changeable(request, kind, find)
+            shelf.remove(number(request, kind.place))
+            self._log(request, kind, DELETED, before=before)
             return nothing()
 
         return {
@@ -177,6 +216,25 @@ class ShelfRoutes(Group):
             f"PATCH {one}": edit,
             f"DELETE {one}": delete,
         }
+
+    def _changeable(self, request: web.Request, kind: Kind, find: Find) -> tuple[Shelf, Json]:
+        """Somebody else's takes more than one's own."""
+        item = find(request, "").get(number(request, kind.place))
+        maker = item.get("creator_id") or item.get("user", {}).get("id")
+        try:
+            return find(request, kind.permission), item
+        except ApiError:
+            if maker != str(self._bot.id):
+                raise
+            return find(request, kind.create_permission), item
+
+    def _log(
+        self, request: web.Request, kind: Kind, change: int, *, before: Json | None = None, after: Json | None = None
+    ) -> None:
+        if kind.logged_as:
+            one = after or before or {}
+            number_of = int(one.get("sound_id") or one["id"])
+            self._note(request, self._guild(request), kind.logged_as + change, number_of, before=before, after=after)
 
     def _new(self, request: web.Request, kind: Kind, form: Json) -> Json:
         author = {"creator_id": str(self._bot.id)} if kind in _WITH_CREATOR else {"user": self._bot.payload()}
@@ -201,10 +259,6 @@ class ShelfRoutes(Group):
                 if int(sticker["id"]) == sticker_id:
                     return answer(sticker)
         raise unknown("Sticker")
-
-    async def _interested(self, request: web.Request) -> web.Response:
-        self._guild(request).scheduled_events.get(number(request, "guild_scheduled_event_id"))
-        return answer([])
 
 
 def _kept(kind: Kind, form: Json) -> Json:

@@ -15,7 +15,7 @@ from local_discord.rules import channel_rules as rules
 from local_discord.rules.channel_rules import POSTS, PRIVATE_THREAD
 from local_discord.wire import Json
 from local_discord.world.channels import Channel
-from local_discord.world.threads import Thread
+from local_discord.world.threads import Thread, tag_ids
 
 _MOST_SHOWN = 50
 
@@ -65,6 +65,7 @@ class ThreadRoutes(Group):
 
     def _post(self, channel: Channel, form: Form, wanted: Json) -> Json:
         self._require(channel, "send_messages")
+        wanted["applied_tags"] = tag_ids(channel, wanted.get("applied_tags") or (), channel.permissions_of(self._bot))
         written = form.object().get("message")
         draft = forms.draft(written if isinstance(written, dict) else {}, form.files, self._world.core.snowflakes)
         starts = self._world.thread_starts

@@ -6,13 +6,10 @@ from aiohttp import web
 
 from local_discord.errors import invalid_form, unknown
 from local_discord.http import forms
-from local_discord.http.frame import Handler, answer, nothing, number, places, query_flag, query_number
+from local_discord.http.frame import Handler, answer, nothing, number, query_flag, query_number
 from local_discord.http.group import Group
-from local_discord.http.guild_routes import REGIONS
-from local_discord.rules import intents
 from local_discord.rules.fields import image, optional, read_form, text
 from local_discord.wire import Json
-from local_discord.world.application import Application
 from local_discord.world.guilds import Guild
 from local_discord.world.world import World
 
@@ -26,10 +23,9 @@ _SOUNDS = [
 class UserRoutes(Group):
     """And what is of nobody in particular."""
 
-    def __init__(self, world: World, application: Application) -> None:
+    def __init__(self, world: World) -> None:
         super().__init__(world)
         self._core = world.core
-        self._owners = application
 
     def table(self) -> dict[str, Handler]:
         return {
@@ -41,15 +37,9 @@ class UserRoutes(Group):
             "DELETE /users/@me/guilds/{guild_id}": self._leave_guild,
             "POST /users/@me/channels": self._open_dm,
             "GET /users/{user_id}": self._show_user,
-            "GET /oauth2/applications/@me": self._application,
-            "GET /applications/@me": self._application,
-            "GET /applications/{application_id}": self._application,
-            "GET /applications/{application_id}/entitlements": self._nothing_bought,
-            "GET /applications/{application_id}/role-connections/metadata": self._nothing_bought,
             "GET /soundboard-default-sounds": self._sounds,
             "GET /sticker-packs": self._sticker_packs,
             "GET /sticker-packs/{pack_id}": self._sticker_pack,
-            "GET /voice/regions": self._regions,
         }
 
     async def _gateway(self, _: web.Request) -> web.Response:
@@ -90,36 +80,6 @@ class UserRoutes(Group):
     async def _show_user(self, request: web.Request) -> web.Response:
         return answer(self._user(request).payload())
 
-    async def _application(self, request: web.Request) -> web.Response:
-        if int(places(request).get("application_id", self._core.application_id)) != self._core.application_id:
-            raise unknown("Application")
-        return answer(
-            {
-                "id": str(self._core.application_id),
-                "name": self._core.bot.name,
-                "icon": None,
-                "description": "",
-                "summary": "",
-                "bot_public": True,
-                "bot_require_code_grant": False,
-                "verify_key": "0" * 64,
-                "flags": intents.application_flags(self._core.settings.approved_intents),
-                "owner": self._owners.owner.payload(),
-                "team": self._owners.team_payload(),
-                "interactions_endpoint_url": None,
-                "redirect_uris": [],
-                "tags": [],
-                "approximate_guild_count": len(self._world.bots_guilds()),
-                "approximate_user_install_count": 0,
-                "approximate_user_authorization_count": 0,
-                "bot": self._bot.payload(),
-                "integration_types_config": {"0": {}},
-            }
-        )
-
-    async def _nothing_bought(self, _: web.Request) -> web.Response:
-        return answer([])
-
     async def _sounds(self, _: web.Request) -> web.Response:
         return answer(_SOUNDS)
 
@@ -128,9 +88,6 @@ class UserRoutes(Group):
 
     async def _sticker_pack(self, _: web.Request) -> web.Response:
         raise unknown("sticker pack")
-
-    async def _regions(self, _: web.Request) -> web.Response:
-        return answer(REGIONS)
 
     def _summary(self, guild: Guild, *, counts: bool) -> Json:
         data: Json = {

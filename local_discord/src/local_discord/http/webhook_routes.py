@@ -12,6 +12,7 @@ from local_discord.http.interaction_routes import InteractionRoutes
 from local_discord.rules.channel_rules import POSTS, WITH_MESSAGES
 from local_discord.rules.fields import image, optional, read_form, snowflake, text
 from local_discord.wire import Json
+from local_discord.world.audit_log import CREATED, DELETED, UPDATED, WEBHOOK
 from local_discord.world.channels import Channel, Message
 from local_discord.world.drafts import Draft
 from local_discord.world.threads import Thread
@@ -62,13 +63,15 @@ class WebhookRoutes(Group):
         return handle
 
     async def _create(self, request: web.Request) -> web.Response:
-        _, channel = self._guild_channel(request, "manage_webhooks")
+        guild, channel = self._guild_channel(request, "manage_webhooks")
         if channel.kind not in (*WITH_MESSAGES, *POSTS) or isinstance(channel, Thread):
             raise ApiError(400, 50024, "Cannot execute action on this channel type")
         form = _form((await forms.read(request)).data, "name")
         if len(self._webhooks.listing(channel)) >= _MOST:
             raise ApiError(400, 30007, f"Maximum number of webhooks reached ({_MOST})")
-        return answer(self._webhooks.create(channel, form["name"]).payload())
+        webhook = self._webhooks.create(channel, form["name"])
+        self._note(request, guild, WEBHOOK + CREATED, webhook.id, after=_logged(webhook))
+        return answer(webhook.payload())
 
     async def _of_channel(self, request: web.Request) -> web.Response:
         _, channel = self._guild_channel(request, "manage_webhooks")
@@ -83,7 +86,7 @@ class WebhookRoutes(Group):
 
     async def _edit(self, request: web.Request) -> web.Response:
         webhook = self._webhook(request)
-        form = _form((await forms.read(request)).data)
+        form, before = _form((await forms.read(request)).data), _logged(webhook)
         webhook.name = form.get("name", webhook.name)
         if form.get("channel_id") and "webhook_token" not in places(request):
             target = self._world.bots_channel(int(form["channel_id"]))
@@ -92,11 +95,21 @@ class WebhookRoutes(Group):
                 raise invalid_form(("channel_id",), "The channel is in another server.")
             webhook.channel = target
         self._webhooks.announce(webhook)
+        self._note_webhook(request, webhook, UPDATED, before=before, after=_logged(webhook))
         return answer(_shown(request, webhook))
 
     async def _delete(self, request: web.Request) -> web.Response:
-        self._webhooks.delete(self._webhook(request))
+        webhook = self._webhook(request)
+        self._webhooks.delete(webhook)
+        self._note_webhook(request, webhook, DELETED, before=_logged(webhook))
         return nothing()
+
+    def _note_webhook(
+        self, request: web.Request, webhook: Webhook, change: int, *, before: Json, after: Json | None = None
+    ) -> None:
+        """What is done by the webhook's own token is nobody's doing."""
+        if "webhook_token" not in places(request) and webhook.channel.guild is not None:
+            self._note(request, webhook.channel.guild, WEBHOOK + change, webhook.id, before=before, after=after)
 
     async def _execute(self, request: web.Request) -> web.Response:
         webhook = self._webhook(request)
@@ -132,7 +145,7 @@ class WebhookRoutes(Group):
     async def _edit_message(self, request: web.Request) -> web.Response:
         message = self._own_message(request)
         form = await forms.read(request)
-        draft = forms.draft(form.object(), form.files, self._world.core.snowflakes, message.attachments)
+        draft = forms.draft(form.object(), form.files, self._world.core.snowflakes, message)
         self._world.posts.edit(message, draft)
         return answer(message.payload())
 
@@ -157,6 +170,10 @@ class WebhookRoutes(Group):
             self._world.bots_guild(webhook.channel.guild_id or 0)
             self._require(webhook.channel, "manage_webhooks")
         return webhook
+
+
+def _logged(webhook: Webhook) -> Json:
+    return {"name": webhook.name, "type": webhook.kind, "channel_id": str(webhook.channel.id)}
 
 
 def _shown(request: web.Request, webhook: Webhook) -> Json:

@@ -7,12 +7,16 @@ from typing import Any
 
 from local_discord.errors import UsageError
 from local_discord.people.resolving import Resolver
+from local_discord.rules.command_rules import ATTACHMENT
 from local_discord.rules.component_tree import (
     BUTTON,
+    CHECKBOX,
+    CHECKBOX_GROUP,
+    FILE_UPLOAD,
     LABEL,
     LINK_STYLES,
+    RADIO_GROUP,
     SELECTS,
-    STRING_SELECT,
     TEXT_INPUT,
     numbered,
     walk,
@@ -59,7 +63,7 @@ def selection(select: Json, values: Sequence[Any], resolver: Resolver) -> Json:
     if not least <= len(values) <= most:
         raise UsageError(f"Choose between {least} and {most}.")
     data: Json = {"custom_id": select["custom_id"], "component_type": select["type"]}
-    if select["type"] != STRING_SELECT:
+    if select["type"] in _OPTION_TYPES:
         kind = _OPTION_TYPES[select["type"]]
         return resolver.into(data | {"values": [resolver.pick(one, kind) for one in values]})
     options = {option["value"]: option["value"] for option in select["options"]}
@@ -92,14 +96,35 @@ def _filled(field: Json, label: str, fields: dict[str, Any], resolver: Resolver)
     names = (field["custom_id"], label, label.lower().replace(" ", "_"))
     name = next((one for one in names if one in fields), None)
     value = fields.pop(name) if name is not None else None
-    if field["type"] in SELECTS:
-        chosen = value if isinstance(value, list | tuple) else [] if value is None else [value]
-        least = field.get("min_values", 1) if field.get("required", True) else 0
-        picked = selection(field | {"min_values": least}, chosen, resolver)
-        return {"type": field["type"], "custom_id": field["custom_id"], "values": picked["values"]}
-    if field["type"] != TEXT_INPUT:
-        raise UsageError(f"{label} is of a kind that cannot be filled in here.")
-    return {"type": TEXT_INPUT, "custom_id": field["custom_id"], "value": _text(field, label, value)}
+    told: Json = {"type": field["type"], "custom_id": field["custom_id"]}
+    if field["type"] == TEXT_INPUT:
+        return told | {"value": _text(field, label, value)}
+    if field["type"] == CHECKBOX:
+        return told | {"value": bool(field.get("default") if value is None else value)}
+    if field["type"] == RADIO_GROUP:
+        chosen = _chosen(field | {"max_values": 1}, label, _listed(field, value), resolver)
+        return told | {"value": chosen[0] if chosen else None}
+    return told | {"values": _chosen(field, label, _listed(field, value), resolver)}
+
+
+def _listed(field: Json, value: Any) -> list[Any]:
+    """One thing is given as itself; a file is a pair, and one thing."""
+    if isinstance(value, list) or (isinstance(value, tuple) and field["type"] != FILE_UPLOAD):
+        return list(value)
+    return [] if value is None else [value]
+
+
+def _chosen(field: Json, label: str, values: list[Any], resolver: Resolver) -> list[str]:
+    least = field.get("min_values")
+    least = 0 if not field.get("required", True) and not values else 1 if least is None else least
+    most = field.get("max_values") or (len(field["options"]) if field["type"] == CHECKBOX_GROUP else 1)
+    if not least <= len(values) <= most:
+        raise UsageError(f"{label} takes between {least} and {most}.")
+    if field["type"] == FILE_UPLOAD:
+        return [resolver.pick(one, ATTACHMENT) for one in values]
+    limits = {"min_values": least, "max_values": most}
+    chosen: list[str] = selection(field | limits, values, resolver)["values"]
+    return chosen
 
 
 def _text(field: Json, label: str, value: object) -> str:

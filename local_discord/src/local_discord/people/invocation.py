@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from local_discord.errors import CommandUsageError
+from local_discord.people.finding import found_command
 from local_discord.people.option_values import converted, type_of
 from local_discord.people.resolving import Resolver
-from local_discord.rules import permissions
-from local_discord.rules.command_rules import GROUP, SUBCOMMAND
+from local_discord.rules.command_rules import CHAT_INPUT, GROUP, SUBCOMMAND
 from local_discord.wire import Json
 from local_discord.world.channels import Channel
 from local_discord.world.commands import names_in
@@ -25,11 +25,7 @@ class Invocation:
         self._locale = person.locale
         self._resolver = Resolver(world, person, channel)
         name, *self._steps = path.removeprefix("/").split()
-        command = world.commands.find(channel.guild_id, name, person.locale)
-        if command is None or (channel.guild is not None and not channel.guild.has_bot):
-            raise CommandUsageError(f"There is no command /{name} here.")
-        self._command = command
-        _check_allowed(command, person, channel)
+        self._command = command = found_command(world, person, channel, name, CHAT_INPUT)
         self._leaf = self._descend(command)
 
     def data(self, named: Mapping[str, Any]) -> Json:
@@ -113,18 +109,3 @@ def foreign_data(world: World, person: User, channel: Channel, name: str, named:
         for kind in [type_of(value)]
     ]
     return resolver.into({"id": str(world.core.snowflakes.next()), "name": name, "type": 1, "options": options})
-
-
-def _check_allowed(command: Json, person: User, channel: Channel) -> None:
-    if channel.guild is None:
-        contexts = command["contexts"]
-        if command["dm_permission"] is False if contexts is None else 1 not in contexts:
-            raise CommandUsageError(f"/{command['name']} cannot be used in direct messages.")
-        return
-    if command["contexts"] is not None and 0 not in command["contexts"]:
-        raise CommandUsageError(f"/{command['name']} cannot be used in servers.")
-    granted = channel.permissions_of(person)
-    wanted = command["default_member_permissions"]
-    needed = permissions.BITS["use_application_commands"] | int(wanted or 0)
-    if granted & needed != needed or (wanted == "0" and granted != permissions.ALL):
-        raise CommandUsageError(f"{person.name} may not use /{command['name']} in {channel.guild.name}.")

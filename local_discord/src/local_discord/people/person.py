@@ -6,51 +6,53 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from local_discord.errors import ApiError, UsageError
-from local_discord.gateway.gateway import Gateway
 from local_discord.people import components
+from local_discord.people.context_menus import context_data
 from local_discord.people.invocation import Invocation, foreign_data
+from local_discord.people.moderation import Moderator
 from local_discord.people.resolving import Resolver
-from local_discord.rules.channel_rules import POSTS
-from local_discord.rules.permissions import BITS
+from local_discord.rules.channel_rules import POSTS, WITH_MESSAGES
+from local_discord.rules.permissions import BITS, bits
+from local_discord.snowflakes import seconds_since
+from local_discord.world.audit_log import MESSAGE_DELETED
 from local_discord.world.channels import Channel, Message
-from local_discord.world.drafts import Draft
+from local_discord.world.drafts import Attachment, Draft
+from local_discord.world.guilds import Guild
 from local_discord.world.interactions import AUTOCOMPLETE
 from local_discord.world.posts import reference_to
 from local_discord.world.replies import Choice, Modal, Reply
-from local_discord.world.threads import Thread
+from local_discord.world.threads import Thread, tag_ids
 from local_discord.world.users import User
-from local_discord.world.world import World
 
 _DEFERRED_ANSWER_WITHIN_S = 15.0
 _DEFAULT, _REPLY = 0, 19
+_WITHOUT_SLOWMODE = bits(["manage_channels", "manage_messages", "bypass_slowmode"])
 
 
-class Person(User):
+class Person(Moderator):
     """A user who acts: does what Discord's client lets a person do, and no more. The rest is a `UsageError`.
 
     What tells the bot something returns when that has been handed to the bot's connection.
     """
-
-    def __init__(self, world: World, gateway: Gateway, name: str) -> None:
-        super().__init__(world.core.snowflakes.next(), name)
-        self._world = world
-        self._gateway = gateway
-
-    @property
-    def dm_channel(self) -> Channel:
-        """The one with the bot."""
-        return self._world.dm_channel(self)
 
     @property
     def inbox(self) -> list[Message]:
         """What the bot has written to them by itself, oldest first; its answers are in replies."""
         return self._world.inboxes[self.id].messages
 
-    async def send(self, channel: Channel, content: str, *, reply_to: Message | None = None) -> Message:
-        """Write in a channel, or in the own DM channel with the bot."""
-        self._require_access(channel)
-        _require_length(content)
+    async def send(
+        self,
+        channel: Channel,
+        content: str = "",
+        *,
+        reply_to: Message | None = None,
+        files: Sequence[tuple[str, bytes]] = (),
+    ) -> Message:
+        """Write in a channel, or in the own DM channel with the bot; files are names and contents."""
+        self._require_open(channel, *(["attach_files"] if files else []))
+        _require_length(content, least=0 if files else 1)
         draft = Draft(content=content, reference=reference_to(reply_to) if reply_to else None)
+        draft.attachments = [Attachment(self._world.core.snowflakes.next(), *file) for file in files] or None
         kind = _REPLY if reply_to else _DEFAULT
         message = self._world.posts.create(self, channel, draft, kind=kind, replied_to=reply_to)
         await self._gateway.flush()
@@ -67,16 +69,24 @@ class Person(User):
         await self._gateway.flush()
 
     async def delete(self, message: Message) -> None:
-        """Only own ones."""
-        self._require_own(message)
+        """An own one, or anybody's where they may manage messages."""
+        self._require_sight(message)
+        guild = message.channel.guild
+        if message.author is not self:
+            if guild is None:
+                raise UsageError(f"That is no message of {self.name}.", 50003)
+            self._require_access(message.channel, "manage_messages")
         self._world.posts.delete(message)
+        if guild is not None and message.author is not self:
+            told = {"channel_id": str(message.channel.id), "count": "1"}
+            guild.audit_log.note(MESSAGE_DELETED, self, message.author.id, options=told)
         await self._gateway.flush()
 
     async def start_thread(
         self, channel: Channel, name: str, *, message: Message | None = None, private: bool = False
     ) -> Thread:
         """Below a text or announcement channel, from one of its messages or from nothing."""
-        self._require_access(channel)
+        self._require_access(channel, "create_private_threads" if private else "create_public_threads")
         starts = self._world.thread_starts
         try:
             if message is not None:
@@ -84,17 +94,24 @@ class Person(User):
             else:
                 thread = starts.alone(channel, name, self, private=private)
         except ApiError as refused:
-            raise UsageError(refused.message) from None
+            raise UsageError(refused.message, refused.code) from None
         await self._gateway.flush()
         return thread
 
-    async def post(self, channel: Channel, title: str, content: str) -> Thread:
-        """Begin a post in a forum."""
-        self._require_access(channel)
+    async def post(self, channel: Channel, title: str, content: str, *, tags: Sequence[str] = ()) -> Thread:
+        """Begin a post in a forum, under tags that are given by their names."""
+        self._require_access(channel, "send_messages")
         if channel.kind not in POSTS:
             raise UsageError(f"{channel.name} is no forum.")
         _require_length(content)
-        thread, _ = self._world.thread_starts.post(channel, title, self, Draft(content=content))
+        try:
+            chosen = tag_ids(channel, tags, channel.permissions_of(self))
+        except ApiError as refused:
+            raise UsageError(refused.message, refused.code) from None
+        draft = Draft(content=content)
+        thread, _ = self._world.thread_starts.post(
+            channel, title, self, draft, prepare=lambda new: setattr(new, "applied_tags", chosen)
+        )
         await self._gateway.flush()
         return thread
 
@@ -111,7 +128,9 @@ class Person(User):
 
     async def react(self, message: Message, emoji: str) -> None:
         """With a Unicode emoji, such as “👍”."""
-        self._require_access(message.channel)
+        self._require_sight(message)
+        joins = emoji in message.reactions
+        self._require_access(message.channel, "read_message_history", *([] if joins else ["add_reactions"]))
         self._world.posts.react(self, message, emoji)
         await self._gateway.flush()
 
@@ -135,7 +154,7 @@ class Person(User):
 
     async def typing(self, channel: Channel) -> None:
         """Begin to write, without sending."""
-        self._require_access(channel)
+        self._require_open(channel)
         self._world.posts.typing(self, channel)
         await self._gateway.flush()
 
@@ -157,6 +176,35 @@ class Person(User):
         call = Invocation(self._world, self, place, path)
         data = call.data({**(options or {}), **named})
         return await self._settle(self._world.interactions.invoke(self, place, path, data))
+
+    async def use_on(self, target: Message | User, name: str, *, channel: Channel | None = None) -> Reply:
+        """Choose a command in the menu of a message, or of somebody in a channel; returns as `Reply.settled` tells."""
+        if isinstance(target, Message):
+            self._require_sight(target)
+        place = self._place(target.channel if isinstance(target, Message) else channel)
+        data = context_data(self._world, self, place, name, target)
+        return await self._settle(self._world.interactions.invoke(self, place, name, data))
+
+    async def accept_invite(self, code: str) -> None:
+        """Come into the guild that it leads to; `UsageError` for somebody who is banned there, and for no such code."""
+        try:
+            invite = self._world.invites.get(code)
+        except ApiError as refused:
+            raise UsageError(refused.message, refused.code) from None
+        guild = self._world.guilds[invite.channel.guild_id or 0]
+        if self.id in guild.bans:
+            raise UsageError(f"{self.name} is banned in {guild.name}.", 40007)
+        if self.id not in guild.members:
+            guild.add_member(self)
+            self._world.invites.use(invite)
+        await self._gateway.flush()
+
+    async def set_interest(self, guild: Guild, event_id: int, *, interested: bool = True) -> None:
+        """Mean to come to a scheduled event, or not any more."""
+        guild.require_member(self)
+        guild.scheduled_events.get(event_id)
+        guild.set_interest(event_id, self, interested)
+        await self._gateway.flush()
 
     async def autocomplete(
         self,
@@ -221,31 +269,25 @@ class Person(User):
         except TimeoutError:
             raise TimeoutError("The bot is still thinking: it deferred its answer and gave none.") from None
 
-    def _place(self, channel: Channel | None) -> Channel:
-        place = channel or self.dm_channel
-        self._require_access(place)
-        return place
-
-    def _require_access(self, channel: Channel) -> None:
-        if channel.guild is not None:
-            channel.guild.require_member(self)
-            if not channel.permissions_of(self) & BITS["view_channel"]:
-                raise UsageError(f"{self.name} cannot see #{channel.name}.")
-        elif channel.recipient is not self:
-            raise UsageError(f"{self.name} cannot see the direct messages of {channel.name}.")
+    def _require_open(self, channel: Channel, *permissions: str) -> None:
+        """They may write there, and not too soon after what they wrote last."""
+        if channel.kind not in WITH_MESSAGES:
+            raise UsageError(f"Nobody can write in {channel.name}.", 50008)
+        self._require_access(channel, *([channel.send_permission] if channel.guild else []), *permissions)
+        granted = channel.permissions_of(self)
+        if isinstance(channel, Thread) and channel.locked and not granted & BITS["manage_threads"]:
+            raise UsageError(f"{channel.name} is locked.", 160005)
+        if granted & _WITHOUT_SLOWMODE:
+            return
+        own = [one for one in channel.messages.values() if one.author is self]
+        if own and seconds_since(own[-1].id) < channel.slowmode_s:
+            raise UsageError(f"#{channel.name} is in slow mode.", 20016)
 
     def _require_own(self, message: Message) -> None:
         if message.author is not self or message.deleted:
             raise UsageError(f"That is no message of {self.name}.")
 
-    def _require_sight(self, message: Message) -> None:
-        self._require_access(message.channel)
-        if message.deleted:
-            raise UsageError("The message is deleted.")
-        if message.ephemeral and message.seen_by is not self:
-            raise UsageError(f"{self.name} cannot see that ephemeral message.")
 
-
-def _require_length(content: str) -> None:
-    if not 1 <= len(content) <= 2000:
-        raise UsageError("A message has 1 to 2000 characters.")
+def _require_length(content: str, *, least: int = 1) -> None:
+    if not least <= len(content) <= 2000:
+        raise UsageError("A message has 1 to 2000 characters.", 50035)

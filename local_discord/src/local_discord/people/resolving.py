@@ -7,7 +7,7 @@ from typing import Any
 from local_discord.errors import CommandUsageError
 from local_discord.rules.command_rules import ATTACHMENT, CHANNEL, MENTIONABLE, PERSON, ROLE
 from local_discord.wire import Json
-from local_discord.world.channels import Channel
+from local_discord.world.channels import Channel, Message
 from local_discord.world.drafts import Attachment
 from local_discord.world.memberships import Role
 from local_discord.world.users import User
@@ -41,6 +41,10 @@ class Resolver:
                 self._add("members", value.id, member)
             return self._add("users", value.id, value.payload())
         raise CommandUsageError(f"{value!r} cannot be chosen here.")
+
+    def add_message(self, message: Message) -> None:
+        """One whose menu was opened."""
+        self._add("messages", message.id, message.payload())
 
     def into(self, data: Json) -> Json:
         """The data with all that was picked; the key is absent if that is nothing."""

@@ -8,7 +8,9 @@ from itertools import count
 
 from local_discord.wire import Json
 
-BUTTON, STRING_SELECT, TEXT_INPUT, LABEL = 2, 3, 4, 18
+ROW, BUTTON, STRING_SELECT, TEXT_INPUT = 1, 2, 3, 4
+SECTION, TEXT_DISPLAY, THUMBNAIL, GALLERY, FILE, SEPARATOR, CONTAINER = 9, 10, 11, 12, 13, 14, 17
+LABEL, FILE_UPLOAD, RADIO_GROUP, CHECKBOX_GROUP, CHECKBOX = 18, 19, 21, 22, 23
 SELECTS = (STRING_SELECT, 5, 6, 7, 8)
 LINK_STYLES = (5, 6)
 """Buttons that lead elsewhere instead of telling the bot: a link, and a thing for sale."""

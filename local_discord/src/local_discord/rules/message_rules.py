@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from local_discord.errors import FormErrors, Path
-from local_discord.rules.component_tree import SELECTS, walk
+from local_discord.rules.component_rules import check_components, check_modal_components
+from local_discord.rules.fields import Unreadable, boolean, each, optional, snowflake, word
+from local_discord.rules.fields import form as form_of
 from local_discord.wire import Json, objects
 
 EPHEMERAL = 1 << 6
 LOADING = 1 << 7
 COMPONENTS_V2 = 1 << 15
 
+_ALLOWED_MENTIONS = form_of(
+    {
+        "parse": optional(each(word("users", "roles", "everyone"), 3)),
+        "users": optional(each(snowflake, 100)),
+        "roles": optional(each(snowflake, 100)),
+        "replied_user": optional(boolean),
+    }
+)
 _EMBED_TEXT = {"title": 256, "description": 4096, "url": 2048}
 _EMBED_CHARACTERS = 6000
-_LINK, _PREMIUM = 5, 6
 _SHAPES = {
     "embeds": list,
     "components": list,
@@ -26,19 +34,23 @@ _SHAPES = {
 }
 
 
-def check_message(form: Json) -> None:
-    """An `ApiError` that names every fault; whether the message is empty is another question."""
+def check_message(form: Json, *, flags: int = 0) -> None:
+    """An `ApiError` that names every fault; whether the message is empty is another question.
+
+    `flags` are those of a message that is edited.
+    """
     errors = FormErrors()
     _check_shape(errors, form)
     errors.raise_any()
     errors.check_text(("content",), form.get("content"), 2000)
     errors.check_text(("nonce",), None if form.get("nonce") is None else str(form["nonce"]), 25)
     _check_embeds(errors, form.get("embeds") or [])
-    layout = bool((form.get("flags") or 0) & COMPONENTS_V2)
-    _check_components(errors, form.get("components") or [], layout=layout)
+    _check_allowed_mentions(errors, form.get("allowed_mentions") or {})
+    layout = bool(((form.get("flags") or 0) | flags) & COMPONENTS_V2)
+    check_components(errors, form.get("components") or [], layout=layout)
     if layout:
-        message = "Components V2 messages have neither content nor embeds"
-        errors.require(not form.get("content") and not form.get("embeds"), ("content",), message)
+        for key in ("content", "embeds", "poll", "sticker_ids"):
+            errors.require(not form.get(key), (key,), f"The {key} field cannot be used with components of version 2.")
     errors.raise_any()
 
 
@@ -58,14 +70,24 @@ def _check_shape(errors: FormErrors, form: Json) -> None:
 
 
 def check_modal(form: Json) -> None:
-    """An `ApiError` that names every fault of a modal's frame; what its fields are is not looked at."""
+    """An `ApiError` that names every fault of a modal."""
     errors = FormErrors()
     errors.check_text(("data", "title"), form.get("title"), 45, least=1, required=True)
     errors.check_text(("data", "custom_id"), form.get("custom_id"), 100, least=1, required=True)
-    components = form.get("components")
-    if errors.require(isinstance(components, list), ("data", "components"), "This field is required"):
-        errors.check_count(("data", "components"), components or [], 5, least=1)
+    check_modal_components(errors, ("data", "components"), form.get("components"))
     errors.raise_any()
+
+
+def _check_allowed_mentions(errors: FormErrors, wanted: Json) -> None:
+    try:
+        found = _ALLOWED_MENTIONS(wanted)
+    except Unreadable as unreadable:
+        errors.graft(("allowed_mentions",), unreadable.errors.tree)
+        return
+    for kind in ("users", "roles"):
+        fine = not found.get(kind) or kind not in (found.get("parse") or ())
+        message = f'parse:["{kind}"] and {kind}: [ids...] are mutually exclusive.'
+        errors.require(fine, ("allowed_mentions", kind), message)
 
 
 def _check_embeds(errors: FormErrors, embeds: Any) -> None:
@@ -101,74 +123,6 @@ def _embed_characters(embed: Json) -> int:
     texts += [(embed.get("footer") or {}).get("text"), (embed.get("author") or {}).get("name")]
     texts += [field.get(key) for field in objects(embed.get("fields")) for key in ("name", "value")]
     return sum(len(text) for text in texts if isinstance(text, str))
-
-
-def _check_components(errors: FormErrors, components: Any, *, layout: bool) -> None:
-    path: Path = ("components",)
-    if not _is_list_of_objects(errors, path, components):
-        return
-    if layout:
-        errors.check_count(path, list(walk(components)), 40)
-    else:
-        errors.check_count(path, components, 5)
-    for index, row in enumerate(components):
-        is_row = row.get("type") == 1
-        if errors.require(is_row or layout, (*path, index, "type"), "Value must be one of (1,)."):
-            _check_row(errors, (*path, index, "components"), row.get("components", []), is_row=is_row)
-    _check_ids(errors, [one for one in walk(components) if one.get("custom_id") is not None])
-
-
-def _check_ids(errors: FormErrors, components: Sequence[Json]) -> None:
-    seen: list[object] = []
-    for component in components:
-        if component["custom_id"] in seen:
-            message = "Component custom id cannot be duplicated"
-            errors.add(("components",), "COMPONENT_CUSTOM_ID_DUPLICATED", message)
-        seen.append(component["custom_id"])
-
-
-def _check_row(errors: FormErrors, path: Path, children: Any, *, is_row: bool) -> None:
-    if not _is_list_of_objects(errors, path, children):
-        return
-    if is_row:
-        errors.check_count(path, children, 5, least=1)
-        selects = [child for child in children if child.get("type") in SELECTS]
-        errors.require(not selects or len(children) == 1, path, "A select menu fills its row")
-    for index, child in enumerate(children):
-        if child.get("type") == 2:
-            _check_button(errors, (*path, index), child)
-        elif child.get("type") in SELECTS:
-            _check_select(errors, (*path, index), child)
-        elif is_row:
-            errors.require(False, (*path, index, "type"), "Value must be one of (2, 3, 5, 6, 7, 8).")
-
-
-def _check_button(errors: FormErrors, path: Path, button: Json) -> None:
-    style = button.get("style")
-    errors.require(style in range(1, 7), (*path, "style"), "Value must be one of (1, 2, 3, 4, 5, 6).")
-    errors.check_text((*path, "label"), button.get("label"), 80)
-    named = button.get("label") or button.get("emoji") or style == _PREMIUM
-    errors.require(named, (*path, "label"), "A button has a label or an emoji")
-    if style == _LINK:
-        errors.check_text((*path, "url"), button.get("url"), 512, least=1, required=True)
-        errors.require("custom_id" not in button, (*path, "custom_id"), "A link button has no custom id")
-    elif style != _PREMIUM:
-        errors.check_text((*path, "custom_id"), button.get("custom_id"), 100, least=1, required=True)
-        errors.require(not button.get("url"), (*path, "url"), "Only a link button has a url")
-
-
-def _check_select(errors: FormErrors, path: Path, select: Json) -> None:
-    errors.check_text((*path, "custom_id"), select.get("custom_id"), 100, least=1, required=True)
-    errors.check_text((*path, "placeholder"), select.get("placeholder"), 150)
-    if select["type"] != 3:
-        return
-    options = select.get("options")
-    if not _is_list_of_objects(errors, (*path, "options"), options):
-        return
-    errors.check_count((*path, "options"), options or [], 25, least=1)
-    for index, option in enumerate(options or []):
-        for key in ("label", "value"):
-            errors.check_text((*path, "options", index, key), option.get(key), 100, least=1, required=True)
 
 
 def _is_list_of_objects(errors: FormErrors, path: Path, value: Any) -> bool:

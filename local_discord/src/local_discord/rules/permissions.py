@@ -104,3 +104,10 @@ EVERYONE = bits(
     ]
 )
 """What a new guild grants to its role @everyone, and what both sides may do in a DM."""
+TIMED_OUT = bits(["view_channel", "read_message_history"])
+"""What is left of a member's permissions during a time-out, unless they are an administrator."""
+
+
+def where_seen(granted: int) -> int:
+    """What of these holds in a channel: nothing at all for whoever does not see it."""
+    return granted if granted & BITS["view_channel"] else 0

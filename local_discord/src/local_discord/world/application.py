@@ -7,6 +7,18 @@ from dataclasses import dataclass, field
 from local_discord.wire import Json
 from local_discord.world.users import User
 
+_ORDINARY: Json = {
+    "description": "",
+    "custom_install_url": None,
+    "role_connections_verification_url": None,
+    "interactions_endpoint_url": None,
+    "integration_types_config": {"0": {}},
+    "event_webhooks_url": None,
+    "event_webhooks_status": 1,
+    "event_webhooks_types": [],
+    "tags": [],
+}
+
 
 @dataclass
 class Application:
@@ -16,6 +28,10 @@ class Application:
     owner: User
     team: dict[User, bool] = field(default_factory=dict)
     """Its members; False for those who are invited and have not accepted."""
+    details: Json = field(default_factory=lambda: dict(_ORDINARY))
+    """What can be set on it, by the API's names."""
+    role_connections: list[Json] = field(default_factory=list)
+    """What it tells of a person when a role asks for it."""
 
     def team_payload(self) -> Json | None:
         """None while it belongs to one person alone."""

@@ -49,6 +49,7 @@ class Channel:
         self.position = position
         self.parent: Channel | None = None
         """The category that it stands in, or a thread's channel."""
+        self.flags = 0
         self.details = details_of(self.kind)
         """What else can be set on a channel of its kind, by the API's names."""
         self.overwrites: dict[int, Overwrite] = {}
@@ -75,6 +76,11 @@ class Channel:
         return "send_messages"
 
     @property
+    def slowmode_s(self) -> int:
+        """How long a person has to wait after what they have written here."""
+        return self.details.get("rate_limit_per_user") or 0
+
+    @property
     def bot_id(self) -> int:
         """Whose reactions are “mine” to whoever reads this channel by the API."""
         return self._core.bot.id
@@ -86,11 +92,11 @@ class Channel:
             del self.messages[next(iter(self.messages))]
 
     def emit(self, event: str, data: Json) -> None:
-        """To the bot, if it can hear what happens here."""
-        if self.guild is not None:
-            self.guild.emit(event, data)
-        else:
+        """What happens in the channel: to the bot, if it sees the channel and hears of its guild."""
+        if self.guild is None:
             self._core.events.emit(event, data)
+        elif self.permissions_of(self._core.bot) & permissions.BITS["view_channel"]:
+            self.guild.emit(event, data)
 
     def deny(self, user: User, names: Iterable[str]) -> None:
         """Take these permissions, and only these, away from one member here: an overwrite. In a guild alone."""
@@ -99,11 +105,12 @@ class Channel:
         self.announce()
 
     def announce(self) -> None:
-        """It has changed."""
-        self.emit("CHANNEL_UPDATE", self.payload())
+        """It has changed, which a bot is told of every channel."""
+        assert self.guild is not None
+        self.guild.emit("CHANNEL_UPDATE", self.payload())
 
     def permissions_of(self, user: User) -> int:
-        """As bits; in a DM both sides have the same. An administrator is denied nothing."""
+        """As bits, none where the channel is hidden; in a DM both sides have the same. An administrator has all."""
         if self.guild is None:
             return permissions.EVERYONE
         granted = self.guild.permissions_of(user)
@@ -111,11 +118,13 @@ class Channel:
             return granted
         member = self.guild.members.get(user.id)
         roles = [role.id for role in member.roles] if member else []
-        return overwritten(granted, self.overwrites, [self.guild.id], roles, [user.id])
+        granted = overwritten(granted, self.overwrites, [self.guild.id], roles, [user.id])
+        timed_out = member is not None and member.is_timed_out
+        return permissions.where_seen(granted & permissions.TIMED_OUT if timed_out else granted)
 
     def payload(self) -> Json:
         """As the API and the gateway show it."""
-        data: Json = {"id": str(self.id), "type": self.kind, "flags": 0}
+        data: Json = {"id": str(self.id), "type": self.kind, "flags": self.flags}
         if self.kind != CATEGORY:
             data["last_message_id"] = self.last_message_id()
         if self.recipient is not None:
@@ -167,6 +176,8 @@ class Message:
     sticker_items: list[Json] = field(default_factory=list)
     poll: Poll | None = None
     mentions: list[User] = field(default_factory=list)
+    mention_roles: list[int] = field(default_factory=list)
+    mention_everyone: bool = False
     reactions: dict[str, set[int]] = field(default_factory=dict)
     """By emoji, the ids of the users who reacted with it."""
 
@@ -185,10 +196,10 @@ class Message:
         """Nothing that Discord would show; it refuses such a message, unless the bot is thinking."""
         return not any(getattr(self, part) for part in PARTS)
 
-    def write(self, draft: Draft, mentions: Iterable[User]) -> None:
-        """Take over what the draft says; the mentions count only if it has a text."""
+    def write(self, draft: Draft) -> None:
+        """Take over what the draft says; whom it names is another question."""
         if draft.content is not None:
-            self.content, self.mentions = draft.content, list(mentions)
+            self.content = draft.content
         if draft.embeds is not None:
             self.embeds = [{"type": "rich"} | embed for embed in draft.embeds]
         if draft.components is not None:
@@ -208,8 +219,8 @@ class Message:
             "attachments": [attachment.payload(ephemeral=self.ephemeral) for attachment in self.attachments],
             "components": self.components,
             "mentions": [user.payload() for user in self.mentions],
-            "mention_roles": [],
-            "mention_everyone": False,
+            "mention_roles": [str(role_id) for role_id in self.mention_roles],
+            "mention_everyone": self.mention_everyone,
             "pinned": self.pinned_at is not None,
             "tts": self.tts,
             "timestamp": iso_time(self.id),

@@ -20,6 +20,8 @@ class Commands:
         self._core = core
         self._scopes: defaultdict[int | None, dict[int, Json]] = defaultdict(dict)
         self._created: Counter[int | None] = Counter()
+        self._permissions: defaultdict[int, dict[int, list[Json]]] = defaultdict(dict)
+        """By guild, and in it by the command's id or the application's, which stands for all of its commands."""
         self.bulk_overwrites = 0
         """How often a whole scope was replaced, successfully."""
 
@@ -72,13 +74,32 @@ class Commands:
         self.get(guild_id, command_id)
         del self._scopes[guild_id][command_id]
 
-    def find(self, guild_id: int | None, name: str, locale: str) -> Json | None:
-        """The slash command that a person sees in that guild, or in direct messages (None); None if they see none.
+    def find(self, guild_id: int | None, name: str, locale: str, kind: int = command_rules.CHAT_INPUT) -> Json | None:
+        """The command of that kind that a person sees in that guild, or in direct messages (None); None if they see
+        none.
 
         A guild's own command hides a global one of that name.
         """
         visible = [*self.listing(guild_id), *self.listing(None)]
-        return next((one for one in visible if one["type"] == 1 and name in names_in(one, locale)), None)
+        return next((one for one in visible if one["type"] == kind and name in names_in(one, locale)), None)
+
+    def set_permissions(self, guild_id: int, command_id: int, permissions: list[Json]) -> Json:
+        """Of one command, or with the application's id of all that have none of their own; what is told of it."""
+        self._permissions[guild_id][command_id] = permissions
+        told = self.permissions(guild_id, command_id)
+        self._core.events.emit("APPLICATION_COMMAND_PERMISSIONS_UPDATE", told, guild_id)
+        return told
+
+    def permissions(self, guild_id: int, command_id: int) -> Json:
+        """As the API shows them; Discord's “Unknown …” if none are set."""
+        if (found := self._permissions[guild_id].get(command_id)) is None:
+            raise unknown("application command permissions")
+        told: Json = {"id": str(command_id), "application_id": str(self._core.application_id)}
+        return told | {"guild_id": str(guild_id), "permissions": found}
+
+    def permissions_in(self, guild_id: int) -> list[Json]:
+        """All that are set in a guild."""
+        return [self.permissions(guild_id, command_id) for command_id in self._permissions[guild_id]]
 
     def _count_creates(self, guild_id: int | None, number: int) -> None:
         """What has a name that the scope has already is none."""

@@ -6,12 +6,15 @@ import mimetypes
 import re
 from dataclasses import dataclass, field
 
+from local_discord.rules.component_tree import TEXT_DISPLAY, walk
 from local_discord.wire import Json
 from local_discord.world.polls import Poll
 
 PARTS = ("content", "embeds", "components", "attachments", "snapshots", "sticker_items", "poll")
 """What a message may consist of; Discord takes none that has nothing of it."""
 _USER_MENTION = re.compile(r"<@!?(\d{15,20})>")
+_ROLE_MENTION = re.compile(r"<@&(\d{15,20})>")
+_EVERYONE = re.compile(r"@(?:everyone|here)\b")
 
 
 @dataclass(slots=True, eq=False)
@@ -24,8 +27,13 @@ class Attachment:
     description: str | None = None
     url: str = ""
 
+    @property
+    def content_type(self) -> str | None:
+        """Guessed from the name; None for a name that tells nothing."""
+        return mimetypes.guess_type(self.filename)[0]
+
     def payload(self, *, ephemeral: bool) -> Json:
-        """Without the content, which is fetched from the `url`; its type is guessed from the name."""
+        """Without the content, which is fetched from the `url`."""
         data: Json = {
             "id": str(self.id),
             "filename": self.filename,
@@ -33,9 +41,8 @@ class Attachment:
             "url": self.url,
             "proxy_url": self.url,
         }
-        kind = mimetypes.guess_type(self.filename)[0]
-        if kind:
-            data["content_type"] = kind
+        if self.content_type:
+            data["content_type"] = self.content_type
         if self.description:
             data["description"] = self.description
         return data | ({"ephemeral": True} if ephemeral else {})
@@ -67,9 +74,38 @@ class Draft:
 
     def mentioned_ids(self) -> list[int]:
         """The users that the text names and `allowed_mentions` lets it name, each once, in the text's order."""
-        ids = dict.fromkeys(int(found) for found in _USER_MENTION.findall(self.content or ""))
+        return self._allowed("users", _USER_MENTION)
+
+    def mentioned_role_ids(self) -> list[int]:
+        """The same for roles."""
+        return self._allowed("roles", _ROLE_MENTION)
+
+    @property
+    def mentions_everyone(self) -> bool:
+        """It calls all, and may."""
         allowed = self.mentions_allowed
-        if allowed is None or "users" in allowed.get("parse", ()):
+        return bool(_EVERYONE.search(self.text)) and (allowed is None or "everyone" in (allowed.get("parse") or ()))
+
+    @property
+    def mentions_replied(self) -> bool:
+        """It calls whom it answers, unless it says otherwise."""
+        return self.mentions_allowed is None or bool(self.mentions_allowed.get("replied_user"))
+
+    @property
+    def says_text(self) -> bool:
+        """It has, or changes, what may name somebody."""
+        return self.content is not None or self.components is not None
+
+    @property
+    def text(self) -> str:
+        """All of it, the texts among the components too."""
+        shown = [one.get("content") for one in walk(self.components or ()) if one.get("type") == TEXT_DISPLAY]
+        return "\n".join(str(one) for one in (self.content, *shown) if one)
+
+    def _allowed(self, kind: str, pattern: re.Pattern[str]) -> list[int]:
+        ids = dict.fromkeys(int(found) for found in pattern.findall(self.text))
+        allowed = self.mentions_allowed
+        if allowed is None or kind in (allowed.get("parse") or ()):
             return list(ids)
-        listed = {int(user_id) for user_id in allowed.get("users", ())}
-        return [user_id for user_id in ids if user_id in listed]
+        listed = {int(one) for one in allowed.get(kind) or ()}
+        return [one for one in ids if one in listed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -45,7 +46,9 @@ _ORDINARY: dict[str, Any] = {
     "nsfw_level": 0,
     "nsfw": False,
     "premium_progress_bar_enabled": False,
+    "incidents_data": None,
 }
+_NO_ONBOARDING: Json = {"prompts": [], "default_channel_ids": [], "enabled": False, "mode": 0}
 
 
 class Guild(Membership):
@@ -58,13 +61,19 @@ class Guild(Membership):
         """Archived ones too."""
         self.details: Json = dict(_ORDINARY)
         """What else can be set on a guild, by the API's names."""
+        self.welcome_screen: Json | None = None
+        self.widget: Json = {"enabled": False, "channel_id": None}
+        self.onboarding = _NO_ONBOARDING | {"guild_id": str(guild_id)}
         self.emojis = Shelf(core, "Emoji", "id", self._tell_emojis)
         self.stickers = Shelf(core, "Sticker", "id", self._tell_stickers)
         self.sounds = Shelf(core, "Sound", "sound_id", self._tell("GUILD_SOUNDBOARD_SOUND"))
         self.scheduled_events = Shelf(core, "Guild Scheduled Event", "id", self._tell("GUILD_SCHEDULED_EVENT"))
+        self.interested: defaultdict[int, set[int]] = defaultdict(set)
+        """By scheduled event, the ids of the users who mean to come."""
         self.moderation_rules = Shelf(core, "Auto Moderation Rule", "id", self._tell("AUTO_MODERATION_RULE"))
         self.stages = Shelf(core, "Stage Instance", "id", self._tell("STAGE_INSTANCE"))
         self.general = self._new_channel("general", TEXT)
+        self.channels[self.general.id] = self.general
         self.details["system_channel_id"] = str(self.general.id)
 
     def __repr__(self) -> str:
@@ -77,16 +86,18 @@ class Guild(Membership):
         channel = self._new_channel(name, kind)
         channel.parent = parent
         prepare(channel)
+        self.channels[channel.id] = channel
         self.emit("CHANNEL_CREATE", channel.payload())
         return channel
 
     def remove_channel(self, channel: Channel) -> None:
         """With all that was written in it, and its threads; `KeyError` for a channel of another guild."""
         del self.channels[channel.id]
-        for below in self.channels.values():
-            below.parent = None if below.parent is channel else below.parent
         self.threads = {number: one for number, one in self.threads.items() if one.parent is not channel}
         self.emit("CHANNEL_DELETE", channel.payload())
+        for below in [one for one in self.channels.values() if one.parent is channel]:
+            below.parent = None
+            below.announce()
 
     def add_thread(self, thread: Thread, *members: User) -> Thread:
         """Announced to whoever sees it, its owner among its members."""
@@ -107,6 +118,15 @@ class Guild(Membership):
         """Those that are awake and that the user sees, youngest first."""
         seen = [one for one in self.threads.values() if one.permissions_of(user) & BITS["view_channel"]]
         return sorted((one for one in seen if not one.archived), key=lambda one: -one.id)
+
+    def set_interest(self, event_id: int, user: User, interested: bool) -> None:
+        """In a scheduled event; nothing if it stands so already."""
+        users = self.interested[event_id]
+        if (user.id in users) == interested:
+            return
+        (users.add if interested else users.remove)(user.id)
+        told = {"guild_scheduled_event_id": str(event_id), "user_id": str(user.id), "guild_id": str(self.id)}
+        self.emit(f"GUILD_SCHEDULED_EVENT_USER_{'ADD' if interested else 'REMOVE'}", told)
 
     def invite_bot(self) -> None:
         """Let a kicked bot in again."""
@@ -129,6 +149,10 @@ class Guild(Membership):
     def rename(self, name: str) -> None:
         """The bot is told by a GUILD_UPDATE."""
         self.name = name
+        self.announce_changes()
+
+    def announce_changes(self) -> None:
+        """Something that is set on it has changed."""
         self.emit("GUILD_UPDATE", self.payload())
 
     def announce(self, *, joined: bool = False) -> None:
@@ -164,9 +188,7 @@ class Guild(Membership):
         return data if joined else data | {"unavailable": False}
 
     def _new_channel(self, name: str, kind: int) -> Channel:
-        channel = Channel(self._core, name, guild=self, position=len(self.channels), kind=kind)
-        self.channels[channel.id] = channel
-        return channel
+        return Channel(self._core, name, guild=self, position=len(self.channels), kind=kind)
 
     def _tell(self, event: str) -> Callable[[str, Json], None]:
         return lambda change, item: self.emit(f"{event}_{change}", item)

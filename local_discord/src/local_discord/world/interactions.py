@@ -12,6 +12,7 @@ from local_discord.wire import Json
 from local_discord.world.channels import Channel, Message
 from local_discord.world.core import Core
 from local_discord.world.replies import Modal, Reply
+from local_discord.world.shelves import Shelf
 from local_discord.world.users import User
 
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
@@ -80,8 +81,9 @@ class Interaction:
 class Interactions:
     """Every interaction whose token still counts."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, entitlements: Shelf) -> None:
         self._core = core
+        self._entitlements = entitlements
         self._by_id: dict[int, Interaction] = {}
         self._by_token: dict[str, Interaction] = {}
 
@@ -140,15 +142,29 @@ class Interactions:
 
     def _send(self, interaction: Interaction, data: Json) -> Reply:
         interaction.data = data
-        interaction.channel.emit("INTERACTION_CREATE", self._payload(interaction))
+        self._tell(interaction)
         loop = asyncio.get_running_loop()
         interaction.deadline = loop.call_later(self._core.settings.callback_deadline_s, self._expire, interaction)
         return interaction.reply
+
+    def _tell(self, interaction: Interaction) -> None:
+        """The bot, also of what happens in a channel that it does not see."""
+        guild, payload = interaction.channel.guild, self._payload(interaction)
+        if guild is None:
+            self._core.events.emit("INTERACTION_CREATE", payload)
+        else:
+            guild.emit("INTERACTION_CREATE", payload)
 
     def _expire(self, interaction: Interaction) -> None:
         if interaction.acknowledged_with is None:
             interaction.reply.failed = True
             interaction.reply.notify()
+
+    def _entitled(self, user: User, channel: Channel) -> list[Json]:
+        """What the user and the guild have bought."""
+        owners = {"user_id": str(user.id), "guild_id": str(channel.guild_id)}
+        every = self._entitlements.items()
+        return [one for one in every if any(one.get(key) == owner for key, owner in owners.items())]
 
     def _payload(self, interaction: Interaction) -> Json:
         user, channel = interaction.user, interaction.channel
@@ -163,7 +179,7 @@ class Interactions:
             "channel": channel.payload() | {"permissions": str(channel.permissions_of(user))},
             "app_permissions": str(channel.permissions_of(self._core.bot)),
             "locale": user.locale,
-            "entitlements": [],
+            "entitlements": self._entitled(user, channel),
             "authorizing_integration_owners": interaction.integration_owners(),
             "context": 0 if channel.guild else 1,
             "attachment_size_limit": 10 * 1024 * 1024,

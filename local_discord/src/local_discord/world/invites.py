@@ -8,9 +8,11 @@ from secrets import choice
 from string import ascii_letters, digits
 
 from local_discord.errors import unknown
+from local_discord.rules.permissions import BITS
 from local_discord.snowflakes import iso_now
 from local_discord.wire import Json
 from local_discord.world.channels import Channel
+from local_discord.world.core import Core
 from local_discord.world.users import User
 
 _LETTERS = ascii_letters + digits
@@ -25,6 +27,7 @@ class Invite:
     max_age_s: int = 86_400
     max_uses: int = 0
     temporary: bool = False
+    uses: int = 0
     code: str = field(default_factory=lambda: "".join(choice(_LETTERS) for _ in range(10)))
     created_at: str = field(default_factory=iso_now)
 
@@ -47,7 +50,7 @@ class Invite:
     def full_payload(self) -> Json:
         """As whoever manages the channel sees it."""
         return self.payload() | {
-            "uses": 0,
+            "uses": self.uses,
             "max_uses": self.max_uses,
             "max_age": self.max_age_s,
             "temporary": self.temporary,
@@ -63,7 +66,8 @@ class Invite:
 class Invites:
     """Those of every guild, by code."""
 
-    def __init__(self) -> None:
+    def __init__(self, core: Core) -> None:
+        self._core = core
         self._by_code: dict[str, Invite] = {}
 
     def create(self, invite: Invite, *, unique: bool) -> Invite:
@@ -73,8 +77,14 @@ class Invites:
             return earlier
         self._by_code[invite.code] = invite
         told = {"channel_id": str(invite.channel.id), **invite.full_payload()}
-        invite.channel.emit("INVITE_CREATE", {key: told[key] for key in told if key not in ("guild", "channel")})
+        self._tell(invite, "INVITE_CREATE", {key: told[key] for key in told if key not in ("guild", "channel")})
         return invite
+
+    def use(self, invite: Invite) -> None:
+        """Somebody has come by it; the last of its uses ends it."""
+        invite.uses += 1
+        if invite.max_uses and invite.uses >= invite.max_uses:
+            self.delete(invite)
 
     def get(self, code: str) -> Invite:
         """“Unknown Invite” for a code that leads nowhere."""
@@ -91,7 +101,12 @@ class Invites:
         del self._by_code[invite.code]
         channel = invite.channel
         told = {"channel_id": str(channel.id), "guild_id": str(channel.guild_id), "code": invite.code}
-        channel.emit("INVITE_DELETE", told)
+        self._tell(invite, "INVITE_DELETE", told)
+
+    def _tell(self, invite: Invite, event: str, told: Json) -> None:
+        """Only a bot that manages the channel hears of its invites."""
+        if invite.channel.permissions_of(self._core.bot) & BITS["manage_channels"]:
+            invite.channel.emit(event, told)
 
 
 def _key(invite: Invite) -> tuple[object, ...]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from local_discord.errors import UsageError
 from local_discord.rules import permissions as rights
 from local_discord.snowflakes import iso_now
 from local_discord.wire import Json
+from local_discord.world.audit_log import AuditEntry, AuditLog
 from local_discord.world.core import Core
 from local_discord.world.users import User
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Role:
     """`permissions` are bits; `position` counts from @everyone, which is 0."""
 
@@ -54,11 +56,19 @@ class Member:
     joined_at: str = field(default_factory=iso_now)
     nick: str | None = None
     timed_out_until: str | None = None
+    inactive_days: int = 0
+    """How long nobody has seen them: whoever is pruned was away for long."""
 
     @property
     def name(self) -> str:
         """What the guild calls them."""
         return self.nick or self.user.name
+
+    @property
+    def is_timed_out(self) -> bool:
+        """Until that time they may only read."""
+        until = self.timed_out_until
+        return until is not None and datetime.fromisoformat(until) > datetime.now(UTC)
 
     def partial(self) -> Json:
         """Without the user: so a member stands beside a user."""
@@ -95,6 +105,7 @@ class Membership:
         self.members = {user.id: Member(user) for user in (owner, core.bot)}
         self.bans: dict[int, tuple[User, str | None]] = {}
         """Who is banned, by user id, and the reason that was given."""
+        self.audit_log = AuditLog(core.snowflakes, self._tell_entry)
 
     def emit(self, event: str, data: Json) -> None:
         """To the bot, if it is here and no outage keeps it from hearing."""
@@ -198,8 +209,14 @@ class Membership:
         granted = self.roles[self.id].permissions
         for role in member.roles:
             granted |= role.permissions
-        everything = user is self.owner or granted & rights.ADMINISTRATOR
-        return rights.ALL if everything else granted
+        if user is self.owner or granted & rights.ADMINISTRATOR:
+            return rights.ALL
+        return granted & rights.TIMED_OUT if member.is_timed_out else granted
+
+    def _tell_entry(self, entry: AuditEntry) -> None:
+        """Only a bot that may read the log hears of it."""
+        if self.permissions_of(self._core.bot) & rights.BITS["view_audit_log"]:
+            self.emit("GUILD_AUDIT_LOG_ENTRY_CREATE", entry.payload() | {"guild_id": str(self.id)})
 
     def member_payload(self, user: User) -> Json:
         """A member as interactions carry them, with permissions; also for somebody who has just left."""

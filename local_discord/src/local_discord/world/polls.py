@@ -29,6 +29,19 @@ class Poll:
         """Whether one user may choose several answers."""
         return bool(self.form.get("allow_multiselect"))
 
+    def result(self) -> Json:
+        """The embed that tells how it ended; without a winner if nobody has voted, or as many for another answer."""
+        counts = {number: len(users) for number, users in self.votes.items()}
+        most = max(counts.values())
+        told = {"poll_question_text": self.form["question"].get("text"), "victor_answer_votes": most}
+        told["total_votes"] = sum(counts.values())
+        winners = [number for number, votes in counts.items() if votes == most]
+        if most and len(winners) == 1:
+            text = self.form["answers"][winners[0] - 1]["poll_media"].get("text")
+            told |= {"victor_answer_id": winners[0], "victor_answer_text": text}
+        fields = [{"name": name, "value": str(value), "inline": False} for name, value in told.items()]
+        return {"type": "poll_result", "fields": fields}
+
     def payload(self, bot_id: int) -> Json:
         """As a message shows it to the bot."""
         answers = [

@@ -8,16 +8,17 @@ from dataclasses import replace
 
 from local_discord.errors import empty_message
 from local_discord.rules.message_rules import EPHEMERAL, LOADING
+from local_discord.rules.permissions import ALL, BITS
 from local_discord.snowflakes import iso_now
 from local_discord.wire import Json
 from local_discord.world.channels import Channel, Message, emoji_payload
 from local_discord.world.core import Core
 from local_discord.world.drafts import Draft
-from local_discord.world.files import Files
+from local_discord.world.files import Files, with_urls
 from local_discord.world.users import User
 
 _NONCES_KEPT_S = 300.0
-PINNED, THREAD_CREATED, THREAD_STARTER = 6, 18, 21
+PINNED, THREAD_CREATED, THREAD_STARTER, POLL_RESULT = 6, 18, 21, 46
 _SYSTEM = (PINNED, THREAD_CREATED, THREAD_STARTER)
 """Kinds of messages whose text is made by whoever shows them."""
 
@@ -70,7 +71,7 @@ class Posts:
     def edit(self, message: Message, draft: Draft) -> None:
         """An edit of a “thinking” message is its answer. An `ApiError`, and no change, if it would leave nothing."""
         after = replace(message)
-        after.write(draft, ())
+        after.write(draft)
         if after.is_empty:
             raise empty_message()
         self._write(message, draft)
@@ -92,9 +93,9 @@ class Posts:
         told: Json = {"ids": [str(message.id) for message in messages], "channel_id": str(channel.id)}
         channel.emit("MESSAGE_DELETE_BULK", told | _guild_of(channel))
 
-    def mark(self, message: Message, flag: int) -> None:
-        """Set a flag that only Discord sets."""
-        message.flags |= flag
+    def mark(self, message: Message, flag: int, *, on: bool = True) -> None:
+        """Set or take a flag of somebody's message."""
+        message.flags = message.flags | flag if on else message.flags & ~flag
         self._emit("MESSAGE_UPDATE", message, message.event_payload())
 
     def pin(self, message: Message, pinner: User) -> None:
@@ -125,6 +126,8 @@ class Posts:
         assert message.poll is not None
         message.poll.is_over, message.poll.ends_at = True, iso_now()
         self._emit("MESSAGE_UPDATE", message, message.event_payload())
+        told = Draft(embeds=[message.poll.result()], reference=reference_to(message))
+        self.create(message.author, message.channel, told, kind=POLL_RESULT)
 
     def _set_pinned(self, message: Message, pinned_at: str | None) -> None:
         message.pinned_at = pinned_at
@@ -187,10 +190,28 @@ class Posts:
         message.channel.emit(event, data)
 
     def _write(self, message: Message, draft: Draft) -> None:
-        mentioned = [self._users[user_id] for user_id in draft.mentioned_ids() if user_id in self._users]
-        message.write(draft, mentioned)
+        message.write(draft)
+        if draft.says_text:
+            self._mention(message, draft)
         for attachment in draft.attachments or ():
             self._files.store(attachment, message.channel)
+        urls = {one.filename: one.url for one in message.attachments}
+        message.embeds, message.components = with_urls(message.embeds, urls), with_urls(message.components, urls)
+
+    def _mention(self, message: Message, draft: Draft) -> None:
+        """Whom the draft names, as far as its author may."""
+        ids = draft.mentioned_ids()
+        if message.replied_to is not None and draft.mentions_replied:
+            ids = list(dict.fromkeys([*ids, message.replied_to.author.id]))
+        message.mentions = [self._users[one] for one in ids if one in self._users]
+        guild = message.channel.guild
+        if guild is None:
+            return
+        granted = message.channel.permissions_of(message.author) if message.author.id in guild.members else ALL
+        calls_all = bool(granted & BITS["mention_everyone"])
+        roles = [guild.roles[one] for one in draft.mentioned_role_ids() if one in guild.roles]
+        message.mention_roles = [role.id for role in roles if role.mentionable or calls_all]
+        message.mention_everyone = calls_all and draft.mentions_everyone
 
     def _earlier(self, author: User, draft: Draft) -> Message | None:
         now = time.monotonic()

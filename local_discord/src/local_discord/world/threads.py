@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from local_discord.errors import ApiError, missing_permissions
 from local_discord.rules.channel_rules import ANNOUNCEMENT, ANNOUNCEMENT_THREAD, PRIVATE_THREAD, PUBLIC_THREAD
 from local_discord.rules.permissions import BITS
 from local_discord.snowflakes import iso_now
@@ -11,6 +14,7 @@ from local_discord.world.core import Core
 from local_discord.world.users import User
 
 _DEFAULT_ARCHIVE_MINUTES = 4320
+REQUIRES_TAG = 1 << 4
 _METADATA = ("archived", "locked", "auto_archive_duration")
 
 
@@ -30,9 +34,8 @@ class Thread(Channel):
         self.locked = False
         self.invitable = True
         self.auto_archive_duration = parent.details.get("default_auto_archive_duration") or _DEFAULT_ARCHIVE_MINUTES
-        self.rate_limit_per_user = parent.details.get("default_thread_rate_limit_per_user", 0)
+        self.rate_limit_per_user: int = parent.details.get("default_thread_rate_limit_per_user", 0)
         self.applied_tags: list[str] = []
-        self.flags = 0
         self.created_at = self.archived_at = iso_now()
         self.joined: dict[int, str] = {}
         """When whom joined, by user id."""
@@ -49,20 +52,20 @@ class Thread(Channel):
         """What it takes to write here."""
         return "send_messages_in_threads"
 
+    @property
+    def slowmode_s(self) -> int:
+        """The thread's own."""
+        return self.rate_limit_per_user
+
     def announce(self) -> None:
         """It has changed."""
         self.emit("THREAD_UPDATE", self.payload())
 
-    def emit(self, event: str, data: Json) -> None:
-        """To the bot, if it sees the thread."""
-        if self.permissions_of(self._core.bot) & BITS["view_channel"]:
-            super().emit(event, data)
-
     def permissions_of(self, user: User) -> int:
-        """As bits: the parent's."""
+        """As bits: the parent's, and none where it is private and not theirs."""
         granted = self.parent.permissions_of(user)
         hidden = self.is_private and user.id not in self.joined and not granted & BITS["manage_threads"]
-        return granted & ~BITS["view_channel"] if hidden else granted
+        return 0 if hidden else granted
 
     def keep(self, message: Message) -> None:
         """As the latest; whoever writes has joined, and the thread is awake."""
@@ -133,9 +136,26 @@ class Thread(Channel):
         return data | ({"invitable": self.invitable} if self.is_private else {})
 
     def _tell_members(self, change: Json, *, also_if_hidden: bool = False) -> None:
+        assert self.guild is not None
         told = {"id": str(self.id), "guild_id": str(self.guild_id), "member_count": len(self.joined), **change}
-        emit = super().emit if also_if_hidden else self.emit
+        emit = self.guild.emit if also_if_hidden else self.emit
         emit("THREAD_MEMBERS_UPDATE", told)
+
+
+def tag_ids(forum: Channel, names: Iterable[str], granted: int) -> list[str]:
+    """Of the tags that a post is to have, named by name or id, for whoever has these permissions.
+
+    An `ApiError` for a tag that the forum does not have or leaves to moderators, and for none where it wants one.
+    """
+    known = {name: tag for tag in forum.details.get("available_tags", ()) for name in (tag["id"], tag["name"])}
+    chosen = [known.get(name) for name in names]
+    if None in chosen:
+        raise ApiError(404, 10087, "Unknown Tag")
+    if any(tag["moderated"] for tag in chosen if tag) and not granted & BITS["manage_threads"]:
+        raise missing_permissions()
+    if not chosen and forum.flags & REQUIRES_TAG:
+        raise ApiError(400, 40067, "A tag is required to create a forum post in this channel")
+    return [tag["id"] for tag in chosen if tag]
 
 
 def public_kind(parent: Channel) -> int:

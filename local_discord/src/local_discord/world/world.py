@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from local_discord.errors import missing_access, unknown
+from local_discord.wire import Json
 from local_discord.world.channels import Channel
 from local_discord.world.commands import Commands
 from local_discord.world.core import Core, Settings
@@ -15,6 +16,7 @@ from local_discord.world.interactions import Interactions
 from local_discord.world.invites import Invites
 from local_discord.world.posts import Posts
 from local_discord.world.shelves import Shelf
+from local_discord.world.templates import Templates
 from local_discord.world.thread_starts import ThreadStarts
 from local_discord.world.users import User
 from local_discord.world.webhooks import Webhooks
@@ -34,10 +36,12 @@ class World:
         self.thread_starts = ThreadStarts(self.core, self.guilds, self.posts)
         self.commands = Commands(self.core)
         self.webhooks = Webhooks(self.core)
-        self.invites = Invites()
+        self.invites = Invites(self.core)
         self.emojis = Shelf(self.core, "Emoji", "id", lambda _change, _emoji: None)
         """The application's own."""
-        self.interactions = Interactions(self.core)
+        self.templates = Templates()
+        self.entitlements = Shelf(self.core, "Entitlement", "id", self._tell_entitlement)
+        self.interactions = Interactions(self.core, self.entitlements)
         self._direct: dict[int, Channel] = {}
 
     def add_guild(self, name: str, owner: User) -> Guild:
@@ -78,6 +82,9 @@ class World:
         if channel.guild is not None and not channel.guild.has_bot:
             raise missing_access()
         return channel
+
+    def _tell_entitlement(self, change: str, entitlement: Json) -> None:
+        self.core.events.emit(f"ENTITLEMENT_{change}", entitlement)
 
     def channel(self, channel_id: int) -> Channel:
         """Any channel or thread."""

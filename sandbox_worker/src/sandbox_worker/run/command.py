@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,14 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sandbox_worker import variables
 from sandbox_worker.environment import BotLogin, read_bot_login, read_dotenv_file
 from sandbox_worker.errors import CommandNotFound
+from sandbox_worker.run.forwarder import Forwarder, Origin
 from sandbox_worker.run.hooking import find_program, hooked, understands_hooks, without_proxy
 from sandbox_worker.run.libraries import KNOBS, installed_libraries
 from sandbox_worker.run.process import start_process, wait_for
 from sandbox_worker.run.relay_check import check_relay
 from sandbox_worker.standard_names import DatabaseForm, standard_names
 from sandbox_worker.text import plain
+from sandbox_worker.trust import trusted_by
 
 _DOTENV = Path(".env")
 
@@ -43,10 +47,16 @@ class _Start:
     options: RunOptions
     environ: Mapping[str, str]
     """Without the token under the names that were chosen."""
+    trust: ssl.SSLContext
+    """Towards the relay."""
 
     @property
     def environ_with_token(self) -> dict[str, str]:
         return {**self.environ, **dict.fromkeys(self.options.token_variables, self.login.token)}
+
+    def forwarder(self) -> Forwarder:
+        """To the relay."""
+        return Forwarder(Origin.of(self.login.api), Origin.of(self.login.gateway), self.trust)
 
     @property
     def origin(self) -> str:
@@ -59,8 +69,10 @@ async def run(options: RunOptions) -> int:
     program = find_program(options.command, os.environ)
     if program is None:
         raise CommandNotFound(options.command[0])
-    await check_relay(login)
-    start = _Start(login, program, options, {**os.environ, **own, **standard_names(own, options.database_url)})
+    trust = trusted_by(own.get(variables.SANDBOX_TLS_CA, ""))
+    await check_relay(login, trust)
+    environ = {**os.environ, **own, **standard_names(own, options.database_url)}
+    start = _Start(login, program, options, environ, trust)
     way = options.way or ("hooks" if understands_hooks(program) else "namespace")
     starters = {"hooks": _by_hooks, "namespace": _by_namespace, "address": _by_address}
     async with starters[way](start) as process:
@@ -70,10 +82,9 @@ async def run(options: RunOptions) -> int:
 @asynccontextmanager
 async def _by_hooks(start: _Start) -> AsyncIterator[asyncio.subprocess.Process]:
     from sandbox_worker.run.authority import make_authority
-    from sandbox_worker.run.forwarder import Forwarder, Origin
 
     authority = make_authority()
-    server = await Forwarder(Origin.of(start.login.api), Origin.of(start.login.gateway)).listen(authority.tls)
+    server = await start.forwarder().listen(authority.tls)
     host, port = server.sockets[0].getsockname()
     environ = hooked(start.environ, start.options.token_variables, f"{host}:{port}", authority.certificate)
     _say(f"Discord is {start.origin} for this program and what it starts, by hooks in Python and Node.")
@@ -87,14 +98,12 @@ async def _by_hooks(start: _Start) -> AsyncIterator[asyncio.subprocess.Process]:
 @asynccontextmanager
 async def _by_namespace(start: _Start) -> AsyncIterator[asyncio.subprocess.Process]:
     from sandbox_worker.run.authority import make_authority
-    from sandbox_worker.run.forwarder import Forwarder, Origin
     from sandbox_worker.run.namespace import in_namespace, ports_in
 
     ports = ports_in({**read_dotenv_file(_DOTENV), **start.environ})  # the program may read it by itself
-    forwarder = Forwarder(Origin.of(start.login.api), Origin.of(start.login.gateway))
     environ = {**start.environ_with_token, **without_proxy(start.environ)}
     async with in_namespace(
-        start.program, start.options.command, environ, ports, forwarder, make_authority()
+        start.program, start.options.command, environ, ports, start.forwarder(), make_authority()
     ) as process:
         _say(f"Discord is {start.origin} for this program and what it starts, in a namespace of Linux.")
         _say(f"Carried out of it: TCP by IPv4, to the ports {', '.join(map(str, ports))}, and questions for names.")

@@ -50,9 +50,8 @@ class Forwarder:
     `serve` takes connections whose TLS has ended here.
     """
 
-    def __init__(self, api: Origin, gateway: Origin) -> None:
-        self._api, self._gateway = api, gateway
-        self._trust = ssl.create_default_context()
+    def __init__(self, api: Origin, gateway: Origin, trust: ssl.SSLContext) -> None:
+        self._api, self._gateway, self._trust = api, gateway, trust
         self._is_away = False
 
     async def listen(self, tls: ssl.SSLContext) -> asyncio.Server:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import ssl
+
 import aiohttp
 
 from sandbox_worker import constants
 from sandbox_worker.environment import BotLogin
-from sandbox_worker.errors import SandboxEnded, ServiceUnavailable, WrongEnvironment
+from sandbox_worker.errors import CertificateRefused, SandboxEnded, ServiceUnavailable, WrongEnvironment
 
 
-async def check_relay(login: BotLogin) -> None:
+async def check_relay(login: BotLogin, trust: ssl.SSLContext) -> None:
     """`ServiceUnavailable` if it does not answer, `WrongEnvironment` if that is no relay, `SandboxEnded` if it does not
     know the token."""
     timeout = aiohttp.ClientTimeout(total=constants.RELAY_CONNECT_TIMEOUT_S)
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        connector = aiohttp.TCPConnector(ssl=trust)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             await _ask_address(session, login)
             await _ask_token(session, login)
     except aiohttp.InvalidURL:
         raise WrongEnvironment(f"SANDBOX_BOT_API is no address: {login.api}") from None
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise CertificateRefused("relay", str(error.certificate_error)) from error
     except (aiohttp.ClientError, TimeoutError) as error:
         raise ServiceUnavailable("relay", f"{login.api}: {error or type(error).__name__}") from error
 
