@@ -204,11 +204,13 @@ class SandboxAccess:
         # The mark before the login: a change between the two is applied here already, and only its mark stays.
         changed_at = await self._value("begin_applying", sandbox_id, disconnect)
         login = await self.logins.look_up(sandbox_id)
-        if disconnect:
-            await self._disconnect(sandbox_id, self._role.update(sandbox_id, end_sessions=True))
-        else:
-            await self._role.update(sandbox_id, end_sessions=False)
-        await self._set_user(sandbox_id, login)
+        try:
+            if disconnect:
+                await self._disconnect(sandbox_id, self._role.update(sandbox_id, end_sessions=True))
+            else:
+                await self._role.update(sandbox_id, end_sessions=False)
+        finally:  # whoever is away meanwhile: the credentials that were handed out are good in Redis
+            await self._set_user(sandbox_id, login)
         if self._nats is not None and not disconnect:
             await self._nats.disconnect(sandbox_id)
         # Not marked as applied: it has changed again, and this may have written an older user over a newer one; or it
