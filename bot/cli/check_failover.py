@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.stores.opening import Stores
 from bot.stores.postgres import connected, load_queries
-from bot.stores.postgres_hosts import split_hosts
+from bot.stores.postgres_hosts import several_hosts
 from bot.stores.redis_client import SentinelAddress, list_replicas, master_of
 
 
@@ -15,7 +15,7 @@ async def check_failover(stores: Stores) -> tuple[list[str], list[str]]:
 
 
 async def _check_postgres(stores: Stores) -> tuple[list[str], list[str]]:
-    hosts = split_hosts(stores.addresses.postgres)
+    hosts = several_hosts(stores.addresses.postgres)
     if not hosts:
         return [], []
     async with connected(stores.pool) as connection:

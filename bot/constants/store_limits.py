@@ -13,6 +13,8 @@ second, and whoever connects and says nothing has a slot for so long."""
 POSTGRES_BESIDE_POOL = 10
 """Connections of a bot that are not its pool's, by its parts for leases, upkeep, locks and routes, and of a command
 line beside it."""
+POSTGRES_PORT = 5432
+"""The usual one."""
 PRIMARY_ASKED_EVERY_S = 0.5
 """How often the primary is asked whether it still is, where the address has several hosts: what one that stands still
 holds up is let go about two seconds later, if another one has been promoted."""
@@ -52,8 +54,6 @@ has ten to twenty seconds to make room."""
 
 REDIS_HEALTH_CHECK_EVERY_S = 30
 """A connection unused for so long is tried before it is used, for what lies between may have forgotten it."""
-SENTINEL_PORT = 26379
-"""The usual one."""
 SENTINELS_ASKED_EVERY_S = 0.5
 """For the master: within three seconds of a failover the new one has the sandboxes' users, and they are looked at every
 second (`sandboxes.sweep_every`)."""

@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import asyncpg
 from loguru import logger
@@ -15,7 +14,7 @@ from loguru import logger
 from bot import constants
 from bot.stores.postgres_tls import tls_of
 from bot.stores.urls import take_authority
-from sandbox_worker.addresses import read_parameters
+from sandbox_worker.addresses import Host, read_parameters, split_hosts
 
 if TYPE_CHECKING:
     _Connection = asyncpg.Connection[asyncpg.Record]
@@ -33,8 +32,6 @@ _PRIMARY = "SELECT NOT pg_is_in_recovery()"
 _AWAY = (OSError, asyncpg.InternalClientError, asyncpg.CannotConnectNowError)
 """What a host may say that another one makes up for. `TargetServerAttributeNotMatched`, of a standby, is the second."""
 
-type Host = tuple[str, int | None]
-
 
 class _Session(_Connection):
     """Set back, it is as it began."""
@@ -48,29 +45,28 @@ async def connect(dsn: str, **options: Any) -> _Connection:
     `ConnectionError` where none of several does."""
     dsn, options = _options(dsn, options)
     options |= _target(dsn)
-    hosts = split_hosts(dsn)
+    hosts = several_hosts(dsn)
     return await _begun(await (_connect_to_primary(dsn, hosts, options) if hosts else asyncpg.connect(dsn, **options)))
 
 
 async def connect_to(dsn: str, host: Host, **options: Any) -> _Connection:
     """A session with that one of several hosts, whether it takes writes or not."""
     dsn, options = _options(dsn, options)
-    options |= {"host": host[0], "port": host[1], "target_session_attrs": "any"}
+    options |= {"host": host.name, "port": host.port, "target_session_attrs": "any"}
     return await _begun(await asyncpg.connect(dsn, **options))
 
 
-def split_hosts(dsn: str) -> Sequence[Host]:
-    """With their ports, None for the usual one. Empty for an address that has one host or none."""
-    listed = urlsplit(dsn).netloc.rpartition("@")[2].split(",")
-    parts = [urlsplit(f"//{one}") for one in listed]
-    return [(unquote(part.hostname or ""), part.port) for part in parts] if len(parts) > 1 else ()
+def several_hosts(dsn: str) -> Sequence[Host]:
+    """Empty for an address that has one host or none."""
+    hosts = split_hosts(dsn, constants.POSTGRES_PORT)
+    return hosts if len(hosts) > 1 else ()
 
 
 @asynccontextmanager
 async def following_primary(dsn: str, opened: Collection[_Connection]) -> AsyncIterator[None]:
     """Meanwhile those of the `opened` that are left on a server whose place another one has taken are ended. It may be
     silent, or still take what nobody will ever see."""
-    if not split_hosts(dsn):
+    if not several_hosts(dsn):
         yield
         return
     following = asyncio.create_task(_follow(dsn, opened))
@@ -183,7 +179,7 @@ def _explain(hosts: Sequence[Host], errors: Sequence[BaseException]) -> BaseExce
     for error in errors:
         if not isinstance(error, _AWAY):
             return error
-    told = "; ".join(f"{host}:{port or 5432} {_word(error)}" for (host, port), error in zip(hosts, errors, strict=True))
+    told = "; ".join(f"{host} {_word(error)}" for host, error in zip(hosts, errors, strict=True))
     none = ConnectionError(f"no server takes writes: {told}")
     none.__cause__ = next((error for error in errors if isinstance(error, OSError)), None)
     return none

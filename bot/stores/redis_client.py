@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
-from urllib.parse import urlsplit
 
 import redis.asyncio
 from loguru import logger
@@ -28,6 +27,7 @@ from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.settings import SettingsError
 from bot.stores.failures import redis_failure
+from sandbox_worker.addresses import Host, Sentinels
 from sandbox_worker.tls import name_refused
 
 _REFUSED = {
@@ -50,7 +50,7 @@ class SentinelAddress:
     `sentinel_username` and `sentinel_password`.
     """
 
-    hosts: tuple[tuple[str, int], ...]
+    hosts: tuple[Host, ...]
     name: str
     """Of the master, which keeps it when another server becomes it."""
     has_tls: bool
@@ -59,20 +59,15 @@ class SentinelAddress:
 
     @classmethod
     def parse(cls, url: str) -> Self | None:
-        """None for another address. `ValueError` if it names no master."""
-        parts = urlsplit(url)
-        scheme, _, kind = parts.scheme.partition("+")
-        if kind != "sentinel":
+        """None for another address. `ValueError` if it names no Sentinel, or no master."""
+        sentinels = Sentinels.read(url)
+        if sentinels is None:
             return None
-        login, _, places = parts.netloc.rpartition("@")
-        hosts = [urlsplit(f"//{one}") for one in places.split(",")]
-        name, _, database = parts.path.strip("/").partition("/")
-        if not name or not all(host.hostname for host in hosts):
-            raise ValueError("it names no Sentinel, or no master")
-        of_master = parts._replace(scheme=scheme, netloc=f"{login}@master", path=f"/{database}")
-        listed = tuple((host.hostname or "", host.port or constants.SENTINEL_PORT) for host in hosts)
-        parsed = parse_url(of_master.geturl()).items()
-        return cls(listed, name, scheme == "rediss", {key: value for key, value in parsed if key not in _OF_THE_SERVER})
+        if not all(host.name for host in sentinels.hosts):
+            raise ValueError("it names no Sentinel")
+        of_master = sentinels.url_of(Host("master", 0))
+        options = {key: value for key, value in parse_url(of_master).items() if key not in _OF_THE_SERVER}
+        return cls(sentinels.hosts, sentinels.master, of_master.startswith("rediss:"), options)
 
 
 class _NamedSSLConnection(SSLConnection):

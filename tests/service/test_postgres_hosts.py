@@ -17,7 +17,7 @@ from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.stores.migrations import migrate
 from bot.stores.postgres import connected, fetch_value, open_pool, transaction
-from bot.stores.postgres_hosts import connect, following_primary, split_hosts
+from bot.stores.postgres_hosts import connect, following_primary, several_hosts
 from bot.supervisor import State, Supervisor
 from tests.cluster.postgres_servers import PostgresPair
 from tests.cluster.server import free_ports
@@ -69,12 +69,12 @@ async def promote_standby(pair):
 
 
 def test_hosts_are_read_as_they_are_written():
-    assert split_hosts("postgresql://u:p,q@a:1,[::1],%2Frun%2Fpg:5/d?x=1,2") == [
+    assert several_hosts("postgresql://u:p,q@a:1,[::1],%2Frun%2Fpg:5/d?x=1,2") == [
         ("a", 1),
-        ("::1", None),
+        ("::1", 5432),
         ("/run/pg", 5),
     ]
-    assert split_hosts("postgresql://u:p@a:1/d") == split_hosts("postgresql:///d?host=/run") == ()
+    assert several_hosts("postgresql://u:p@a:1/d") == several_hosts("postgresql:///d?host=/run") == ()
 
 
 async def test_of_two_hosts_it_is_the_one_that_takes_writes(lasting):

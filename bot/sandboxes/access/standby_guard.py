@@ -10,8 +10,9 @@ from loguru import logger
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.stores.postgres import UNREACHABLE, Connection, Pool, fetch_value, load_queries
-from bot.stores.postgres_hosts import Host, connect_to, split_hosts
+from bot.stores.postgres_hosts import connect_to, several_hosts
 from bot.supervisor import Part, Restarts, Supervisor
+from sandbox_worker.addresses import Host
 
 _RESTARTS = Restarts(constants.STANDBYS_SEEN_EVERY_S, 2 * constants.STANDBYS_SEEN_EVERY_S)
 
@@ -23,8 +24,7 @@ class StandbyGuard:
     def __init__(self, dsn: str, host: Host, pool: Pool) -> None:
         self._dsn, self._host, self._pool = dsn, host, pool
         self._sql = load_queries("access")
-        name, port = host
-        self.name = f"PostgreSQL {name}:{port or 5432}"
+        self.name = f"PostgreSQL {host}"
 
     async def run(self, part: Part) -> None:
         """A part. `ServiceUnavailable` if the host is away: it is tried again as soon as it may be back."""
@@ -64,6 +64,6 @@ class StandbyGuard:
 
 def start_standby_guards(supervisor: Supervisor, dsn: str, pool: Pool) -> None:
     """A part for each host of an address that has several; none for one that is alone."""
-    for host in split_hosts(dsn):
+    for host in several_hosts(dsn):
         guard = StandbyGuard(dsn, host, pool)
         supervisor.start(guard.name, guard.run, _RESTARTS)
