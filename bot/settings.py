@@ -177,7 +177,8 @@ class Settings(BaseSettings):
         passwords = [password_in(url) for url in urls]
         passwords.append(read_parameters(self.redis.url.get_secret_value()).get("sentinel_password", ""))
         keys = (self.discord.token, nats.account_seed, nats.nkey_seed)
-        return [*(key.get_secret_value().strip() for key in keys), *passwords, *map(unquote, passwords)]
+        found = [*(key.get_secret_value().strip() for key in keys), *passwords, *map(unquote, passwords)]
+        return [secret for secret in found if secret]
 
     def require_token(self) -> str:
         """Discord's token, or `SettingsError` that says where it comes from."""

@@ -107,7 +107,12 @@ async def test_a_listener_is_told_after_what_it_listens_and_hears_all_of_another
     listener = await listen(sandbox)
     began = await listener.ask()
     stream = (await nats_client.jetstream().stream_info(sandbox.stream)).created
-    assert began == {"ok": True, "after": 3, "stream_created_at": stream.isoformat()}
+    assert began == {
+        "ok": True,
+        "after": 3,
+        "stream_created_at": stream.isoformat(),
+        "heartbeat_s": protocol.REPLAY_HEARTBEAT_S,
+    }
     await nats_client.jetstream().delete_stream(sandbox.stream)
     await enforced.streams.create(sandbox.id)
     await publish(sandbox, *["NEW"] * 5)
