@@ -16,6 +16,7 @@ from bot.settings import Settings
 from bot.stores.nats import Replay
 from bot.stores.opening import open_stores
 from bot.supervisor import Supervisor
+from sandbox_worker import protocol
 from tests.conftest import store_settings
 from tests.service.conftest import ADA, BOB
 

@@ -49,7 +49,7 @@ def test_the_address_of_sentinels_names_them_and_the_master():
         {**address.options, "username": "u", "password": "p q", "db": 3, "sentinel_password": "s"},
     )
     assert SentinelAddress.parse("redis://a:1/0") is None
-    with pytest.raises(ValueError, match="no master"):
+    with pytest.raises(ValueError, match="no name of a master"):
         SentinelAddress.parse("redis+sentinel://a:1")
     assert "p q" not in repr(address)
 
