@@ -37,10 +37,12 @@ UNION ALL SELECT concat_ws(' ', 'large object', m.oid, lomowner::regrole, lomacl
 
 
 ROWS = """
-SELECT format('SELECT concat_ws('' '', %L, t) FROM (SELECT * FROM %s) AS t', oid::regclass, oid::regclass)
+SELECT format('SELECT concat_ws('' '', %L, count(*), sum(hashtextextended(t::text, 0))) FROM (SELECT * FROM %s) AS t',
+              oid::regclass, oid::regclass)
   FROM pg_class WHERE relkind IN ('r', 'S') AND relnamespace::regnamespace::text !~ '^(pg_|information_)'
 """
-"""One query for each relation, some at a time: together they may need more locks than a small server has."""
+"""One query for each relation, some at a time: together they may need more locks than a small server has. How many rows
+it has, and their hash: the rows themselves, after other tests' floods, take a minute to compare after each try."""
 
 
 @pytest.fixture(scope="package")
