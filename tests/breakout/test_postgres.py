@@ -13,6 +13,8 @@ import pytest
 from tests.breakout.conftest import try_all
 from tests.breakout.postgres_tries import FUNCTIONS_OF_OURS, OWN_SCHEMA_WORKS, REFUSED, SHOW_NOTHING
 
+pytestmark = pytest.mark.timeout(300)  # the whole database is looked at after each try, with all that others have left
+
 MISTAKEN = (asyncpg.PostgresSyntaxError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
 """A try that fails like this has tried nothing."""
 
@@ -31,7 +33,7 @@ UNION ALL SELECT concat_ws(' ', 'function', oid::regprocedure, proowner::regrole
             FROM pg_proc WHERE pronamespace::regnamespace::text !~ '^(pg_|information_)'
 UNION ALL SELECT concat_ws(' ', 'comment', d) FROM pg_description AS d WHERE classoid = 'pg_namespace'::regclass
 UNION ALL SELECT concat_ws(' ', 'defaults', d) FROM pg_default_acl AS d
-UNION ALL SELECT concat_ws(' ', 'large object', m.oid, lomowner::regrole, lomacl, lo_get(m.oid))
+UNION ALL SELECT concat_ws(' ', 'large object', m.oid, lomowner::regrole, lomacl, md5(lo_get(m.oid)))
             FROM pg_largeobject_metadata AS m
 """
 
