@@ -16,8 +16,9 @@ from bot.stores.nats_servers import NatsServer
 from bot.supervisor import Part, backoff
 
 ReadAges = Callable[[Collection[UUID]], Awaitable[Mapping[UUID, float | None]]]
-"""For how many seconds each sandbox's credentials have been the only ones that count; None if none counts. Leaves out a
-sandbox that is not known. `ServiceUnavailable` if that cannot be read."""
+"""For how many seconds each sandbox's credentials have been the only ones that count; None if none counts, infinite if
+a clock that was set back leaves that open. Leaves out a sandbox that is not known. `ServiceUnavailable` if that cannot
+be read."""
 
 
 class ConnectionWatch:
@@ -64,30 +65,41 @@ class ConnectionWatch:
 
     async def _end_outdated(self, server: NatsServer) -> None:
         """Again until there is none, and nobody whose login was under way at the beginning: it may have been answered
-        before the right to it ended. What is still under way after a while was answered by nobody, or is no login."""
+        before the right to it ended. What is still under way after a while was answered by nobody, or is no login.
+        Who is in doubt at each look is ended with the last."""
         until = time.monotonic() + constants.NATS_LOGIN_ENDS_WITHIN_S
         pending: set[Connection] | None = None
+        doubtful: set[Connection] | None = None
         for pause_s in backoff(constants.NATS_CHECKED_AGAIN_FIRST_S, constants.NATS_CHECKED_AGAIN_LONGEST_S):
             found = await self._connections.list_presences(server)
-            outdated = await self._outdated(found)
-            await self._connections.disconnect(outdated)
+            outdated, in_doubt = await self._judge(found)
+            doubtful = in_doubt if doubtful is None else doubtful & in_doubt
+            is_last = time.monotonic() > until
+            if ended := outdated | (doubtful if is_last else set()):
+                await self._connections.disconnect(list(ended))
+                logger.info("connections with ended credentials ended", server=server.name, count=len(ended))
             waiting = {presence.connection for presence in found if presence.sandbox_id is None}
             pending = waiting if pending is None else pending & waiting
-            if outdated:
-                logger.info("connections with ended credentials ended", server=server.name, count=len(outdated))
-            elif not pending or time.monotonic() > until:
+            if not outdated and (is_last or not (pending or doubtful)):
                 return
             await asyncio.sleep(pause_s)
 
-    async def _outdated(self, found: Collection[Presence]) -> list[Connection]:
-        """Those that began before the credentials that count now: durations alone are compared, each by one clock."""
+    async def _judge(self, found: Collection[Presence]) -> tuple[set[Connection], set[Connection]]:
+        """Those that began before the credentials that count now, and those that may have, for answers take their time.
+        Durations alone are compared, each by one clock."""
+        outdated: set[Connection] = set()
+        in_doubt: set[Connection] = set()
         if not (sandbox_ids := {presence.sandbox_id for presence in found if presence.sandbox_id is not None}):
-            return []
+            return outdated, in_doubt
+        asked_at = time.monotonic()
         ages = await self._read_ages(sandbox_ids)
-        now = time.monotonic()  # after both answers, so that in doubt a connection is ended: its client comes back
-        counts_since = {known: float("inf") if age_s is None else now - age_s for known, age_s in ages.items()}
-        return [
-            presence.connection
-            for presence in found
-            if presence.sandbox_id in counts_since and presence.began_at < counts_since[presence.sandbox_id]
-        ]
+        answered_at = time.monotonic()
+        for presence in found:
+            if presence.sandbox_id is None or presence.sandbox_id not in ages:
+                continue
+            age_s = ages[presence.sandbox_id]
+            if age_s is None or presence.began_before < asked_at - age_s:
+                outdated.add(presence.connection)
+            elif presence.began_after < answered_at - age_s:
+                in_doubt.add(presence.connection)
+        return outdated, in_doubt

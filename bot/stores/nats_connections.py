@@ -31,11 +31,12 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Whose a connection is, and since when: of time.monotonic(), or a bit earlier. None: its login is under way."""
+    """Whose a connection is, and between which times of time.monotonic() it began. None: its login is under way."""
 
     connection: Connection
     sandbox_id: UUID | None
-    began_at: float
+    began_after: float
+    began_before: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +86,17 @@ class NatsConnections:
         """Everybody of the sandboxes' on that server, and everybody whose login is under way."""
         asked_at = time.monotonic()
         answer = await self._ask(server.id, {"auth": True, "limit": constants.NATS_MOST_LISTED})
-        now = datetime.fromisoformat(answer["data"]["now"])
+        answered_at, now = time.monotonic(), datetime.fromisoformat(answer["data"]["now"])
         presences = []
         for told in answer["data"].get("connections") or ():
             sandbox_id = sandbox_of(told.get("authorized_user", ""))
-            began_at = asked_at - (now - datetime.fromisoformat(told["start"])).total_seconds()
+            age_s = (now - datetime.fromisoformat(told["start"])).total_seconds()
+            began = asked_at - age_s, answered_at - age_s
             connection = Connection(server.id, told["cid"])
             if "account" not in told:
-                presences.append(Presence(connection, None, began_at))
+                presences.append(Presence(connection, None, *began))
             elif told["account"] == self._account and sandbox_id is not None:
-                presences.append(Presence(connection, sandbox_id, began_at))
+                presences.append(Presence(connection, sandbox_id, *began))
         return presences
 
     async def list_on_server(self, sandbox_id: UUID, server_id: str, *, at_most: int) -> set[tuple[str, int]]:

@@ -181,9 +181,11 @@ WITH counted AS (UPDATE sandbox_credentials SET issued_at = clock_timestamp() WH
 SELECT access_changed_at FROM sandboxes WHERE id = $1;
 
 -- get_ages --
--- For how many seconds the credentials have been the only ones that count; null if none counts. $1 sandbox ids
+-- For how many seconds the credentials have been the only ones that count; null if none counts, infinity if the clock was
+-- set back since. $1 sandbox ids
 SELECT sandbox.id, CASE WHEN sandbox.status = 'running' AND sandbox.expires_at > now()
-       THEN extract(epoch FROM clock_timestamp() - credentials.issued_at)::float8 END AS age_s
+       THEN CASE WHEN credentials.issued_at > clock_timestamp() THEN 'infinity'
+                 ELSE extract(epoch FROM clock_timestamp() - credentials.issued_at) END::float8 END AS age_s
   FROM sandboxes AS sandbox LEFT JOIN sandbox_credentials AS credentials ON credentials.sandbox_id = sandbox.id
  WHERE sandbox.id = ANY ($1::uuid[]);
 
