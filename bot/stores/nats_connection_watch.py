@@ -11,7 +11,7 @@ from loguru import logger
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.stores.nats_connections import Connection, NatsConnections, Presence
+from bot.stores.nats_connections import Connection, LiveConnection, NatsConnections
 from bot.stores.nats_servers import NatsServer
 from bot.supervisor import Part, backoff
 
@@ -71,35 +71,35 @@ class ConnectionWatch:
         pending: set[Connection] | None = None
         doubtful: set[Connection] | None = None
         for pause_s in backoff(constants.NATS_CHECKED_AGAIN_FIRST_S, constants.NATS_CHECKED_AGAIN_LONGEST_S):
-            found = await self._connections.list_presences(server)
+            found = await self._connections.list_live(server)
             outdated, in_doubt = await self._judge(found)
             doubtful = in_doubt if doubtful is None else doubtful & in_doubt
             is_last = time.monotonic() > until
             if ended := outdated | (doubtful if is_last else set()):
                 await self._connections.disconnect(list(ended))
                 logger.info("connections with ended credentials ended", server=server.name, count=len(ended))
-            waiting = {presence.connection for presence in found if presence.sandbox_id is None}
+            waiting = {each.connection for each in found if each.sandbox_id is None}
             pending = waiting if pending is None else pending & waiting
             if not outdated and (is_last or not (pending or doubtful)):
                 return
             await asyncio.sleep(pause_s)
 
-    async def _judge(self, found: Collection[Presence]) -> tuple[set[Connection], set[Connection]]:
+    async def _judge(self, found: Collection[LiveConnection]) -> tuple[set[Connection], set[Connection]]:
         """Those that began before the credentials that count now, and those that may have, for answers take their time.
         Durations alone are compared, each by one clock."""
         outdated: set[Connection] = set()
         in_doubt: set[Connection] = set()
-        if not (sandbox_ids := {presence.sandbox_id for presence in found if presence.sandbox_id is not None}):
+        if not (sandbox_ids := {each.sandbox_id for each in found if each.sandbox_id is not None}):
             return outdated, in_doubt
         asked_at = time.monotonic()
         ages = await self._read_ages(sandbox_ids)
         answered_at = time.monotonic()
-        for presence in found:
-            if presence.sandbox_id is None or presence.sandbox_id not in ages:
+        for each in found:
+            if each.sandbox_id is None or each.sandbox_id not in ages:
                 continue
-            age_s = ages[presence.sandbox_id]
-            if age_s is None or presence.began_before < asked_at - age_s:
-                outdated.add(presence.connection)
-            elif presence.began_after < answered_at - age_s:
-                in_doubt.add(presence.connection)
+            age_s = ages[each.sandbox_id]
+            if age_s is None or each.began_before < asked_at - age_s:
+                outdated.add(each.connection)
+            elif each.began_after < answered_at - age_s:
+                in_doubt.add(each.connection)
         return outdated, in_doubt

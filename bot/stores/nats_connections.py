@@ -30,7 +30,7 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
+class LiveConnection:
     """Whose a connection is, and between which times of time.monotonic() it began. None: its login is under way."""
 
     connection: Connection
@@ -82,22 +82,22 @@ class NatsConnections:
             for told in answer["data"].get("connections") or ()
         }
 
-    async def list_presences(self, server: NatsServer) -> list[Presence]:
+    async def list_live(self, server: NatsServer) -> list[LiveConnection]:
         """Everybody of the sandboxes' on that server, and everybody whose login is under way."""
         asked_at = time.monotonic()
         answer = await self._ask(server.id, {"auth": True, "limit": constants.NATS_MOST_LISTED})
         answered_at, now = time.monotonic(), datetime.fromisoformat(answer["data"]["now"])
-        presences = []
+        live = []
         for told in answer["data"].get("connections") or ():
             sandbox_id = sandbox_of(told.get("authorized_user", ""))
             age_s = (now - datetime.fromisoformat(told["start"])).total_seconds()
             began = asked_at - age_s, answered_at - age_s
             connection = Connection(server.id, told["cid"])
             if "account" not in told:
-                presences.append(Presence(connection, None, *began))
+                live.append(LiveConnection(connection, None, *began))
             elif told["account"] == self._account and sandbox_id is not None:
-                presences.append(Presence(connection, sandbox_id, *began))
-        return presences
+                live.append(LiveConnection(connection, sandbox_id, *began))
+        return live
 
     async def list_on_server(self, sandbox_id: UUID, server_id: str, *, at_most: int) -> set[tuple[str, int]]:
         """Server and number of the sandbox's, on that server; without those that wait for the answer to their login."""

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from bot.stores.nats_connection_watch import ConnectionWatch
-from bot.stores.nats_connections import Connection, Presence
+from bot.stores.nats_connections import Connection, LiveConnection
 
 BLUE = UUID(int=1)
 ONE = Connection("server", 1)
@@ -21,11 +21,11 @@ class Connections:
     def __init__(self, *looks):
         self._looks, self.looks, self.ended = looks, 0, []
 
-    async def list_presences(self, _):
+    async def list_live(self, _):
         now = time.monotonic()
         after, before = self._looks[min(self.looks, len(self._looks) - 1)]
         self.looks += 1
-        return [] if self.ended else [Presence(ONE, BLUE, now - after, now - before)]
+        return [] if self.ended else [LiveConnection(ONE, BLUE, now - after, now - before)]
 
     async def disconnect(self, connections):
         self.ended += connections
