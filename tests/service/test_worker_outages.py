@@ -168,7 +168,8 @@ async def test_a_server_that_says_nothing_any_more_is_left_for_another_within_tw
         frozen_at = time.monotonic()
         await place.until(lambda: _holds(sandbox._connection.connections == 2))
         assert time.monotonic() - frozen_at < 2.2
-        await frozen.shut()  # the server sends nothing there any more
+        await frozen.shut()
+        await place.until(place.is_left)
         await place.send(content="after")
         assert (await take(events, 1))[0].data["content"] == "after"
 

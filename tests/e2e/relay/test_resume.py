@@ -230,9 +230,15 @@ async def test_a_consumer_that_nats_loses_is_made_again(scene, bot, sandbox):
 
 
 def lose_first_of(feed, monkeypatch):
-    """What comes first from now on, as if it had gone to a connection that is no more."""
+    """The event that comes first from now on, as if it had gone to a connection that is no more."""
     take = feed.on_events
-    monkeypatch.setattr(feed, "on_events", lambda _: monkeypatch.setattr(feed, "on_events", take))
+
+    def lose_one(events):
+        monkeypatch.setattr(feed, "on_events", take)
+        if events[1:]:
+            take(events[1:])
+
+    monkeypatch.setattr(feed, "on_events", lose_one)
 
 
 async def test_an_event_that_was_sent_to_a_connection_of_before_is_asked_for_again(scene, bot, relayed, monkeypatch):
