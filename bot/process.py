@@ -19,6 +19,7 @@ from bot.command_registration import CommandRegistration
 from bot.discord_away import FAILURES, unavailable
 from bot.discord_start import connect, find_shards, lift_when_connected, log_in, try_until_done
 from bot.errors import ServiceUnavailable
+from bot.health.server import HealthServer
 from bot.relay.part import RelayPart
 from bot.relay.upkeep import RelayUpkeep
 from bot.routing import callbacks
@@ -87,6 +88,7 @@ class App:
     commands: CommandRegistration = field(kw_only=True)
     watchdog: ResponseWatchdog = field(kw_only=True)
     upkeep: Upkeep = field(kw_only=True)
+    health: HealthServer | None = field(default=None, kw_only=True)
 
     async def run(self) -> None:
         """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached before the

@@ -30,3 +30,6 @@ CANCEL_AGAIN_AFTER_S = 0.05
 """The pause between two cancellations of a task that has swallowed one."""
 CANCEL_WITHIN_S = 0.2
 """How long a step that was broken off may take to obey before it is left behind."""
+
+HEALTH_BODY_BYTES = 1024
+"""Nobody has anything to say in a question after the bot's health."""
