@@ -20,7 +20,7 @@ from bot.discord_away import FAILURES, unavailable
 from bot.discord_start import connect, find_shards, lift_when_connected, log_in, try_until_done
 from bot.errors import ServiceUnavailable
 from bot.health.looks import GatewayLook, RoutesLook, StopLook
-from bot.health.probes import probes_of
+from bot.health.probes import StoreProbes
 from bot.health.readiness import Readiness
 from bot.health.server import HealthServer
 from bot.relay.part import RelayPart
@@ -137,7 +137,9 @@ class App:
         if self.settings.discord.sync_commands:
             supervisor.start("commands", self.commands.run)
         supervisor.start("publisher", self._watch_publisher, NEVER)
-        supervisor.start("storage", StorageWatch(self.publisher, self.stores.nats, restarts.get("nats")).run)
+        trial = None if self.health is None else self._start_health(self.health).jetstream
+        watch = StorageWatch(self.publisher, self.stores.nats, restarts.get("nats"), trial)
+        supervisor.start("storage", watch.run)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
         heard = partial(callbacks.listen, self.stores.nats, self.stores.pool, self.watchdog.note_callback)
@@ -161,8 +163,6 @@ class App:
             replicas = ReplicaUsers(self.stores.pool, self.stores.redis)
             supervisor.start_periodic("replicas", replicas.drop, chosen.sweep_every)
         self._start_upkeep()
-        if self.health is not None:
-            self._start_health(self.health)
         return set(supervisor.parts) - before
 
     def _start_upkeep(self) -> None:
@@ -180,16 +180,18 @@ class App:
         expired_every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
         supervisor.start_periodic("idempotency keys", manager.idempotency.expire, expired_every, within=while_held)
 
-    def _start_health(self, server: HealthServer) -> None:
+    def _start_health(self, server: HealthServer) -> StoreProbes:
+        """What it asks the stores by."""
         looks = {
             "bot": StopLook(self.stop).look,
             "gateway": GatewayLook(self.leases, self._connected_shards).look,
             "routes": RoutesLook(self.watcher).look,
         }
-        probes = probes_of(self.stores, replicas=self.settings.nats.stream_replicas)
-        readiness = Readiness(probes, looks, self.supervisor.parts)
+        probes = StoreProbes(self.stores, replicas=self.settings.nats.stream_replicas)
+        readiness = Readiness(probes.all, looks, self.supervisor.parts)
         server.routes["/readyz"] = readiness.answer
         self.supervisor.start("health", readiness.run)
+        return probes
 
     def _connected_shards(self) -> set[int]:
         return self.bot.connected_shards & self.gateway.in_session
