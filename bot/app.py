@@ -13,6 +13,7 @@ from bot.command_registration import CommandRegistration
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
 from bot.custom_ids import CustomIds
 from bot.errors import ServiceUnavailable
+from bot.health.server import serve_health
 from bot.health_sources import GuildInspector, RoutesInForce, StorageTrouble
 from bot.own_commands import OwnCommands
 from bot.own_interactions import OwnInteractions
@@ -53,6 +54,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
     """Everything reached, migrated and wired, but not started. `share`: as for `open_addresses`."""
     async with AsyncExitStack() as stack:
         supervisor = await stack.enter_async_context(Supervisor())
+        health = None if share else await stack.enter_async_context(serve_health(settings))
         stores = await stack.enter_async_context(open_stores(settings, share=share, deadline=supervisor.deadline))
         table, forwarded = RouteTable(), ForwardedInteractions(stores.redis)
         watcher = RouteWatcher(
@@ -135,6 +137,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             commands=CommandRegistration(bot, stores.pool, own_commands, upkeep),
             watchdog=watchdog,
             upkeep=upkeep,
+            health=health,
         )
 
 

@@ -19,6 +19,10 @@ from bot.command_registration import CommandRegistration
 from bot.discord_away import FAILURES, unavailable
 from bot.discord_start import connect, find_shards, lift_when_connected, log_in, try_until_done
 from bot.errors import ServiceUnavailable
+from bot.health.looks import GatewayLook, RoutesLook, StopLook
+from bot.health.probes import StoreProbes
+from bot.health.readiness import Readiness
+from bot.health.server import HealthServer
 from bot.relay.part import RelayPart
 from bot.relay.upkeep import RelayUpkeep
 from bot.routing import callbacks
@@ -87,6 +91,7 @@ class App:
     commands: CommandRegistration = field(kw_only=True)
     watchdog: ResponseWatchdog = field(kw_only=True)
     upkeep: Upkeep = field(kw_only=True)
+    health: HealthServer | None = field(default=None, kw_only=True)
 
     async def run(self) -> None:
         """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached before the
@@ -132,7 +137,9 @@ class App:
         if self.settings.discord.sync_commands:
             supervisor.start("commands", self.commands.run)
         supervisor.start("publisher", self._watch_publisher, NEVER)
-        supervisor.start("storage", StorageWatch(self.publisher, self.stores.nats, restarts.get("nats")).run)
+        trial = None if self.health is None else self._start_health(self.health).jetstream
+        watch = StorageWatch(self.publisher, self.stores.nats, restarts.get("nats"), trial)
+        supervisor.start("storage", watch.run)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
         heard = partial(callbacks.listen, self.stores.nats, self.stores.pool, self.watchdog.note_callback)
@@ -172,6 +179,22 @@ class App:
         supervisor.start("relay upkeep", while_held(relay.run))
         expired_every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
         supervisor.start_periodic("idempotency keys", manager.idempotency.expire, expired_every, within=while_held)
+
+    def _start_health(self, server: HealthServer) -> StoreProbes:
+        """What it asks the stores by."""
+        looks = {
+            "bot": StopLook(self.stop).look,
+            "gateway": GatewayLook(self.leases, self._connected_shards).look,
+            "routes": RoutesLook(self.watcher).look,
+        }
+        probes = StoreProbes(self.stores, replicas=self.settings.nats.stream_replicas)
+        readiness = Readiness(probes.all, looks, self.supervisor.parts)
+        server.routes["/readyz"] = readiness.answer
+        self.supervisor.start("health", readiness.run)
+        return probes
+
+    def _connected_shards(self) -> set[int]:
+        return self.bot.connected_shards & self.gateway.in_session
 
     def _watch_embedded(self) -> Mapping[str, ServerRestarts]:
         """What ends those servers that this process runs, by store."""
