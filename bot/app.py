@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from bot import constants
 from bot.client import SandboxBot, chosen_intents
@@ -14,6 +15,11 @@ from bot.control_plane import make_orphan_collector, make_reaper, open_control_p
 from bot.custom_ids import CustomIds
 from bot.errors import ServiceUnavailable
 from bot.health_sources import GuildInspector, RoutesInForce, StorageTrouble
+from bot.metric_sources.discord import DiscordSource
+from bot.metric_sources.events import EventSource
+from bot.metric_sources.process import CertificateSource, DiskSource, LogLines, ProcessSource
+from bot.metric_sources.relay import RelaySource
+from bot.metric_sources.sandboxes import SandboxSource
 from bot.own_commands import OwnCommands
 from bot.own_interactions import OwnInteractions
 from bot.own_messages import OwnMessages
@@ -30,6 +36,7 @@ from bot.routing.shard_launcher import ShardLauncher
 from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.activity import ActivityLog
+from bot.sandboxes.census import Census
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
@@ -112,7 +119,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             leases=leases,
             discord_clock=bot.discord_clock,
         )
-        yield App(
+        app = App(
             settings,
             supervisor,
             stores,
@@ -135,7 +142,35 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             commands=CommandRegistration(bot, stores.pool, own_commands, upkeep),
             watchdog=watchdog,
             upkeep=upkeep,
+            census=Census(stores.pool, settings.sandboxes.grace),
         )
+        _add_metrics(app, stack.enter_context(LogLines()))
+        yield app
+
+
+def _add_metrics(app: App, lines: LogLines) -> None:
+    settings, upkeep = app.settings, app.upkeep
+    app.metrics.add(
+        ProcessSource(app.supervisor, app.stores.pool),
+        lines,
+        DiscordSource(app.bot, app.leases, app.gateway.reconnects, upkeep),
+        SandboxSource(
+            app.manager, app.reaper, app.notices, app.orphans, app.census, collects_orphans=lambda: upkeep.is_held
+        ),
+        EventSource(app.router, app.publisher, app.table, app.watcher, app.watchdog),
+    )
+    if app.relay is not None:
+        app.metrics.add(RelaySource(app.relay))
+    if app.stores.addresses.embedded is not None:
+        app.metrics.add(DiskSource(settings.embedded.folder))
+    app.metrics.add(CertificateSource(_certificates(settings)))
+
+
+def _certificates(settings: Settings) -> dict[str, Path]:
+    """What this process and the servers that it runs are known by, by service."""
+    folder, relay = settings.workers.certificates, settings.relay.certificate
+    of_stores = {store: folder / f"{store}.pem" for store in settings.embedded_stores} if folder else {}
+    return of_stores | ({"relay": relay} if relay else {})
 
 
 def _presence(stores: Stores, manager: SandboxManager) -> ReadPresence:

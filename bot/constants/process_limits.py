@@ -30,3 +30,8 @@ CANCEL_AGAIN_AFTER_S = 0.05
 """The pause between two cancellations of a task that has swallowed one."""
 CANCEL_WITHIN_S = 0.2
 """How long a step that was broken off may take to obey before it is left behind."""
+
+CENSUS_EVERY_S = 10.0
+"""How often sandboxes and notices are counted for metrics: not slower than they are scraped."""
+CENSUS_HOLDS_S = 30.0
+"""How long such a count is shown: without PostgreSQL metrics say nothing rather than what was."""

@@ -18,7 +18,7 @@ from nats.js.api import Header
 from bot import constants
 from bot.routing import frames
 from bot.routing.acks import AckReader, read_ack
-from bot.routing.backlog import Backlog
+from bot.routing.backlog import Backlog, Load
 from bot.routing.lane_watch import LaneWatch
 from bot.routing.lanes import Gap, Lane
 from bot.routing.oldest import OldestEvent
@@ -108,6 +108,16 @@ class Publisher:
     def oldest(self) -> OldestEvent:
         """Of those that wait for all of NATS, and not for their stream alone."""
         return self._watch.oldest
+
+    @property
+    def load(self) -> Load:
+        """How full it is."""
+        return self._backlog.load
+
+    @property
+    def gaps(self) -> int:
+        """How many stretches of events streams have lost."""
+        return self._backlog.gaps
 
     @property
     def last_published(self) -> int:

@@ -40,6 +40,12 @@ class RouteWatcher:
         self._hints = 0
         """Heard since all routes were read."""
         self._wake = asyncio.Event()
+        self._read_at = elapsed()
+
+    @property
+    def age_s(self) -> float:
+        """Since the table was last known to be what PostgreSQL has."""
+        return elapsed() - self._read_at
 
     async def start(self) -> None:
         """Read all routes once; `ServiceUnavailable` if PostgreSQL does not answer."""
@@ -124,6 +130,7 @@ class RouteWatcher:
             open_routes = _routes([row for row in changes if row["sandbox_id"] is not None], asked_at)
             self._table.update(version, [row["guild_id"] for row in changes], open_routes)
             self._revision = max(row["revision"] for row in changes)
+        self._read_at = asked_at
 
     async def _reload(self, connection: Connection) -> None:
         version, self._hints = self._table.next_version(), 0
@@ -131,7 +138,7 @@ class RouteWatcher:
         asked_at = elapsed()
         rows = await connection.fetch(self._sql["load_routes"], timeout=constants.POSTGRES_ANSWER_WITHIN_S)
         self._table.replace(version, _routes(rows, asked_at))
-        self._revision = revision
+        self._revision, self._read_at = revision, asked_at
 
 
 def _routes(rows: Sequence[asyncpg.Record], asked_at: float) -> dict[int, Route]:
