@@ -14,6 +14,7 @@ from bot.command_registration import CommandRegistration
 from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
 from bot.custom_ids import CustomIds
 from bot.errors import ServiceUnavailable
+from bot.health.server import serve_health
 from bot.health_sources import GuildInspector, RoutesInForce, StorageTrouble
 from bot.metric_sources.discord import DiscordSource
 from bot.metric_sources.events import EventSource
@@ -60,6 +61,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
     """Everything reached, migrated and wired, but not started. `share`: as for `open_addresses`."""
     async with AsyncExitStack() as stack:
         supervisor = await stack.enter_async_context(Supervisor())
+        health = None if share else await stack.enter_async_context(serve_health(settings))
         stores = await stack.enter_async_context(open_stores(settings, share=share, deadline=supervisor.deadline))
         table, forwarded = RouteTable(), ForwardedInteractions(stores.redis)
         watcher = RouteWatcher(
@@ -143,8 +145,11 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             watchdog=watchdog,
             upkeep=upkeep,
             census=Census(stores.pool, settings.sandboxes.grace),
+            health=health,
         )
-        _add_metrics(app, stack.enter_context(LogLines()))
+        if health is not None:
+            _add_metrics(app, stack.enter_context(LogLines()))
+            health.routes["/metrics"] = app.metrics.handle
         yield app
 
 
@@ -168,9 +173,10 @@ def _add_metrics(app: App, lines: LogLines) -> None:
 
 def _certificates(settings: Settings) -> dict[str, Path]:
     """What this process and the servers that it runs are known by, by service."""
-    folder, relay = settings.workers.certificates, settings.relay.certificate
+    folder = settings.workers.certificates
     of_stores = {store: folder / f"{store}.pem" for store in settings.embedded_stores} if folder else {}
-    return of_stores | ({"relay": relay} if relay else {})
+    chosen = {"relay": settings.relay.certificate, "health": settings.health.certificate}
+    return of_stores | {name: path for name, path in chosen.items() if path is not None}
 
 
 def _presence(stores: Stores, manager: SandboxManager) -> ReadPresence:

@@ -19,6 +19,7 @@ from bot.command_registration import CommandRegistration
 from bot.discord_away import FAILURES, unavailable
 from bot.discord_start import connect, find_shards, lift_when_connected, log_in, try_until_done
 from bot.errors import ServiceUnavailable
+from bot.health.server import HealthServer
 from bot.metric_sources.registry import Metrics
 from bot.relay.part import RelayPart
 from bot.relay.upkeep import RelayUpkeep
@@ -91,7 +92,8 @@ class App:
     watchdog: ResponseWatchdog = field(kw_only=True)
     upkeep: Upkeep = field(kw_only=True)
     census: Census = field(kw_only=True)
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics = field(default_factory=Metrics, kw_only=True)
+    health: HealthServer | None = field(default=None, kw_only=True)
 
     async def run(self) -> None:
         """`SettingsError`: Discord refused token or intents. `ServiceUnavailable`: Discord was not reached before the
@@ -152,7 +154,8 @@ class App:
         supervisor.start_periodic("expiries", self.reaper.mark_due, chosen.sweep_every)
         supervisor.start_periodic("reaper", self.reaper.end_due, chosen.sweep_every)
         supervisor.start_periodic("notices", self._dispatch_notices, chosen.sweep_every)
-        supervisor.start_periodic("census", self.census.read, _COUNTED_EVERY)
+        if self.health is not None:
+            supervisor.start_periodic("census", self.census.read, _COUNTED_EVERY)
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
         supervisor.start("activity on request", partial(self.activity.serve, self.stores.nats))
         supervisor.start_periodic("notify queue", NotifyQueueWatch(self.stores.pool).relieve, _QUEUE_CHECKED_EVERY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -94,26 +94,42 @@ class Sandboxes(Section):
         return self
 
 
-class Relay(Section):
-    """Discord's gateway and HTTP API for the sandboxes' own bots.
+class Listening(Section):
+    """Something that is served: off loopback by TLS alone, unless `plaintext` says that something else protects it.
 
-    `listen` is an address, `fd:N`, `systemd` or `off`; None is on loopback beside embedded stores, and off otherwise.
+    `listen` is None where nothing is said.
     """
 
+    says: ClassVar[str] = "tokens"
+    """What nobody else is to read on the way."""
     listen: Listen = None
-    address: str = ""
     plaintext: bool = False
     certificate: Path | None = None
     key: Path | None = None
-    catch_up: Duration | Literal["off"] = timedelta(seconds=60)
-    max_clients: int = Field(default=20, ge=1, le=1000)
-    direct_messages: Literal["owner", "members", "nobody"] = "owner"
-    webhooks: bool = True
 
     @field_validator("certificate", "key", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _has_both_files(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; name both files, or neither")
+        return self
+
+
+class Relay(Listening):
+    """Discord's gateway and HTTP API for the sandboxes' own bots.
+
+    `listen` is an address, `fd:N`, `systemd` or `off`; None is on loopback beside embedded stores, and off otherwise.
+    """
+
+    address: str = ""
+    catch_up: Duration | Literal["off"] = timedelta(seconds=60)
+    max_clients: int = Field(default=20, ge=1, le=1000)
+    direct_messages: Literal["owner", "members", "nobody"] = "owner"
+    webhooks: bool = True
 
     @field_validator("address")
     @classmethod
@@ -124,16 +140,24 @@ class Relay(Section):
             raise ValueError("write an address like https://relay.example.com, without a path")
         return value.rstrip("/")
 
-    @model_validator(mode="after")
-    def _has_both_files(self) -> Self:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together; name both files, or neither")
-        return self
-
     @property
     def catch_up_s(self) -> float:
         """0 for off."""
         return 0.0 if self.catch_up == "off" else self.catch_up.total_seconds()
+
+
+class Health(Listening):
+    """Whether the bot is ready, for whoever watches it. `listen` is an address or `off`."""
+
+    says: ClassVar[str] = "how the bot is"
+    listen: Listen = "off"
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address_or_off(cls, value: str | None) -> str | None:
+        if value is not None and (value == "systemd" or value.startswith("fd:")):
+            raise ValueError("write an address like 127.0.0.1:8792, or off")
+        return value
 
 
 class Routing(Section):

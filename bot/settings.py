@@ -28,7 +28,7 @@ from pydantic_settings import (
 
 from bot import constants
 from bot.secret_files import SUFFIX, read_secret_files
-from bot.setting_sections import Discord, Log, Relay, Routing, Sandboxes
+from bot.setting_sections import Discord, Health, Log, Relay, Routing, Sandboxes
 from bot.setting_types import EMBEDDED, password_in
 from bot.store_sections import Embedded, Isolation, Nats, Postgres, Redis, Tls, Workers
 from sandbox_worker.addresses import read_parameters, split_addresses
@@ -36,6 +36,7 @@ from sandbox_worker.addresses import read_parameters, split_addresses
 __all__ = [
     "Discord",
     "Embedded",
+    "Health",
     "Isolation",
     "Log",
     "Nats",
@@ -119,6 +120,7 @@ class Settings(BaseSettings):
     tls: Tls = Tls()
     workers: Workers = Workers()
     relay: Relay = Relay()
+    health: Health = Health()
     isolation: Isolation = Isolation()
     embedded: Embedded = Embedded()
     routing: Routing = Routing()
@@ -160,6 +162,11 @@ class Settings(BaseSettings):
     def relay_listen(self) -> str:
         """Where the relay listens, or `off`."""
         return self.relay.listen or (constants.RELAY_LISTEN if self.embedded_stores else "off")
+
+    @property
+    def health_listen(self) -> str:
+        """Where health is told, or `off`."""
+        return self.health.listen or "off"
 
     @property
     def relay_address(self) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from bot.cli.check_workers import warnings_of
+from bot.listening import open_socket, server_tls
 from bot.relay.gateway.intents import APPROVED
-from bot.relay.listening import open_socket, server_tls
 from bot.setting_sections import Relay
 from bot.settings import Settings, SettingsError
 from bot.stores.opening import Stores

@@ -75,7 +75,7 @@ async def _serve(settings: Settings) -> None:
 
 async def _keep_serving(settings: Settings) -> int:
     """Holds the socket, and has a process serve on it; the exit code of that if it ends by itself without a fault."""
-    from bot.relay.listening import open_socket
+    from bot.listening import open_socket
 
     listening = open_socket(settings.relay_listen, settings.relay)
     listening.set_inheritable(True)

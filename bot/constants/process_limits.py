@@ -35,3 +35,5 @@ CENSUS_EVERY_S = 10.0
 """How often sandboxes and notices are counted for metrics: not slower than they are scraped."""
 CENSUS_HOLDS_S = 30.0
 """How long such a count is shown: without PostgreSQL metrics say nothing rather than what was."""
+HEALTH_BODY_BYTES = 1024
+"""Nobody has anything to say in a question after the bot's health."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from aiohttp import hdrs, web
 from loguru import logger
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -38,6 +39,11 @@ class Metrics(Collector):
         """The text, and its content type, as an `Accept` header prefers it."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answers a scrape."""
+        text, content_type = self.expose(request.headers.get(hdrs.ACCEPT, ""))
+        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: content_type, hdrs.CACHE_CONTROL: "no-store"})
 
     def _read(self, source: Source) -> Iterable[Metric]:
         try:

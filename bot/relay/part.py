@@ -8,7 +8,7 @@ import ssl
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.relay.listening import open_socket, server_tls
+from bot.listening import open_socket, server_tls
 from bot.relay.server import Relay, RelayStores, serve_relay
 from bot.settings import Settings, SettingsError
 from bot.stores.nats_client import abort_nats, close_nats, open_nats

@@ -1,0 +1,99 @@
+"""The HTTP server for whoever watches the bot: container engines, load balancers, Prometheus, people with curl."""
+
+from __future__ import annotations
+
+import ipaddress
+import platform
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from bot import constants
+from bot.listening import is_loopback, open_socket, server_tls
+from bot.settings import Settings, SettingsError
+
+type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_METHODS = ("GET", "HEAD")
+_NEVER_KEPT = {"Cache-Control": "no-store"}
+
+
+class HealthServer:
+    """Answers GET and HEAD. `routes` are its handlers by path; more may be added while it serves."""
+
+    def __init__(self, address: str, *, is_local: bool) -> None:
+        """`address`: where it is reached, without a path. A local one answers nobody whom a web page sent."""
+        self.address, self._is_local = address, is_local
+        self.routes: dict[str, Handler] = {"/livez": _tell_alive, "/version": _tell_version}
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Every request's answer."""
+        if self._is_local and not _is_meant(request):
+            raise web.HTTPForbidden(text="Ask by the address that it listens on: 127.0.0.1, [::1] or localhost.\n")
+        handler = self.routes.get(request.path)
+        if handler is None:
+            raise web.HTTPNotFound(text=f"There are {', '.join(sorted(self.routes))}.\n")
+        if request.method not in _METHODS:
+            raise web.HTTPMethodNotAllowed(request.method, _METHODS)
+        return await handler(request)
+
+
+@asynccontextmanager
+async def serve_health(settings: Settings) -> AsyncIterator[HealthServer | None]:
+    """Until the context is left; None where it is off. `SettingsError` if it can't listen where the settings say."""
+    chosen, listen = settings.health, settings.health_listen
+    if listen == "off":
+        yield None
+        return
+    if listen.rpartition(":")[2] == settings.relay_listen.rpartition(":")[2] != "0":
+        raise SettingsError(f"health.listen: {listen} has the relay's port; choose another one.")
+    tls = server_tls(chosen, section="health")
+    listening = open_socket(listen, chosen, section="health")
+    server = HealthServer(_address_of(listening, has_tls=tls is not None), is_local=is_loopback(listening))
+    runner = web.AppRunner(_application(server), access_log=None, shutdown_timeout=constants.CLOSE_WITHIN_S)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listening, ssl_context=tls).start()
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+def _application(server: HealthServer) -> web.Application:
+    application = web.Application(client_max_size=constants.HEALTH_BODY_BYTES)
+    application.router.add_route("*", "/{path:.*}", server.handle)
+    return application
+
+
+def _address_of(listening: socket.socket, *, has_tls: bool) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"{'https' if has_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _is_meant(request: web.Request) -> bool:
+    """A name of somebody else's may lead to loopback, and so may a page that a browser shows."""
+    origin = request.headers.get("Origin")
+    return _is_of_this_machine(request.host) and (origin is None or urlsplit(origin).netloc == request.host)
+
+
+def _is_of_this_machine(authority: str) -> bool:
+    try:
+        host = urlsplit(f"//{authority}").hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _tell_alive(_: web.Request) -> web.Response:
+    """That the event loop turns; otherwise nobody is answered."""
+    return web.Response(text="alive\n", headers=_NEVER_KEPT)
+
+
+async def _tell_version(_: web.Request) -> web.Response:
+    libraries = {name: version(name) for name in ("discord.py", "asyncpg", "redis", "nats-py")}
+    told = {"version": version("discord-sandboxes"), "python": platform.python_version(), **libraries}
+    return web.json_response(told, headers=_NEVER_KEPT)

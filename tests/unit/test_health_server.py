@@ -1,0 +1,111 @@
+"""The HTTP server for whoever watches the bot, and to whom it answers."""
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from bot.health.server import serve_health
+from bot.settings import Health, Relay, Settings, SettingsError
+
+LOCAL = Settings(health=Health(listen="127.0.0.1:0"))
+
+
+@pytest.fixture
+async def server():
+    async with serve_health(LOCAL) as server:
+        yield server
+
+
+@pytest.fixture
+async def ask(server):
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(path, method="GET", **headers):
+            async with session.request(method, server.address + path, headers=headers) as answer:
+                return answer.status, await answer.text(), answer.headers
+
+        yield ask
+
+
+async def test_it_is_off_if_nothing_is_said():
+    async with serve_health(Settings()) as server:
+        assert server is None
+
+
+async def test_it_says_that_it_lives_and_which_version_it_is(ask):
+    assert (await ask("/livez"))[:2] == (200, "alive\n")
+    status, text, headers = await ask("/version")
+    assert (status, headers["Content-Type"]) == (200, "application/json; charset=utf-8")
+    assert '"discord.py": "2.' in text
+
+
+async def test_a_head_has_the_answer_without_its_body(ask):
+    status, text, headers = await ask("/livez", "HEAD")
+    assert (status, text, headers["Content-Length"]) == (200, "", "6")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+async def test_nothing_can_be_changed(ask, method):
+    status, _, headers = await ask("/livez", method)
+    assert (status, headers["Allow"]) == (405, "GET,HEAD")
+
+
+async def test_a_path_that_is_none_names_those_that_are(ask):
+    assert (await ask("/"))[:2] == (404, "There are /livez, /version.\n")
+
+
+async def test_others_may_add_what_they_tell(server, ask):
+    async def tell(request):
+        return web.Response(text="told")
+
+    server.routes["/metrics"] = tell
+    assert (await ask("/metrics"))[:2] == (200, "told")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "localhost:8792"}, 200),
+        ({"Host": "[::1]:8792"}, 200),
+        ({"Host": "127.0.0.1"}, 200),
+        ({"Host": "evil.example.com:8792"}, 403),
+        ({"Host": "[nonsense"}, 403),
+        ({"Host": "localhost:8792", "Origin": "http://localhost:8792"}, 200),
+        ({"Host": "localhost:8792", "Origin": "https://evil.example.com"}, 403),
+        ({"Host": "localhost:8792", "Origin": "null"}, 403),
+    ],
+)
+async def test_on_loopback_no_page_or_name_of_others_leads_to_it(ask, headers, status):
+    assert (await ask("/livez", **headers))[0] == status
+
+
+async def test_off_loopback_it_is_refused_in_the_clear_unless_that_is_wanted():
+    with pytest.raises(SettingsError, match=r"^health\.listen: 0.0.0.0:0 .*how the bot is .*health\.plaintext = true"):
+        async with serve_health(Settings(health=Health(listen="0.0.0.0:0"))):
+            pass
+    async with serve_health(Settings(health=Health(listen="0.0.0.0:0", plaintext=True))) as server:
+        address = server.address.replace("0.0.0.0", "127.0.0.1")
+        elsewhere = {"Host": "bot.example.com"}
+        async with aiohttp.ClientSession() as session, session.get(f"{address}/livez", headers=elsewhere) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:8791", "0.0.0.0:8791"])
+async def test_the_port_of_the_relay_is_refused(listen):
+    settings = Settings(health=Health(listen=listen, plaintext=True), relay=Relay(listen="127.0.0.1:8791"))
+    with pytest.raises(SettingsError, match=r"^health\.listen: .* has the relay's port"):
+        async with serve_health(settings):
+            pass
+
+
+async def test_a_port_that_is_taken_is_named(server):
+    taken = server.address.removeprefix("http://")
+    with pytest.raises(SettingsError, match=rf"^health\.listen: {taken} cannot be listened on"):
+        async with serve_health(Settings(health=Health(listen=taken))):
+            pass
+
+
+@pytest.mark.parametrize("listen", ["systemd", "fd:3", "8792"])
+def test_it_listens_at_an_address_alone(listen):
+    with pytest.raises(ValueError, match=r"write an address like 127\.0\.0\.1:879"):
+        Health(listen=listen)
