@@ -147,17 +147,17 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             census=Census(stores.pool, settings.sandboxes.grace),
             health=health,
         )
+        _add_metrics(app)
         if health is not None:
-            _add_metrics(app, stack.enter_context(LogLines()))
+            app.metrics.add(stack.enter_context(LogLines()))
             health.routes["/metrics"] = app.metrics.handle
         yield app
 
 
-def _add_metrics(app: App, lines: LogLines) -> None:
+def _add_metrics(app: App) -> None:
     settings, upkeep = app.settings, app.upkeep
     app.metrics.add(
         ProcessSource(app.supervisor, app.stores.pool),
-        lines,
         DiscordSource(app.bot, app.leases, app.gateway.reconnects, upkeep),
         SandboxSource(
             app.manager, app.reaper, app.notices, app.orphans, app.census, collects_orphans=lambda: upkeep.is_held

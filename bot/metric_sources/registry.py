@@ -50,7 +50,7 @@ class Metrics(Collector):
             found = list(source())
         except Exception:
             if source not in self._failing:  # once, and not at each scrape
-                logger.exception("metrics cannot be read", source=source.__qualname__)
+                logger.exception("metrics cannot be read", source=type(source).__name__)
             self._failing.add(source)
             return []
         self._failing.discard(source)
