@@ -8,7 +8,7 @@ from typing import Any
 
 import discord
 
-from bot import metrics
+from bot import metrics, tracing
 from bot.answering import Answer
 
 
@@ -27,15 +27,18 @@ class InteractionCounts:
         self.events.labels(guild.shard_id if guild else None, interaction.type.name, command).inc()
 
     def follow(self, interaction: discord.Interaction[Any], answer: Answer, work: asyncio.Task[Any]) -> None:
-        """Counts it when that task is over. Suggestions are not counted."""
-        began = monotonic()
+        """Counts it when that task is over, which is running, and traces it. Suggestions are not counted."""
+        if interaction.type is discord.InteractionType.autocomplete:
+            return
+        began, name = monotonic(), _command(interaction) or interaction.type.name
+        end_span = tracing.begin_span(name)
 
         def count(_: object) -> None:
-            self.outcomes.labels(_command(interaction) or interaction.type.name, answer.outcome).inc()
+            self.outcomes.labels(name, answer.outcome).inc()
             self.seconds.observe(monotonic() - began)
+            end_span(answer.outcome)
 
-        if interaction.type is not discord.InteractionType.autocomplete:
-            work.add_done_callback(count)
+        work.add_done_callback(count)
 
 
 def _command(interaction: discord.Interaction[Any]) -> str | None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sandbox_worker.protocol import MESSAGE_ID_HEADER
+from sandbox_worker.protocol import MESSAGE_ID_HEADER, TRACE_HEADER
 
 
 def encode(
-    subject: str, inbox: str, number: int, payload: bytes, message_id: str, headers: Mapping[str, str] | None
+    subject: str,
+    inbox: str,
+    number: int,
+    payload: bytes,
+    message_id: str,
+    headers: Mapping[str, str] | None,
+    traceparent: str,
 ) -> bytes:
     """The acknowledgement goes to the inbox, with the number at its end."""
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) if headers else ""
-    head = f"NATS/1.0\r\n{MESSAGE_ID_HEADER}: {message_id}\r\n{more}\r\n"
+    head = f"NATS/1.0\r\n{MESSAGE_ID_HEADER}: {message_id}\r\n{TRACE_HEADER}: {traceparent}\r\n{more}\r\n"
     size = len(head)
     return b"%b%b\r\n" % (
         f"HPUB {subject} {inbox}{number} {size} {size + len(payload)}\r\n{head}".encode(),
