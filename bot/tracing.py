@@ -5,35 +5,43 @@ Without its package, or without an SDK that the process was started with, there 
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count, cycle
+from secrets import randbelow, token_hex
+
+from sandbox_worker.protocol import TRACE_HEADER
 
 try:
     from opentelemetry import context, trace
 except ImportError:  # the extra `otel`
     trace = None  # type: ignore[assignment]
 
-_SCATTER, _WORD = 0x9E3779B97F4A7C15, 2**64 - 1
-"""An odd factor gives each number another one of 64 bits, which look drawn: samplers go by them."""
+_DRAWN = 1024
+"""How many numbers are drawn for new traces: to draw one for each event takes longer than all else of its header."""
 
 
-def traceparents() -> Callable[[int], str]:
-    """The header (W3C Trace Context) of the event with a number: of the span that is active, else of a trace that the
-    event begins. Each call has numbers of its own."""
-    # Half of the trace's id is drawn once and not for each event, which would cost as much as all else of its header.
-    start, end = f"00-{_random()}", f"-{_random()}-01"
+def trace_headers() -> Callable[[], str]:
+    """What makes the line of an event's header (W3C Trace Context): of the span that is active, else of a trace that
+    begins there."""
+    begin = _new_traces().__next__
 
-    def begin(number: int) -> str:
-        return f"{start}{number * _SCATTER & _WORD:016x}{end}"
-
-    def take_over(number: int) -> str:
+    def take_over() -> str:
         active = trace.get_current_span().get_span_context()
         if not active.is_valid:
-            return begin(number)
-        return f"00-{active.trace_id:032x}-{active.span_id:016x}-{active.trace_flags:02x}"
+            return begin()
+        return f"{TRACE_HEADER}: 00-{active.trace_id:032x}-{active.span_id:016x}-{active.trace_flags:02x}\r\n"
 
     return take_over if is_traced() else begin
+
+
+def _new_traces() -> Iterator[str]:
+    """The first half of a trace's number counts, from where no other process does; the other one, by which samplers go,
+    is drawn, and comes again beside another count."""
+    drawn = [f"{token_hex(8)}-{token_hex(8)}-01\r\n" for _ in range(_DRAWN)]
+    first = 10**15 + randbelow(8 * 10**15)  # 16 digits, in decimals because that is faster
+    for counted, rest in zip(count(first), cycle(drawn), strict=False):
+        yield f"{TRACE_HEADER}: 00-{counted}{rest}"
 
 
 def is_traced() -> bool:
@@ -63,8 +71,3 @@ def begin_span(name: str, **attributes: str) -> Callable[[str], None]:
         begun.end()
 
     return end
-
-
-def _random() -> str:
-    """64 bits, not all of them 0."""
-    return f"{secrets.randbelow(_WORD) + 1:016x}"

@@ -51,7 +51,7 @@ class Publisher:
         self._tasks: list[asyncio.Task[None]] = []
         self._reconnects = client.stats["reconnects"]
         """Of the connection on which all that is not unsent was sent."""
-        self._refusals, self._trace = RefusalLog(), tracing.traceparents()
+        self._refusals, self._trace = RefusalLog(), tracing.trace_headers()
         self.counts: Counter[str] = Counter()
         """What became of the events: acked, duplicates, refused, resent, lost; dropped are unacknowledged ones."""
         self._watch = LaneWatch(client, backlog, self.counts, self._refuse, patience_s=ack_timeout.total_seconds())
@@ -91,7 +91,7 @@ class Publisher:
             self.counts["lost"] += 1
             return
         number = backlog.last_number + 1
-        frame = frames.encode(subject, self._inbox, number, payload, message_id, headers, self._trace(number))
+        frame = frames.encode(subject, self._inbox, number, payload, message_id, headers, self._trace())
         backlog.keep(lane, number, frame)
 
     def publish_unacknowledged(self, subject: str, payload: bytes) -> None:
@@ -272,5 +272,5 @@ class Publisher:
     def _gap_frame(self, lane: Lane, gap: Gap) -> bytes:
         prefix, message_id = f"{lane.prefix}.", f"{self._inbox}{gap.number}:gap"
         marker = self.describe_gap(prefix, gap)
-        subject, trace = prefix + protocol.GAP_EVENT, self._trace(gap.number)
+        subject, trace = prefix + protocol.GAP_EVENT, self._trace()
         return frames.encode(subject, self._inbox, gap.number, marker, message_id, None, trace)
