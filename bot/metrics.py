@@ -99,6 +99,8 @@ def timed(histogram: Histogram, done: str, outcome_of: Callable[[BaseException],
 
 # The process.
 BUILD = _gauge("sandbox_build_info", "Always 1; which version this is.", "version")
+READY = _gauge("sandbox_ready", "Whether the bot is ready (1), as /readyz has it; a standby is.")
+CHECKS = _gauge("sandbox_check_ok", "What that is made of, beside parts: bot, gateway, routes, stores.", "check")
 PART_RUNNING = _gauge(
     "sandbox_part_running", "Whether a long-running part of the process does its work (1) or not (0).", "part"
 )

@@ -19,7 +19,11 @@ from bot.command_registration import CommandRegistration
 from bot.discord_away import FAILURES, unavailable
 from bot.discord_start import connect, find_shards, lift_when_connected, log_in, try_until_done
 from bot.errors import ServiceUnavailable
+from bot.health.looks import GatewayLook, RoutesLook, StopLook
+from bot.health.probes import StoreProbes
+from bot.health.readiness import Readiness
 from bot.health.server import HealthServer
+from bot.metric_sources.readiness import ReadinessSource
 from bot.metric_sources.registry import Metrics
 from bot.relay.part import RelayPart
 from bot.relay.upkeep import RelayUpkeep
@@ -139,7 +143,9 @@ class App:
         if self.settings.discord.sync_commands:
             supervisor.start("commands", self.commands.run)
         supervisor.start("publisher", self._watch_publisher, NEVER)
-        supervisor.start("storage", StorageWatch(self.publisher, self.stores.nats, restarts.get("nats")).run)
+        trial = None if self.health is None else self._start_health(self.health).jetstream
+        watch = StorageWatch(self.publisher, self.stores.nats, restarts.get("nats"), trial)
+        supervisor.start("storage", watch.run)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
         heard = partial(callbacks.listen, self.stores.nats, self.stores.pool, self.watchdog.note_callback)
@@ -182,6 +188,23 @@ class App:
         expired_every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
         supervisor.start_periodic("idempotency keys", manager.idempotency.expire, expired_every, within=while_held)
 
+    def _start_health(self, server: HealthServer) -> StoreProbes:
+        """What it asks the stores by."""
+        looks = {
+            "bot": StopLook(self.stop).look,
+            "gateway": GatewayLook(self.leases, self._connected_shards).look,
+            "routes": RoutesLook(self.watcher).look,
+        }
+        probes = StoreProbes(self.stores, replicas=self.settings.nats.stream_replicas)
+        readiness = Readiness(probes.all, looks, self.supervisor.parts)
+        server.routes["/readyz"] = readiness.answer
+        self.metrics.add(ReadinessSource(readiness))
+        self.supervisor.start("health", readiness.run)
+        return probes
+
+    def _connected_shards(self) -> set[int]:
+        return self.bot.connected_shards & self.gateway.in_session
+
     def _watch_embedded(self) -> Mapping[str, ServerRestarts]:
         """What ends those servers that this process runs, by store."""
         if (embedded := self.stores.addresses.embedded) is None:
@@ -213,9 +236,12 @@ class App:
         await deadline.finish("events", self.publisher.drain(constants.DRAIN_WITHIN_S))
         await deadline.finish("gateway sessions", self.gateway.save(), constants.SAVE_WITHIN_S)
         await self.supervisor.end({_LEASES, _UPKEEP})
-        await deadline.finish("gateway leases", self.leases.give_back(), constants.SAVE_WITHIN_S)
-        await deadline.finish("upkeep", self.upkeep.give_back(), constants.SAVE_WITHIN_S)
-        await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
+        # All three go to PostgreSQL: a frozen one holds them up once.
+        await asyncio.gather(
+            deadline.finish("gateway leases", self.leases.give_back(), constants.SAVE_WITHIN_S),
+            deadline.finish("upkeep", self.upkeep.give_back(), constants.SAVE_WITHIN_S),
+            deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S),
+        )
 
     async def login(self) -> None:
         """Log in to Discord's HTTP API and load the cogs, without a gateway connection; errors as of `log_in`."""

@@ -35,5 +35,16 @@ CENSUS_EVERY_S = 10.0
 """How often sandboxes and notices are counted for metrics: not slower than they are scraped."""
 CENSUS_HOLDS_S = 30.0
 """How long such a count is shown: without PostgreSQL metrics say nothing rather than what was."""
+HEALTH_LOOKED_AT_EVERY_S = 0.75
+"""The pause between two questions to a store. With `HEALTH_ANSWER_WITHIN_S` it is less than the five seconds in which
+trouble, and its end, is to be told."""
+HEALTH_TOLD_WITHIN_S = 3.0
+"""For a bot to say whether it is ready. It knows that already: one that takes longer stands still."""
+HEALTH_CHANGE_BYTES = 4096
+"""Of what is written in Redis and NATS: less would fit into the last page of a file on a disk that is full."""
+HEALTH_KEY_KEPT_S = 60
+"""What is written to see whether Redis takes it."""
+HEALTH_STREAM_BYTES = 1 << 16
+"""Of the stream that shows whether JetStream acknowledges, where the account wants all of them limited."""
 HEALTH_BODY_BYTES = 1024
 """Nobody has anything to say in a question after the bot's health."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -39,12 +40,12 @@ class RouteWatcher:
         """Changes up to this one are in the table."""
         self._hints = 0
         """Heard since all routes were read."""
+        self._read_at = -math.inf
         self._wake = asyncio.Event()
-        self._read_at = elapsed()
 
     @property
     def age_s(self) -> float:
-        """Since the table was last known to be what PostgreSQL has."""
+        """How long ago the table was up to date; inf if it never was."""
         return elapsed() - self._read_at
 
     async def start(self) -> None:

@@ -20,7 +20,7 @@ from tests.conftest import store_settings
 from tests.faults.operations import addresses
 from tests.faults.wires import Gate, wired
 
-TICK = timedelta(milliseconds=50)
+TICK = timedelta(milliseconds=200)
 
 
 @dataclass
@@ -114,7 +114,7 @@ async def discord():
 
 @pytest.fixture
 def open_scene(discord, settings_of, nats_client, redis_client):
-    """Raises the curtain; `sandboxes=`, `routing=`, `relay=`, `redis=`, `health=` and Discord's may be changed."""
+    """Raises the curtain; `sandboxes=`, `routing=`, `relay=`, `redis=`, `health=` and what is Discord's may change."""
 
     @asynccontextmanager
     async def open_(**changes):
