@@ -8,7 +8,7 @@ from bot.app import open_app
 from tests.e2e.conftest import running
 from tests.scrapes import Scrape, scrape_over_http
 
-QUICK = {"health": {"listen": "127.0.0.1:0"}, "routing": {"unanswered_after": 0.2}}
+SERVED = {"health": {"listen": "127.0.0.1:0"}}
 
 
 @pytest.fixture
@@ -23,17 +23,17 @@ async def scraped():
 
 
 async def test_what_happens_to_a_bot_is_counted(open_scene, scraped):
-    async with open_scene(**QUICK) as scene:
+    async with open_scene(**SERVED) as scene:
         first = await scraped(scene.app)
         assert_it_tells_of_itself(first)
         assert_it_tells_of_discord(first)
         assert first(metrics.ROUTES) == first(metrics.EVENTS_ROUTED) == 0
         for _ in range(2):  # the second one is refused
             await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
+        await scene.ada.use_foreign_command("play", channel=scene.lab.general)
         await scene.ada.send(scene.lab.general, "to blue")
         await scene.ada.send(scene.lobby.general, "to nobody")
         await scene.discord.dispatch("GUILD_UPDATE", huge(scene.lab), guild_id=scene.lab.id)
-        await scene.ada.use_foreign_command("play", channel=scene.lab.general)
 
         async def is_answered():
             return (await scraped(scene.app))(metrics.UNANSWERED) == 1
@@ -59,7 +59,7 @@ async def test_what_happens_to_a_bot_is_counted(open_scene, scraped):
 
 
 async def test_a_bot_that_has_stopped_says_so(discord, settings_of, scraped):
-    async with open_app(settings_of(discord, **QUICK)) as app:
+    async with open_app(settings_of(discord, **SERVED)) as app:
         before = await scraped(app)
         assert before(metrics.CONNECTED) == before(metrics.UPKEEP_HELD) == 0
         assert before(metrics.SANDBOXES) is None  # nobody has asked PostgreSQL
