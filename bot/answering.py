@@ -62,6 +62,8 @@ class Answer:
         self.in_place = False
         """What is shown replaces the message with the button. To be set before the answer is promised."""
         self.request = Request(interaction.id, interaction.user.id)
+        self.outcome = "answered"
+        """What is counted at the end of the work: as the table of metrics has it."""
         self.has_outcome = False
         """It is shown, or on its way."""
         self._is_acknowledged = self._is_in_progress = self._is_over = False
@@ -125,6 +127,7 @@ class Answer:
                 code = getattr(error, "code", None)
                 if code == _ACKNOWLEDGED_BEFORE:
                     await self._take_over()
+                self.outcome = "late" if code == _UNKNOWN_INTERACTION else self.outcome
                 return code != _UNKNOWN_INTERACTION
         return True
 
@@ -266,6 +269,7 @@ async def _watch(answer: Answer, work: asyncio.Task[Any]) -> None:
         await answer.progress(_under_way(service))
     else:
         work.cancel()
+        answer.outcome = "timed_out"
         await answer.end(explain(ServiceUnavailable(service)) or "")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from bot import constants
 from bot.client import SandboxBot, chosen_intents
@@ -15,6 +16,11 @@ from bot.custom_ids import CustomIds
 from bot.errors import ServiceUnavailable
 from bot.health.server import serve_health
 from bot.health_sources import GuildInspector, RoutesInForce, StorageTrouble
+from bot.metric_sources.discord import DiscordSource
+from bot.metric_sources.events import EventSource
+from bot.metric_sources.process import CertificateSource, DiskSource, LogLines, ProcessSource
+from bot.metric_sources.relay import RelaySource
+from bot.metric_sources.sandboxes import SandboxSource
 from bot.own_commands import OwnCommands
 from bot.own_interactions import OwnInteractions
 from bot.own_messages import OwnMessages
@@ -31,6 +37,7 @@ from bot.routing.shard_launcher import ShardLauncher
 from bot.routing.table import RouteTable
 from bot.routing.watcher import RouteWatcher
 from bot.sandboxes.activity import ActivityLog
+from bot.sandboxes.census import Census
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
@@ -114,7 +121,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             leases=leases,
             discord_clock=bot.discord_clock,
         )
-        yield App(
+        app = App(
             settings,
             supervisor,
             stores,
@@ -137,8 +144,39 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             commands=CommandRegistration(bot, stores.pool, own_commands, upkeep),
             watchdog=watchdog,
             upkeep=upkeep,
+            census=Census(stores.pool, settings.sandboxes.grace),
             health=health,
         )
+        _add_metrics(app)
+        if health is not None:
+            app.metrics.add(stack.enter_context(LogLines()))
+            health.routes["/metrics"] = app.metrics.handle
+        yield app
+
+
+def _add_metrics(app: App) -> None:
+    settings, upkeep = app.settings, app.upkeep
+    app.metrics.add(
+        ProcessSource(app.supervisor, app.stores.pool),
+        DiscordSource(app.bot, app.leases, app.gateway.reconnects, upkeep),
+        SandboxSource(
+            app.manager, app.reaper, app.notices, app.orphans, app.census, collects_orphans=lambda: upkeep.is_held
+        ),
+        EventSource(app.router, app.publisher, app.table, app.watcher, app.watchdog),
+    )
+    if app.relay is not None:
+        app.metrics.add(RelaySource(app.relay))
+    if app.stores.addresses.embedded is not None:
+        app.metrics.add(DiskSource(settings.embedded.folder))
+    app.metrics.add(CertificateSource(_certificates(settings)))
+
+
+def _certificates(settings: Settings) -> dict[str, Path]:
+    """What this process and the servers that it runs are known by, by service."""
+    folder = settings.workers.certificates
+    of_stores = {store: folder / f"{store}.pem" for store in settings.embedded_stores} if folder else {}
+    chosen = {"relay": settings.relay.certificate, "health": settings.health.certificate}
+    return of_stores | {name: path for name, path in chosen.items() if path is not None}
 
 
 def _presence(stores: Stores, manager: SandboxManager) -> ReadPresence:

@@ -18,8 +18,9 @@ from bot import answering, constants, names, request
 from bot.answering import Answer
 from bot.clock import StampedClock
 from bot.custom_ids import CustomIds
-from bot.explanations import cause, explain, is_of_discord
+from bot.explanations import cause, explain, is_of_discord, outcome
 from bot.i18n import COMMAND_NAME, activate_locale, gettext, translations
+from bot.interaction_counts import InteractionCounts
 from bot.own_messages import OwnMessages
 from bot.routing.leases import Shards
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
@@ -65,7 +66,7 @@ class SandboxBot(commands.AutoShardedBot):
         )
         self.manager, self.reaper, self.orphans = manager, reaper, orphans
         self.custom_ids, self.own_messages = custom_ids, own_messages
-        self.admins = frozenset(admins)
+        self.admins, self.interaction_counts = frozenset(admins), InteractionCounts()
         self._answering: set[asyncio.Task[Any]] = set()
         self._logged_in, self._launchable = asyncio.Event(), asyncio.Event()
         self._begun: deque[int] = deque(maxlen=constants.INTERACTIONS_REMEMBERED)
@@ -132,7 +133,13 @@ class SandboxBot(commands.AutoShardedBot):
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
         activate_locale(interaction.locale.value)
-        return answering.begin(interaction, self.own_messages)
+        answer = answering.begin(interaction, self.own_messages)
+        self.interaction_counts.follow(interaction, answer, task)
+        return answer
+
+    async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
+        """Of every interaction with the bot itself, before anything is done for it."""
+        self.interaction_counts.came(interaction)
 
     async def finish(self, timeout: float) -> None:
         """Waits for the answers that are under way, at most `timeout` seconds; none is cancelled."""
@@ -196,6 +203,8 @@ class SandboxTree(app_commands.CommandTree[SandboxBot]):
 async def report(interaction: Interaction, error: BaseException) -> None:
     """Tell the user what an expected failure says, or the reference under which a bug stands in the log."""
     text = explain(error)
+    answer = answering.of(interaction)
+    answer.outcome = outcome(error)
     if is_of_discord(cause(error)):
         logger.warning("Discord failed", error=repr(cause(error)), user=interaction.user.id)
     if text is None:
@@ -205,7 +214,7 @@ async def report(interaction: Interaction, error: BaseException) -> None:
             "That failed, and it is the bot's fault. Tell an admin the reference `{reference}`: it is in the log.",
             reference=reference,
         )
-    await answering.of(interaction).fail(text)
+    await answer.fail(text)
 
 
 def chosen_intents(privileged: Sequence[str]) -> discord.Intents:

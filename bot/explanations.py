@@ -6,7 +6,7 @@ import aiohttp
 import discord
 from discord import app_commands
 
-from bot.errors import SandboxError, ServiceUnavailable
+from bot.errors import CleanupFailed, ProvisioningFailed, SandboxError, ServiceUnavailable
 from bot.i18n import gettext
 
 DISCORD_FAILURES = (discord.HTTPException, aiohttp.ClientError)
@@ -28,6 +28,15 @@ def explain(error: BaseException) -> str | None:
             return gettext("You are not allowed to do that.")
         case _:
             return explain(ServiceUnavailable.because("Discord", error)) if is_of_discord(error) else None
+
+
+def outcome(error: BaseException) -> str:
+    """What is counted of it: the asker was `refused` something, a service was `unavailable`, or the bot has
+    `failed`."""
+    if isinstance(cause(error), ServiceUnavailable) or is_of_discord(cause(error)):
+        return "unavailable"
+    is_bug = explain(error) is None
+    return "failed" if is_bug or isinstance(cause(error), ProvisioningFailed | CleanupFailed) else "refused"
 
 
 def cause(error: BaseException) -> BaseException:

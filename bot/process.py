@@ -23,6 +23,8 @@ from bot.health.looks import GatewayLook, RoutesLook, StopLook
 from bot.health.probes import StoreProbes
 from bot.health.readiness import Readiness
 from bot.health.server import HealthServer
+from bot.metric_sources.readiness import ReadinessSource
+from bot.metric_sources.registry import Metrics
 from bot.relay.part import RelayPart
 from bot.relay.upkeep import RelayUpkeep
 from bot.routing import callbacks
@@ -42,6 +44,7 @@ from bot.sandboxes.access.script_guard import ScriptGuard
 from bot.sandboxes.access.standby_guard import start_standby_guards
 from bot.sandboxes.access.store_restarts import RestartLog, ServerRestarts
 from bot.sandboxes.activity import ActivityLog
+from bot.sandboxes.census import Census
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
@@ -60,6 +63,7 @@ _ROUTES_RESTARTS = Restarts(constants.ROUTE_RETRY_S, constants.ROUTE_RETRY_LONGE
 _GUARDIAN_RESTARTS = Restarts(constants.GUARDIAN_RESTART_S, most=constants.GUARDIAN_RESTARTS)
 _SIZES_SEEN_EVERY = timedelta(seconds=constants.SIZES_SEEN_EVERY_S)
 _SCRIPT_GUARD_RESTARTS = Restarts(constants.SCRIPTS_SEEN_EVERY_S, constants.RESTART_FIRST_S)
+_COUNTED_EVERY = timedelta(seconds=constants.CENSUS_EVERY_S)
 _QUEUE_CHECKED_EVERY = timedelta(seconds=constants.NOTIFY_QUEUE_CHECKED_EVERY_S)
 _LEASES, _UPKEEP = "gateway leases", "upkeep"
 
@@ -91,6 +95,8 @@ class App:
     commands: CommandRegistration = field(kw_only=True)
     watchdog: ResponseWatchdog = field(kw_only=True)
     upkeep: Upkeep = field(kw_only=True)
+    census: Census = field(kw_only=True)
+    metrics: Metrics = field(default_factory=Metrics, kw_only=True)
     health: HealthServer | None = field(default=None, kw_only=True)
 
     async def run(self) -> None:
@@ -154,6 +160,8 @@ class App:
         supervisor.start_periodic("expiries", self.reaper.mark_due, chosen.sweep_every)
         supervisor.start_periodic("reaper", self.reaper.end_due, chosen.sweep_every)
         supervisor.start_periodic("notices", self._dispatch_notices, chosen.sweep_every)
+        if self.health is not None:
+            supervisor.start_periodic("census", self.census.read, _COUNTED_EVERY)
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
         supervisor.start("activity on request", partial(self.activity.serve, self.stores.nats))
         supervisor.start_periodic("notify queue", NotifyQueueWatch(self.stores.pool).relieve, _QUEUE_CHECKED_EVERY)
@@ -190,6 +198,7 @@ class App:
         probes = StoreProbes(self.stores, replicas=self.settings.nats.stream_replicas)
         readiness = Readiness(probes.all, looks, self.supervisor.parts)
         server.routes["/readyz"] = readiness.answer
+        self.metrics.add(ReadinessSource(readiness))
         self.supervisor.start("health", readiness.run)
         return probes
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from bot import tracing
+
 
 @dataclass(eq=False, slots=True)
 class Request:
@@ -76,6 +78,7 @@ def waiting_for(service: str) -> Iterator[None]:
         return
     request._awaited.append(service)
     try:
-        yield
+        with tracing.span(service):
+            yield
     finally:
         request._awaited.remove(service)

@@ -40,6 +40,11 @@ class Upkeep:
         """As of `GatewayLeases`."""
         await self._leases.give_back()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this bot has the lease, and may act on it."""
+        return self._may_act(self._epoch)
+
     async def epoch(self) -> int:
         """Of the lease, 0 where another bot has it; waits until PostgreSQL was asked once."""
         await self._asked.wait()

@@ -31,6 +31,10 @@ CANCEL_AGAIN_AFTER_S = 0.05
 CANCEL_WITHIN_S = 0.2
 """How long a step that was broken off may take to obey before it is left behind."""
 
+CENSUS_EVERY_S = 10.0
+"""How often sandboxes and notices are counted for metrics: not slower than they are scraped."""
+CENSUS_HOLDS_S = 30.0
+"""How long such a count is shown: without PostgreSQL metrics say nothing rather than what was."""
 HEALTH_LOOKED_AT_EVERY_S = 0.75
 """The pause between two questions to a store. With `HEALTH_ANSWER_WITHIN_S` it is less than the five seconds in which
 trouble, and its end, is to be told."""

@@ -16,6 +16,9 @@ type Probe = Callable[[], Awaitable[object]]
 """Returns when a store does its work; `ServiceUnavailable`."""
 type Look = Callable[[], Finding]
 
+PART = "part "
+"""What the name of a supervised part's check begins with."""
+
 
 class Readiness:
     """What is asked of stores, what can be looked at, and the supervised parts."""
@@ -39,7 +42,7 @@ class Readiness:
         """All of them as they are now, by name."""
         self._look()
         going_on = [part for part in self._parts.values() if part.state is not State.STOPPED]
-        return self._checks | {f"part {part.name}": _check_of(part) for part in going_on}
+        return self._checks | {PART + part.name: _check_of(part) for part in going_on}
 
     async def answer(self, _: web.Request) -> web.Response:
         """A `Handler`: 200 if all is well, 503 if not, and all checks in any case."""

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict, deque
 from uuid import UUID
 
-from bot import constants
+from bot import constants, metrics
 
 
 class TooManyRequests(Exception):
@@ -27,10 +27,15 @@ class FairQueue:
         self._counted_at = time.monotonic()
         self._paused_until = 0.0
         self._serving: asyncio.Task[None] | None = None
+        self.seconds = metrics.RELAY_QUEUE_SECONDS.histogram()
 
     async def turn(self, sandbox_id: UUID) -> None:
         """Returns when it is this request's turn; `TooManyRequests` if too many of the sandbox's wait already, or the
         pause is too long to wait for."""
+        with self.seconds.time():
+            await self._turn(sandbox_id)
+
+    async def _turn(self, sandbox_id: UUID) -> None:
         if not self._waiting and self._take():
             return
         if self._is_paused_long():
@@ -110,6 +115,11 @@ class InvalidRequests:
         since = now - constants.RELAY_INVALID_COUNTED_FOR_S
         self._refused_at = {known: refused for known, refused in self._refused_at.items() if refused[-1] > since}
         self._refused_at.setdefault(sandbox_id, deque(maxlen=constants.RELAY_INVALID_REQUESTS)).append(now)
+
+    def recent(self) -> int:
+        """How many there were lately, of all sandboxes; of one, no more than it may have."""
+        since = time.monotonic() - constants.RELAY_INVALID_COUNTED_FOR_S
+        return sum(at > since for refused in self._refused_at.values() for at in refused)
 
     def require_few(self, sandbox_id: UUID) -> None:
         """`TooManyRequests` if the sandbox has had as many as it may."""

@@ -66,6 +66,7 @@ class Relay:
     address: str
     gateway: Gateway
     api: Api
+    upstream: Upstream
 
 
 @asynccontextmanager
@@ -142,7 +143,7 @@ async def serve_relay(
         stack.push_async_callback(gateway.stop)
         stack.push_async_callback(site.stop)  # first, or else who is sent away comes back here
         await stack.enter_async_context(_announced(records, address, supervisor))
-        yield Relay(address, gateway, api)
+        yield Relay(address, gateway, api, upstream)
 
 
 async def _write_last(written: ClientLog | Usage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -86,7 +87,9 @@ class Upstream:
 
     def __init__(self, api_base: str, token: str) -> None:
         self._base, self._token = api_base.rstrip("/"), token
-        self.queue, self._invalid = FairQueue(), InvalidRequests()
+        self.queue, self.invalid = FairQueue(), InvalidRequests()
+        self.answers: Counter[str] = Counter()
+        """Of Discord, by the class of their status, but 429 by itself; `none` where nothing came back."""
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -113,7 +116,7 @@ class Upstream:
         path goes without. For a sandbox it waits for its turn: `TooManyRequests` if that has asked too much.
         `DiscordAway` if nothing comes back, or it asks to be left in peace."""
         if sandbox_id is not None:
-            self._invalid.require_few(sandbox_id)
+            self.invalid.require_few(sandbox_id)
             await self.queue.turn(sandbox_id)
         elif (left_s := self.queue.pause_left_s) > 0:
             raise DiscordAway("Discord asks to be left in peace", left_s)
@@ -142,14 +145,17 @@ class Upstream:
             ) as response:
                 return Answer(response.status, response.headers.copy(), await response.read())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            self.answers["none"] += 1
             raise DiscordAway(repr(error)) from error
 
     def _heed(self, answer: Answer, path: str, sandbox_id: UUID | None) -> None:
+        is_limit = answer.status == _TOO_MANY_REQUESTS
+        self.answers[str(answer.status) if is_limit else f"{answer.status // 100}xx"] += 1
         if answer.concerns_all:
             self.queue.pause(retry_after_s(answer.headers, answer.told) or constants.RELAY_PAUSE_S)
         gone = answer.status == 404 and path.startswith("/webhooks/")
         if sandbox_id is not None and (answer.concerns_all or gone or answer.status in (401, 403)):
-            self._invalid.count(sandbox_id)
+            self.invalid.count(sandbox_id)
 
     async def get(self, path: str, query: str = "", *, authorized: bool = True, sandbox_id: UUID | None = None) -> Any:
         """JSON, asked for again for some seconds while Discord says nothing definite; then `DiscordAway`. `Refused` for

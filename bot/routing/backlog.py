@@ -21,6 +21,17 @@ class Unstored(NamedTuple):
     up_to: int
 
 
+class Load(NamedTuple):
+    """How full it is: events in the `window` of at most `window_max`, those `apart` from it, the bytes of all of them,
+    and how many streams take nothing just now."""
+
+    window: int
+    window_max: int
+    apart: int
+    size: int
+    recovering: int
+
+
 type GapFrame = Callable[[Lane, Gap], bytes]
 """The marker of a gap, as it goes over the wire."""
 
@@ -42,7 +53,7 @@ class Backlog:
         self.unstored: dict[str, Unstored] = {}
         """By the prefix of their subjects, the streams that no place in a gateway session waits for."""
         self._bytes = self._apart = self._apart_bytes = self._completed_in_recovery = 0
-        self.last_number = 0
+        self.last_number = self.gaps = 0
         self.progress, self.wake = asyncio.Event(), asyncio.Event()
         """Set when something is complete, or does not wait in the window any more; and when something is to be sent."""
 
@@ -63,6 +74,12 @@ class Backlog:
     def is_full(self) -> bool:
         """Whether as many events, or as many bytes of them, are in the window as may be."""
         return len(self._lane_of) - self._apart >= self._window or self._bytes - self._apart_bytes >= self._window_bytes
+
+    @property
+    def load(self) -> Load:
+        """Just now."""
+        recovering = sum(lane.recovery is not None for lane in self.lanes.values())
+        return Load(len(self._lane_of) - self._apart, self._window, self._apart, self._bytes, recovering)
 
     @property
     def oldest_in_window(self) -> int | None:
@@ -192,6 +209,7 @@ class Backlog:
         gap = Gap(self.last_number + 1, since, since)
         self.keep(lane, gap.number, self._gap_frame(lane, gap))
         lane.gap = gap
+        self.gaps += 1
 
     def _replace(self, lane: Lane, number: int, frame: bytes) -> None:
         more = len(frame) - len(lane.pending[number])

@@ -8,11 +8,17 @@ from sandbox_worker.protocol import MESSAGE_ID_HEADER
 
 
 def encode(
-    subject: str, inbox: str, number: int, payload: bytes, message_id: str, headers: Mapping[str, str] | None
+    subject: str,
+    inbox: str,
+    number: int,
+    payload: bytes,
+    message_id: str,
+    headers: Mapping[str, str] | None,
+    trace_header: str,
 ) -> bytes:
-    """The acknowledgement goes to the inbox, with the number at its end."""
+    """The acknowledgement goes to the inbox, with the number at its end. `trace_header` is the line of it."""
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) if headers else ""
-    head = f"NATS/1.0\r\n{MESSAGE_ID_HEADER}: {message_id}\r\n{more}\r\n"
+    head = f"NATS/1.0\r\n{MESSAGE_ID_HEADER}: {message_id}\r\n{trace_header}{more}\r\n"
     size = len(head)
     return b"%b%b\r\n" % (
         f"HPUB {subject} {inbox}{number} {size} {size + len(payload)}\r\n{head}".encode(),

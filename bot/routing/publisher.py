@@ -15,10 +15,10 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import Header
 
-from bot import constants
+from bot import constants, tracing
 from bot.routing import frames
 from bot.routing.acks import AckReader, read_ack
-from bot.routing.backlog import Backlog
+from bot.routing.backlog import Backlog, Load
 from bot.routing.lane_watch import LaneWatch
 from bot.routing.lanes import Gap, Lane
 from bot.routing.oldest import OldestEvent
@@ -51,7 +51,7 @@ class Publisher:
         self._tasks: list[asyncio.Task[None]] = []
         self._reconnects = client.stats["reconnects"]
         """Of the connection on which all that is not unsent was sent."""
-        self._refusals = RefusalLog()
+        self._refusals, self._trace = RefusalLog(), tracing.trace_headers()
         self.counts: Counter[str] = Counter()
         """What became of the events: acked, duplicates, refused, resent, lost; dropped are unacknowledged ones."""
         self._watch = LaneWatch(client, backlog, self.counts, self._refuse, patience_s=ack_timeout.total_seconds())
@@ -91,7 +91,7 @@ class Publisher:
             self.counts["lost"] += 1
             return
         number = backlog.last_number + 1
-        frame = frames.encode(subject, self._inbox, number, payload, message_id, headers)
+        frame = frames.encode(subject, self._inbox, number, payload, message_id, headers, self._trace())
         backlog.keep(lane, number, frame)
 
     def publish_unacknowledged(self, subject: str, payload: bytes) -> None:
@@ -113,6 +113,16 @@ class Publisher:
     def apart_for_s(self) -> float:
         """For how long a stream has taken nothing while others do, on the connection that there is."""
         return self._watch.apart_for_s
+
+    @property
+    def load(self) -> Load:
+        """How full it is."""
+        return self._backlog.load
+
+    @property
+    def gaps(self) -> int:
+        """How many stretches of events streams have lost."""
+        return self._backlog.gaps
 
     @property
     def last_published(self) -> int:
@@ -266,4 +276,5 @@ class Publisher:
     def _gap_frame(self, lane: Lane, gap: Gap) -> bytes:
         prefix, message_id = f"{lane.prefix}.", f"{self._inbox}{gap.number}:gap"
         marker = self.describe_gap(prefix, gap)
-        return frames.encode(prefix + protocol.GAP_EVENT, self._inbox, gap.number, marker, message_id, None)
+        subject, trace = prefix + protocol.GAP_EVENT, self._trace()
+        return frames.encode(subject, self._inbox, gap.number, marker, message_id, None, trace)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -110,6 +111,8 @@ class Reconnects:
     def __init__(self) -> None:
         self._shards: dict[int, ShardPace] = {}
         self.budget = IdentifyBudget()
+        self.attempts: Counter[str] = Counter()
+        """How often connecting was tried, by what it was to do."""
 
     def of(self, shard_id: int) -> ShardPace:
         """Its pace since the process began."""
@@ -119,9 +122,9 @@ class Reconnects:
         """Until the shard may try to resume, or else to begin a session; a pause is said in the log."""
         pace = self.of(shard_id)
         backoff = pace.resumes if resumes else pace.identifies
-        pause_s = backoff.next_pause()
+        pause_s, doing = backoff.next_pause(), "resume" if resumes else "identify"
+        self.attempts[doing] += 1
         if backoff.attempts > 1:
-            doing = "resume" if resumes else "identify"
             logger.warning(
                 "connecting to Discord again after a pause",
                 shard=shard_id,

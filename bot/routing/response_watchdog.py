@@ -74,6 +74,8 @@ class ResponseWatchdog:
         self._on_the_way: dict[int, asyncio.Event] = {}
         """Answers that pass the relay; set when Discord has not taken them."""
         self._answered_here: deque[int] = deque(maxlen=constants.WATCHED_INTERACTIONS)
+        self.unanswered = 0
+        """Interactions that nobody has answered in time."""
 
     def watch(self, interaction_id: int, prefix: str, text: str) -> None:
         """The interaction, as `text` has it, has been published below the prefix just now."""
@@ -144,6 +146,7 @@ class ResponseWatchdog:
             await self._until_refused(interaction_id)
             # Before it is sent: its message may come back on the gateway sooner than the request returns.
             self._answered_here.append(interaction_id)
+            self.unanswered += 1
             data = msgspec.json.decode(replace_lone_surrogates(text))["d"]
             await answer(Unanswered(data, is_deserted))
         except Exception:

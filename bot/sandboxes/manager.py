@@ -98,15 +98,9 @@ class SandboxManager(SandboxDirectory):
         self._expiry = Expiry(pool, self._records, self.access, self.outbox, self._limits, self.idempotency)
         self._teardown = Teardown(pool, self._records, self.schemas, self.access, redis, streams, self.relay)
         self._creation = Creation(
-            pool,
-            self._records,
-            self.schemas,
-            self.access,
-            streams,
-            self._teardown,
-            self._limits,
-            self.idempotency,
+            pool, self._records, self.schemas, self.access, streams, self._teardown, self._limits, self.idempotency
         )
+        self.create_seconds, self.destroy_seconds = self._creation.seconds, self._teardown.seconds
         self.acknowledgements = Acknowledgements(pool, streams, AcknowledgedPositions(redis.client))
         self.stream_reconciler = StreamReconciler(pool, streams, self.acknowledgements)
         self._reset = Reset(
@@ -148,7 +142,7 @@ class SandboxManager(SandboxDirectory):
             self._limits.check_guilds(guild_ids),
             check_metadata(metadata, template=self._template_name),
         )
-        sandbox = await self._creation.complete(await self._creation.reserve(wanted), actor)
+        sandbox = await self._creation.create(wanted, actor)
         await self._announce(sandbox.guild_ids)
         logger.info("sandbox created", sandbox=str(sandbox.id), name=sandbox.name, owner=sandbox.owner_id)
         return sandbox

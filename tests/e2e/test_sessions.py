@@ -12,13 +12,14 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot import names
+from bot import metrics, names
 from bot.app import open_app
 from bot.settings import Nats
 from bot.stores.embedded.folder import free_port, is_free
 from bot.stores.embedded.programs import nats_program
 from local_discord.gateway.gateway import Gateway
 from tests.e2e.conftest import Scene, running, text, title
+from tests.scrapes import scrape_of
 from tests.service.servers import until
 
 
@@ -117,7 +118,7 @@ async def test_a_command_that_is_played_again_is_not_run_again(stage, redis_clie
         await scene.ada.send(scene.lab.general, "all has been played again")
         await until_stored(scene, "blue", 1)
         await scene.ada.command("sandbox list", channel=scene.lab.general)
-        assert scene.app.router.counts["stale interactions"] == 2
+        assert scrape_of(scene.app)(metrics.STALE_INTERACTIONS) == 2
         assert scene.app.router.counts["own interactions"] == 3
 
 

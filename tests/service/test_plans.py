@@ -67,6 +67,7 @@ QUERIES: dict[str, dict[str, list[object]]] = {
         "list_unapplied": [HOUR],
         "list_revoked": [[SOME_ID]],
     },
+    "census": {"count_sandboxes": [HOUR], "count_notices": []},
     "orphans": {"classify": [[SOME_ID], HOUR]},
     "streams": {
         "list_expected": [],

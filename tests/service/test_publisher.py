@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 from datetime import timedelta
 
@@ -76,6 +77,7 @@ async def test_what_is_published_is_stored_unchanged_with_its_id_and_headers(jet
     assert await publisher.drain(5) == 0
     stored = await jetstream.get_msg(STREAM, 1)
     assert (stored.subject, stored.data) == (SUBJECT, payload)
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", stored.headers.pop("traceparent"))
     assert stored.headers == {"Nats-Msg-Id": "session:0:1", "Extra": "7"}
 
 

@@ -117,6 +117,7 @@ def test_the_words_of_the_protocol_are_those_that_are_documented():
     assert protocol.inbox_prefix(ID) == "_INBOX_1a2b3c4d000040008000000000000001"
     assert protocol.pull_subject("S") == "$JS.API.CONSUMER.MSG.NEXT.S.worker"
     assert (protocol.MESSAGE_ID_HEADER, protocol.TOO_LARGE_HEADER) == ("Nats-Msg-Id", "Sandbox-Too-Large")
+    assert protocol.TRACE_HEADER == "traceparent"
 
 
 def stored(subject="sandbox.x.events.MESSAGE_CREATE", data=b'{"d":{"guild_id":"7"}}', **more):
@@ -132,6 +133,9 @@ def test_an_event_is_read_from_what_the_server_sends():
     event = StoredEvent(**PARSER.fields(stored()))
     assert (event.name, event.sequence, event.redelivered, event.guild_id) == ("MESSAGE_CREATE", 41, 2, 7)
     assert (event.stored_at, event.too_large) == (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None)
+    assert event.traceparent is None  # a bot of before
+    traced = stored(headers={"traceparent": "00-1-2-01"})
+    assert StoredEvent(**PARSER.fields(traced)).traceparent == "00-1-2-01"
 
 
 @pytest.mark.parametrize(

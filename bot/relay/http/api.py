@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -70,6 +71,8 @@ class Api:
         self._channels, self._webhook_tokens, self._interactions = channels, webhook_tokens, interactions
         self._usage, self._gateway_address = usage, gateway_address
         self._room = Room()
+        self.requests: Counter[tuple[str, str]] = Counter()
+        """Since the start, by the rule for the route and the outcome."""
         self.handlers: dict[Rule, Handler] = {
             Rule.USER: self._user,
             Rule.APPLICATION: self._application,
@@ -86,8 +89,14 @@ class Api:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Never raises: whatever fails has an answer that libraries read."""
+        found = operations.find(request.method, request.raw_path)
+        response = await self._respond(request, found)
+        self.requests[found.operation.rule if found else "unknown", _outcome(response.status)] += 1
+        return response
+
+    async def _respond(self, request: web.Request, found: Match | None) -> web.Response:
         try:
-            return await self._handle(request)
+            return await self._handle(request, found)
         except Denied as denied:
             return denied.response()
         except NotAuthenticated:
@@ -109,8 +118,7 @@ class Api:
             logger.exception("the relay has failed to answer", asked=asked)
             return Denied(500, 0, "500: Internal Server Error").response()
 
-    async def _handle(self, request: web.Request) -> web.Response:
-        found = operations.find(request.method, request.raw_path)
+    async def _handle(self, request: web.Request, found: Match | None) -> web.Response:
         if found is None:
             await self._tenants.authenticate(request.headers.get(hdrs.AUTHORIZATION, ""))
             raise missing_access("the relay does not know this route")
@@ -253,6 +261,15 @@ class Api:
         if authorized and answer.status == 401:
             raise DiscordAway("Discord does not accept the application's token")
         return answer
+
+
+def _outcome(status: int) -> str:
+    """In a word."""
+    if status < 400:
+        return "ok"
+    if status < 500:
+        return "limited" if status == 429 else "refused"
+    return "failed" if status == 500 else "away"
 
 
 def require_guild(tenant: Tenant, guild_id: int) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 from loguru import logger
 
-from bot import constants
+from bot import constants, metrics
 from bot.errors import (
     CleanupFailed,
     NameTaken,
@@ -78,6 +78,12 @@ class Creation:
         self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
         self._streams, self._teardown, self._limits = streams, teardown, limits
         self._idempotency = idempotency
+        self.seconds = metrics.CREATE_SECONDS.histogram("created", "refused", "failed")
+
+    async def create(self, request: CreateRequest, actor: Actor) -> Sandbox:
+        """Both halves; errors as theirs."""
+        with metrics.timed(self.seconds, "created", _outcome_of):
+            return await self.complete(await self.reserve(request), actor)
 
     async def reserve(self, request: CreateRequest) -> Reservation:
         """Quota, name, guilds and audit in one transaction; the sandbox is `pending` then.
@@ -225,3 +231,9 @@ class Creation:
         except SandboxError as error:
             if not isinstance(error, CleanupFailed):  # which the teardown has told
                 logger.warning("teardown left to the reaper", sandbox=str(sandbox.id), error=str(error))
+
+
+def _outcome_of(error: BaseException) -> str:
+    """Whether the asker was refused it, or the bot could not do it."""
+    is_failure = isinstance(error, ProvisioningFailed | ServiceUnavailable) or not isinstance(error, SandboxError)
+    return "failed" if is_failure else "refused"

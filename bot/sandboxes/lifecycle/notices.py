@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -167,6 +168,8 @@ class NoticeDispatcher:
         self, outbox: NoticeOutbox, get_sandbox: Callable[[UUID], Awaitable[Sandbox]], deliver: Deliver
     ) -> None:
         self._outbox, self._get_sandbox, self._deliver = outbox, get_sandbox, deliver
+        self.counts: Counter[str] = Counter()
+        """What became of the attempts: by `Outcome`, or `postponed`."""
 
     async def dispatch(self, admins: Iterable[int]) -> int:
         """One turn: fan out what is new, attempt all that is due, and return how many attempts that were."""
@@ -180,7 +183,7 @@ class NoticeDispatcher:
     async def _attempt(self, delivery: Delivery) -> None:
         sandbox = await self._get_sandbox(delivery.sandbox_id)
         if delivery.is_of_expiry and sandbox.expires_at != delivery.expires_at:
-            await self._outbox.settle(delivery, Outcome.OBSOLETE)
+            await self._settle(delivery, Outcome.OBSOLETE)
             return
         try:
             outcome = await self._deliver(delivery, sandbox)
@@ -189,8 +192,12 @@ class NoticeDispatcher:
         except Exception as error:
             await self._failed(delivery, error)
             return
-        await self._outbox.settle(delivery, outcome)
+        await self._settle(delivery, outcome)
         logger.info("notice delivered", notice=delivery.notice_id, kind=delivery.kind, outcome=outcome)
+
+    async def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        await self._outbox.settle(delivery, outcome)
+        self.counts[outcome] += 1
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         given_up = delivery.attempts >= constants.NOTICE_MAX_ATTEMPTS
@@ -199,6 +206,7 @@ class NoticeDispatcher:
             level, "notice not delivered", notice=delivery.notice_id, attempt=delivery.attempts, error=repr(error)
         )
         if given_up:
-            await self._outbox.settle(delivery, Outcome.UNDELIVERABLE)
+            await self._settle(delivery, Outcome.UNDELIVERABLE)
         else:
             await self._outbox.postpone(delivery)
+            self.counts["postponed"] += 1

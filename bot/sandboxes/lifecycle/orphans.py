@@ -6,6 +6,7 @@ if the database was restored from a backup, or if schemas were made by hand.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -70,6 +71,9 @@ class OrphanCollector:
         self._pool, self._schemas, self._redis, self._streams = pool, schemas, redis, streams
         self._grace = grace
         self._sql = load_queries("orphans")
+        self.dropped: Counter[OrphanKind] = Counter()
+        self.left: Counter[OrphanKind] = Counter()
+        """What the last turn has found and may not drop by itself."""
 
     async def find(self) -> list[Orphan]:
         """What belongs to no living sandbox, also what may be another installation's. One pass over Redis's keys."""
@@ -106,7 +110,9 @@ class OrphanCollector:
         found = await self._find_except_keys()
         dropped = await self._drop([orphan for orphan in found if orphan.proof is Proof.DESTROYED])
         keys = await self._scan_keys(unlink=True)
-        if others := sum(orphan.proof is not Proof.DESTROYED for orphan in (*found, *keys)):
+        self.dropped.update(orphan.kind for orphan in keys if orphan.proof is Proof.DESTROYED)
+        self.left = Counter(orphan.kind for orphan in (*found, *keys) if orphan.proof is not Proof.DESTROYED)
+        if others := self.left.total():
             logger.warning("there may be orphans: see `sandbox-bot sandbox orphans`", count=others)
         return dropped + _ours(keys)
 
@@ -192,6 +198,7 @@ class OrphanCollector:
             try:
                 if await self._drop_one(orphan):
                     dropped.append(orphan)
+                    self.dropped[orphan.kind] += 1
                     logger.warning("orphan dropped", kind=orphan.kind, name=orphan.name)
             except (SandboxError, asyncpg.PostgresError) as error:
                 logger.warning("orphan not dropped", kind=orphan.kind, name=orphan.name, error=repr(error))

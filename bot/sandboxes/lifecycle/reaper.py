@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -62,6 +63,8 @@ class Reaper:
         self._mark_expired, self._announce = mark_expired, announce
         self._warn_before, self._grace, self._stuck_after = warn_before, grace, stuck_after
         self._failing: dict[UUID, float] = {}  # when it was last tried, of time.monotonic()
+        self.counts: Counter[str] = Counter()
+        """What its sweeps have changed since the start, by the fields of `Sweep`."""
 
     async def sweep(self) -> Sweep:
         """One turn over everything that is due; one sandbox that fails stops none of the others.
@@ -77,7 +80,7 @@ class Reaper:
         warned = await self._outbox.write_warnings(self._warn_before)
         expired = await self._each(await self._find_expired(), self._mark_expired, constants.MAX_CONCURRENT_EXPIRIES)
         self._tell(expired)
-        return Sweep(warned, sum(outcome is True for outcome in expired.values()), 0, 0)
+        return self._count(Sweep(warned, sum(outcome is True for outcome in expired.values()), 0, 0))
 
     async def end_due(self) -> Sweep:
         """The half that destroys."""
@@ -88,7 +91,7 @@ class Reaper:
         ended = await self._finish([*overdue.values(), *stuck.values()])
         self._tell({**overdue, **stuck, **ended})
         destroyed = {sandbox_id for sandbox_id, outcome in ended.items() if outcome is True}
-        return Sweep(0, 0, len(destroyed & overdue.keys()), len(destroyed & stuck.keys()))
+        return self._count(Sweep(0, 0, len(destroyed & overdue.keys()), len(destroyed & stuck.keys())))
 
     async def take_over_all(self) -> None:
         """What is unfinished is stuck, whatever its heartbeats: said by a process that has the database for itself,
@@ -99,6 +102,10 @@ class Reaper:
         """What a sweep would change now; warnings are not counted."""
         expired, overdue, stuck = await self._find_expired(), await self._find_overdue(), await self._find_stuck()
         return Sweep(0, len(expired), len(overdue), len(stuck))
+
+    def _count(self, sweep: Sweep) -> Sweep:
+        self.counts.update(asdict(sweep))
+        return sweep
 
     async def _finish(self, begun: Iterable[object]) -> Outcomes:
         sandboxes = [sandbox for sandbox in begun if isinstance(sandbox, Sandbox)]

@@ -3,6 +3,7 @@ tells what may be missing by it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from uuid import UUID
 
@@ -23,6 +24,8 @@ class StreamReconciler:
     def __init__(self, pool: Pool, streams: StreamStore, acknowledgements: Acknowledgements) -> None:
         self._pool, self._streams, self._acknowledgements = pool, streams, acknowledgements
         self._sql = load_queries("streams")
+        self.repairs: Counter[str] = Counter()
+        """What was made again since the start: streams, consumers."""
 
     async def reconcile(self, schemas: Collection[str] | None = None) -> int:
         """One turn: every running or expired sandbox, or those with these schemas, has its stream and consumer again,
@@ -73,9 +76,11 @@ class StreamReconciler:
         fence.require()
         if created_at is None or (known is not None and known.stream_created_at != created_at):
             await self._begin_anew(sandbox_id)
+            self.repairs["stream"] += 1
             logger.warning("a lost stream was made again", sandbox=str(sandbox_id))
         else:
             made = await self._streams.consumers.make_again(sandbox_id, known)
+            self.repairs["consumer"] += 1
             logger.warning("a lost consumer was made again", sandbox=str(sandbox_id), **made._asdict())
 
     async def _begin_anew(self, sandbox_id: UUID) -> None:

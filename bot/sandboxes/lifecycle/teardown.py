@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from time import monotonic
 from uuid import UUID
 
 import asyncpg
 from loguru import logger
 
-from bot import constants
+from bot import constants, metrics
 from bot.concurrency import gather_bounded
 from bot.errors import CleanupFailed, ServiceUnavailable
 from bot.sandboxes.access.control import SandboxAccess
@@ -46,6 +47,7 @@ class Teardown:
         self._pool, self._records, self._schemas, self._access = pool, records, schemas, access
         self._redis, self._streams, self._relay = redis, streams, relay
         self.heartbeats = Heartbeats(pool, records)
+        self.seconds = metrics.DESTROY_SECONDS.histogram("destroyed", "failed")
 
     async def begin(self, connection: Connection, sandbox: Sandbox, actor: Actor | None, reason: str) -> bool:
         """Cut it off: `destroying`, guilds freed, credentials revoked. False if that, or the end, has come already.
@@ -83,12 +85,20 @@ class Teardown:
         left to anybody's next sweep."""
         if not sandboxes:
             return []
+        began = monotonic()
         async with self.heartbeats.beating(sandbox.id for sandbox in sandboxes):
             outcomes = await self._finish_all(sandboxes, actor)
+        self._observe(outcomes, monotonic() - began)
         outcome_of = zip(sandboxes, outcomes, strict=True)
         self.heartbeats.give_up(sandbox.id for sandbox, outcome in outcome_of if isinstance(outcome, BaseException))
         await self.heartbeats.release()
         return outcomes
+
+    def _observe(self, outcomes: Sequence[bool | BaseException], seconds: float) -> None:
+        """What somebody else has finished is theirs to count."""
+        for outcome in outcomes:
+            if outcome is not False:
+                self.seconds.labels("destroyed" if outcome is True else "failed").observe(seconds)
 
     async def _finish_all(self, sandboxes: Sequence[Sandbox], actor: Actor | None) -> Sequence[bool | BaseException]:
         failed: dict[UUID, Failures] = {}

@@ -52,6 +52,8 @@ class StoredEvent:
     """The size in bytes of an event that did not fit; what is here then has its ids only."""
     stream_created_at: datetime | None = field(default=None, kw_only=True)
     """Which stream `sequence` is of; None while the bot, who knows, is away."""
+    traceparent: str | None = field(default=None, kw_only=True)
+    """Where it belongs in a trace (W3C Trace Context), for a tracing library; None from a bot that doesn't say."""
 
     @cached_property
     def data(self) -> Any:
@@ -161,7 +163,8 @@ class EventParser:
             _check_dispatch(message.data)
         except msgspec.MsgspecError:
             return None
-        size = (message.headers or {}).get(protocol.TOO_LARGE_HEADER)
+        headers = message.headers or {}
+        size = headers.get(protocol.TOO_LARGE_HEADER)
         return {
             "name": name,
             "sequence": delivery.stream_sequence,
@@ -169,6 +172,7 @@ class EventParser:
             "redelivered": delivery.times - 1,
             "raw": message.data,
             "too_large": int(size) if size else None,
+            "traceparent": headers.get(protocol.TRACE_HEADER),
         }
 
     def delivery(self, message: Msg) -> protocol.Delivery | None:

@@ -30,6 +30,9 @@ MESSAGE_ID_HEADER = "Nats-Msg-Id"
 TOO_LARGE_HEADER = "Sandbox-Too-Large"
 """On a stub, which has an event's ids only: the size in bytes of what did not fit."""
 
+TRACE_HEADER = "traceparent"
+"""Of every event: where it belongs in a trace, as W3C's Trace Context writes it."""
+
 AGENT_HEADER = "Sandbox-Agent"
 """Which kit has published a message, as `agent` says it."""
 
