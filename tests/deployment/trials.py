@@ -1,0 +1,80 @@
+"""What is tried of the image and of the composition. Each finding is a claim, with what refutes it or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+from bot.cli.runtime import EX_CONFIG
+from local_discord import LocalDiscord
+from sandbox_worker import Sandbox
+from tests.deployment.composition import STARTS_WITHIN_S, composition
+from tests.deployment.container import Container
+from tests.deployment.image import Image
+from tests.deployment.root import said_by
+
+_UNWANTED = ("cc", "gcc", "make", "git")
+_STOPS_WITHIN_S = 10.0
+"""As long as a container engine waits."""
+
+
+async def try_image(image: Image, folder: Path) -> AsyncIterator[tuple[str, str]]:
+    """By itself: the command, and the bot with embedded stores."""
+    said = said_by(image.command("--version"))
+    yield "the image's user runs the command", "" if re.search(r"\d+\.\d+", said.stdout) else said.stdout
+    said = said_by(image.command())
+    wrong = said.returncode != EX_CONFIG or "DISCORD_TOKEN" not in said.stdout
+    yield "without a token it says where it comes from", said.stdout if wrong else ""
+    found = [name for name in _UNWANTED if list(image.root.path("/usr").glob(f"*/{name}"))]
+    caches = list(image.root.folder.glob("root/.cache/*"))
+    yield "neither a compiler nor a cache is in it", str(found + caches) if found or caches else ""
+    async with LocalDiscord() as discord:
+        environment = {"DISCORD_TOKEN": discord.token, "BOT_DISCORD__API_BASE": discord.api_base}
+        bot = Container("bot", image.command(**environment), folder / "bot.log")
+        await bot.start()
+        yield "its bot connects, with embedded stores", await _fault_of_start(bot, discord)
+        yield "its user owns the data", _fault_of_data(image)
+        yield await _ending(bot)
+
+
+async def try_composition(image: Image, folder: Path) -> AsyncIterator[tuple[str, str]]:
+    """With three stores, up to a worker of a sandbox."""
+    async with composition(image, folder) as composed:
+        yield "the composed bot connects", await _fault_of_start(composed.bot, composed.discord)
+        await composed.until(*image.stage.healthcheck[1:])
+        yield "its healthcheck says so", ""
+        checked = await asyncio.to_thread(composed.execute, "check")
+        yield "check has nothing against the stores", checked.stdout if checked.returncode else ""
+        environment = await composed.environment("blue")
+        async with Sandbox.from_env(environment, dotenv=folder / ".env") as sandbox:
+            await sandbox.pg.execute("CREATE TABLE notes (text text)")
+            await sandbox.redis.set("note", "kept")
+            await sandbox.publish("jobs", "now")
+        yield "a worker reaches all three stores where it is told", ""
+        yield await _ending(composed.bot)
+
+
+async def _fault_of_start(bot: Container, discord: LocalDiscord) -> str:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STARTS_WITHIN_S):
+            while not discord.identifies and bot.exit_code is None:
+                await asyncio.sleep(0.1)
+            await discord.wait_ready(STARTS_WITHIN_S)
+            return ""
+    return bot.log
+
+
+def _fault_of_data(image: Image) -> str:
+    (volume,) = image.stage.of("VOLUME")
+    owners = {path.stat().st_uid for path in image.root.path(volume).iterdir()}
+    return (
+        "" if owners == {int(image.stage.of("USER")[-1])} else f"it belongs to {owners or 'nobody, for there is none'}"
+    )
+
+
+async def _ending(bot: Container) -> tuple[str, str]:
+    code = await bot.stop(_STOPS_WITHIN_S)
+    return "its bot stops before an engine would kill it", bot.log if code else ""
