@@ -22,6 +22,11 @@ STREAM_PREFIX = "SANDBOX_"
 REDIS_DATABASES_KEY = "sandbox-bot:databases"
 """Where Redis keeps which of its databases is which sandbox's."""
 
+HEALTH_KEY = "sandbox-bot:health"
+"""What every bot writes to see whether Redis takes it."""
+HEALTH_STREAM, HEALTH_SUBJECT = "SANDBOX_BOT_HEALTH", "sandbox-bot.health"
+"""Where every bot publishes to see whether JetStream acknowledges it."""
+
 SHORTEST_NAME, LONGEST_NAME = 3, 40
 NAME_PATTERN = re.compile(rf"[a-z0-9-]{{{SHORTEST_NAME},{LONGEST_NAME}}}")
 SNOWFLAKE_PATTERN = re.compile(r"[0-9]{17,20}")

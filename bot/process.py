@@ -19,6 +19,9 @@ from bot.command_registration import CommandRegistration
 from bot.discord_away import FAILURES, unavailable
 from bot.discord_start import connect, find_shards, lift_when_connected, log_in, try_until_done
 from bot.errors import ServiceUnavailable
+from bot.health.looks import GatewayLook, RoutesLook, StopLook
+from bot.health.probes import probes_of
+from bot.health.readiness import Readiness
 from bot.health.server import HealthServer
 from bot.relay.part import RelayPart
 from bot.relay.upkeep import RelayUpkeep
@@ -158,6 +161,8 @@ class App:
             replicas = ReplicaUsers(self.stores.pool, self.stores.redis)
             supervisor.start_periodic("replicas", replicas.drop, chosen.sweep_every)
         self._start_upkeep()
+        if self.health is not None:
+            self._start_health(self.health)
         return set(supervisor.parts) - before
 
     def _start_upkeep(self) -> None:
@@ -174,6 +179,20 @@ class App:
         supervisor.start("relay upkeep", while_held(relay.run))
         expired_every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
         supervisor.start_periodic("idempotency keys", manager.idempotency.expire, expired_every, within=while_held)
+
+    def _start_health(self, server: HealthServer) -> None:
+        looks = {
+            "bot": StopLook(self.stop).look,
+            "gateway": GatewayLook(self.leases, self._connected_shards).look,
+            "routes": RoutesLook(self.watcher).look,
+        }
+        probes = probes_of(self.stores, replicas=self.settings.nats.stream_replicas)
+        readiness = Readiness(probes, looks, self.supervisor.parts)
+        server.routes["/readyz"] = readiness.answer
+        self.supervisor.start("health", readiness.run)
+
+    def _connected_shards(self) -> set[int]:
+        return self.bot.connected_shards & self.gateway.in_session
 
     def _watch_embedded(self) -> Mapping[str, ServerRestarts]:
         """What ends those servers that this process runs, by store."""

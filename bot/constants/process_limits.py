@@ -31,5 +31,14 @@ CANCEL_AGAIN_AFTER_S = 0.05
 CANCEL_WITHIN_S = 0.2
 """How long a step that was broken off may take to obey before it is left behind."""
 
+HEALTH_LOOKED_AT_EVERY_S = 0.75
+"""The pause between two questions to a store. With `HEALTH_ANSWER_WITHIN_S` it is less than the five seconds in which
+trouble, and its end, is to be told."""
+HEALTH_TOLD_WITHIN_S = 3.0
+"""For a bot to say whether it is ready. It knows that already: one that takes longer stands still."""
+HEALTH_KEY_KEPT_S = 60
+"""What is written to see whether Redis takes it."""
+HEALTH_STREAM_BYTES = 1 << 16
+"""Of the stream that shows whether JetStream acknowledges, where the account wants all of them limited."""
 HEALTH_BODY_BYTES = 1024
 """Nobody has anything to say in a question after the bot's health."""

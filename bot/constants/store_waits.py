@@ -116,6 +116,11 @@ the same time."""
 HEALTH_TIMEOUT_S = 6
 """How long a store may take to say how a sandbox's share is. All three are asked together, and somebody waits: with the
 activity before it, less than `WORK_WITHIN_S`."""
+HEALTH_ANSWER_WITHIN_S = 3.5
+"""For a store to take a change, a new connection to PostgreSQL included, for the bot to count as ready: eleven slow
+round trips."""
+ROUTES_FRESH_FOR_S = 4.5
+"""So long after they were read the routes are up to date: the pause between two readings, and what one may take."""
 ACCESS_UNAPPLIED_AFTER_S = 15.0
 """After how long a change of who may connect is applied by whoever finds it. The process that made it does so right
 after its commit, within a second if all stores answer; this leaves it thirty round trips and the time of a slow

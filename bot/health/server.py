@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bot import constants
+from bot.health.checks import NEVER_KEPT, Check, tell
 from bot.listening import is_loopback, open_socket, server_tls
 from bot.settings import Settings, SettingsError
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _METHODS = ("GET", "HEAD")
-_NEVER_KEPT = {"Cache-Control": "no-store"}
 
 
 class HealthServer:
@@ -28,7 +28,12 @@ class HealthServer:
     def __init__(self, address: str, *, is_local: bool) -> None:
         """`address`: where it is reached, without a path. A local one answers nobody whom a web page sent."""
         self.address, self._is_local = address, is_local
-        self.routes: dict[str, Handler] = {"/livez": _tell_alive, "/version": _tell_version}
+        self._start = Check(detail="the bot is starting")
+        self.routes: dict[str, Handler] = {
+            "/livez": _tell_alive,
+            "/readyz": self._tell_starting,
+            "/version": _tell_version,
+        }
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Every request's answer."""
@@ -40,6 +45,10 @@ class HealthServer:
         if request.method not in _METHODS:
             raise web.HTTPMethodNotAllowed(request.method, _METHODS)
         return await handler(request)
+
+    async def _tell_starting(self, _: web.Request) -> web.Response:
+        """Until somebody knows more."""
+        return tell({"start": self._start})
 
 
 @asynccontextmanager
@@ -90,10 +99,10 @@ def _is_of_this_machine(authority: str) -> bool:
 
 async def _tell_alive(_: web.Request) -> web.Response:
     """That the event loop turns; otherwise nobody is answered."""
-    return web.Response(text="alive\n", headers=_NEVER_KEPT)
+    return web.Response(text="alive\n", headers=NEVER_KEPT)
 
 
 async def _tell_version(_: web.Request) -> web.Response:
     libraries = {name: version(name) for name in ("discord.py", "asyncpg", "redis", "nats-py")}
     told = {"version": version("discord-sandboxes"), "python": platform.python_version(), **libraries}
-    return web.json_response(told, headers=_NEVER_KEPT)
+    return web.json_response(told, headers=NEVER_KEPT)

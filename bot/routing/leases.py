@@ -19,9 +19,9 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
-from loguru import logger
 
 from bot import constants
+from bot.routing.lease_log import LeaseLog
 from bot.stores.failures import postgres_failure
 from bot.stores.postgres import (
     UNREACHABLE,
@@ -99,7 +99,10 @@ class GatewayLeases:
         self._turn: asyncio.Task[None] | None = None
         self.unopened: set[int] = set()
         """Shards whose sessions wait for their leases to be opened; whoever opens one takes it out."""
-        self._tell = tell or _LeaseLog().tell
+        self._tell = tell or LeaseLog().tell
+        self.others: Collection[GatewayProcess] | None = None
+        """The other processes that run shards of the application or wait for them, as PostgreSQL has said last; None
+        before it was asked."""
 
     @property
     def held(self) -> Mapping[int, int]:
@@ -184,7 +187,8 @@ class GatewayLeases:
         rows = await self._statements["keep"].fetch(self._id, *shards, lasts, may_take)
         self._held = {row["shard_id"]: row["epoch"] for row in rows}
         self._valid_until = asked_at + constants.LEASE_S
-        self._tell(self._held, shards, [one for one in processes if one.id != self._id], strangers)
+        self.others = [one for one in processes if one.id != self._id]
+        self._tell(self._held, shards, self.others, strangers)
 
     async def _beat(self, shards: Shards) -> list[GatewayProcess]:
         every = timedelta(seconds=constants.LEASE_RENEWED_EVERY_S / 2)
@@ -232,47 +236,6 @@ class GatewayLeases:
         self._turned.clear()
 
 
-class _LeaseLog:
-    """Tells what has changed, once."""
-
-    def __init__(self) -> None:
-        self._held: dict[int, int] = {}
-        self._awaited: list[int] = []
-        self._strangers: set[UUID] = set()
-
-    def tell(
-        self,
-        held: Mapping[int, int],
-        shards: Shards,
-        others: Collection[GatewayProcess],
-        strangers: Collection[GatewayProcess],
-    ) -> None:
-        """`strangers` run the application with another number of shards."""
-        taken = {shard_id: epoch for shard_id, epoch in held.items() if self._held.get(shard_id) != epoch}
-        if lost := [shard_id for shard_id, epoch in self._held.items() if held.get(shard_id) != epoch]:
-            logger.warning("lost shards to another bot, their connections are closed", shards=lost, by=_names(others))
-        if taken:
-            logger.info("took over shards", shards=list(taken), of=shards.total)
-        awaited = [shard_id for shard_id in shards.ids if shard_id not in held]
-        if awaited and awaited != self._awaited:
-            holders = [one for one in others if one.held]
-            logger.info("standby: another bot runs these shards", shards=awaited, held_by=_names(holders))
-        self._held, self._awaited = dict(held), awaited
-        self._tell_strangers(shards, strangers)
-
-    def _tell_strangers(self, shards: Shards, strangers: Collection[GatewayProcess]) -> None:
-        """Their sessions are others: nothing could be taken over, and side by side each event would come twice."""
-        if new := [one for one in strangers if one.id not in self._strangers]:
-            logger.warning(
-                "another bot runs with another number of shards; this one takes no shard before that one has ended. "
-                "Give both the same [discord] shard_count, or stop the other one",
-                here=shards.total,
-                there=sorted({one.shards.total for one in new}),
-                held_by=_names(new),
-            )
-        self._strangers = {one.id for one in strangers}
-
-
 async def list_processes(pool: Pool, application_id: int) -> list[GatewayProcess]:
     """The bots that were there within the length of a lease, the oldest first; `ServiceUnavailable`."""
     query, lately = load_queries("leases")["list_processes"], timedelta(seconds=constants.LEASE_S)
@@ -290,10 +253,6 @@ def _processes(rows: Sequence[Record], application_id: int) -> list[GatewayProce
         )
         for row in rows
     ]
-
-
-def _names(processes: Collection[GatewayProcess]) -> list[str]:
-    return [process.name for process in processes]
 
 
 def _now() -> float:

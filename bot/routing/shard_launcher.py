@@ -48,6 +48,7 @@ class ShardLauncher:
 
     async def run(self, part: Part) -> None:
         """For ever."""
+        part.running()  # a standby waits, and there is nothing to launch
         await self._client.wait_launchable()
         async with asyncio.TaskGroup() as group:
             while True:

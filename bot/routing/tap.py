@@ -132,6 +132,11 @@ class Tap:
         """It takes the place of the shard's last one."""
         self._connections[connection.shard.id] = connection
 
+    @property
+    def in_session(self) -> set[int]:
+        """The shards of which a session goes on, or goes on with the next connection."""
+        return {shard_id for shard_id, one in self._connections.items() if one.session is not None}
+
     def handled_ahead(self, connection: GatewayConnection) -> HandledAhead:
         """Of the shard's session, which may have begun on another connection."""
         return self._handled_ahead[connection.shard.id]

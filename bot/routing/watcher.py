@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -39,7 +40,13 @@ class RouteWatcher:
         """Changes up to this one are in the table."""
         self._hints = 0
         """Heard since all routes were read."""
+        self._read_at = -math.inf
         self._wake = asyncio.Event()
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the table was up to date; inf if it never was."""
+        return elapsed() - self._read_at
 
     async def start(self) -> None:
         """Read all routes once; `ServiceUnavailable` if PostgreSQL does not answer."""
@@ -124,6 +131,7 @@ class RouteWatcher:
             open_routes = _routes([row for row in changes if row["sandbox_id"] is not None], asked_at)
             self._table.update(version, [row["guild_id"] for row in changes], open_routes)
             self._revision = max(row["revision"] for row in changes)
+        self._read_at = asked_at
 
     async def _reload(self, connection: Connection) -> None:
         version, self._hints = self._table.next_version(), 0
@@ -131,7 +139,7 @@ class RouteWatcher:
         asked_at = elapsed()
         rows = await connection.fetch(self._sql["load_routes"], timeout=constants.POSTGRES_ANSWER_WITHIN_S)
         self._table.replace(version, _routes(rows, asked_at))
-        self._revision = revision
+        self._revision, self._read_at = revision, asked_at
 
 
 def _routes(rows: Sequence[asyncpg.Record], asked_at: float) -> dict[int, Route]:

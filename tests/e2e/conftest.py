@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from bot.app import App, open_app
-from bot.settings import Discord, Log, Relay, Routing, Sandboxes, Settings
+from bot.settings import Discord, Health, Log, Relay, Routing, Sandboxes, Settings
 from local_discord import Guild, LocalDiscord, Person
 from tests.conftest import store_settings
 from tests.faults.operations import addresses
@@ -63,13 +63,14 @@ class Scene:
 def settings_of(stores, dsn):
     """Settings of a bot on the session's stores and this test's database."""
 
-    def make(discord, *, sandboxes=None, routing=None, relay=None, redis=None, **of_discord):
+    def make(discord, *, sandboxes=None, routing=None, relay=None, redis=None, health=None, **of_discord):
         return Settings(
             discord=Discord(token=SecretStr(discord.token), api_base=discord.api_base, **of_discord),
             sandboxes=Sandboxes(**{"sweep_every": TICK, **(sandboxes or {})}),
             **store_settings(stores, dsn, **(redis or {})),
             routing=Routing(**(routing or {})),
             relay=Relay(**(relay or {})),
+            health=Health(**(health or {})),
             log=Log(),
         )
 
@@ -113,7 +114,7 @@ async def discord():
 
 @pytest.fixture
 def open_scene(discord, settings_of, nats_client, redis_client):
-    """Raises the curtain; `sandboxes=`, `routing=`, `relay=`, `redis=` and Discord's settings may be changed."""
+    """Raises the curtain; `sandboxes=`, `routing=`, `relay=`, `redis=`, `health=` and what is Discord's may change."""
 
     @asynccontextmanager
     async def open_(**changes):

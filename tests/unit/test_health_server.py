@@ -51,7 +51,7 @@ async def test_nothing_can_be_changed(ask, method):
 
 
 async def test_a_path_that_is_none_names_those_that_are(ask):
-    assert (await ask("/"))[:2] == (404, "There are /livez, /version.\n")
+    assert (await ask("/"))[:2] == (404, "There are /livez, /readyz, /version.\n")
 
 
 async def test_others_may_add_what_they_tell(server, ask):
@@ -109,3 +109,9 @@ async def test_a_port_that_is_taken_is_named(server):
 def test_it_listens_at_an_address_alone(listen):
     with pytest.raises(ValueError, match=r"write an address like 127\.0\.0\.1:879"):
         Health(listen=listen)
+
+
+async def test_before_anybody_knows_more_it_is_not_ready(ask):
+    status, text, _ = await ask("/readyz")
+    assert status == 503
+    assert '"ready": false, "checks": {"start": {"ok": false, "detail": "the bot is starting", "since": "20' in text

@@ -1,0 +1,66 @@
+"""What is known in this process without asking anybody: the gateway's sessions, the routes, and that the bot runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from bot import constants
+from bot.health.checks import Finding
+from bot.routing.leases import GatewayLeases, GatewayProcess
+from bot.routing.watcher import RouteWatcher
+
+
+class GatewayLook:
+    """Whether the shards that this bot has the leases of are connected. A bot without any is a standby of another's."""
+
+    def __init__(self, leases: GatewayLeases, connected: Callable[[], Collection[int]]) -> None:
+        """`connected`: the shards in whose sessions events come."""
+        self._leases, self._connected = leases, connected
+
+    def look(self) -> Finding:
+        """A `Look`."""
+        held = sorted(self._leases.held)
+        if not held:
+            return self._standby()
+        if missing := sorted(set(held).difference(self._connected())):
+            return Finding(False, f"not connected: {_shards(missing)}")
+        return Finding(True, f"connected: {_shards(held)}")
+
+    def _standby(self) -> Finding:
+        if self._leases.others is None:
+            return Finding(False, "it isn't known yet which shards are this bot's")
+        if owners := [one for one in self._leases.others if one.held]:
+            return Finding(True, f"standby: {'; '.join(map(_owner, owners))}")
+        return Finding(False, "no bot has a shard")
+
+
+class StopLook:
+    """Whether the bot goes on."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+
+    def look(self) -> Finding:
+        """A `Look`."""
+        return Finding(not self._stop.is_set(), "stopping" if self._stop.is_set() else "running")
+
+
+class RoutesLook:
+    """Whether the route table is up to date."""
+
+    def __init__(self, watcher: RouteWatcher) -> None:
+        self._watcher = watcher
+
+    def look(self) -> Finding:
+        """A `Look`."""
+        age_s = self._watcher.age_s
+        return Finding(age_s < constants.ROUTES_FRESH_FOR_S, f"read {age_s:.1f} s ago")
+
+
+def _owner(process: GatewayProcess) -> str:
+    return f"{process.name} runs {_shards(process.held)} of {process.shards.total}"
+
+
+def _shards(shard_ids: Collection[int]) -> str:
+    return f"shard{'' if len(shard_ids) == 1 else 's'} {', '.join(map(str, sorted(shard_ids)))}"

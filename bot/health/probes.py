@@ -1,0 +1,106 @@
+"""Whether each store takes a change just now. A probe returns when its store has, or raises `ServiceUnavailable`."""
+
+from __future__ import annotations
+
+import asyncpg
+import redis.asyncio
+from nats.aio.client import Client
+from nats.js.api import DiscardPolicy, StorageType, StreamConfig
+from nats.js.client import JetStreamContext
+from nats.js.errors import BadRequestError
+from redis.exceptions import RedisError
+
+from bot import constants, names
+from bot.errors import ServiceUnavailable
+from bot.health.readiness import Probe
+from bot.stores.failures import postgres_failure, redis_failure
+from bot.stores.nats_client import asking
+from bot.stores.opening import Stores
+from bot.stores.postgres import UNREACHABLE, load_queries
+from bot.stores.postgres_hosts import connect
+
+_NAME_IN_USE, _BYTES_REQUIRED = 10058, 10113
+"""JetStream's codes for a stream that is configured differently, and for an account whose streams want a limit."""
+
+
+def probes_of(stores: Stores, *, replicas: int) -> dict[str, Probe]:
+    """By store. `replicas`: on how many servers of NATS a stream lies."""
+    return {
+        "postgres": PostgresProbe(stores.addresses.postgres).ask,
+        "redis": RedisProbe(stores.redis).ask,
+        "nats": JetStreamProbe(stores.nats, replicas).ask,
+    }
+
+
+class PostgresProbe:
+    """On a connection of its own, opened each time: it waits for no other, and finds when there are no more."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn, self._change = dsn, load_queries("health")["change"]
+
+    async def ask(self) -> None:
+        """A `Probe`."""
+        try:
+            connection = await connect(self._dsn)
+            try:
+                await connection.execute(self._change)
+                await connection.close()
+            finally:
+                connection.terminate()
+        except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise postgres_failure(error) from error
+
+
+class RedisProbe:
+    """By a key that ends by itself."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+
+    async def ask(self) -> None:
+        """A `Probe`."""
+        try:
+            await self._client.set(names.HEALTH_KEY, "", ex=constants.HEALTH_KEY_KEPT_S)
+        except (RedisError, OSError) as error:
+            raise redis_failure(error) from error
+
+
+class JetStreamProbe:
+    """By a stream of the bots' own, which keeps one empty message: those of sandboxes hold nothing but their events."""
+
+    def __init__(self, client: Client, replicas: int) -> None:
+        """`replicas`: as many as the sandboxes' streams have."""
+        self._client, self._is_made = client, False
+        self._jetstream = client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S)
+        self._config = StreamConfig(
+            name=names.HEALTH_STREAM,
+            subjects=[names.HEALTH_SUBJECT],
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.OLD,
+            max_msgs=1,
+            num_replicas=replicas,
+        )
+
+    async def ask(self) -> None:
+        """A `Probe`. Without a connection it is not asked: what is sent then would only wait for the next one."""
+        if not self._client.is_connected:
+            raise ServiceUnavailable("NATS", str(self._client.last_error or "") or "the connection is lost")
+        with asking():
+            if not self._is_made:
+                await _make(self._jetstream, self._config)
+            self._is_made = False  # unless it acknowledges
+            await self._jetstream.publish(names.HEALTH_SUBJECT, stream=names.HEALTH_STREAM)
+            self._is_made = True
+
+
+async def _make(jetstream: JetStreamContext, config: StreamConfig) -> None:
+    """Safe to repeat."""
+    try:
+        await jetstream.add_stream(config)
+    except BadRequestError as error:
+        if error.err_code == _BYTES_REQUIRED and config.max_bytes is None:
+            await _make(jetstream, config.evolve(max_bytes=constants.HEALTH_STREAM_BYTES))
+        elif error.err_code == _NAME_IN_USE:
+            await jetstream.update_stream(config)
+        else:
+            raise
