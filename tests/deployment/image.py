@@ -91,9 +91,10 @@ class _Builder:
 
     def _copy(self, value: str) -> None:
         *sources, target = value.split()
-        origin, ignored = REPOSITORY, _ignored
+        origin = REPOSITORY
         if sources[0].startswith("--from="):
-            origin, ignored = self._roots[sources.pop(0).removeprefix("--from=")].folder, None
+            origin = self._roots[sources.pop(0).removeprefix("--from=")].folder
+        ignored = _ignored if origin == REPOSITORY else None
         to = self._root.path(str(Path(self._folder, target)))
         for source in sources:
             found = origin / source.lstrip("/")

@@ -84,13 +84,13 @@ def said_by(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
-def make_root(folder: Path) -> Root:
+def make_root(folder: Path, *more: str) -> Root:
     """Debian's smallest set of packages, and this Python where its official image has it. Kept for the next
-    time."""
+    time. `more`: packages beside those."""
     if not folder.exists():
         unfinished = folder.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        packages = ",".join(["ca-certificates", *sorted(_packages())])
+        packages = ",".join(["ca-certificates", *sorted(_packages()), *more])
         _run("debootstrap", "--variant=minbase", f"--include={packages}", _suite(), str(unfinished))
         _add_python(Root(unfinished))
         unfinished.rename(folder)

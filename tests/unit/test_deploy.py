@@ -52,7 +52,8 @@ class Unit(configparser.ConfigParser):
         self.text = (DEPLOY / name).read_text()
         self.read_string(self.text)
 
-    optionxform = staticmethod(str)
+    def optionxform(self, optionstr):
+        return optionstr
 
     def all(self, key):
         return re.findall(rf"^{key}=(.*)$", self.text, re.MULTILINE)
