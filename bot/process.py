@@ -20,8 +20,8 @@ from bot.discord_away import FAILURES, unavailable
 from bot.discord_start import connect, find_shards, lift_when_connected, log_in, try_until_done
 from bot.errors import ServiceUnavailable
 from bot.health.looks import GatewayLook, RoutesLook, StopLook
-from bot.health.probes import probes_of
-from bot.health.readiness import Readiness
+from bot.health.probes import StoreProbes
+from bot.health.readiness import start_readiness
 from bot.health.server import HealthServer
 from bot.relay.part import RelayPart
 from bot.relay.upkeep import RelayUpkeep
@@ -137,7 +137,9 @@ class App:
         if self.settings.discord.sync_commands:
             supervisor.start("commands", self.commands.run)
         supervisor.start("publisher", self._watch_publisher, NEVER)
-        supervisor.start("storage", StorageWatch(self.publisher, self.stores.nats, restarts.get("nats")).run)
+        trial = None if self.health is None else self._start_health(self.health).jetstream
+        watch = StorageWatch(self.publisher, self.stores.nats, restarts.get("nats"), trial)
+        supervisor.start("storage", watch.run)
         if self.relay is not None:
             supervisor.start("relay", self.relay.run)
         heard = partial(callbacks.listen, self.stores.nats, self.stores.pool, self.watchdog.note_callback)
@@ -161,8 +163,6 @@ class App:
             replicas = ReplicaUsers(self.stores.pool, self.stores.redis)
             supervisor.start_periodic("replicas", replicas.drop, chosen.sweep_every)
         self._start_upkeep()
-        if self.health is not None:
-            self._start_health(self.health)
         return set(supervisor.parts) - before
 
     def _start_upkeep(self) -> None:
@@ -180,16 +180,16 @@ class App:
         expired_every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
         supervisor.start_periodic("idempotency keys", manager.idempotency.expire, expired_every, within=while_held)
 
-    def _start_health(self, server: HealthServer) -> None:
+    def _start_health(self, server: HealthServer) -> StoreProbes:
+        """What it asks the stores by."""
         looks = {
             "bot": StopLook(self.stop).look,
             "gateway": GatewayLook(self.leases, self._connected_shards).look,
             "routes": RoutesLook(self.watcher).look,
         }
-        probes = probes_of(self.stores, replicas=self.settings.nats.stream_replicas)
-        readiness = Readiness(probes, looks, self.supervisor.parts)
-        server.routes["/readyz"] = readiness.answer
-        self.supervisor.start("health", readiness.run)
+        probes = StoreProbes(self.stores, replicas=self.settings.nats.stream_replicas)
+        start_readiness(server, self.supervisor, probes=probes.all, looks=looks)
+        return probes
 
     def _connected_shards(self) -> set[int]:
         return self.bot.connected_shards & self.gateway.in_session
@@ -225,9 +225,12 @@ class App:
         await deadline.finish("events", self.publisher.drain(constants.DRAIN_WITHIN_S))
         await deadline.finish("gateway sessions", self.gateway.save(), constants.SAVE_WITHIN_S)
         await self.supervisor.end({_LEASES, _UPKEEP})
-        await deadline.finish("gateway leases", self.leases.give_back(), constants.SAVE_WITHIN_S)
-        await deadline.finish("upkeep", self.upkeep.give_back(), constants.SAVE_WITHIN_S)
-        await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
+        # All three go to PostgreSQL: a frozen one holds them up once.
+        await asyncio.gather(
+            deadline.finish("gateway leases", self.leases.give_back(), constants.SAVE_WITHIN_S),
+            deadline.finish("upkeep", self.upkeep.give_back(), constants.SAVE_WITHIN_S),
+            deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S),
+        )
 
     async def login(self) -> None:
         """Log in to Discord's HTTP API and load the cogs, without a gateway connection; errors as of `log_in`."""

@@ -36,6 +36,8 @@ HEALTH_LOOKED_AT_EVERY_S = 0.75
 trouble, and its end, is to be told."""
 HEALTH_TOLD_WITHIN_S = 3.0
 """For a bot to say whether it is ready. It knows that already: one that takes longer stands still."""
+HEALTH_CHANGE_BYTES = 4096
+"""Of what is written in Redis and NATS: less would fit into the last page of a file on a disk that is full."""
 HEALTH_KEY_KEPT_S = 60
 """What is written to see whether Redis takes it."""
 HEALTH_STREAM_BYTES = 1 << 16

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import asyncpg
 import redis.asyncio
 from nats.aio.client import Client
@@ -11,6 +13,7 @@ from nats.js.errors import BadRequestError
 from redis.exceptions import RedisError
 
 from bot import constants, names
+from bot.clock import elapsed
 from bot.errors import ServiceUnavailable
 from bot.health.readiness import Probe
 from bot.stores.failures import postgres_failure, redis_failure
@@ -19,17 +22,22 @@ from bot.stores.opening import Stores
 from bot.stores.postgres import UNREACHABLE, load_queries
 from bot.stores.postgres_hosts import connect
 
+_CHANGE = bytes(constants.HEALTH_CHANGE_BYTES)
 _NAME_IN_USE, _BYTES_REQUIRED = 10058, 10113
 """JetStream's codes for a stream that is configured differently, and for an account whose streams want a limit."""
 
 
-def probes_of(stores: Stores, *, replicas: int) -> dict[str, Probe]:
-    """By store. `replicas`: on how many servers of NATS a stream lies."""
-    return {
-        "postgres": PostgresProbe(stores.addresses.postgres).ask,
-        "redis": RedisProbe(stores.redis).ask,
-        "nats": JetStreamProbe(stores.nats, replicas).ask,
-    }
+class StoreProbes:
+    """Those of the three stores."""
+
+    def __init__(self, stores: Stores, *, replicas: int) -> None:
+        """`replicas`: on how many servers of NATS a stream lies."""
+        self.jetstream = JetStreamProbe(stores.nats, replicas)
+        self.all: Mapping[str, Probe] = {
+            "postgres": PostgresProbe(stores.addresses.postgres).ask,
+            "redis": RedisProbe(stores.redis).ask,
+            "nats": self.jetstream.ask,
+        }
 
 
 class PostgresProbe:
@@ -60,17 +68,18 @@ class RedisProbe:
     async def ask(self) -> None:
         """A `Probe`."""
         try:
-            await self._client.set(names.HEALTH_KEY, "", ex=constants.HEALTH_KEY_KEPT_S)
+            await self._client.set(names.HEALTH_KEY, _CHANGE, ex=constants.HEALTH_KEY_KEPT_S)
         except (RedisError, OSError) as error:
             raise redis_failure(error) from error
 
 
 class JetStreamProbe:
-    """By a stream of the bots' own, which keeps one empty message: those of sandboxes hold nothing but their events."""
+    """By a stream of the bots' own, which keeps one message: those of sandboxes hold nothing but their events."""
 
     def __init__(self, client: Client, replicas: int) -> None:
         """`replicas`: as many as the sandboxes' streams have."""
         self._client, self._is_made = client, False
+        self._fails_since: float | None = None
         self._jetstream = client.jetstream(timeout=constants.NATS_ANSWER_WITHIN_S)
         self._config = StreamConfig(
             name=names.HEALTH_STREAM,
@@ -81,16 +90,22 @@ class JetStreamProbe:
             num_replicas=replicas,
         )
 
+    @property
+    def fails_for_s(self) -> float:
+        """0 if the last message was acknowledged, or none was sent."""
+        return 0.0 if self._fails_since is None else elapsed() - self._fails_since
+
     async def ask(self) -> None:
         """A `Probe`. Without a connection it is not asked: what is sent then would only wait for the next one."""
         if not self._client.is_connected:
             raise ServiceUnavailable("NATS", str(self._client.last_error or "") or "the connection is lost")
+        self._fails_since = self._fails_since or elapsed()
         with asking():
             if not self._is_made:
                 await _make(self._jetstream, self._config)
             self._is_made = False  # unless it acknowledges
-            await self._jetstream.publish(names.HEALTH_SUBJECT, stream=names.HEALTH_STREAM)
-            self._is_made = True
+            await self._jetstream.publish(names.HEALTH_SUBJECT, _CHANGE, stream=names.HEALTH_STREAM)
+        self._is_made, self._fails_since = True, None
 
 
 async def _make(jetstream: JetStreamContext, config: StreamConfig) -> None:

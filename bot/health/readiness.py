@@ -10,11 +10,21 @@ from aiohttp import web
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.health.checks import Check, Finding, tell
-from bot.supervisor import Part, State
+from bot.health.server import HealthServer
+from bot.supervisor import Part, State, Supervisor
 
 type Probe = Callable[[], Awaitable[object]]
 """Returns when a store does its work; `ServiceUnavailable`."""
 type Look = Callable[[], Finding]
+
+
+def start_readiness(
+    server: HealthServer, supervisor: Supervisor, *, probes: Mapping[str, Probe], looks: Mapping[str, Look]
+) -> None:
+    """From now on `/readyz` says how these, and the supervised parts, are."""
+    readiness = Readiness(probes, looks, supervisor.parts)
+    server.routes["/readyz"] = readiness.answer
+    supervisor.start("health", readiness.run)
 
 
 class Readiness:

@@ -24,15 +24,26 @@ class Server(Protocol):
         """Have it started again, unless it was just now."""
 
 
+class Trial(Protocol):
+    """Something small that is stored now and then to see whether it is, also while no events come."""
+
+    @property
+    def fails_for_s(self) -> float:
+        """0 if the last one was stored."""
+
+    async def ask(self) -> None:
+        """Try it once more; `ServiceUnavailable` if it isn't stored."""
+
+
 class StorageWatch:
     """A part that fails for as long as nothing is stored, so that it is told when that begins and when it is over.
 
     The events wait meanwhile, here and at Discord.
     """
 
-    def __init__(self, publisher: Publisher, client: Client, server: Server | None) -> None:
+    def __init__(self, publisher: Publisher, client: Client, server: Server | None, trial: Trial | None = None) -> None:
         """`server` is None where it is its operator's to start again."""
-        self._publisher, self._client, self._server = publisher, client, server
+        self._publisher, self._client, self._server, self._trial = publisher, client, server, trial
 
     async def run(self, part: Part) -> None:
         """Look for ever."""
@@ -42,10 +53,24 @@ class StorageWatch:
 
     async def _look(self, part: Part) -> None:
         waits_s = self._publisher.oldest.waits_s
-        if waits_s < self._patience_s():
+        if waits_s >= self._patience_s():
+            if await self._answers():
+                trouble = self._publisher.oldest.reason or f"no event was acknowledged for {waits_s:.0f} s"
+                await self._mend(part, trouble)
+        elif await self._fails_trial():
+            await self._mend(part, "nothing is acknowledged")
+        else:
             part.running()
-        elif await self._answers():
-            await self._mend(part, self._publisher.oldest.reason or f"no event was acknowledged for {waits_s:.0f} s")
+
+    async def _fails_trial(self) -> bool:
+        """Once more before anything is done: what was not stored may have been asked of a server that stood still."""
+        if self._trial is None or self._trial.fails_for_s < self._patience_s() or not await self._answers():
+            return False
+        try:
+            await self._trial.ask()
+        except ServiceUnavailable:
+            return True
+        return False
 
     def _patience_s(self) -> float:
         if self._publisher.oldest.reason:

@@ -182,11 +182,25 @@ async def open_watch(discord, tmp_path):
 
 
 @needs_mount
-@pytest.mark.parametrize("store", ["postgres", "redis", "nats"])
+@pytest.mark.parametrize("store", ["postgres", "redis"])
 async def test_a_disk_without_room(open_watch, tmp_path, store):
     async with on_small_disks(tmp_path, [store]) as disks:
         _, watch = await open_watch(embedded=Embedded(folder=tmp_path))
         await is_told(watch, store, full(*disks))
+
+
+@needs_mount
+async def test_a_disk_of_nats_without_room_after_which_it_is_started_again_though_no_event_waits(open_watch, tmp_path):
+    async with on_small_disks(tmp_path, ["nats"]) as disks:
+        app, watch = await open_watch(embedded=Embedded(folder=tmp_path))
+        servers = app.stores.addresses.embedded
+        before = servers.pids["nats"]
+        async with full(*disks):
+            await watch.until_wrong("nats", seconds=WITHIN_S)
+        async with asyncio.timeout(60):
+            while servers.pids.get("nats", before) == before or not await nats_answers(servers):
+                await asyncio.sleep(0.05)
+        await watch.until_ready(WITHIN_S)
 
 
 async def test_a_jetstream_that_may_store_no_more(open_watch, tmp_path):

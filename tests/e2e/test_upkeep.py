@@ -14,7 +14,7 @@ def parts_of(section):
 
 
 async def test_the_page_says_of_each_part_whose_work_it_is(open_scene):
-    async with open_scene(relay={"listen": "127.0.0.1:0"}) as scene:
+    async with open_scene(relay={"listen": "127.0.0.1:0"}, health={"listen": "127.0.0.1:0"}) as scene:
         running = set(scene.app.supervisor.parts)
     upkeep, everybodys = parts_of("The upkeep is one bot's"), parts_of("Every bot does") | {"relay"}
     elsewhere = {"embedded servers", "store restarts", "script guard"}  # not with these tests' stores
