@@ -91,15 +91,16 @@ class _Builder:
 
     def _copy(self, value: str) -> None:
         *sources, target = value.split()
-        origin = REPOSITORY
-        if sources[0].startswith("--from="):
-            origin = self._roots[sources.pop(0).removeprefix("--from=")].folder
-        ignored = _ignored if origin == REPOSITORY else None
         to = self._root.path(str(Path(self._folder, target)))
+        if sources[0].startswith("--from="):
+            origin = self._roots[sources.pop(0).removeprefix("--from=")]
+            for source in sources:
+                subprocess.run(["cp", "-aT", origin.path(source), to], check=True)
+            return
         for source in sources:
-            found = origin / source.lstrip("/")
+            found = REPOSITORY / source
             if found.is_dir():
-                shutil.copytree(found, to, symlinks=True, dirs_exist_ok=True, ignore=ignored)
+                shutil.copytree(found, to, dirs_exist_ok=True, ignore=_ignored)
             else:
                 shutil.copy2(found, to)
 

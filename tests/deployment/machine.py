@@ -69,7 +69,7 @@ class Machine:
 
 def install(root: Root, image: Image, **environment: str) -> None:
     """As docs/deploy.md says, but for pip, which has installed into the image."""
-    shutil.copytree(image.root.path("/app"), root.path("/app"), symlinks=True)
+    subprocess.run(["cp", "-a", image.root.path("/app"), root.path("/app")], check=True)
     root.path(INSTALLED).symlink_to("/app")
     settings, units = root.path("/etc/sandbox-bot"), root.path("/etc/systemd/system")
     settings.mkdir()

@@ -99,7 +99,8 @@ async def _fault_of_unit(machine: Machine, discord: LocalDiscord) -> str:
             if await asyncio.to_thread(machine.shows, "sandbox-bot.service", "ActiveState") == "failed":
                 waiting.cancel()
                 return machine.log
-        return await waiting or ""
+        await waiting
+        return ""
     return machine.log
 
 

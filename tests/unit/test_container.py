@@ -219,9 +219,7 @@ def told(settings):
     }
 
 
-def test_with_tls_every_address_asks_for_it_and_each_server_has_its_own_key(
-    bot_settings, composed_tls, tls_folder
-):
+def test_with_tls_every_address_asks_for_it_and_each_server_has_its_own_key(bot_settings, composed_tls, tls_folder):
     settings = bot_settings(composed_tls)
     assert [urlsplit(url).scheme for url in told(settings).values()] == ["https", "postgresql", "rediss", "tls"]
     own = (settings.postgres.dsn, settings.redis.url, settings.nats.url, settings.nats.auth_url)
