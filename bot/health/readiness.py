@@ -10,7 +10,8 @@ from aiohttp import web
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.health.checks import Check, Finding, tell
-from bot.supervisor import Part, State
+from bot.health.server import HealthServer
+from bot.supervisor import Part, State, Supervisor
 
 type Probe = Callable[[], Awaitable[object]]
 """Returns when a store does its work; `ServiceUnavailable`."""
@@ -18,6 +19,16 @@ type Look = Callable[[], Finding]
 
 PART = "part "
 """What the name of a supervised part's check begins with."""
+
+
+def start_readiness(
+    server: HealthServer, supervisor: Supervisor, *, probes: Mapping[str, Probe], looks: Mapping[str, Look]
+) -> Readiness:
+    """From now on `/readyz` says how these, and the supervised parts, are."""
+    readiness = Readiness(probes, looks, supervisor.parts)
+    server.routes["/readyz"] = readiness.answer
+    supervisor.start("health", readiness.run)
+    return readiness
 
 
 class Readiness:
