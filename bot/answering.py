@@ -61,7 +61,7 @@ class Answer:
         self._interaction, self._own_messages = interaction, own_messages
         self.in_place = False
         """What is shown replaces the message with the button. To be set before the answer is promised."""
-        self.request = Request(interaction.id, interaction.user.id)
+        self.request = Request(interaction.id)
         self.has_outcome = False
         """It is shown, or on its way."""
         self._is_acknowledged = self._is_in_progress = self._is_over = False
@@ -261,7 +261,7 @@ async def _watch(answer: Answer, work: asyncio.Task[Any]) -> None:
         return
     served = answer.request
     service = served.awaited or gettext("The bot")
-    logger.warning("an interaction takes too long", service=service, user=served.user_id, goes_on=served.has_begun)
+    logger.warning("an interaction takes too long", service=service, goes_on=served.has_begun)
     if served.has_begun:
         await answer.progress(_under_way(service))
     else:

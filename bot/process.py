@@ -19,6 +19,7 @@ from bot.command_registration import CommandRegistration
 from bot.discord_away import FAILURES, unavailable
 from bot.discord_start import connect, find_shards, lift_when_connected, log_in, try_until_done
 from bot.errors import ServiceUnavailable
+from bot.ready_line import tell_when_ready
 from bot.relay.part import RelayPart
 from bot.relay.upkeep import RelayUpkeep
 from bot.routing import callbacks
@@ -38,6 +39,7 @@ from bot.sandboxes.access.script_guard import ScriptGuard
 from bot.sandboxes.access.standby_guard import start_standby_guards
 from bot.sandboxes.access.store_restarts import RestartLog, ServerRestarts
 from bot.sandboxes.activity import ActivityLog
+from bot.sandboxes.audit_log import AuditLog
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
@@ -172,6 +174,8 @@ class App:
         supervisor.start("relay upkeep", while_held(relay.run))
         expired_every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
         supervisor.start_periodic("idempotency keys", manager.idempotency.expire, expired_every, within=while_held)
+        expire_audit = partial(AuditLog(self.stores.pool).expire, self.settings.sandboxes.audit_retention)
+        supervisor.start_periodic("audit log", expire_audit, constants.AUDIT_EXPIRED_EVERY, within=while_held)
 
     def _watch_embedded(self) -> Mapping[str, ServerRestarts]:
         """What ends those servers that this process runs, by store."""
@@ -214,6 +218,7 @@ class App:
 
     async def _serve_discord(self, part: Part) -> None:
         lift_when_connected(self.bot, part)
+        tell_when_ready(self.bot, self.leases, self.table, self.manager, self.settings)
         async with self.bot.silence.limited(self.settings.discord.api_base):
             await try_until_done(part, self.login)
             part.running()

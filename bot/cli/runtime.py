@@ -65,10 +65,18 @@ def read_settings(
             settings.require_token()
     except SettingsError as error:
         exit_with_error(str(error), EX_CONFIG, as_json=as_json)
-    log.configure(
-        "ERROR" if quiet else settings.log.level, json_lines=settings.log.json_lines, secrets=settings.secrets()
-    )
+    _configure_log(settings, quiet=quiet)
     return settings
+
+
+def _configure_log(settings: Settings, *, quiet: bool) -> None:
+    chosen = settings.log
+    log.configure(
+        "ERROR" if quiet else chosen.level,
+        levels={} if quiet else chosen.levels,
+        json_lines=not sys.stderr.isatty() if chosen.json_lines is None else chosen.json_lines,
+        secrets=settings.secrets(),
+    )
 
 
 def run_or_exit[ResultT](work: Coroutine[Any, Any, ResultT], *, as_json: bool = False) -> ResultT:
