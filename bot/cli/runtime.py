@@ -181,11 +181,11 @@ def print_warning(message: str, *, as_json: bool) -> None:
 
 def exit_with_error(message: str, exit_code: int, code: str | None = None, *, as_json: bool = False) -> NoReturn:
     """Prints the error and ends the process; JSON without a `code` of its own gets the name of the exit code."""
-    print_error(message, code or (_CODES[exit_code] if as_json else None), as_json=as_json)
+    print_error(message, code or (JSON_CODES[exit_code] if as_json else None), as_json=as_json)
     raise SystemExit(exit_code)
 
 
-_CODES = {
+JSON_CODES = {
     EX_FAILED: "FAILED",
     EX_USAGE: "USAGE",
     EX_SHOWN: "CREDENTIALS_SHOWN",
