@@ -66,6 +66,8 @@ def _rename(record: Record, name: str) -> None:
     record["name"] = name
 
 
+_LARGEST_EXACT = 2**53
+
 _context: ContextVar[dict[str, object] | None] = ContextVar("log_context", default=None)
 
 
@@ -99,7 +101,7 @@ def configure(
     of_modules: dict[str | None, str | int | bool] = {"": level}
     of_modules.update(levels or {})
     logger.remove()
-    logger.configure(patcher=_add_context)
+    logger.configure(patcher=_complete_facts)
     logger.add(
         lambda message: _write(redact(message)),
         level=min((level, *(levels or {}).values()), key=lambda name: logger.level(name).no),
@@ -119,10 +121,15 @@ def _format(record: Record) -> str:
     return _LINE + (_FACTS if record["extra"] else "") + "\n{exception}"
 
 
-def _add_context(record: Record) -> None:
-    """Its own facts count where both have one."""
-    for name, fact in (_context.get() or {}).items():
-        record["extra"].setdefault(name, fact)
+def _complete_facts(record: Record) -> None:
+    """With those of the context, as far as the line has none of that name."""
+    facts = (_context.get() or {}) | record["extra"]
+    record["extra"].update({name: _exact(fact) for name, fact in facts.items()})
+
+
+def _exact(fact: object) -> object:
+    """Discord's ids as text: not every reader of JSON keeps 64 bits."""
+    return str(fact) if isinstance(fact, int) and fact > _LARGEST_EXACT else fact
 
 
 def _write(line: str) -> None:

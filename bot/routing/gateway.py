@@ -224,8 +224,7 @@ def _said_of(message: Dispatch, text: str) -> AbstractContextManager[None]:
     """What the log has to say of each line for an interaction, in discord.py's tasks for it too."""
     if message.name != "INTERACTION_CREATE":
         return nullcontext()
-    ids = {"interaction": message.id, "guild": message.guild_id, "user": dispatch.asker_in(text)}
-    return log.context(**{name: str(number) for name, number in ids.items() if number is not None})
+    return log.context(interaction=message.id, guild=message.guild_id, user=dispatch.asker_in(text))
 
 
 def install_tap(

@@ -86,19 +86,19 @@ async def test_each_line_said_for_a_request_has_its_ids_whichever_task_says_it(c
         await found.wait()
         logging.getLogger("discord.client").warning("watched")
 
-    with log.context(interaction="5", guild=None):
+    with log.context(interaction=2**60, guild=None):
         watching = asyncio.create_task(watch())
         logger.info("asked")
         log.note(sandbox="blue")
-        logger.info("found", sandbox="red")
+        logger.info("found", sandbox="red", count=2)
         found.set()
     await watching
     log.note(sandbox="nobody's")
     logger.info("afterwards")
     assert facts(capsys) == {
-        "asked": {"interaction": "5"},
-        "found": {"interaction": "5", "sandbox": "red"},
-        "watched": {"interaction": "5", "sandbox": "blue"},
+        "asked": {"interaction": "1152921504606846976"},
+        "found": {"interaction": "1152921504606846976", "sandbox": "red", "count": 2},
+        "watched": {"interaction": "1152921504606846976", "sandbox": "blue"},
         "afterwards": {},
     }
 
