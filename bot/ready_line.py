@@ -12,16 +12,18 @@ from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.model import SandboxStatus
 from bot.settings import Settings
 
-_SESSION_BEGINS = ("on_connect", "on_resumed")
+_SESSION_BEGINS = ("on_shard_connect", "on_shard_resumed")
 
 
 def tell_when_ready(
     bot: SandboxBot, leases: GatewayLeases, table: RouteTable, manager: SandboxManager, settings: Settings
 ) -> None:
     """Once, when each shard that this process has the lease of has a session, new or resumed. A standby has none."""
+    in_session: set[int] = set()
 
-    async def look() -> None:
-        if leases.held.keys() <= bot.connected_shards:
+    async def look(shard_id: int) -> None:
+        in_session.add(shard_id)
+        if leases.held.keys() <= in_session:
             servers = sum(map(len, table.guilds_by_prefix(clock.elapsed()).values()))
             sandboxes = await manager.count(statuses=(SandboxStatus.RUNNING,))
             counts = f"{_counted(servers, 'server')}, {_counted(sandboxes, 'sandbox', 'sandboxes')}"
