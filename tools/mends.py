@@ -109,3 +109,43 @@ EXITS = {
     130: "Nothing: somebody has pressed Ctrl+C.",
 }
 """By the exit code. Of `sandbox-worker run`, `psql` and `redis` every other one is the command's own."""
+
+_LOG_IN = "Log in with the sandbox's token. One that worked until now has ended: `/sandbox connect` hands out another."
+
+RELAY_ANSWERS: dict[tuple[int | None, int | None], str] = {
+    (400, 30032): "Register fewer commands: a server has room for 100 of an application's, all its bots' together.",
+    (400, 50035): "Mend the field that is named.",
+    (400, 50109): "Send JSON, or a form as Discord takes it.",
+    (401, 0): _LOG_IN,
+    (403, 50001): "Read the reason in parentheses: it is another's server, channel or message, or the application's.",
+    (403, 50007): "Write to whom `[relay] direct_messages` allows: by default the sandbox's owner alone.",
+    (404, 10063): "Register the command first; one of the team's own bot is not the sandbox's.",
+    (404, 10066): "Nothing: there are no permissions of that command.",
+    (408, 0): "Send the whole body sooner.",
+    (413, 40005): "Send less at once.",
+    (429, None): "Wait as long as `retry_after` says; libraries do.",
+    (500, 0): "Report it: the line `the relay has failed to answer` in the log has the traceback.",
+    (503, 0): "Try again in a minute: Discord or a store is away. `the relay cannot answer` in the log says which.",
+}
+"""By the HTTP status, and Discord's code in the body. Everything else is Discord's own answer, as it came."""
+
+RELAY_CLOSES = {
+    4000: (
+        "Connect again, as libraries do by themselves. If the reason is `too many clients`, stop some of them, or have "
+        "the operator raise `[relay] max_clients`."
+    ),
+    4001: "Send what the gateway's protocol knows.",
+    4002: "Send JSON objects as the gateway's protocol has them.",
+    4003: "Identify first, within the time that a connection has for it.",
+    4004: _LOG_IN,
+    4005: "Identify once on a connection.",
+    4008: "Send less often; IDENTIFY above all, which `resume` saves.",
+    4010: "Give a shard number below the number of shards.",
+    4012: "Ask for version 9 or 10 in JSON, and for `zlib-stream`, `zstd-stream` or no compression; take erlpack out.",
+    4013: "Ask for intents that Discord has.",
+    4014: (
+        "Ask for no privileged intent that the application lacks; the operator switches it on in the developer portal "
+        "and names it in `[discord] privileged_intents`."
+    ),
+}
+"""By the code with which the connection is closed."""
