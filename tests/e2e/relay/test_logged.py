@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import asyncpg
 import nats
@@ -23,12 +22,10 @@ def lines(monkeypatch, scene):
     """All that is written, at the lowest level that there is; what the bot has been given is blotted out."""
     written: list[str] = []
     monkeypatch.setattr(log, "_write", written.append)
-    handlers = logging.root.handlers
     settings = scene.app.settings
     log.configure("TRACE", json_lines=True, secrets=settings.secrets())
     yield written
     logger.remove()
-    logging.root.handlers = handlers
 
 
 def facts(lines, message):
