@@ -61,7 +61,7 @@ class Answer:
         self._interaction, self._own_messages = interaction, own_messages
         self.in_place = False
         """What is shown replaces the message with the button. To be set before the answer is promised."""
-        self.request = Request(interaction.id, interaction.user.id)
+        self.request = Request(interaction.id)
         self.outcome = "answered"
         """What is counted at the end of the work: as the table of metrics has it."""
         self.has_outcome = False
@@ -264,7 +264,7 @@ async def _watch(answer: Answer, work: asyncio.Task[Any]) -> None:
         return
     served = answer.request
     service = served.awaited or gettext("The bot")
-    logger.warning("an interaction takes too long", service=service, user=served.user_id, goes_on=served.has_begun)
+    logger.warning("an interaction takes too long", service=service, goes_on=served.has_begun)
     if served.has_begun:
         await answer.progress(_under_way(service))
     else:

@@ -125,7 +125,7 @@ class SandboxBot(commands.AutoShardedBot):
         None if another task of this process does, or has: Discord sends it again after a RESUME from before it.
         """
         if interaction.id in self._begun:
-            logger.debug("an interaction has come again", interaction=interaction.id)
+            logger.debug("an interaction has come again")
             return None
         self._begun.append(interaction.id)
         task = asyncio.current_task()
@@ -206,10 +206,10 @@ async def report(interaction: Interaction, error: BaseException) -> None:
     answer = answering.of(interaction)
     answer.outcome = outcome(error)
     if is_of_discord(cause(error)):
-        logger.warning("Discord failed", error=repr(cause(error)), user=interaction.user.id)
+        logger.warning("Discord failed", error=repr(cause(error)))
     if text is None:
         reference = names.random_suffix(8)
-        logger.opt(exception=error).error("interaction failed", reference=reference, user=interaction.user.id)
+        logger.opt(exception=error).error("interaction failed", reference=reference)
         text = gettext(
             "That failed, and it is the bot's fault. Tell an admin the reference `{reference}`: it is in the log.",
             reference=reference,

@@ -1,4 +1,7 @@
-"""Where log lines go: loguru to standard error, the standard library's logging led into it."""
+"""Where log lines go: loguru to standard error, the standard library's logging led into it.
+
+Each line has its own facts, and those of the `context` in which it is said.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,28 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 from loguru import logger
 
-FORMAT = (
-    "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> <level>{level: <7}</level> "
-    "<cyan>{name}</cyan> {message} <dim>{extra}</dim>"
-)
+if TYPE_CHECKING:
+    from loguru import Record
+
+_LINE = "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> <level>{level: <7}</level> <cyan>{name}</cyan> {message}"
+_FACTS = " <dim>{extra}</dim>"
+
+_LEAST_OF_LIBRARIES = {
+    **dict.fromkeys(("asyncio", "aiohttp", "discord", "nats"), logging.INFO),
+    # Its pool warns, with a traceback, at each try to connect during an outage, which the supervisor tells of once.
+    "asyncpg": logging.ERROR,
+}
+"""The level below which a library says nothing, whatever is asked for: discord.py would write down whole requests, with
+the tokens in them."""
 
 _SPELLINGS: tuple[Callable[[str], str], ...] = (
     lambda text: json.dumps(text)[1:-1],
@@ -41,27 +57,79 @@ class _Intercept(logging.Handler):
         frame, depth = inspect.currentframe(), 0
         while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
             frame, depth = frame.f_back, depth + 1
-        logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", record.getMessage())
+        said = logger.opt(depth=depth, exception=record.exc_info).patch(partial(_rename, name=record.name))
+        said.log(level, "{}", record.getMessage())
 
 
-def configure(level: str = "INFO", *, json_lines: bool = False, secrets: Iterable[str] = ()) -> None:
-    """Log from `level` on, once per process. What is in `secrets` is blotted out, in tracebacks too."""
+def _rename(record: Record, name: str) -> None:
+    """Levels are given by a logger's name, which its module's need not be."""
+    record["name"] = name
+
+
+_LARGEST_EXACT = 2**53
+
+_context: ContextVar[dict[str, object] | None] = ContextVar("log_context", default=None)
+
+
+@contextmanager
+def context(**facts: object) -> Iterator[None]:
+    """Each line that is said within has these facts too, also in tasks that are started there; None is no fact."""
+    known = {name: fact for name, fact in facts.items() if fact is not None}
+    token = _context.set((_context.get() or {}) | known)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def note(**facts: object) -> None:
+    """Found out within a `context`: its lines have these facts too from now on, whichever of its tasks says them."""
+    if (known := _context.get()) is not None:
+        known.update(facts)
+
+
+def configure(
+    level: str = "INFO",
+    *,
+    levels: Mapping[str, str] | None = None,
+    json_lines: bool = False,
+    secrets: Iterable[str] = (),
+) -> None:
+    """Log from `level` on, once per process; `levels` are those of single modules, and of what is in them. What is in
+    `secrets` is blotted out, in tracebacks too."""
     redact = _redactor(secrets)
+    of_modules: dict[str | None, str | int | bool] = {"": level}
+    of_modules.update(levels or {})
     logger.remove()
+    logger.configure(patcher=_complete_facts)
     logger.add(
         lambda message: _write(redact(message)),
-        level=level,
-        format=FORMAT,
+        level=min((level, *(levels or {}).values()), key=lambda name: logger.level(name).no),
+        filter=of_modules,
+        format=_format,
         serialize=json_lines,
         colorize=sys.stderr.isatty() and not json_lines,
         backtrace=False,
         diagnose=False,
     )
     logging.basicConfig(handlers=[_Intercept()], level=logging.NOTSET, force=True)
-    for chatty in ("asyncio", "aiohttp", "discord", "nats"):
-        logging.getLogger(chatty).setLevel(max(logging.INFO, logging.getLevelName(level)))
-    # Its pool warns, with a traceback, at each try to connect during an outage, which the supervisor tells of once.
-    logging.getLogger("asyncpg").setLevel(logging.ERROR)
+    for library, least in _LEAST_OF_LIBRARIES.items():
+        logging.getLogger(library).setLevel(least)
+
+
+def _format(record: Record) -> str:
+    return _LINE + (_FACTS if record["extra"] else "") + "\n{exception}"
+
+
+def _complete_facts(record: Record) -> None:
+    """With those of the context, as far as the line has none of that name."""
+    facts = (_context.get() or {}) | record["extra"]
+    record["extra"].update({name: _exact(fact) for name, fact in facts.items()})
+
+
+def _exact(fact: object) -> object:
+    """Discord's ids as text: not every reader of JSON keeps 64 bits."""
+    return str(fact) if isinstance(fact, int) and fact > _LARGEST_EXACT else fact
 
 
 def _write(line: str) -> None:

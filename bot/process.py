@@ -25,6 +25,7 @@ from bot.health.readiness import start_readiness
 from bot.health.server import HealthServer
 from bot.metric_sources.readiness import ReadinessSource
 from bot.metric_sources.registry import Metrics
+from bot.ready_line import tell_when_ready
 from bot.relay.part import RelayPart
 from bot.relay.upkeep import RelayUpkeep
 from bot.routing import callbacks
@@ -44,6 +45,7 @@ from bot.sandboxes.access.script_guard import ScriptGuard
 from bot.sandboxes.access.standby_guard import start_standby_guards
 from bot.sandboxes.access.store_restarts import RestartLog, ServerRestarts
 from bot.sandboxes.activity import ActivityLog
+from bot.sandboxes.audit_log import AuditLog
 from bot.sandboxes.census import Census
 from bot.sandboxes.lifecycle.notices import NoticeDispatcher
 from bot.sandboxes.lifecycle.orphans import OrphanCollector
@@ -187,6 +189,8 @@ class App:
         supervisor.start("relay upkeep", while_held(relay.run))
         expired_every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
         supervisor.start_periodic("idempotency keys", manager.idempotency.expire, expired_every, within=while_held)
+        expire_audit = partial(AuditLog(self.stores.pool).expire, self.settings.sandboxes.audit_retention)
+        supervisor.start_periodic("audit log", expire_audit, constants.AUDIT_EXPIRED_EVERY, within=while_held)
 
     def _start_health(self, server: HealthServer) -> StoreProbes:
         """What it asks the stores by."""
@@ -247,6 +251,7 @@ class App:
 
     async def _serve_discord(self, part: Part) -> None:
         lift_when_connected(self.bot, part)
+        tell_when_ready(self.bot, self.leases, self.table, self.manager, self.settings)
         async with self.bot.silence.limited(self.settings.discord.api_base):
             await try_until_done(part, self.login)
             part.running()

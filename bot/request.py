@@ -19,7 +19,6 @@ class Request:
 
     id: int
     """Of the interaction."""
-    user_id: int
     has_begun: bool = False
     """It has begun to change something, so that it must not be cut off any more."""
     behind: set[str] = field(default_factory=set)

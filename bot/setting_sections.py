@@ -16,6 +16,8 @@ from bot.setting_types import (
     Duration,
     Intents,
     Listen,
+    LogLevel,
+    LogLevels,
     Numbers,
     Section,
     Snowflakes,
@@ -78,6 +80,7 @@ class Sandboxes(Section):
     mend_every: Duration = timedelta(minutes=1)
     orphans_every: Duration = timedelta(hours=1)
     activity_every: Duration = timedelta(seconds=10)
+    audit_retention: Duration = Field(default=timedelta(days=90), ge=constants.IDEMPOTENCY_KEYS_KEPT)
     template: Path | None = None
 
     @field_validator("template", mode="before")
@@ -181,7 +184,16 @@ class Routing(Section):
 
 
 class Log(Section):
-    """What is logged to standard error, and how."""
+    """What is logged to standard error, and how.
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    json_lines: bool = False
+    `levels` are those of single modules. `json_lines`: None is as lines of JSON wherever nobody looks, off a terminal.
+    """
+
+    level: LogLevel = "INFO"
+    levels: LogLevels = Field(default_factory=dict)
+    json_lines: bool | None = None
+
+    @field_validator("json_lines", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value

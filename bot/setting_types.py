@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -125,11 +126,20 @@ def _databases(value: object) -> object:
     return range(int(first), int(last) + 1)
 
 
+def _levels(value: object) -> object:
+    """The environment's way to write a table: `bot.relay=DEBUG, nats=ERROR`."""
+    if isinstance(value, str):
+        return dict(word.partition("=")[::2] for word in value.replace(",", " ").split())
+    return value
+
+
 Databases = Annotated[InstanceOf[range] | None, BeforeValidator(_databases)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Snowflakes = Annotated[frozenset[int], BeforeValidator(_snowflakes), NoDecode]
 Intents = Annotated[tuple[Literal["members", "message_content", "presences"], ...], BeforeValidator(_words), NoDecode]
 Listen = Annotated[str | None, BeforeValidator(_listen)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogLevels = Annotated[Mapping[str, LogLevel], BeforeValidator(_levels), NoDecode]
 Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_words), NoDecode]
 Token = Annotated[SecretStr, AfterValidator(_token)]
 PostgresAddress = Annotated[

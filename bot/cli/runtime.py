@@ -65,10 +65,18 @@ def read_settings(
             settings.require_token()
     except SettingsError as error:
         exit_with_error(str(error), EX_CONFIG, as_json=as_json)
-    log.configure(
-        "ERROR" if quiet else settings.log.level, json_lines=settings.log.json_lines, secrets=settings.secrets()
-    )
+    _configure_log(settings, quiet=quiet)
     return settings
+
+
+def _configure_log(settings: Settings, *, quiet: bool) -> None:
+    chosen = settings.log
+    log.configure(
+        "ERROR" if quiet else chosen.level,
+        levels={} if quiet else chosen.levels,
+        json_lines=not sys.stderr.isatty() if chosen.json_lines is None else chosen.json_lines,
+        secrets=settings.secrets(),
+    )
 
 
 def run_or_exit[ResultT](work: Coroutine[Any, Any, ResultT], *, as_json: bool = False) -> ResultT:
@@ -173,11 +181,11 @@ def print_warning(message: str, *, as_json: bool) -> None:
 
 def exit_with_error(message: str, exit_code: int, code: str | None = None, *, as_json: bool = False) -> NoReturn:
     """Prints the error and ends the process; JSON without a `code` of its own gets the name of the exit code."""
-    print_error(message, code or (_CODES[exit_code] if as_json else None), as_json=as_json)
+    print_error(message, code or (JSON_CODES[exit_code] if as_json else None), as_json=as_json)
     raise SystemExit(exit_code)
 
 
-_CODES = {
+JSON_CODES = {
     EX_FAILED: "FAILED",
     EX_USAGE: "USAGE",
     EX_SHOWN: "CREDENTIALS_SHOWN",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bot import constants, names
-from bot.cli import env_command, json_data, maintenance, rendering, status_command
+from bot.cli import audit_commands, env_command, json_data, maintenance, rendering, status_command
 from bot.cli.runtime import (
     EX_FAILED,
     EX_USAGE,
@@ -27,7 +27,7 @@ from bot.errors import SandboxError
 from bot.sandboxes.directory import LIVING
 from bot.sandboxes.manager import SandboxManager
 from bot.sandboxes.metadata import CreatedFrom, read_tags
-from bot.sandboxes.model import AuditEntry, Extension, Sandbox, SandboxStatus
+from bot.sandboxes.model import Extension, Sandbox, SandboxStatus
 
 cli = typer.Typer(
     help="Create, inspect, change and destroy sandboxes without Discord; also while the bot runs.",
@@ -36,6 +36,7 @@ cli = typer.Typer(
 )
 cli.add_typer(status_command.cli)
 cli.add_typer(env_command.cli)
+cli.add_typer(audit_commands.cli)
 cli.add_typer(maintenance.cli)
 
 Wanted = Annotated[str, typer.Argument(metavar="SANDBOX", help="Its name, its id or the first eight digits of that.")]
@@ -183,28 +184,6 @@ def destroy(
     _show_destroyed(destroyed, dry_run, as_json)
     if len(destroyed) < len(chosen):
         raise SystemExit(EX_FAILED)
-
-
-@cli.command()
-def audit(
-    sandbox: Wanted,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, max=constants.COMMAND_LINE_ROWS, help="At most so many, the newest.")
-    ] = 50,
-    as_json: Json = False,
-    config: Config = None,
-) -> None:
-    """Show what was done with a sandbox, newest first; of a destroyed one by its id."""
-
-    async def work(manager: SandboxManager) -> list[AuditEntry]:
-        found = await manager.find(operator(), sandbox, destroyed=True)
-        return list(await manager.get_audit(operator(), found.id, limit=limit))
-
-    entries = run_with_manager(work, config, "reading", as_json=as_json)
-    if as_json:
-        rendering.show_json([json_data.audit_data(entry) for entry in entries])
-    else:
-        rendering.show_audit(entries)
 
 
 def _show(sandbox: Sandbox, as_json: bool) -> None:

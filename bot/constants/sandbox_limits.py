@@ -45,6 +45,10 @@ IDEMPOTENCY_KEYS_KEPT = timedelta(days=1)
 """Discord plays an interaction again for minutes, and its answer may be changed for fifteen of them."""
 IDEMPOTENCY_KEYS_EXPIRED_EVERY = timedelta(hours=1)
 
+AUDIT_EXPIRED_EVERY = timedelta(hours=1)
+AUDIT_ENTRIES_AT_ONCE = 1000
+"""What is read or deleted in one statement: it takes milliseconds, and keeps nobody waiting."""
+
 FIRST_RUN_ASKED_EVERY_S = 0.2
 """How often a repeat looks how far the first run is. Somebody waits for it."""
 

@@ -6,6 +6,8 @@ import asyncio
 import socket
 import ssl
 
+from loguru import logger
+
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.listening import open_socket, server_tls
@@ -48,6 +50,7 @@ class RelayPart:
                 settled_after_s=await self._stores.settled_after(),
             ) as self.relay:
                 part.running()
+                logger.info("ready: the relay serves", address=self.relay.address)
                 await asyncio.Future()
         finally:
             self.relay = None

@@ -13,7 +13,7 @@ import redis.asyncio
 from aiohttp import web
 from nats.aio.client import Client
 
-from bot import constants
+from bot import constants, log
 from bot.errors import ServiceUnavailable
 from bot.relay.commands import CommandStore, GuildCommands
 from bot.relay.gateway import intents
@@ -86,7 +86,7 @@ async def serve_relay(
     async with AsyncExitStack() as stack:
         records = RelayRecords(stores.redis, stores.pool)
         upstream = await stack.enter_async_context(Upstream(discord.api_base, settings.require_token()))
-        tenants, log = Tenants(stores.pool), ClientLog(records)
+        tenants, client_log = Tenants(stores.pool), ClientLog(records)
         sessions = Sessions(stores.redis, settled_after_s=settled_after_s)
         identity = IdentitySource(upstream)
         channels, webhooks = GuildsOf(upstream, "/channels"), GuildsOf(upstream, "/webhooks")
@@ -116,12 +116,12 @@ async def serve_relay(
             sum(intents.PRIVILEGED[name] for name in discord.privileged_intents),
             chosen.catch_up_s,
             gateway_address,
-            log,
+            client_log,
             chosen.max_clients,
         )
         supervisor.start("relay access", tenants.run)
         supervisor.start("relay sessions", sessions.run)
-        supervisor.start("relay clients", log.run)
+        supervisor.start("relay clients", client_log.run)
         supervisor.start("relay events", reader.run)
         supervisor.start_periodic("relay commands", commands.reconcile, _COMMANDS_EVERY)
         supervisor.start_periodic("relay webhooks", made_webhooks.reconcile, _WEBHOOKS_EVERY)
@@ -139,7 +139,7 @@ async def serve_relay(
         stack.push_async_callback(runner.cleanup)
         site = web.SockSite(runner, listening, ssl_context=tls)
         await site.start()
-        stack.push_async_callback(_write_last, log)
+        stack.push_async_callback(_write_last, client_log)
         stack.push_async_callback(gateway.stop)
         stack.push_async_callback(site.stop)  # first, or else who is sent away comes back here
         await stack.enter_async_context(_announced(records, address, supervisor))
@@ -166,9 +166,10 @@ async def _announced(records: RelayRecords, address: str, supervisor: Supervisor
 
 def _application(gateway: Gateway, api: Api) -> web.Application:
     async def handle(request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await gateway.accept(request)
-        return await api.handle(request)
+        with log.context():
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                return await gateway.accept(request)
+            return await api.handle(request)
 
     application = web.Application(client_max_size=constants.RELAY_BODY_BYTES)
     application.router.add_route("*", "/{path:.*}", handle)

@@ -71,7 +71,17 @@ class _OfMember(msgspec.Struct):
     d: _Membership | None = None
 
 
+class _Asked(_Membership):
+    member: _Membership | None = None
+    """In a server; elsewhere the user stands by itself."""
+
+
+class _OfInteraction(msgspec.Struct):
+    d: _Asked | None = None
+
+
 _decode_of_member = msgspec.json.Decoder(_OfMember).decode
+_decode_of_interaction = msgspec.json.Decoder(_OfInteraction).decode
 _decode_interaction_data = msgspec.json.Decoder(InteractionData | None).decode
 _decode_identified = msgspec.json.Decoder(_Identified | None).decode
 _decode_meta = msgspec.json.Decoder(_Meta | None).decode
@@ -224,6 +234,16 @@ def user_in(text: str) -> int | None:
     except (msgspec.MsgspecError, RecursionError):
         return None
     return _number(body.user.id) if body and body.user else None
+
+
+def asker_in(text: str) -> int | None:
+    """Who has made an interaction; None if it says nobody."""
+    try:
+        asked = _decode_of_interaction(text).d or _Asked()
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    user = (asked.member or asked).user
+    return _number(user.id) if user else None
 
 
 def _guild_in(meta: msgspec.Raw) -> _Id:

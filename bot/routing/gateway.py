@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import aiohttp
@@ -22,7 +23,7 @@ import zstandard
 from aiohttp import WSMsgType
 from loguru import logger
 
-from bot import constants, private_api
+from bot import constants, log, private_api
 from bot.clock import StampedClock
 from bot.routing import close_codes, dispatch, standstill
 from bot.routing.connecting import KEEPS_SESSION, ConnectingWebSocket
@@ -118,11 +119,13 @@ class TappedWebSocket(ConnectingWebSocket):
         if not tap.leases.may_act(self.shard_id or 0, self._epoch):
             await self._wait_for_lease(tap)
         if self._standstill is not None or (tap.publisher.is_full and await self._must_read_on(tap)):
-            await self._read_on(message, readable, tap)
+            with _said_of(message, readable):
+                await self._read_on(message, readable, tap)
             return
         name = message.name
         if name in ATTENDED and (name not in OF_MESSAGES or message.is_private):
-            await self._route_attended(message, text, readable, tap)
+            with _said_of(message, readable):
+                await self._route_attended(message, text, readable, tap)
             return
         tap.router.route(message, text, self.shard_id or 0, self.session_id or "")
         # What discord.py does itself with every message that it gets. Only after routing: a saved session must never
@@ -215,6 +218,13 @@ class TappedWebSocket(ConnectingWebSocket):
             logger.opt(exception=True).warning("discord.py cannot read an event", event=message.name)
         if message.name == "READY":
             tap.on_new_session(self)
+
+
+def _said_of(message: Dispatch, text: str) -> AbstractContextManager[None]:
+    """What the log has to say of each line for an interaction, in discord.py's tasks for it too."""
+    if message.name != "INTERACTION_CREATE":
+        return nullcontext()
+    return log.context(interaction=message.id, guild=message.guild_id, user=dispatch.asker_in(text))
 
 
 def install_tap(

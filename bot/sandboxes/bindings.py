@@ -9,7 +9,7 @@ from uuid import UUID
 
 from loguru import logger
 
-from bot import constants
+from bot import constants, log
 from bot.errors import GuildNotBound, InvalidTransition, NotAllowed
 from bot.sandboxes.directory import require_access
 from bot.sandboxes.idempotency import Idempotency, Result
@@ -73,6 +73,7 @@ class GuildBindings:
         async with transaction(self._pool) as connection:
             earlier = await self._idempotency.begin(connection, actor, "unbind")
             sandbox = await self._lock_holder(connection, guild_id, earlier)
+            log.note(sandbox=str(sandbox.id))
             if not sandbox.belongs_to(actor) and not manages_guild:
                 raise NotAllowed(
                     "Server {guild_id} is bound to a sandbox that is not yours. Its owner or an admin may unbind it, "

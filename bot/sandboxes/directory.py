@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from bot import names
+from bot import log, names
 from bot.errors import GuildNotBound, InvalidTransition, SandboxHidden, SandboxNotFound
 from bot.sandboxes.metadata import UNSTORABLE, check_tags
 from bot.sandboxes.model import OPERATOR, Actor, AuditEntry, Sandbox, SandboxStatus
@@ -145,6 +145,7 @@ def require_running(sandbox: Sandbox, wanted: str) -> None:
 
 def require_access(sandbox: Sandbox, actor: Actor, wanted: str | None = None) -> Sandbox:
     """The sandbox, if the actor may see and change it; otherwise `SandboxHidden`, which tells what was `wanted`."""
+    log.note(sandbox=str(sandbox.id))
     if not sandbox.belongs_to(actor):
         raise SandboxHidden(sandbox.short_id if wanted is None else wanted)  # never the whole id
     return sandbox

@@ -174,6 +174,22 @@ SELECT id, $1, $2 FROM sandboxes WHERE status <> 'destroyed';
 SELECT id, sandbox_id, event_type, actor_id, details, created_at
   FROM sandbox_audit_log WHERE sandbox_id = $1 ORDER BY id DESC LIMIT $2;
 
+-- read_audit_log --
+-- Oldest first, a page at a time. $1 the last id of the page before, $2 sandbox id or NULL, $3 since when or NULL, $4 limit
+SELECT id, sandbox_id, event_type, actor_id, details, created_at
+  FROM sandbox_audit_log
+ WHERE id > $1 AND ($2::uuid IS NULL OR sandbox_id = $2) AND ($3::timestamptz IS NULL OR created_at >= $3)
+ ORDER BY id LIMIT $4;
+
+-- delete_audit --
+-- The oldest first, none of a sandbox that has not ended. $1 how long they are kept, $2 limit
+DELETE FROM sandbox_audit_log
+ WHERE id IN (SELECT entry.id FROM sandbox_audit_log AS entry
+               WHERE entry.created_at < now() - $1::interval
+                 AND NOT EXISTS (SELECT FROM sandboxes WHERE id = entry.sandbox_id AND status <> 'destroyed')
+               ORDER BY entry.created_at LIMIT $2)
+RETURNING id;
+
 -- touch --
 -- $1 sandbox id
 UPDATE sandboxes SET last_activity_at = now() WHERE id = $1 AND status = 'running' RETURNING id;

@@ -180,6 +180,8 @@ async def test_the_audit_log_names_the_operator(data, cli):
     ended = json.loads((await cli("destroy", "blue", "--yes", "--json", SUDO_USER="ada")).stdout)
     entries = await data("audit", ended[0]["id"])
     assert entries[0]["operator"] == ("ada" if os.getuid() == 0 else account)
+    exported = await cli("export-audit", "--since", "1h")
+    assert [json.loads(line) for line in exported.stdout.splitlines()] == entries[::-1]
 
 
 async def test_what_could_not_be_destroyed_is_one_json_object_for_all(data, cli, nats_client):

@@ -123,6 +123,7 @@ async def test_a_token_is_all_it_needs_and_sandboxes_survive_a_restart(discord, 
         while not await stored():
             await asyncio.sleep(0.05)
     assert not any("Traceback" in line or discord.token in line for line in bot.lines)
+    assert sum("ready: 1 server, 1 sandbox, embedded stores in data" in line for line in bot.lines) == 1
     await bot.stop()
 
 

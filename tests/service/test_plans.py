@@ -52,6 +52,8 @@ QUERIES: dict[str, dict[str, list[object]]] = {
         "suggest_sandboxes": [10**17 + 5, True, "box-1", 25],
         "count_living": [10**17 + 5],
         "read_audit": [SOME_ID, 50],
+        "read_audit_log": [5, None, None, 1000],
+        "delete_audit": [90 * 24 * HOUR, 1000],
         "find_expired": [None],
         "find_overdue": [HOUR, None],
         "find_stuck": [HOUR, None],

@@ -62,6 +62,14 @@ def test_shards_are_named_in_the_environment_too(monkeypatch):
     assert (discord.shard_count, discord.shard_ids) == (4, (2, 3))
 
 
+def test_levels_of_modules_are_named_in_the_environment_too(monkeypatch):
+    monkeypatch.setenv("BOT_LOG__LEVELS", "bot.relay=DEBUG, discord=ERROR")
+    assert load_settings().log.levels == {"bot.relay": "DEBUG", "discord": "ERROR"}
+    monkeypatch.setenv("BOT_LOG__LEVELS", "bot.relay")
+    with pytest.raises(SettingsError, match=r"^log.levels.bot.relay: .*'DEBUG'"):
+        load_settings()
+
+
 def test_nats_is_logged_in_to_in_one_way(monkeypatch):
     seed = "SUAOY5JZ2WJKVR4UO2KJ2P3SW6FZFNWEOIMAXF4WZEUNVQXXUOKGM55CYE"
     monkeypatch.setenv("NATS_NKEY_SEED", seed)

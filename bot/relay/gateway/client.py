@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 from loguru import logger
 
-from bot import constants
+from bot import constants, log
 from bot.errors import ServiceUnavailable
 from bot.relay.fairness import TooManyRequests
 from bot.relay.gateway.client_log import ClientLog
@@ -220,6 +220,7 @@ class Client:
         if self._serving is not None:
             raise HangUp(4005, "Already authenticated.")
         tenant = await self._gateway.tenants.authenticate(str(data.get("token") or ""))
+        log.note(sandbox=str(tenant.sandbox_id))
         others = sum(client.tenant is tenant for client in self._gateway.clients if client is not self)
         if others >= self._gateway.most_clients:
             raise HangUp(4000, "This sandbox has too many clients. Stop some of them.")

@@ -11,7 +11,7 @@ from functools import partial
 from aiohttp import hdrs, web
 from loguru import logger
 
-from bot import constants
+from bot import constants, log
 from bot.errors import ServiceUnavailable
 from bot.relay.fairness import TooManyRequests
 from bot.relay.http import operations
@@ -27,6 +27,8 @@ from bot.relay.tenants import NotAuthenticated, Tenant, Tenants
 from bot.relay.upstream import Answer, DiscordAway, Refused, Upstream
 from bot.relay.usage import Usage
 
+_SAID = ("guild", "interaction")
+"""What a path may name that the log says of the request."""
 _PASSED_ON = (hdrs.ACCEPT_LANGUAGE, "X-Audit-Log-Reason")
 
 
@@ -126,6 +128,7 @@ class Api:
         if rule is Rule.GATEWAY:
             return await self._gateway(request, found)
         tenant = await self._tenant(request, found)
+        log.note(sandbox=str(tenant.sandbox_id), **{each: found.values[each] for each in _SAID if each in found.values})
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         async with self._room.taken(tenant.sandbox_id, request):
             async with asyncio.timeout(constants.RELAY_BODY_WITHIN_S):

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 from loguru import logger
 
-from bot import constants, metrics
+from bot import constants, log, metrics
 from bot.errors import (
     CleanupFailed,
     NameTaken,
@@ -105,6 +105,7 @@ class Creation:
         """`provision` what is new. What was reserved before is returned as whoever did that has made it, or may have
         ended it since; if they have died on the way, this goes on with it. `ProvisioningFailed` if it has never run."""
         sandbox = reservation.sandbox
+        log.note(sandbox=str(sandbox.id))
         if not reservation.is_repeat:
             return await self.provision(sandbox, actor)
         while sandbox.status in {SandboxStatus.PENDING, SandboxStatus.CREATING}:

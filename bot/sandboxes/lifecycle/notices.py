@@ -12,7 +12,7 @@ from uuid import UUID
 
 from loguru import logger
 
-from bot import constants
+from bot import constants, log
 from bot.sandboxes.model import AuditEvent, Sandbox
 from bot.sandboxes.records import SandboxRecords
 from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
@@ -176,7 +176,8 @@ class NoticeDispatcher:
         await self._outbox.fan_out(admins)
         attempts = 0
         while (delivery := await self._outbox.claim()) is not None:
-            await self._attempt(delivery)
+            with log.context(sandbox=str(delivery.sandbox_id)):
+                await self._attempt(delivery)
             attempts += 1
         return attempts
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from loguru import logger
 
-from bot import constants
+from bot import constants, log
 from bot.concurrency import gather_bounded
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.lifecycle.notices import NoticeOutbox
@@ -153,7 +153,12 @@ class Reaper:
 
     async def _each(self, sandbox_ids: Sequence[UUID], work: Work, limit: int) -> Outcomes:
         """One transaction for each; `ServiceUnavailable`, after all were tried, if PostgreSQL went away meanwhile."""
-        outcomes = await gather_bounded(sandbox_ids, work, limit=limit)
+
+        async def named(sandbox_id: UUID) -> object:
+            with log.context(sandbox=str(sandbox_id)):
+                return await work(sandbox_id)
+
+        outcomes = await gather_bounded(sandbox_ids, named, limit=limit)
         for outcome in outcomes:
             if isinstance(outcome, ServiceUnavailable):
                 raise outcome

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 from loguru import logger
 
-from bot import constants, metrics
+from bot import constants, log, metrics
 from bot.concurrency import gather_bounded
 from bot.errors import CleanupFailed, ServiceUnavailable
 from bot.sandboxes.access.control import SandboxAccess
@@ -104,10 +104,12 @@ class Teardown:
         failed: dict[UUID, Failures] = {}
 
         async def disconnect(sandbox: Sandbox) -> None:
-            failed[sandbox.id] = await self._disconnect(sandbox.id)
+            with log.context(sandbox=str(sandbox.id)):
+                failed[sandbox.id] = await self._disconnect(sandbox.id)
 
         async def complete(sandbox: Sandbox) -> bool:
-            return await self._complete(sandbox, actor, failed[sandbox.id] | keys)
+            with log.context(sandbox=str(sandbox.id)):
+                return await self._complete(sandbox, actor, failed[sandbox.id] | keys)
 
         limit = constants.MAX_CONCURRENT_TEARDOWNS
         await gather_bounded(sandboxes, disconnect, limit=limit)

@@ -61,6 +61,7 @@ async def test_a_relay_that_is_killed_is_there_again_and_sessions_go_on(
         assert await wire.close_code() in (None, 1006)
         await goes_on(scene, wire, relay.address, token)
         assert relay.children != [child]
+        assert sum("ready: the relay serves" in line for line in relay.lines) == 2
 
 
 async def test_sighup_starts_it_anew_and_tells_clients_to_resume(
