@@ -14,6 +14,7 @@ from loguru import logger
 from nats.aio.client import Client
 
 from bot import constants, names
+from bot.i18n import Translatable
 from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.isolation import Enforcement, Isolation
@@ -43,7 +44,7 @@ from bot.stores.redis import RedisStore
 from bot.supervisor import Supervisor
 from sandbox_worker.addresses import Host, WrongAddress, fit, without_files
 
-_WITHOUT_CALLOUT = "NATS_AUTH_URL, NATS_SYSTEM_URL and NATS_ACCOUNT_SEED are not set"
+_WITHOUT_CALLOUT = Translatable("NATS_AUTH_URL, NATS_SYSTEM_URL and NATS_ACCOUNT_SEED are not set")
 
 
 @asynccontextmanager
