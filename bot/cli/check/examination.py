@@ -123,7 +123,7 @@ def _explain(check: Check, error: Exception, settings: Settings) -> Finding:
             return failure(str(error), gettext("Do as it says, and check again."), Cause.UNAVAILABLE)
     logger.opt(exception=error).error("a check failed", check=check.name)
     return failure(
-        gettext("The check itself has failed: {error}", error=repr(error)),
+        gettext("The check itself has failed: {error}", error=type(error).__name__),
         gettext("That is the bot's fault: report it with what stands in the log."),
     )
 

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from bot import constants
 from bot.cli.check.shared import Unanswerable
 from bot.cli.check.surroundings import Surroundings
+from bot.cogs.admin_group import AdminGroup
+from bot.cogs.sandbox_group import SandboxGroup
 from bot.findings import Finding, failure, ok, warning
 from bot.global_commands import CHAT_INPUT, GlobalCommand, GlobalCommands
 from bot.i18n import gettext
@@ -66,9 +68,6 @@ async def _read_made(found: Surroundings, application_id: int) -> tuple[set[int]
 
 
 def _own_names() -> Sequence[str]:
-    from bot.cogs.admin_group import AdminGroup
-    from bot.cogs.sandbox_group import SandboxGroup
-
     return [str(cog.__cog_group_name__) for cog in (SandboxGroup, AdminGroup)]
 
 

@@ -8,7 +8,7 @@ import discord
 
 from bot import constants
 from bot.cli.check.surroundings import Application, Surroundings
-from bot.concurrency import failures, gather_bounded
+from bot.concurrency import gather_bounded, raise_first
 from bot.discord_away import is_refusal
 from bot.findings import Finding, ok, warning
 from bot.health_sources import is_hidden
@@ -35,28 +35,25 @@ async def servers(found: Surroundings) -> AsyncIterator[Finding]:
     async def look(guild_id: int) -> list[Finding]:
         return await _look(logged_in, guild_id, found.settings)
 
-    outcomes = await gather_bounded(asked, look, limit=constants.GUILD_INSPECTION_CONCURRENCY)
-    for failed in failures(outcomes):
-        raise failed
+    outcomes = await gather_bounded(asked, look, limit=constants.CHECK_GUILDS_AT_A_TIME)
     troubles = [trouble for outcome in outcomes if not isinstance(outcome, BaseException) for trouble in outcome]
     for trouble in troubles:
         yield trouble
+    raise_first(outcomes)
     if not troubles:
-        yield ok(
-            ngettext(
-                len(asked),
-                "The bot is in the {number} server that is bound, and may do there what it needs.",
-                "The bot is in the {number} servers that are bound, and may do there what it needs.",
-            )
-            if asked
-            else gettext("No server is bound to a sandbox.")
-        )
-    if len(bound) > len(asked):
-        yield ok(
-            ngettext(
-                len(bound) - len(asked), "{number} more was not asked about.", "{number} more were not asked about."
-            )
-        )
+        yield ok(_all_well(len(asked)))
+    if unasked := len(bound) - len(asked):
+        yield ok(ngettext(unasked, "{number} more was not asked about.", "{number} more were not asked about."))
+
+
+def _all_well(count: int) -> str:
+    if count == 0:
+        return gettext("No server is bound to a sandbox.")
+    return ngettext(
+        count,
+        "The bot is in the {number} server that is bound, and may do there what it needs.",
+        "The bot is in the {number} servers that are bound, and may do there what it needs.",
+    )
 
 
 async def _look(logged_in: Application, guild_id: int, settings: Settings) -> list[Finding]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 
+from bot import constants
 from bot.cli.check.surroundings import Surroundings
 from bot.control_plane import open_redis_store, open_stream_store
 from bot.errors import ServiceUnavailable
@@ -33,9 +35,13 @@ async def leftovers(found: Surroundings) -> AsyncIterator[Finding]:
     streams = open_stream_store(settings, await found.nats.get(), workers_apart=callout is not None)
     collector = OrphanCollector(pool, SchemaProvisioner(pool), store, streams, settings.sandboxes.grace)
     try:
-        orphans = await collector.find()
+        async with asyncio.timeout(constants.CHECK_LEFTOVERS_WITHIN_S):
+            orphans = await collector.find()
     except ServiceUnavailable as error:
         yield _unasked(error)
+        return
+    except TimeoutError:
+        yield ok(gettext("What is left was not looked through to the end; `sandbox-bot sandbox orphans` does that."))
         return
     if not orphans:
         yield ok(gettext("Nothing is left of sandboxes that are gone."))

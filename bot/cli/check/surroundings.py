@@ -16,7 +16,9 @@ from bot import constants
 from bot.cli.check.shared import Shared, Unanswerable
 from bot.cli.check.time_gap import SAME, DateHeaders, TimeGap
 from bot.control_plane import open_redis_store, probe_nats
+from bot.health_sources import http_client, log_in
 from bot.i18n import gettext
+from bot.routing.gateway import set_api_base
 from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgres, probe_redis
 from bot.settings import Settings
 from bot.shutdown import Deadline
@@ -159,9 +161,6 @@ async def _connected(url: str, **options: Any) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def _discord(settings: Settings) -> AsyncIterator[Application]:
-    from bot.health_sources import http_client, log_in
-    from bot.routing.gateway import set_api_base
-
     headers = DateHeaders()
     set_api_base(settings.discord.api_base)
     async with http_client(headers.trace) as client:
