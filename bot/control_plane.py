@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import redis.asyncio
 from loguru import logger
+from nats.aio.client import Client
 
 from bot import constants, names
+from bot.i18n import Translatable
 from bot.sandboxes.access.connection import WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
-from bot.sandboxes.access.isolation import Isolation
+from bot.sandboxes.access.isolation import Enforcement, Isolation
 from bot.sandboxes.access.replay import ReplayService
 from bot.sandboxes.access.sizes import SizeMarks
 from bot.sandboxes.access.stream_info import StreamInfoService
@@ -32,15 +35,16 @@ from bot.stores.embedded.folder import sync_stream
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_jwt import Issuer
+from bot.stores.nats_logins import Login, LookUp
 from bot.stores.nats_rations import RationedResponder, Service
 from bot.stores.nats_responder import Responder
-from bot.stores.opening import Stores
+from bot.stores.opening import Addresses, CalloutClients, Stores
 from bot.stores.postgres import Pool
 from bot.stores.redis import RedisStore
 from bot.supervisor import Supervisor
 from sandbox_worker.addresses import Host, WrongAddress, fit, without_files
 
-_WITHOUT_CALLOUT = "NATS_AUTH_URL, NATS_SYSTEM_URL and NATS_ACCOUNT_SEED are not set"
+_WITHOUT_CALLOUT = Translatable("NATS_AUTH_URL, NATS_SYSTEM_URL and NATS_ACCOUNT_SEED are not set")
 
 
 @asynccontextmanager
@@ -56,9 +60,9 @@ async def open_control_plane(
     """Probed for isolation; `SettingsError` if it is required and a store does not enforce it. Workers' logins are
     answered as a part of the supervisor, by default one of its own. The manager is given `read_routes` and
     `inspect_guilds`."""
-    redis, most = open_redis_store(settings, stores), settings.isolation.max_connections
+    redis, most = open_redis_store(settings, stores.redis), settings.isolation.max_connections
     access = SandboxAccess(stores.pool, redis, max_connections=most)
-    nats = _nats_access(stores, access, most)
+    nats = _nats_access(stores.callout, access.logins.look_up_all, most) if stores.callout else None
     async with AsyncExitStack() as stack:
         if supervisor is None:
             supervisor = await stack.enter_async_context(Supervisor())
@@ -68,10 +72,10 @@ async def open_control_plane(
         yield SandboxManager(
             stores.pool,
             redis,
-            _streams(settings, stores),
+            open_stream_store(settings, stores.nats, workers_apart=stores.callout is not None),
             _limits(settings),
             access=access,
-            workers=find_worker_addresses(settings, stores, access.isolation),
+            workers=find_worker_addresses(settings, stores.addresses, access.isolation, stores.redis),
             template=_template(settings),
             template_name=_template_name(settings),
             routes_changed=routes_changed,
@@ -111,24 +115,22 @@ async def serve_workers(stores: Stores, manager: SandboxManager, supervisor: Sup
             await supervisor.end({"floods", "connections to NATS"})
 
 
-async def probe_isolation(settings: Settings, stores: Stores, *, trial: bool) -> Isolation:
-    """What each store enforces, found out by somebody who changes nothing and lets no worker in. Errors as above.
-
-    Without a `trial` Redis's answer is that of a server that has not been tried.
-    """
-    access = SandboxAccess(stores.pool, open_redis_store(settings, stores, configures=False))
-    nats = _nats_access(stores, access, settings.isolation.max_connections, probes_only=True)
-    async with Supervisor() as supervisor, AsyncExitStack() as stack:
-        if nats is not None:
-            await stack.enter_async_context(nats.responder.serving(supervisor, "auth callout"))
-        await _probe(settings, stores, access, nats, trial=trial)
-    return access.isolation
+async def probe_nats(settings: Settings, callout: CalloutClients | None, address: str) -> Enforcement:
+    """What NATS enforces, found out by somebody who changes nothing and lets no worker in. The `address` has no
+    credentials."""
+    if callout is None:
+        return Enforcement(_WITHOUT_CALLOUT)
+    nats = _nats_access(callout, _lets_nobody_in, settings.isolation.max_connections, probes_only=True)
+    async with Supervisor() as supervisor, nats.responder.serving(supervisor, "auth callout"):
+        return Enforcement(await nats.probe(address))
 
 
-def find_worker_addresses(settings: Settings, stores: Stores, isolation: Isolation) -> WorkerAddresses:
-    """What the operator says of each store, or else where the bot itself reaches it. `SettingsError` if one that is
-    handed out doesn't fit into a `.env`."""
-    known = stores.addresses.for_workers.items()
+def find_worker_addresses(
+    settings: Settings, addresses: Addresses, isolation: Isolation, client: redis.asyncio.Redis | None = None
+) -> WorkerAddresses:
+    """What the operator says of each store, or else where the bot itself reaches it; the `client` knows which of
+    several Redis servers that is. `SettingsError` if one that is handed out doesn't fit into a `.env`."""
+    known = addresses.for_workers.items()
     chosen = {store: getattr(settings.workers, store) or without_files(address) for store, address in known}
     for store, address in chosen.items():
         if getattr(isolation, store).confines:
@@ -141,13 +143,13 @@ def find_worker_addresses(settings: Settings, stores: Stores, isolation: Isolati
         bot_id=bot_id,
         relay_is_usual=not (settings.relay.listen or settings.relay.address),
         has_own_authority=bool(settings.tls.ca or settings.workers.certificates),
-        redis_primary=partial(_primary_of, stores.redis),
+        redis_primary=partial(_primary_of, client),
     )
 
 
-def _primary_of(client: redis.asyncio.Redis) -> Host | None:
+def _primary_of(client: redis.asyncio.Redis | None) -> Host | None:
     """The one that its Sentinels have named last."""
-    address = getattr(client.connection_pool, "master_address", None)
+    address = getattr(client and client.connection_pool, "master_address", None)
     return Host(*address) if address else None
 
 
@@ -180,26 +182,27 @@ def make_orphan_collector(settings: Settings, stores: Stores, manager: SandboxMa
     return OrphanCollector(stores.pool, manager.schemas, redis, manager.streams, settings.sandboxes.grace)
 
 
-def open_redis_store(settings: Settings, stores: Stores, *, configures: bool = True) -> RedisStore:
+def open_redis_store(settings: Settings, client: redis.asyncio.Redis, *, configures: bool = True) -> RedisStore:
     """With the databases and scripts that the settings let sandboxes have."""
     databases, scripts = settings.redis_databases, settings.redis_scripts
-    return RedisStore(stores.redis, configures=configures, databases=databases, scripts=scripts)
+    return RedisStore(client, configures=configures, databases=databases, scripts=scripts)
 
 
 def _nats_access(
-    stores: Stores, access: SandboxAccess, max_connections: int, *, probes_only: bool = False
-) -> NatsAccess | None:
-    if stores.callout is None:
-        return None
-    clients = stores.callout
+    callout: CalloutClients, look_up: LookUp, max_connections: int, *, probes_only: bool = False
+) -> NatsAccess:
     return NatsAccess(
-        clients.auth,
-        clients.system,
-        Issuer(clients.account_seed),
-        access.logins.look_up_all,
+        callout.auth,
+        callout.system,
+        Issuer(callout.account_seed),
+        look_up,
         max_connections=max_connections,
         probes_only=probes_only,
     )
+
+
+async def _lets_nobody_in(_: object) -> dict[UUID, Login]:
+    raise AssertionError("who only probes looks nobody up")
 
 
 @contextmanager
@@ -223,7 +226,7 @@ async def _probe(
         logger.warning("workers can flood NATS's auth callout, which is in their account; see examples/nats.conf")
     if access.nats is not None:
         for gap in (await access.nats.read_account()).list_gaps():
-            logger.warning("NATS's configuration lacks what workers use", gap=gap)
+            logger.warning("NATS's configuration lacks what workers use", gap=gap.message)
 
 
 def _template(settings: Settings) -> tuple[Statement, ...]:
@@ -237,13 +240,14 @@ def _template_name(settings: Settings) -> str:
     return DEFAULT_TEMPLATE if folder is None else os.fsencode(folder.resolve().name).decode(errors="replace")
 
 
-def _streams(settings: Settings, stores: Stores) -> StreamStore:
+def open_stream_store(settings: Settings, client: Client, *, workers_apart: bool) -> StreamStore:
+    """With the limits that the settings give each sandbox's stream. `workers_apart`: in an account of their own."""
     nats = settings.nats
     most_bytes = nats.stream_max_megabytes * 1024 * 1024
     limits = StreamLimits(nats.stream_max_age, nats.stream_max_messages, most_bytes, nats.stream_replicas)
     lasts = "nats" in settings.embedded_stores and settings.embedded.durable
     sync = partial(sync_stream, settings.embedded.folder) if lasts else None
-    return StreamStore(stores.nats, limits, workers_apart=stores.callout is not None, sync=sync)
+    return StreamStore(client, limits, workers_apart=workers_apart, sync=sync)
 
 
 def _size_marks(settings: Settings) -> SizeMarks:

@@ -11,7 +11,6 @@ import discord
 from discord.http import Route
 
 from bot import private_api
-from bot.client import SandboxBot
 from bot.discord_away import FAILURES, unavailable
 
 private_api.verify("discord.py")
@@ -42,7 +41,7 @@ class GlobalCommand:
 class GlobalCommands:
     """Each method is one request. `DiscordUnavailable` says which command it was about, and how Discord answered."""
 
-    def __init__(self, bot: SandboxBot) -> None:
+    def __init__(self, bot: discord.Client) -> None:
         self._bot = bot
 
     @property

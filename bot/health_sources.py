@@ -126,9 +126,9 @@ async def open_inspector(settings: Settings) -> AsyncIterator[InspectGuilds | No
             await client.close()
 
 
-def http_client() -> discord.Client:
+def http_client(trace: aiohttp.TraceConfig | None = None) -> discord.Client:
     """For Discord's HTTP API alone; without the intent for guilds discord.py would warn."""
-    return discord.Client(intents=discord.Intents(guilds=True))
+    return discord.Client(intents=discord.Intents(guilds=True), http_trace=trace or aiohttp.TraceConfig())
 
 
 async def log_in(client: discord.Client, settings: Settings) -> None:
@@ -159,10 +159,10 @@ async def _presence(client: discord.Client, guild_id: int) -> GuildPresence:
         return GuildPresence(False)
     assert client.user is not None
     channels, member = await asyncio.gather(guild.fetch_channels(), guild.fetch_member(client.user.id))
-    return GuildPresence(True, guild.name, tuple(channel.name for channel in channels if _is_hidden(channel, member)))
+    return GuildPresence(True, guild.name, tuple(channel.name for channel in channels if is_hidden(channel, member)))
 
 
-def _is_hidden(channel: discord.abc.GuildChannel, member: discord.Member) -> bool:
+def is_hidden(channel: discord.abc.GuildChannel, member: discord.Member) -> bool:
     """A category has nothing to see but its channels, which may be open where it is not."""
     is_category = isinstance(channel, discord.CategoryChannel)
     return not is_category and not channel.permissions_for(member).view_channel

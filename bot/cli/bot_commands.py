@@ -14,7 +14,8 @@ from typing import Annotated
 import typer
 
 from bot import log
-from bot.cli import check_command, health_command
+from bot.cli import health_command
+from bot.cli.check import command
 from bot.cli.runtime import EX_UNAVAILABLE, Config, exit_with_error, read_settings, run_or_exit
 from bot.keys import KeyRing
 from bot.settings import Settings
@@ -23,7 +24,7 @@ from bot.stores.opening import open_addresses
 from bot.stores.postgres import Pool, open_pool
 
 cli = typer.Typer()
-cli.add_typer(check_command.cli)
+cli.add_typer(command.cli)
 cli.add_typer(health_command.cli)
 
 

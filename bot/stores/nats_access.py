@@ -20,6 +20,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from bot import constants
+from bot.i18n import Translatable
 from bot.stores.nats_account import ACCOUNT, FULL_ACCOUNT, WorkersAccount, read_workers_account
 from bot.stores.nats_addresses import servers_in, tls_of
 from bot.stores.nats_claims import OWN_CLAIMS, PROBE_INBOX, PROBE_USER, SERVICES_USER, full_claims, sandbox_claims
@@ -80,10 +81,12 @@ class NatsAccess:
         for login in ({}, {"user": self._stranger, "password": self._stranger}):
             async with _try_login(url, **login) as client:
                 if client.is_connected:
-                    return "anybody may connect to the server"
+                    return Translatable("anybody may connect to the server")
         async with _try_login(url, user=PROBE_USER, password=self._issuer.derive(PROBE_USER)) as client:
             if not client.is_connected:
-                return "the server does not ask the bot (no auth_callout for its account, or another issuer)"
+                return Translatable(
+                    "the server does not ask the bot (no auth_callout for its account, or another issuer)"
+                )
             if await _has_jetstream(client):
                 return f"the account {ACCOUNT} has JetStream, so that one worker could delete another's stream"
         return None

@@ -13,6 +13,8 @@ import orjson
 from nats.aio.client import Client
 
 from bot import constants, names
+from bot.findings import Finding, warning
+from bot.i18n import gettext
 from bot.stores.nats_client import asking
 from sandbox_worker import protocol
 
@@ -47,18 +49,36 @@ class WorkersAccount:
     tells_full: bool
     """Whether a worker can be told that its sandbox has too many connections."""
 
-    def list_gaps(self) -> list[str]:
-        """What workers can't do because the configuration lacks it, a line for each."""
+    def list_gaps(self) -> list[Finding]:
+        """What workers can't do because the configuration lacks it."""
         origin = f"$JS.ACK.{self.ack_origin}.*.{protocol.WORKER_CONSUMER}.>"
-        now = "events come again for ever" if self.writes_origin else "events will come again for ever from 2.16 on"
+        mappings = " and ".join(_INFO_MAPPINGS)
         gaps = {
-            f"{ACCOUNT} does not import {origin}: {now}": origin not in self.imports,
-            f"{ACCOUNT} does not map {' and '.join(_INFO_MAPPINGS)}: clients that look at their stream or consumer are "
-            "refused": not self.leads_info_to_bot,
-            f"there is no account {FULL_ACCOUNT}: a worker of a sandbox that has too many connections is told that its "
-            "login is wrong": not self.tells_full,
+            _tell_missing_import(origin, self.writes_origin): origin not in self.imports,
+            gettext(
+                "{account} does not map {subjects}: clients that look at their stream or consumer are refused.",
+                account=ACCOUNT,
+                subjects=mappings,
+            ): not self.leads_info_to_bot,
+            gettext(
+                "There is no account {account}: a worker of a sandbox that has too many connections is told that its "
+                "login is wrong.",
+                account=FULL_ACCOUNT,
+            ): not self.tells_full,
         }
-        return [f"{gap} (see examples/nats.conf)" for gap, there in gaps.items() if there]
+        return [warning(gap, gettext("Take it over from examples/nats.conf.")) for gap, there in gaps.items() if there]
+
+
+def _tell_missing_import(origin: str, is_used: bool) -> str:
+    if is_used:
+        return gettext(
+            "{account} does not import {subject}: events come again for ever.", account=ACCOUNT, subject=origin
+        )
+    return gettext(
+        "{account} does not import {subject}: events will come again for ever from 2.16 on.",
+        account=ACCOUNT,
+        subject=origin,
+    )
 
 
 async def read_workers_account(system: Client) -> WorkersAccount:

@@ -10,6 +10,8 @@ import orjson
 from nats.aio.client import Client
 
 from bot import constants
+from bot.findings import Finding, failure, warning
+from bot.i18n import gettext
 from bot.stores.nats_client import ask_jetstream, asking
 
 _MEGABYTE = 1024 * 1024
@@ -39,59 +41,101 @@ class NatsCapacity:
     reserved: int
     most_connections: int | None
 
-    def warnings(self, needs: NatsNeeds) -> Iterator[str]:
+    def findings(self, needs: NatsNeeds) -> Iterator[Finding]:
         """What does not fit, with what would."""
         yield from self._of_replicas(needs)
         yield from self._of_server(needs)
         yield from self._of_streams(needs)
         yield from self._of_consumers()
 
-    def _of_replicas(self, needs: NatsNeeds) -> Iterator[str]:
+    def _of_replicas(self, needs: NatsNeeds) -> Iterator[Finding]:
         if self.servers is not None and self.servers < needs.replicas:
-            yield (
-                f"nats.stream_replicas is {needs.replicas}, and the servers with JetStream are {self.servers}: no "
-                "stream can be made. Lower it, or let more of them join the cluster"
+            yield failure(
+                gettext(
+                    "nats.stream_replicas is {replicas}, and the servers with JetStream are {servers}: no stream can "
+                    "be made.",
+                    replicas=needs.replicas,
+                    servers=self.servers,
+                ),
+                gettext("Lower it, or let more of them join the cluster."),
             )
         elif self.limits is None:
-            yield f"nats.stream_replicas is {needs.replicas}, and the account may have no stream on so many servers"
+            yield failure(
+                gettext(
+                    "nats.stream_replicas is {replicas}, and the account may have no stream on so many servers.",
+                    replicas=needs.replicas,
+                ),
+                gettext("Lower it, or have the account's limits for so many raised."),
+            )
 
-    def _of_server(self, needs: NatsNeeds) -> Iterator[str]:
+    def _of_server(self, needs: NatsNeeds) -> Iterator[Finding]:
         if self.max_payload < constants.NATS_USUAL_PAYLOAD:
-            yield f"it takes {self.max_payload} bytes a message, and larger events arrive as a stub: raise max_payload"
+            yield warning(
+                gettext(
+                    "It takes {bytes} bytes a message, and larger events arrive as a stub.", bytes=self.max_payload
+                ),
+                gettext("Raise max_payload."),
+            )
         wanted = constants.NATS_CONNECTIONS_OF_BOT + needs.quota * needs.per_sandbox
         if self.most_connections is not None and self.most_connections < wanted:
-            yield (
-                f"a server takes {self.most_connections} connections, and the bot with one developer's "
-                f"{needs.quota} sandboxes may have {wanted}: raise max_connections, or lower isolation.max_connections"
+            yield warning(
+                gettext(
+                    "A server takes {most} connections, and the bot with one developer's {quota} sandboxes may have "
+                    "{wanted}.",
+                    most=self.most_connections,
+                    quota=needs.quota,
+                    wanted=wanted,
+                ),
+                gettext("Raise max_connections, or lower isolation.max_connections."),
             )
 
-    def _of_streams(self, needs: NatsNeeds) -> Iterator[str]:
+    def _of_streams(self, needs: NatsNeeds) -> Iterator[Finding]:
         limits = self.limits or {}
         if (largest := limits.get("storage_max_stream_bytes", needs.stream_bytes)) < needs.stream_bytes:
-            yield (
-                f"storage_max_stream_bytes of the account is {largest}: no stream can be made. Lower "
-                f"nats.stream_max_megabytes to {largest // _MEGABYTE}"
+            yield failure(
+                gettext(
+                    "storage_max_stream_bytes of the account is {largest}: no stream can be made.", largest=largest
+                ),
+                gettext("Lower nats.stream_max_megabytes to {megabytes}.", megabytes=largest // _MEGABYTE),
             )
-        rooms: dict[str, int] = {}
+        for limit, room in self._rooms(needs).items():
+            if room < needs.quota:
+                yield warning(
+                    gettext(
+                        "{limit} of the account has room for {room} more sandboxes, and one developer may have "
+                        "{quota}.",
+                        limit=limit,
+                        room=max(room, 0),
+                        quota=needs.quota,
+                    ),
+                    gettext("Raise it, or lower nats.stream_max_megabytes or sandboxes.max_per_owner."),
+                )
+
+    def _rooms(self, needs: NatsNeeds) -> dict[str, int]:
+        """For how many sandboxes more, by what limits them."""
+        limits, rooms = self.limits or {}, dict[str, int]()
         if (most := limits.get("max_streams")) is not None:
             rooms["max_streams"] = most - self.streams
         if (most := limits.get("max_storage")) is not None:
             rooms["max_storage"] = (most - self.reserved) // needs.stream_bytes // needs.replicas
-        for limit, room in rooms.items():
-            if room < needs.quota:
-                yield (
-                    f"{limit} of the account has room for {max(room, 0)} more sandboxes, and one developer may have "
-                    f"{needs.quota}: raise it, or lower nats.stream_max_megabytes or sandboxes.max_per_owner"
-                )
+        return rooms
 
-    def _of_consumers(self) -> Iterator[str]:
+    def _of_consumers(self) -> Iterator[Finding]:
         wanted = {
             "max_consumers": 1 + constants.MOST_LISTENERS,
             "max_ack_pending": constants.WORKER_MOST_UNACKNOWLEDGED,
         }
         for limit, least in wanted.items():
             if (most := (self.limits or {}).get(limit, least)) < least:
-                yield f"{limit} of the account is {most}, and one sandbox may need {least}: raise it"
+                yield warning(
+                    gettext(
+                        "{limit} of the account is {most}, and one sandbox may need {least}.",
+                        limit=limit,
+                        most=most,
+                        least=least,
+                    ),
+                    gettext("Raise it."),
+                )
 
 
 async def read_nats_capacity(client: Client, system: Client | None, replicas: int) -> NatsCapacity:

@@ -56,6 +56,10 @@ async def open_nats(
     except (*FAILURES, ValueError) as error:
         await client.close()
         raise unavailable(log.last_error or error) from error
+    except asyncio.CancelledError:
+        abort_nats(client)
+        await close_nats(client)
+        raise
     log.established()
     return client
 

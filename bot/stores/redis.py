@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from bot import constants, names, request
 from bot.errors import ServiceUnavailable
+from bot.i18n import Translatable
 from bot.stores import redis_acl
 from bot.stores.failures import redis_failure
 from bot.stores.redis_databases import NO_DATABASES, Databases
@@ -59,7 +60,7 @@ class RedisStore:
         with _asking():
             try:
                 if "nopass" in str(await self.client.acl_getuser("default")):
-                    return "anybody may connect: the user “default” has no password"
+                    return Translatable("anybody may connect: the user “default” has no password")
                 if trial:
                     await self._try_user((await self._inspect()).withdrawn)
             except ResponseError as error:
@@ -140,9 +141,9 @@ class RedisStore:
         """Those that new sandboxes may have, empty with the reason if there are none. Without a `trial`, which makes a
         user and deletes them at once, that isn't known."""
         if not self._numbers:
-            return NO_DATABASES, "no databases are the bot's ([redis] databases)"
+            return NO_DATABASES, Translatable("no databases are the bot's ([redis] databases)")
         if not trial:
-            return NO_DATABASES, "not known without a trial"
+            return NO_DATABASES, Translatable("not known without a trial")
         with _asking():
             hindrance = await self._databases.find_hindrance(self._numbers)
         return (self._numbers, None) if hindrance is None else (NO_DATABASES, hindrance)

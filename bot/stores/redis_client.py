@@ -235,6 +235,31 @@ async def list_replicas(client: redis.asyncio.Redis) -> list[redis.asyncio.Redis
         raise redis_failure(error) from error
 
 
+async def ask_sentinels(client: redis.asyncio.Redis) -> list[tuple[Host, Host | ServiceUnavailable]]:
+    """Of each that the address names, whom it calls the master, or why it doesn't."""
+    pool = _pool_of(client)
+    sentinels = pool.sentinel_manager.sentinels
+    return [
+        (_host_of(sentinel), answer)
+        for sentinel, answer in zip(
+            sentinels, await asyncio.gather(*(_ask_master(each, pool.service_name) for each in sentinels)), strict=True
+        )
+    ]
+
+
+async def _ask_master(sentinel: redis.asyncio.Redis, name: str) -> Host | ServiceUnavailable:
+    try:
+        told = cast("dict[str, Any]", await sentinel.sentinel_master(name))
+    except (RedisError, OSError) as error:
+        return redis_failure(error)
+    return Host(told["ip"], told["port"])
+
+
+def _host_of(client: redis.asyncio.Redis) -> Host:
+    options = client.connection_pool.connection_kwargs
+    return Host(options["host"], options["port"])
+
+
 @asynccontextmanager
 async def following_master(client: redis.asyncio.Redis) -> AsyncIterator[None]:
     """Meanwhile its connections are those to the master, as soon as another server has become it: the one before may be

@@ -15,6 +15,7 @@ import redis.asyncio
 from redis.exceptions import ResponseError
 
 from bot import names
+from bot.i18n import Translatable
 
 NO_DATABASES = range(0)
 
@@ -87,9 +88,9 @@ class Databases:
             return f"the server has no database {last} (its setting “databases”)"
         made, *decided = await self._try_user(last)
         if isinstance(made, ResponseError):
-            return "the server's ACL knows no databases: Valkey from 9.1 on does"
+            return Translatable("the server's ACL knows no databases: Valkey from 9.1 on does")
         if [answer in (b"OK", "OK") for answer in decided] != [True, False, False]:
-            return "the server takes databases in its ACL, and does not check them"
+            return Translatable("the server takes databases in its ACL, and does not check them")
         return None
 
     async def _try_user(self, number: int) -> list[object]:

@@ -7,7 +7,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from bot.cli.check_command import Report, _check_isolation
+from bot.cli.check.of_nats import isolation
+from bot.cli.check.surroundings import open_surroundings
+from bot.findings import ok
 from bot.stores.nats_account import FULL_ACCOUNT, read_workers_account
 from tests.breakout.by_hand import other_nats
 from tests.breakout.conftest import open_world
@@ -35,15 +37,14 @@ async def test_what_the_configuration_lacks_is_named_with_the_mend(world):
     gaps = (await read_workers_account(world.stores.callout.system)).list_gaps()
     named = ["$JS.ACK._.xNZj6HOx.*.worker.>", "$JS.API.STREAM.INFO.*", FULL_ACCOUNT]
     assert len(gaps) == len(named)
-    assert all(name in gap and "examples/nats.conf" in gap for name, gap in zip(named, gaps, strict=True))
+    assert all(name in gap.message and "examples/nats.conf" in gap.mend for name, gap in zip(named, gaps, strict=True))
 
 
 async def test_check_warns_of_it_and_calls_nats_enforced(world):
-    report = Report()
-    await _check_isolation(world.settings, world.stores, False, "Valkey", report)
-    assert "Isolation of sandboxes in NATS: enforced" in report.facts
+    async with open_surroundings(world.settings, trials=False) as surroundings:
+        found = [finding async for finding in isolation(surroundings)]
     gaps = (await read_workers_account(world.stores.callout.system)).list_gaps()
-    assert [warning for warning in report.warnings if "NATS" in warning] == [f"NATS: {gap}" for gap in gaps]
+    assert found == [ok("NATS keeps sandboxes apart by itself."), *gaps]
 
 
 async def test_workers_do_what_they_did_before(world):

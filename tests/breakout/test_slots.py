@@ -86,6 +86,8 @@ async def test_what_a_server_does_not_bound_is_named(world, servers):
     expected = (
         []
         if hasattr(servers, "is_owner")
-        else ["authentication_timeout is 60 s", "no slots are kept", "temp_file_limit is not"]
+        else ["authentication_timeout is 60 s", "No slots are kept", "temp_file_limit is not"]
     )
-    assert [risk.startswith(start) for risk, start in zip(risks, expected, strict=True)] == [True] * len(expected)
+    assert [risk.message.startswith(start) for risk, start in zip(risks, expected, strict=True)] == [True] * len(
+        expected
+    )

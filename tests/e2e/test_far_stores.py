@@ -10,7 +10,9 @@ import nats
 import pytest
 
 from bot import constants
-from bot.cli.check_command import _check
+from bot.cli.check.checks import CHECKS
+from bot.cli.check.examination import examine
+from bot.cli.check.surroundings import open_surroundings
 from bot.clock import elapsed
 from bot.sandboxes.model import SandboxStatus
 from sandbox_worker import Sandbox, SandboxEnded
@@ -176,9 +178,12 @@ async def test_check_and_status_find_nothing_wrong_and_a_stop_leaves_nothing(ope
         await ada.use("sandbox create", "blue", name="blue", bind_here=True)
         health = await scene.app.manager.get_health((await scene.sandbox("blue")).id)
         assert health.level == "healthy", health
-        report = await _check(scene.app.settings, trials=True)
-        assert [fact for fact in report.facts if "Isolation" in fact and "enforced" not in fact] == []
-        assert not [warning for warning in report.warnings if "NATS" in warning]
+        async with open_surroundings(scene.app.settings, trials=True) as surroundings:
+            found = await examine(surroundings, CHECKS, OUTCOME_WITHIN_S)
+        levels = {outcome.name: {finding.level for finding in outcome.findings} for outcome in found.outcomes}
+        assert found.level != "failure", found
+        assert all(levels[f"{store}.isolation"] == {"ok"} for store in ("postgres", "redis", "nats")), found
+        assert "warning" not in levels["nats.limits"], found
     assert await pool.fetchval("SELECT count(*) FROM gateway_processes") == 0
     assert await pool.fetchval("SELECT bool_and(expires_at = '-infinity') FROM gateway_leases")
 

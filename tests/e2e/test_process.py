@@ -13,6 +13,7 @@ import pytest
 import redis.asyncio
 
 from local_discord import LocalDiscord
+from tests.checks import check
 from tests.conftest import create_database, drop_database
 from tests.e2e.conftest import text, title
 from tests.forks import run_command
@@ -85,6 +86,23 @@ def refuse(tmp_path, *arguments, **environment):
     keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
     keep["PYTHONPATH"] = str(Path(__file__).parents[2])
     return run_command(arguments, cwd=tmp_path, env=keep | environment)
+
+
+def environment_on(stores, dsn, discord, *, callout=False):
+    """That of a bot on the session's stores."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DISCORD_TOKEN": discord.token,
+        "BOT_DISCORD__API_BASE": discord.api_base,
+        "DATABASE_URL": dsn,
+        "REDIS_URL": stores.redis_url,
+        "NATS_URL": stores.nats_url,
+    }
+    if callout:
+        of = stores.nats_callout
+        environment |= {"NATS_AUTH_URL": of.auth_url, "NATS_SYSTEM_URL": of.system_url}
+        environment["NATS_ACCOUNT_SEED"] = of.account_seed
+    return environment
 
 
 def servers_in(folder):
@@ -259,7 +277,6 @@ def test_a_start_that_cannot_work_ends_with_one_line_and_its_exit_code(tmp_path,
         ["sandbox", "list", "--json"],
         ["sandbox", "create", "blue", "--owner", "100000000000000001", "--json"],
         ["sandbox", "orphans"],
-        ["check"],
         ["migrate"],
         ["rotate-keys"],
         ["sync"],
@@ -289,19 +306,10 @@ def test_an_unreachable_store_is_named(tmp_path, dsn, stores, missing):
     assert "Traceback" not in ended.stderr
 
 
-async def test_a_token_that_discord_refuses_is_a_configuration_error(tmp_path, discord, dsn, stores):
-    ended = await asyncio.to_thread(
-        refuse,
-        tmp_path,
-        "check",
-        DISCORD_TOKEN="wrong",
-        BOT_DISCORD__API_BASE=discord.api_base,
-        DATABASE_URL=dsn,
-        REDIS_URL=stores.redis_url,
-        NATS_URL=stores.nats_url,
-        BOT_LOG__LEVEL="ERROR",
-    )
-    assert (ended.returncode, "discord.token" in ended.stderr) == (78, True)
+async def test_a_token_that_discord_refuses_is_a_configuration_error(tmp_path, discord):
+    environment = {"DISCORD_TOKEN": "wrong", "BOT_DISCORD__API_BASE": discord.api_base}
+    ended = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
+    assert (ended.returncode, "discord.token: Discord refuses it" in ended.stderr) == (78, True)
 
 
 @pytest.mark.parametrize("named", ["discord.shard_count", "discord.privileged_intents"])
@@ -328,71 +336,39 @@ async def test_a_bot_whose_shards_discord_refuses_for_good_ends_with_one_line(
 
 
 async def test_an_api_base_without_an_api_is_named(tmp_path, discord, dsn, stores):
-    ended = await asyncio.to_thread(
-        refuse,
-        tmp_path,
-        "check",
-        DISCORD_TOKEN=discord.token,
-        BOT_DISCORD__API_BASE=discord.api_base + "/nothing",
-        DATABASE_URL=dsn,
-        REDIS_URL=stores.redis_url,
-        NATS_URL=stores.nats_url,
-        BOT_LOG__LEVEL="ERROR",
-    )
+    nowhere = f"{discord.api_base}/nothing"
+    environment = environment_on(stores, dsn, discord) | {"BOT_DISCORD__API_BASE": nowhere}
+    ended = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
     assert ended.returncode == 69
-    assert ended.stderr.startswith(f"sandbox-bot: Discord is not reachable: {discord.api_base}/nothing: 404")
+    assert ended.stderr.startswith(f"sandbox-bot: Discord is not reachable: {nowhere}: 404")
     assert len(ended.stderr.strip().splitlines()) == 1
 
 
-async def test_check_warns_of_a_nats_that_syncs_seldom_or_has_too_few_servers(tmp_path, discord, dsn, stores):
-    callout = stores.nats_callout
-    environment = {
-        "DISCORD_TOKEN": discord.token,
-        "BOT_DISCORD__API_BASE": discord.api_base,
-        "DATABASE_URL": dsn,
-        "REDIS_URL": stores.redis_url,
-        "NATS_URL": stores.nats_url,
-        "NATS_AUTH_URL": callout.auth_url,
-        "NATS_SYSTEM_URL": callout.system_url,
-        "NATS_ACCOUNT_SEED": callout.account_seed,
-        "BOT_NATS__STREAM_REPLICAS": "3",
-    }
-    checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
-    assert checked.returncode == 0
-    assert "NATS: nats.stream_replicas is 3, and the servers with JetStream are 1" in checked.stderr
-    assert "Warning: NATS: it brings events to its disk only every 120 s" in checked.stderr
-    assert 'Set sync_interval: "1s" in its jetstream block.' in checked.stderr
+async def test_check_names_what_a_nats_syncs_too_seldom_for_or_has_too_few_servers_for(tmp_path, discord, dsn, stores):
+    environment = environment_on(stores, dsn, discord, callout=True) | {"BOT_NATS__STREAM_REPLICAS": "3"}
+    checked = await asyncio.to_thread(check, tmp_path, **environment)
+    assert (checked.returncode, json.loads(checked.stderr)["error"]["code"]) == (1, "FAILED")
+    assert "nats.stream_replicas is 3, and the servers with JetStream are 1" in checked.told("nats.limits", "failure")
+    assert "It brings events to its disk only every 120 s" in checked.told("nats.disk", "warning")
+    assert 'Set sync_interval: "1s" in its jetstream block.' in checked.told("nats.disk")
 
 
 @pytest.mark.long
 async def test_check_names_what_a_managed_nats_allows_too_little_of(tmp_path, discord, dsn, stores):
     async with managed_nats(tmp_path, streams=2) as (server, account):
         write_credentials(tmp_path / "bot.creds", account)
-        environment = {
-            "DISCORD_TOKEN": discord.token,
-            "BOT_DISCORD__API_BASE": discord.api_base,
-            "DATABASE_URL": dsn,
-            "REDIS_URL": stores.redis_url,
+        environment = environment_on(stores, dsn, discord) | {
             "NATS_URL": url(server),
             "NATS_CREDENTIALS": "bot.creds",
         }
-        checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
+        checked = await asyncio.to_thread(check, tmp_path, **environment)
     assert checked.returncode == 0
-    assert "Isolation of sandboxes in NATS: by convention" in checked.stdout
-    assert "Warning: NATS: max_streams of the account has room for 2 more sandboxes" in checked.stderr
+    assert "by convention alone" in checked.told("nats.isolation", "warning")
+    assert "max_streams of the account has room for 2 more sandboxes" in checked.told("nats.limits", "warning")
 
 
-async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):
-    environment = {
-        "DISCORD_TOKEN": discord.token,
-        "BOT_DISCORD__API_BASE": discord.api_base,
-        "DATABASE_URL": dsn,
-        "REDIS_URL": stores.redis_url,
-        "NATS_URL": stores.nats_url,
-    }
-    checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
-    assert [line for line in checked.stderr.splitlines() if not line.startswith("sandbox-bot: Warning: ")] == []
-    assert (checked.returncode, "PostgreSQL, Valkey 9." in checked.stdout) == (0, True)
+async def test_sync_answers(tmp_path, discord, dsn, stores):
+    environment = environment_on(stores, dsn, discord)
     synced = await asyncio.to_thread(refuse, tmp_path, "sync", **environment)
     assert (synced.returncode, synced.stdout) == (0, "created /sandbox\ncreated /sandbox-admin\n")
     again = await asyncio.to_thread(refuse, tmp_path, "sync", **environment)
@@ -410,19 +386,13 @@ async def test_check_and_sync_answer(tmp_path, discord, dsn, stores):
 async def test_a_template_is_read_at_the_start_and_tried_by_check(tmp_path, discord, dsn, stores):
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "10_first.sql").write_text("CREATE TABLE first (n int);\nCREATE TABLE bad (n nonsense);")
-    environment = {
-        "DISCORD_TOKEN": discord.token,
-        "BOT_DISCORD__API_BASE": discord.api_base,
-        "DATABASE_URL": dsn,
-        "REDIS_URL": stores.redis_url,
-        "NATS_URL": stores.nats_url,
-    }
+    environment = environment_on(stores, dsn, discord)
     for command, folder, said in (
         ("check", "own", 'sandboxes.template: 10_first.sql, line 2: type "nonsense" does not exist'),
         ("run", "nowhere", "sandboxes.template: nowhere: cannot be read"),
     ):
         ended = await asyncio.to_thread(refuse, tmp_path, command, BOT_SANDBOXES__TEMPLATE=folder, **environment)
-        assert (ended.returncode, ended.stdout) == (78, "")
+        assert ended.returncode == 78
         assert said in ended.stderr.splitlines()[-1]
 
 
@@ -453,55 +423,40 @@ async def test_check_leaves_nothing_in_a_new_database_or_an_old_one(
     if is_new:
         dsn = await recreate(stores, dsn)
     await redis_client.config_set("acllog-max-len", 77)
-    callout = stores.nats_callout
-    environment = {
-        "DISCORD_TOKEN": discord.token,
-        "BOT_DISCORD__API_BASE": discord.api_base,
-        "DATABASE_URL": dsn,
-        "REDIS_URL": stores.redis_url,
-        "NATS_URL": stores.nats_url,
-        "NATS_AUTH_URL": callout.auth_url,
-        "NATS_SYSTEM_URL": callout.system_url,
-        "NATS_ACCOUNT_SEED": callout.account_seed,
-    }
+    environment = environment_on(stores, dsn, discord, callout=True)
     before = await state_of(dsn, redis_client, nats_client, stores)
     await redis_client.config_resetstat()
-    checked = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
+    checked = await asyncio.to_thread(check, tmp_path, **environment)
     assert checked.returncode == 0
-    assert "The template of new sandboxes applies." in checked.stdout
-    assert checked.stdout.count(": enforced\n") == 3
-    assert ("migrations are missing" in checked.stdout) is is_new
-    assert ("PostgreSQL has 300 connections: room for 25 sandboxes with 10 each." in checked.stdout) is not is_new
+    assert checked.told("postgres.template") == "The template of new sandboxes applies."
+    assert [checked.levels(f"{store}.isolation")[0] for store in ("postgres", "redis", "nats")] == ["ok"] * 3
+    assert ("The database is new" in checked.told("postgres.migrations")) is is_new
+    room = "PostgreSQL has 300 connections: room for 25 sandboxes with 10 each."
+    assert (room in checked.told("postgres.limits")) is not is_new
     assert await state_of(dsn, redis_client, nats_client, stores) == before
     assert "cmdstat_acl|setuser" in await redis_client.info("commandstats")
 
     await redis_client.config_resetstat()
-    looked = await asyncio.to_thread(refuse, tmp_path, "check", "--no-trials", **environment)
-    assert (looked.returncode, "was not tried" in looked.stdout) == (0, True)
+    looked = await asyncio.to_thread(check, tmp_path, "--no-trials", **environment)
+    assert (looked.returncode, "was not tried" in looked.told("postgres.template")) == (0, True)
     assert await state_of(dsn, redis_client, nats_client, stores) == before
     written = {name for name in await redis_client.info("commandstats") if "set" in name and "reset" not in name}
     assert written - {"cmdstat_client|setinfo"} == set()
-    assert list(tmp_path.iterdir()) == []
+    assert (list(tmp_path.iterdir()), discord.commands) == ([], [])
 
 
 async def test_check_tells_of_databases_for_sandboxes(tmp_path, discord, dsn, stores, redis_client):
     async with redis.asyncio.from_url(stores.redis_url + "/201") as stranger:
         await stranger.set("of-somebody", 1)
-    environment = {
-        "DISCORD_TOKEN": discord.token,
-        "BOT_DISCORD__API_BASE": discord.api_base,
-        "DATABASE_URL": dsn,
-        "REDIS_URL": stores.redis_url,
-        "NATS_URL": stores.nats_url,
-    }
-    line = "Databases for sandboxes in Valkey: "
-    for numbers, told, warned in (
-        ("200-201", "2, 1 of them free.", "Valkey's databases 201 are not empty and not ours"),
-        ("201-201", "1, 0 of them free.", "No database of Valkey's is free"),
+    environment = environment_on(stores, dsn, discord)
+    for numbers, told in (
+        ("200-201", "Of 2 databases for sandboxes 1 are free."),
+        ("201-201", "Of 1 databases for sandboxes 0 are free."),
     ):
-        ended = await asyncio.to_thread(refuse, tmp_path, "check", BOT_REDIS__DATABASES=numbers, **environment)
-        assert (ended.returncode, line + told in ended.stdout) == (0, True)
-        assert warned in ended.stderr
+        checked = await asyncio.to_thread(check, tmp_path, BOT_REDIS__DATABASES=numbers, **environment)
+        assert (checked.returncode, told in checked.told("redis.databases")) == (0, True)
+        assert "Database 201 is not empty and not ours" in checked.told("redis.databases", "warning")
+        assert "One developer may have 5 sandboxes" in checked.told("redis.databases", "warning")
 
 
 async def recreate(stores, dsn):

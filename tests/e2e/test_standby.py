@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from tests.checks import check
 from tests.cluster.server import free_ports
 from tests.e2e.conftest import text
 from tests.e2e.readiness import watching
-from tests.e2e.test_process import BOT, BOT_WITH_SHORT_LEASES, refuse
+from tests.e2e.test_process import BOT, BOT_WITH_SHORT_LEASES
 from tests.e2e.two_bots import Bots, Load, addresses_of, count_stored, expiry, says, stored_in
 from tests.faults.wires import Gate, wired
 
@@ -210,15 +211,15 @@ async def test_without_postgresql_the_connection_stays_and_none_is_opened_before
 async def test_check_says_who_has_the_shards_and_who_is_the_standby(make_bots, tmp_path):
     bots = make_bots()
 
-    async def check():
-        told = await asyncio.to_thread(refuse, tmp_path, "check", **bots.environment)
+    async def look():
+        told = await asyncio.to_thread(check, tmp_path, **bots.environment)
         assert told.returncode == 0, told.stderr
-        return [line for line in told.stdout.splitlines() if line.startswith("Gateway")]
+        return told.told("bots.shards").splitlines()
 
-    assert await check() == ["Gateway: no bot is running."]
+    assert await look() == ["No bot is running."]
     first = await bots.start_owner()
     second = await bots.start_standby()
-    runs, waits = await check()
+    runs, waits = await look()
     assert runs.endswith(f"process {first.process.pid} runs shard 0 of 1.")
     assert waits.endswith(f"process {second.process.pid} is the standby for shard 0 of 1.")
 

@@ -56,8 +56,8 @@ async def test_sandboxes_that_use_all_their_connections_lock_out_neither_the_bot
     assert (capacity.total, capacity.for_bots, capacity.for_sandboxes, capacity.living) == (40, 14, 23, 4)
     assert "room for 2 sandboxes with 10 each" in capacity.fact
     (warning,) = capacity.warnings()
-    assert "4 sandboxes live and one developer may have 5" in warning
-    assert "max_connections to at least 107, or isolation.max_connections to at most 2" in warning
+    assert "4 sandboxes live and one developer may have 5" in warning.message
+    assert "max_connections to at least 107, or isolation.max_connections to at most 2" in warning.mend
 
 
 def capacity(**figures):
@@ -71,7 +71,7 @@ def test_nothing_is_said_of_what_fits():
 
 def test_what_does_not_fit_is_said_with_numbers_that_would_fit():
     (warning,) = capacity(living=21).warnings()
-    assert "at least 303, or isolation.max_connections to at most 9" in warning
+    assert "at least 303, or isolation.max_connections to at most 9" in warning.mend
     assert list(capacity(living=21, total=303).warnings()) == []
     assert list(capacity(living=21, per_sandbox=9).warnings()) == []
 
@@ -82,7 +82,7 @@ def test_where_none_are_kept_for_bots_theirs_are_taken_from_the_sandboxes():
 
 def test_bots_that_may_open_more_than_are_kept_for_them_are_named():
     (warning,) = capacity(opened_by_bots=60).warnings()
-    assert warning.startswith("reserved_connections is 40, and the bots may open 60")
+    assert warning.message.startswith("reserved_connections is 40, and the bots may open 60")
 
 
 @pytest.mark.parametrize(

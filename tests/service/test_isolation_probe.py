@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import nats
 
-from bot.control_plane import probe_isolation
+from bot.cli.check.surroundings import open_surroundings
 from bot.settings import Settings
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_jwt import Issuer
@@ -35,6 +35,5 @@ async def test_who_only_probes_leaves_every_worker_to_the_bots(enforced, stores,
 
 async def test_where_no_bot_runs_isolation_is_found_out_all_the_same(stores, dsn, redis_client, nats_client):
     settings = Settings(**store_settings(stores, dsn))
-    async with open_stores(settings, migrating=False) as opened:
-        isolation = await probe_isolation(settings, opened, trial=True)
-    assert isolation.unenforced() == []
+    async with open_surroundings(settings, trials=True) as surroundings:
+        assert (await surroundings.isolation()).unenforced() == []

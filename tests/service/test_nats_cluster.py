@@ -100,8 +100,8 @@ async def test_the_servers_that_there_are_are_counted_by_the_systems_user(cluste
     capacity = await read_nats_capacity(client, system, 5)
     unknown = await read_nats_capacity(client, None, 5)
     await system.close()
-    (warning,) = capacity.warnings(NatsNeeds(2**20, replicas=5, quota=5, per_sandbox=10))
-    assert "the servers with JetStream are 3" in warning
+    (finding,) = capacity.findings(NatsNeeds(2**20, replicas=5, quota=5, per_sandbox=10))
+    assert "the servers with JetStream are 3" in finding.message
     assert (capacity.most_connections, unknown.servers) == (65536, None)
 
 

@@ -71,6 +71,6 @@ async def test_what_a_provider_allows_less_of_than_is_needed_is_warned_of(tmp_pa
         client = await open_nats(url(server), login=NatsLogin(tmp_path / "bot.creds"))
         capacity = await read_nats_capacity(client, None, 1)
         await client.close()
-    told = "\n".join(capacity.warnings(needs))
+    told = "\n".join(finding.message for finding in capacity.findings(needs))
     for limit in ("max_streams", "max_storage", "storage_max_stream_bytes", "max_consumers"):
         assert limit in told

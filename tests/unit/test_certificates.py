@@ -9,8 +9,8 @@ import stat
 import pytest
 
 from bot.certificates import CertificateError, write_certificates
-from bot.cli.check_workers import certificate_warnings
-from bot.settings import Settings, Workers
+from bot.cli.check.of_workers import certificate_of
+from bot.settings import Workers
 
 
 async def served(folder, server_hostname, trusted=None):
@@ -69,11 +69,10 @@ def test_half_an_authority_is_not_replaced(tmp_path):
 
 def test_a_certificate_of_a_store_that_workers_would_not_take_is_warned_of(tmp_path):
     write_certificates(tmp_path, ["stores.test"])
-    right = Settings(workers=Workers(listen="0.0.0.0", host="stores.test", certificates=tmp_path))
-    assert list(certificate_warnings(right, "nats")) == []
-    other = Settings(workers=Workers(listen="10.0.0.3", certificates=tmp_path))
-    (warning,) = certificate_warnings(other, "redis")
-    assert warning.startswith(f"workers.certificates: {tmp_path / 'redis.pem'} is not for 10.0.0.3")
+    right = Workers(listen="0.0.0.0", host="stores.test", certificates=tmp_path)
+    assert list(certificate_of("nats", right)) == []
+    (warning,) = certificate_of("redis", Workers(listen="10.0.0.3", certificates=tmp_path))
+    assert warning.message.startswith(f"workers.certificates: {tmp_path / 'redis.pem'} is not for 10.0.0.3")
     (tmp_path / "nats.pem").write_text("none")
-    assert "not readable as a certificate" in next(certificate_warnings(right, "nats"))
-    assert list(certificate_warnings(Settings(), "nats")) == []
+    assert "not readable as a certificate" in next(certificate_of("nats", right)).message
+    assert list(certificate_of("nats", Workers())) == []

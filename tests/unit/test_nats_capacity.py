@@ -17,8 +17,8 @@ ENOUGH = {
 
 
 def test_a_cluster_that_has_room_is_not_warned_of():
-    assert not list(NatsCapacity(**ENOUGH).warnings(NEEDS))
-    assert not list(NatsCapacity(**ENOUGH | {"servers": None, "most_connections": None}).warnings(NEEDS))
+    assert not list(NatsCapacity(**ENOUGH).findings(NEEDS))
+    assert not list(NatsCapacity(**ENOUGH | {"servers": None, "most_connections": None}).findings(NEEDS))
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ def test_a_cluster_that_has_room_is_not_warned_of():
     [
         ({"servers": 2}, "nats.stream_replicas is 3, and the servers with JetStream are 2: no stream can be made"),
         ({"limits": None}, "the account may have no stream on so many servers"),
-        ({"max_payload": 65536}, "it takes 65536 bytes a message"),
-        ({"most_connections": 54}, "a server takes 54 connections, .* may have 55: raise max_connections"),
+        ({"max_payload": 65536}, "It takes 65536 bytes a message"),
+        ({"most_connections": 54}, "A server takes 54 connections, .* may have 55. Raise max_connections"),
         ({"limits": {"storage_max_stream_bytes": 100 * MB}}, "no stream can be made. .*stream_max_megabytes to 100"),
         ({"limits": {"max_streams": 104}}, "max_streams of the account has room for 4 more sandboxes"),
         ({"limits": {"max_streams": 99}}, "max_streams of the account has room for 0 more sandboxes"),
@@ -37,5 +37,6 @@ def test_a_cluster_that_has_room_is_not_warned_of():
     ],
 )
 def test_what_is_too_small_is_named_with_what_would_do(lacking, told):
-    (warning,) = NatsCapacity(**ENOUGH | lacking).warnings(NEEDS)
-    assert re.search(told, warning), warning
+    (finding,) = NatsCapacity(**ENOUGH | lacking).findings(NEEDS)
+    assert finding.mend
+    assert re.search(told, f"{finding.message} {finding.mend}"), finding

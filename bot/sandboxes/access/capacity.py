@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bot import constants
+from bot.findings import Finding, warning
+from bot.i18n import gettext
 from bot.settings import Settings
 from bot.stores.postgres import Pool, connected, load_queries
 
@@ -32,25 +34,41 @@ class ConnectionCapacity:
     @property
     def fact(self) -> str:
         """A line for people."""
-        return (
-            f"PostgreSQL has {self.total} connections: room for {self.for_sandboxes // self.per_sandbox} sandboxes "
-            f"with {self.per_sandbox} each."
+        return gettext(
+            "PostgreSQL has {total} connections: room for {room} sandboxes with {each} each.",
+            total=self.total,
+            room=self.for_sandboxes // self.per_sandbox,
+            each=self.per_sandbox,
         )
 
-    def warnings(self) -> Iterator[str]:
+    def warnings(self) -> Iterator[Finding]:
         """What does not fit, with the numbers and what would."""
         possible = self.living + self.quota
         if possible * self.per_sandbox > self.for_sandboxes:
-            wanted = self.total - self.for_sandboxes + possible * self.per_sandbox
-            yield (
-                f"{self.living} sandboxes live and one developer may have {self.quota}, with {self.per_sandbox} "
-                f"connections each, and {self.for_sandboxes} of {self.total} are for sandboxes: set max_connections to "
-                f"at least {wanted}, or isolation.max_connections to at most {max(self.for_sandboxes // possible, 1)}"
+            yield warning(
+                gettext(
+                    "{living} sandboxes live and one developer may have {quota}, with {each} connections each, and "
+                    "{free} of {total} are for sandboxes.",
+                    living=self.living,
+                    quota=self.quota,
+                    each=self.per_sandbox,
+                    free=self.for_sandboxes,
+                    total=self.total,
+                ),
+                gettext(
+                    "Set max_connections to at least {wanted}, or isolation.max_connections to at most {most}.",
+                    wanted=self.total - self.for_sandboxes + possible * self.per_sandbox,
+                    most=max(self.for_sandboxes // possible, 1),
+                ),
             )
         if 0 < self.for_bots < self.opened_by_bots:
-            yield (
-                f"reserved_connections is {self.for_bots}, and the bots may open {self.opened_by_bots} by "
-                f"postgres.pool_size: set it to at least {self.opened_by_bots}"
+            yield warning(
+                gettext(
+                    "reserved_connections is {kept}, and the bots may open {opened} by postgres.pool_size.",
+                    kept=self.for_bots,
+                    opened=self.opened_by_bots,
+                ),
+                gettext("Set reserved_connections to at least {opened}.", opened=self.opened_by_bots),
             )
 
 

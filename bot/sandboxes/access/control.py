@@ -14,7 +14,7 @@ from loguru import logger
 from bot import constants
 from bot.concurrency import gather_bounded, raise_first
 from bot.sandboxes.access.databases import SandboxDatabases
-from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgres
+from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgres, probe_redis
 from bot.sandboxes.access.logins import LoginRecords
 from bot.sandboxes.access.role import RoleUpdater
 from bot.sandboxes.access.tokens import Credentials
@@ -91,11 +91,12 @@ class SandboxAccess:
             logger.info("sandboxes are kept apart by all stores again")
 
     async def _probe_redis(self, trial: bool) -> Enforcement:
-        if refused := await self._redis.probe(trial=trial):
-            self.databases.lose(refused)
-            return Enforcement(refused)
-        await self.databases.probe(trial=trial)
-        return Enforcement(await self._redis.weakness(), has_logins=True)
+        found = await probe_redis(self._redis, trial=trial)
+        if found.has_logins:
+            await self.databases.probe(trial=trial)
+        else:
+            self.databases.lose(found.reason or "")
+        return found
 
     @property
     def nats(self) -> NatsAccess | None:

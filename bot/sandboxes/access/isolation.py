@@ -8,16 +8,19 @@ from uuid import uuid4
 import asyncpg
 
 from bot import constants, names
+from bot.findings import Finding, warning
+from bot.i18n import Translatable, gettext
 from bot.stores.migrations import trial as rolled_back
 from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
+from bot.stores.redis import RedisStore
 
 _SCHEMA_TRIALS = {
-    "CREATE SCHEMA {other}": "sandboxes may make schemas of any name",
-    "CREATE SCHEMA {own}_given; ALTER SCHEMA {own}_given OWNER TO sandbox_worker": (
-        "sandboxes may give their schemas away, which then outlive them"
+    "CREATE SCHEMA {other}": Translatable("sandboxes may make schemas of any name (see sql/bootstrap.sql)"),
+    "CREATE SCHEMA {own}_given; ALTER SCHEMA {own}_given OWNER TO sandbox_worker": Translatable(
+        "sandboxes may give their schemas away, which then outlive them (see sql/bootstrap.sql)"
     ),
-    "CREATE SCHEMA {own}_lent; GRANT USAGE ON SCHEMA {own}_lent TO sandbox_worker": (
-        "sandboxes may let others into their schemas"
+    "CREATE SCHEMA {own}_lent; GRANT USAGE ON SCHEMA {own}_lent TO sandbox_worker": Translatable(
+        "sandboxes may let others into their schemas (see sql/bootstrap.sql)"
     ),
 }
 """What the guard of `sql/bootstrap.sql` has to refuse, and what it means if it does not."""
@@ -80,18 +83,29 @@ async def probe_postgres(pool: Pool, *, trial: bool = True) -> str | None:
         may_connect = found["has_group"] and await connection.fetchval(sql["group_may_connect"])
         may_create = found["has_group"] and await connection.fetchval(sql["group_may_create"])
     missing = {
-        "the bot's role may not create roles": found["may_create_roles"],
-        "the role sandbox_worker is missing": found["has_group"],
-        "the bot's role may not grant sandbox_worker": found["may_grant_group"],
-        "sandbox_worker may not connect to the database": may_connect,
-        "everybody may use the schema public": not found["public_is_open"],
-        "everybody may use the schema sandbox_control": not found["control_is_open"],
-        "sandbox_worker may create schemas and nothing confines it": not may_create or found["has_guard"],
+        Translatable("the bot's role may not create roles (see sql/bootstrap.sql)"): found["may_create_roles"],
+        Translatable("the role sandbox_worker is missing (see sql/bootstrap.sql)"): found["has_group"],
+        Translatable("the bot's role may not grant sandbox_worker (see sql/bootstrap.sql)"): found["may_grant_group"],
+        Translatable("sandbox_worker may not connect to the database (see sql/bootstrap.sql)"): may_connect,
+        Translatable("everybody may use the schema public (see sql/bootstrap.sql)"): not found["public_is_open"],
+        Translatable("everybody may use the schema sandbox_control (see sql/bootstrap.sql)"): (
+            not found["control_is_open"]
+        ),
+        Translatable("sandbox_worker may create schemas and nothing confines it (see sql/bootstrap.sql)"): (
+            not may_create or found["has_guard"]
+        ),
     }
     reasons = [reason for reason, fine in missing.items() if not fine]
     if not reasons and may_create and trial:
         reasons = await _try_schemas(pool)
-    return f"{reasons[0]} (see sql/bootstrap.sql)" if reasons else None
+    return reasons[0] if reasons else None
+
+
+async def probe_redis(redis: RedisStore, *, trial: bool = True) -> Enforcement:
+    """How far it confines a sandbox's user. The `trial` makes such a user, and deletes them."""
+    if refused := await redis.probe(trial=trial):
+        return Enforcement(refused)
+    return Enforcement(await redis.weakness(), has_logins=True)
 
 
 async def may_create_schemas(pool: Pool) -> bool:
@@ -100,7 +114,7 @@ async def may_create_schemas(pool: Pool) -> bool:
         return bool(await connection.fetchval(load_queries("access")["group_may_create"]))
 
 
-async def _try_schemas(pool: Pool) -> list[str]:
+async def _try_schemas(pool: Pool) -> list[Translatable]:
     """What a role of a sandbox's was not refused."""
     own, other = (names.schema_name(uuid4()) for _ in range(2))
     async with rolled_back(pool) as connection:
@@ -121,20 +135,26 @@ async def _is_refused(connection: Connection, statement: str) -> bool:
     return False
 
 
-async def list_postgres_risks(pool: Pool) -> list[str]:
-    """How one sandbox could keep others out of PostgreSQL by what its server is set to, a line for each."""
+async def list_postgres_risks(pool: Pool) -> list[Finding]:
+    """How one sandbox could keep others out of PostgreSQL by what its server is set to."""
     async with connected(pool) as connection:
         found = await connection.fetchrow(load_queries("access")["limits"])
     assert found is not None
     most = constants.POSTGRES_LOGIN_WARNED_OVER_S
     risks = {
-        f"authentication_timeout is {found['login_s']} s, over {most} s: silent connections keep slots for so long": (
-            found["login_s"] > most
+        gettext(
+            "authentication_timeout is {seconds} s, over {most} s: silent connections keep slots for so long.",
+            seconds=found["login_s"],
+            most=most,
+        ): found["login_s"] > most,
+        gettext("max_prepared_transactions is not 0: their locks stay when a worker's sessions end."): (
+            found["prepared"] > 0
         ),
-        "max_prepared_transactions is not 0: their locks stay when a worker's sessions end": found["prepared"] > 0,
-        "no slots are kept for the bot (reserved_connections, from PostgreSQL 16 on)": (
+        gettext("No slots are kept for the bot (reserved_connections, from PostgreSQL 16 on)."): (
             not found["reserved"] or not found["may_use_reserved"]
         ),
-        "temp_file_limit is not set: one query may fill the disk with what it sorts": found["temp_kilobytes"] < 0,
+        gettext("temp_file_limit is not set: one query may fill the disk with what it sorts."): (
+            found["temp_kilobytes"] < 0
+        ),
     }
-    return [f"{risk} (see sql/bootstrap.sql)" for risk, there in risks.items() if there]
+    return [warning(risk, gettext("Set it as sql/bootstrap.sql says.")) for risk, there in risks.items() if there]

@@ -6,7 +6,8 @@ from local_discord.wire import Json
 
 
 class User:
-    """Whom Discord knows by an id. `dms_closed` people refuse the bot's direct messages; `locale` is their client's."""
+    """Whom Discord knows by an id. `dms_closed` people refuse the bot's direct messages; `locale` is their client's.
+    `public_flags` are Discord's: 1 << 16 for a bot that it has verified."""
 
     def __init__(self, user_id: int, name: str, *, bot: bool = False) -> None:
         self.id = user_id
@@ -14,6 +15,7 @@ class User:
         self.bot = bot
         self.locale = "en-US"
         self.dms_closed = False
+        self.public_flags = 0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} id={self.id}>"
@@ -32,7 +34,7 @@ class User:
             "discriminator": "0",
             "avatar": None,
             "avatar_decoration_data": None,
-            "public_flags": 0,
+            "public_flags": self.public_flags,
         }
         return data | ({"bot": True} if self.bot else {})
 

@@ -1,0 +1,1 @@
+"""`sandbox-bot check`: whether the bot could run here and how well, found out by changing nothing."""
