@@ -14,6 +14,7 @@ from local_discord.gateway.connection import ABNORMAL
 from local_discord.gateway.conversation import accept
 from local_discord.gateway.gateway import Attempt, Gateway, Step
 from local_discord.gateway.sessions import Dispatched
+from local_discord.http.attachments import serve_attachment
 from local_discord.http.forms import MOST_BYTES
 from local_discord.http.frame import Frame, Refusal
 from local_discord.http.routes import handlers
@@ -264,13 +265,7 @@ class LocalDiscord:
         return await accept(self.gateway, request)
 
     async def _attachment(self, request: web.Request) -> web.Response:
-        attachment = self.world.files.get(int(request.match_info["attachment"]))
-        if attachment is None:
-            raise web.HTTPNotFound
-        kind = attachment.content_type or "application/octet-stream"
-        # A page of whoever has uploaded it would else speak for this address.
-        guards = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
-        return web.Response(body=attachment.content, content_type=kind, headers=guards)
+        return serve_attachment(self.world.files, request)
 
 
 def _token(application_id: int) -> str:
