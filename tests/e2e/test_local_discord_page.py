@@ -106,6 +106,11 @@ async def test_what_a_person_writes_and_presses_is_done_as_discords_client_would
         await inside.browser.act(inside.bob, status=400, **form)
 
 
+async def test_a_person_has_the_language_of_their_browser(inside):
+    await inside.browser.get("/state", person=inside.bob.id, locale="de")
+    assert (inside.bob.locale, inside.ada.locale) == ("de", "en-US")
+
+
 async def test_a_hidden_channel_is_not_there(inside):
     secret = inside.lab.add_channel("secret")
     secret.deny(inside.bob, ["view_channel"])
@@ -162,3 +167,12 @@ def add_hush(bot):
         await interaction.response.send_message(f"hush, {whom.name}", ephemeral=True)
 
     bot.tree.add_command(app_commands.Command(name="hush", description="Says it to one person alone", callback=hush))
+
+
+async def test_an_operation_that_is_missing_is_named_on_the_page(inside):
+    state = await inside.browser.get("/state", person=inside.bob.id)
+    headers = {"Authorization": f"Bot {inside.discord.token}"}
+    async with inside.browser.session.get(f"{inside.discord.api_base}/lobbies/1", headers=headers) as response:
+        assert response.status == 501
+    found = await follow(inside, state["epoch"], state["sequence"])
+    assert found["changes"] == [{"kind": "missed", "data": {"GET /lobbies/{lobby_id}": 1}}]

@@ -57,6 +57,7 @@ class Page:
     async def __aenter__(self) -> Self:
         self._world.posts.watchers.append(self._on_message)
         self._world.core.events.subscribe(self._on_event)
+        self._discord.watch_missed(lambda: self.feed.tell("missed", self._discord.missed))
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         self._doorway.origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
@@ -124,7 +125,7 @@ class Page:
         """With the number of the last change that is in it."""
         person = self.person(request) if "person" in request.query else self._view.people()[0]
         told = self._view.state(person) | {"epoch": self._epoch, "sequence": self.feed.sequence}
-        told |= {"modules": self._modules, "missed": self._discord.missed, "connections": self._discord.connections}
+        told |= {"modules": self._modules, "missed": self._discord.missed}
         return self._json(told)
 
     async def _messages(self, request: web.Request) -> web.Response:

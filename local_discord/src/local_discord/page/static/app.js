@@ -6,7 +6,7 @@ import { icon } from "./icons.js";
 import { Messages } from "./messages.js";
 import { openModal } from "./modal.js";
 import { Ended, follow, get, post } from "./net.js";
-import { drawSidebar } from "./sidebar.js";
+import { drawMissed, drawSidebar } from "./sidebar.js";
 import { t } from "./texts.js";
 
 const TYPING_SHOWN_MS = 9000, COMMANDS_KEPT_MS = 3000;
@@ -30,6 +30,7 @@ class Page {
   }
 
   async start() {
+    document.querySelector(".skip").textContent = t("To the text field");
     await this.read(sessionStorage.getItem("person"));
     for (const module of this.state.modules) await (await import(module)).start(this);
     document.body.dataset.ready = "true";
@@ -47,6 +48,7 @@ class Page {
       return this.read(null);
     }
     sessionStorage.setItem("person", this.me);
+    drawMissed(this.state.missed);
     this.stop = follow({ person: this.me, epoch: this.state.epoch, after: this.state.sequence }, {
       onChanges: (changes) => this.#take(changes), onReset: () => this.read(this.me), onState: (open) => this.#onState(open) });
     const wanted = sessionStorage.getItem("channel"), first = this.#guilds()[0]?.channels.find((one) => one.holds_messages);
@@ -183,6 +185,7 @@ class Page {
     else if (kind === "gone") this.messages.remove(data.id);
     else if (kind === "typing" && data.channel === this.channel.id) this.#showTyping(data.user);
     else if (kind === "world") this.#refresh();
+    else if (kind === "missed") drawMissed(data);
     else this.#tell(kind, data);
   }
 
@@ -228,7 +231,7 @@ class Page {
       document.body.dataset.pane = document.body.dataset.pane === name ? "chat" : name;
     } }, text);
     byId("channel-head").replaceChildren(pane("nav", icon("menu", 20), t("Servers and channels")), h("h2", {}, this.channelName()),
-      h("p", { class: "cut topic" }, this.channel.topic ?? ""), !byId("beside").hidden && pane("beside", icon("panel", 20), this.besideLabel));
+      h("p", { class: "cut topic" }, this.channel.topic ?? ""), ...(byId("beside").hidden ? [] : [pane("beside", icon("panel", 20), this.besideLabel)]));
     byId("scroll").setAttribute("aria-label", t("Messages in {place}", { place: this.channelName() }));
     document.title = `${this.channelName()} · ${this.guildOf(this.channel.id)?.name ?? t("Direct messages")}`;
   }
@@ -253,7 +256,6 @@ class Page {
   /** The server is gone, or does not know this tab. */
   end() {
     notify(t("The page’s server has ended. Start it again and open its new address."));
-    clearTimeout(0);
     byId("notice").classList.add("final");
   }
 

@@ -4,14 +4,14 @@ import { Combobox } from "./combobox.js";
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
 import { fileValue } from "./modal.js";
-import { locale, t } from "./texts.js";
+import { discordLocale, t } from "./texts.js";
 
 const SUBCOMMAND = 1, GROUP = 2, STRING = 3, INTEGER = 4, BOOLEAN = 5, USER = 6, CHANNEL = 7, ROLE = 8, MENTIONABLE = 9, NUMBER = 10, FILE = 11;
 const ENTITIES = { [USER]: ["user"], [CHANNEL]: ["channel"], [ROLE]: ["role"], [MENTIONABLE]: ["user", "role"] };
 
 const localized = (one, what) => {
   const told = one[`${what}_localizations`] ?? {};
-  return told[locale] ?? told[locale.split("-")[0]] ?? one[what];
+  return told[discordLocale] ?? one[what];
 };
 
 /** Slash commands one by one, sub-commands by their whole path. */

@@ -16,6 +16,7 @@ export const DE = {
   "Edit": "Bearbeiten",
   "edited": "bearbeitet",
   "Enter saves, Escape cancels": "Enter speichert, Escape bricht ab",
+  "filled in a form": "hat ein Formular ausgefüllt",
   "has joined": "ist beigetreten",
   "is thinking …": "denkt nach …",
   "Message {place} – “/” for commands": "Nachricht an {place} – „/“ für Befehle",
@@ -25,6 +26,7 @@ export const DE = {
   "no": "nein",
   "Only you can see this": "Nur du siehst das",
   "Picture": "Bild",
+  "Not served here: {count}": "Hier nicht bedient: {count}",
   "pinned a message": "hat eine Nachricht angepinnt",
   "pressed something": "hat etwas angeklickt",
   "React with {emoji}": "Mit {emoji} reagieren",
@@ -40,6 +42,7 @@ export const DE = {
   "The application did not respond": "Die Anwendung hat nicht geantwortet",
   "The page’s server has ended. Start it again and open its new address.":
     "Der Server dieser Seite ist beendet. Starte ihn neu und öffne seine neue Adresse.",
+  "To the text field": "Zum Textfeld",
   "unread": "ungelesen",
   "used": "benutzte",
   "Use dark colours": "Dunkle Farben",

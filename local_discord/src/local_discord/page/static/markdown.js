@@ -67,7 +67,7 @@ function node(found, names) {
   if (found.under) return inner("u", found.under);
   if (found.italic ?? found.slanted) return inner("em", found.italic ?? found.slanted);
   if (found.struck) return inner("s", found.struck);
-  if (found.spoiler) return inner("button", found.spoiler, { class: "spoiler", type: "button", "aria-label": t("Spoiler"), onclick: reveal });
+  if (found.spoiler) return spoiler(spans(found.spoiler, names));
   if (found.label) return h("a", { href: found.target, target: "_blank", rel: "noreferrer noopener" }, found.label);
   if (found.link) return h("a", { href: found.link, target: "_blank", rel: "noreferrer noopener" }, found.link);
   if (found.time) return stamp(Number(found.time) * 1000, found.style);
@@ -92,7 +92,7 @@ setInterval(() => {
   }
 }, 1000);
 
-function reveal(event) {
-  event.currentTarget.classList.add("open");
-  event.currentTarget.removeAttribute("aria-label");
+function spoiler(hidden) {
+  const button = h("button", { class: "spoiler", type: "button", onclick: () => button.replaceWith(h("span", { class: "revealed" }, hidden)) }, t("Spoiler"));
+  return button;
 }

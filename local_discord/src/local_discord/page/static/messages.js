@@ -21,6 +21,9 @@ export class Messages {
     this.shown = new Map();
     this.waiting = [];
     this.missed = 0;
+    this.follows = true;
+    const resized = new ResizeObserver(() => this.follows && this.toEnd());
+    for (const element of [this.scroll, this.list]) resized.observe(element);
     this.scroll.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     this.newer.addEventListener("click", () => this.page.reopen());
   }
@@ -33,6 +36,7 @@ export class Messages {
     this.oldest = messages.length < 50;
     this.shown = new Map(messages.map((one) => [one.id, one]));
     this.#drawAll();
+    this.follows = true;
     this.toEnd();
   }
 
@@ -62,7 +66,7 @@ export class Messages {
   }
 
   #take() {
-    const taken = new Map(this.waiting.map((one) => [one.id, one])), follows = this.#isAtEnd() && !this.missed;
+    const taken = new Map(this.waiting.map((one) => [one.id, one])), follows = this.follows && !this.missed;
     this.waiting = [];
     const fresh = [...taken.values()].filter((one) => !this.shown.has(one.id));
     for (const one of taken.values()) if (this.shown.has(one.id)) this.#redraw(one);
@@ -94,7 +98,7 @@ export class Messages {
   #redraw(message) {
     const before = this.#item(message.id), ids = [...this.shown.keys()];
     const previous = this.shown.get(ids[ids.indexOf(message.id) - 1]);
-    const follows = this.#isAtEnd(), focus = before?.contains(document.activeElement) && document.activeElement.dataset.customId;
+    const { follows } = this, focus = before?.contains(document.activeElement) && document.activeElement.dataset.customId;
     this.shown.set(message.id, message);
     const after = this.#draw(message, previous);
     before?.replaceWith(after);
@@ -117,7 +121,8 @@ export class Messages {
   }
 
   async #onScroll() {
-    if (this.missed && this.#isAtEnd()) return this.page.reopen();
+    this.follows = this.#isAtEnd();
+    if (this.missed && this.follows) return this.page.reopen();
     if (this.oldest || this.loading || this.scroll.scrollTop > 80 || this.shown.size >= 4 * SHOWN || !this.shown.size) return undefined;
     this.loading = true;
     const earlier = await this.page.earlier([...this.shown.keys()][0]).finally(() => { this.loading = false; });
@@ -160,7 +165,7 @@ export class Messages {
     if (used) {
       const command = message.interaction?.name;
       return h("p", { class: "origin" }, avatar(used.user, 16), h("strong", {}, used.user.username), " ",
-        command ? [t("used"), " ", h("code", {}, `/${command}`)] : t("pressed something"));
+        command ? [t("used"), " ", h("code", {}, `/${command}`)] : t(used.type === 5 ? "filled in a form" : "pressed something"));
     }
     if (!replied) return null;
     return h("p", { class: "origin" }, avatar(replied.author, 16), h("strong", {}, replied.author.username), " ",

@@ -1,6 +1,6 @@
 // Asking the server, and following what changes.
 
-import { locale } from "./texts.js";
+import { discordLocale } from "./texts.js";
 
 export class Refused extends Error {}
 
@@ -19,7 +19,7 @@ async function asked(path, options) {
   return isJson ? response.json() : null;
 }
 
-const query = (values) => new URLSearchParams({ locale, ...values }).toString();
+const query = (values) => new URLSearchParams({ locale: discordLocale, ...values }).toString();
 
 /** JSON of an address of the server's. */
 export const get = (path, values = {}) => asked(`${path}?${query(values)}`);

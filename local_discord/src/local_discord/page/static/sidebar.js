@@ -12,6 +12,7 @@ const SIGNS = { [VOICE]: "speaker", [STAGE]: "speaker", [FORUM]: "forum", [ANNOU
 export function drawSidebar(page) {
   const { state, channel } = page, guild = page.guildOf(channel.id);
   byId("servers").setAttribute("aria-label", t("Servers"));
+  byId("places").setAttribute("aria-label", t("Servers and channels"));
   byId("channels").setAttribute("aria-label", t("Channels"));
   byId("servers").replaceChildren(
     serverButton(page, { id: state.direct.id, name: t("Direct messages"), channels: [state.direct] }, guild, true),
@@ -21,10 +22,18 @@ export function drawSidebar(page) {
   byId("self").replaceChildren(self(page));
 }
 
+/** The operations that a bot has asked for and that this Discord does not have. */
+export function drawMissed(missed) {
+  const names = Object.keys(missed), place = byId("missed");
+  place.hidden = !names.length;
+  place.replaceChildren(h("summary", {}, t("Not served here: {count}", { count: names.length })),
+    h("ul", {}, names.map((name) => h("li", {}, h("code", {}, name), ` × ${missed[name]}`))));
+}
+
 function serverButton(page, server, guild, isDirect) {
   const current = isDirect ? !guild : guild?.id === server.id;
   const unread = server.channels.some((one) => page.unread.has(one.id)) && !current;
-  const face = isDirect ? avatar(page.state.bot, 44) : h("span", { class: "initials" }, initials(server.name));
+  const face = isDirect ? avatar(page.state.bot, 44) : h("span", { class: "initials", "data-text": initials(server.name) });
   const button = h("button", { type: "button", class: "server", title: server.name, "aria-label": unread ? t("{name}, unread", { name: server.name }) : server.name,
     "aria-current": current ? "true" : null, onclick: () => page.openServer(server) }, face, unread && h("span", { class: "dot" }));
   if (!isDirect) button.style.setProperty("--hue", hueOf(server.id));

@@ -2,8 +2,15 @@
 
 import { DE } from "./de.js";
 
+const REGIONAL = ["en-US", "en-GB", "es-ES", "es-419", "pt-BR", "sv-SE", "zh-CN", "zh-TW"];
+
 export const locale = navigator.language || "en-US";
-const german = locale.toLowerCase().startsWith("de");
+const [language] = locale.split("-");
+
+/** The same among those that Discord has. */
+export const discordLocale = REGIONAL.find((one) => one === locale) ?? REGIONAL.find((one) => one.startsWith(`${language}-`)) ?? language;
+
+const german = language === "de";
 const catalogue = { ...DE };
 
 document.documentElement.lang = german ? "de" : "en";
