@@ -14,7 +14,7 @@ from aiohttp import web
 
 from local_discord import wire
 from local_discord.errors import ApiError, UsageError
-from local_discord.http.attachments import serve_attachment
+from local_discord.http.attachments import serve_attachments
 from local_discord.page.acts import Acts
 from local_discord.page.doorway import Doorway
 from local_discord.page.feed import Feed
@@ -43,7 +43,7 @@ class Page:
         """Port 0 is any that is free."""
         self._discord, self._world, self._port = discord, discord.world, port
         self.feed = Feed()
-        self._view = View(self._world)
+        self._view = View(discord)
         self._acts = Acts(self._world, self._view)
         self._doorway = Doorway()
         self._epoch = token_urlsafe(8)
@@ -100,7 +100,9 @@ class Page:
                 web.get(r"/channels/{channel:\d+}/messages", self._messages),
                 web.get(r"/channels/{channel:\d+}/commands", self._commands),
                 web.post("/acts", self._perform),
-                web.get(r"/attachments/{channel:\d+}/{attachment:\d+}/{filename}", self._attachment),
+                web.get(
+                    r"/attachments/{channel:\d+}/{attachment:\d+}/{filename}", serve_attachments(self._world.files)
+                ),
                 web.get("/static/{name}", self._static),
                 web.get("/beside/{name}", self._static_beside),
             ]
@@ -148,9 +150,6 @@ class Page:
             return self._json({"message": str(refused), "code": refused.code}, status=400)
         except TimeoutError:
             return self._json({"failed": True})
-
-    async def _attachment(self, request: web.Request) -> web.Response:
-        return serve_attachment(self._world.files, request)
 
     async def _follow(self, request: web.Request) -> web.StreamResponse:
         """Changes after the one that is named, as they come; `reset` where the whole state has to be read anew."""

@@ -8,12 +8,12 @@ from local_discord.people.finding import offered_commands
 from local_discord.people.person import Person
 from local_discord.rules.channel_rules import WITH_MESSAGES
 from local_discord.rules.permissions import BITS
+from local_discord.server import LocalDiscord
 from local_discord.wire import Json
 from local_discord.world.channels import Channel, Message
 from local_discord.world.guilds import Guild
 from local_discord.world.memberships import Member
 from local_discord.world.users import User
-from local_discord.world.world import World
 
 _PAGE = 50
 _EPHEMERAL_KEPT = 100
@@ -23,8 +23,8 @@ _MOST_MEMBERS = 200
 class View:
     """Reads the world as Discord's client would; keeps the answers that only one person may see, which it forgets."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, discord: LocalDiscord) -> None:
+        self._discord, self._world = discord, discord.world
         self._ephemeral: defaultdict[int, deque[Message]] = defaultdict(lambda: deque(maxlen=_EPHEMERAL_KEPT))
         """By the id of who sees them."""
 
@@ -34,9 +34,9 @@ class View:
             kept.append(message)
 
     def people(self) -> list[Person]:
-        """Everybody whom one may be, the owner last."""
+        """Everybody whom one may be, the application's owner last."""
         people = [user for user in self._world.users.values() if isinstance(user, Person)]
-        return people[1:] + people[:1]
+        return sorted(people, key=lambda person: person is self._discord.owner)
 
     def state(self, person: Person) -> Json:
         """Everything but messages and commands."""
