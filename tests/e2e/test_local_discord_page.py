@@ -151,6 +151,7 @@ async def test_the_feed_keeps_no_more_than_it_may(inside):
 
 
 async def test_an_ephemeral_answer_is_one_persons_also_after_a_reload(inside):
+    state = await inside.browser.get("/state", person=inside.bob.id)
     async with running(ProbeBot(add_hush, discord.Intents.none()), inside.discord):
         general = str(inside.lab.general.id)
         (command,) = await inside.browser.get(f"/channels/{general}/commands", person=inside.ada.id)
@@ -160,6 +161,8 @@ async def test_an_ephemeral_answer_is_one_persons_also_after_a_reload(inside):
     (seen,) = await inside.browser.get(f"/channels/{general}/messages", person=inside.ada.id)
     assert (seen["content"], seen["ephemeral"]) == ("hush, bob", True)
     assert await inside.browser.get(f"/channels/{general}/messages", person=inside.bob.id) == []
+    found = await follow(inside, state["epoch"], state["sequence"])
+    assert "message" not in [change["kind"] for change in found["changes"]]
 
 
 def add_hush(bot):
