@@ -102,6 +102,13 @@ async def test_what_a_person_writes_and_presses_is_done_as_discords_client_would
     assert "no message of bob" in told["message"]
     (message,) = await inside.browser.get(f"/channels/{general}/messages", person=inside.bob.id)
     assert (message["content"], message["reactions"][0]["people"]) == ("hello", [str(inside.bob.id)])
+    async with inside.browser.session.post(
+        f"{inside.browser.origin}/acts",
+        params={"person": str(inside.bob.id)},
+        data="[]",
+        headers={"Origin": inside.browser.origin},
+    ) as response:
+        assert response.status == 400
     for form in ({"act": "fly"}, {"act": "send"}, {"act": "send", "channel": "x"}):
         await inside.browser.act(inside.bob, status=400, **form)
 
@@ -179,3 +186,18 @@ async def test_an_operation_that_is_missing_is_named_on_the_page(inside):
         assert response.status == 501
     found = await follow(inside, state["epoch"], state["sequence"])
     assert found["changes"] == [{"kind": "missed", "data": {"GET /lobbies/{lobby_id}": 1}}]
+
+
+async def test_threads_posts_and_pins_are_made_by_hand(inside):
+    general, ideas = str(inside.lab.general.id), inside.lab.add_channel("ideas", 15)
+    told = await inside.browser.act(inside.ada, act="send", channel=general, content="hello")
+    thread = await inside.browser.act(inside.ada, act="start_thread", channel=general, message=told["id"], name="why")
+    post = await inside.browser.act(inside.bob, act="post", channel=str(ideas.id), title="An idea", content="Tea")
+    await inside.browser.act(inside.ada, act="pin", channel=general, message=told["id"])
+    (guild,) = (await inside.browser.get("/state", person=inside.bob.id))["guilds"]
+    assert {"why": thread["id"], "An idea": post["id"]}.items() <= {
+        one["name"]: one["id"] for one in guild["channels"]
+    }.items()
+    assert inside.lab.general.messages[int(told["id"])].pinned_at is not None
+    await inside.browser.act(inside.ada, act="unpin", channel=general, message=told["id"])
+    assert inside.lab.general.messages[int(told["id"])].pinned_at is None

@@ -36,6 +36,10 @@ class Acts:
             "unreact": self._unreact,
             "vote": self._vote,
             "typing": self._typing,
+            "pin": self._pin,
+            "unpin": self._unpin,
+            "start_thread": self._start_thread,
+            "post": self._post,
             "command": self._command,
             "autocomplete": self._autocomplete,
             "use_on": self._use_on,
@@ -89,6 +93,23 @@ class Acts:
     async def _vote(self, person: Person, form: Json) -> Json:
         await person.vote(self._message(person, form), *(str(one) for one in form["answers"]))
         return {}
+
+    async def _pin(self, person: Person, form: Json) -> Json:
+        await person.pin(self._message(person, form))
+        return {}
+
+    async def _unpin(self, person: Person, form: Json) -> Json:
+        await person.unpin(self._message(person, form))
+        return {}
+
+    async def _start_thread(self, person: Person, form: Json) -> Json:
+        message = self._message(person, form)
+        return {"id": str((await person.start_thread(message.channel, str(form["name"]), message=message)).id)}
+
+    async def _post(self, person: Person, form: Json) -> Json:
+        """In a forum, which holds no messages itself."""
+        channel = self.channel(person, form["channel"])
+        return {"id": str((await person.post(channel, str(form["title"]), str(form["content"]))).id)}
 
     async def _typing(self, person: Person, form: Json) -> Json:
         await person.typing(self.channel(person, form["channel"]))

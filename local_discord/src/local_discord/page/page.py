@@ -143,9 +143,9 @@ class Page:
         return self._json(self._view.commands(channel, person))
 
     async def _perform(self, request: web.Request) -> web.Response:
-        person, form = self.person(request), wire.decode(await request.text())
+        person = self.person(request)
         try:
-            return self._json(await self._acts.perform(person, form))
+            return self._json(await self._acts.perform(person, _form(await request.text())))
         except UsageError as refused:
             return self._json({"message": str(refused), "code": refused.code}, status=400)
         except TimeoutError:
@@ -203,6 +203,16 @@ class Page:
     def _localised(self, text: bytes) -> bytes:
         """The page fetches attachments from itself."""
         return text.replace(f"{self._world.core.origin}/attachments/".encode(), b"/attachments/")
+
+
+def _form(text: str) -> Json:
+    try:
+        form = wire.decode(text)
+    except ValueError:
+        form = None
+    if not isinstance(form, dict):
+        raise UsageError("An act is an object in JSON.")
+    return form
 
 
 @contextmanager

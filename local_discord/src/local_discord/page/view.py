@@ -83,6 +83,7 @@ class View:
             "permissions": str(channel.permissions_of(person)),
             "holds_messages": holds,
             "may_send": holds and (channel.guild is None or may(person, channel, channel.send_permission)),
+            "may_pin": holds and (channel.guild is None or may(person, channel, "pin_messages")),
             "may_manage": channel.guild is not None and may(person, channel, "manage_messages"),
         }
 

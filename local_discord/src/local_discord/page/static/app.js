@@ -119,6 +119,27 @@ class Page {
     return told;
   }
 
+  startThread(message) {
+    const act = { act: "start_thread", channel: message.channel_id, message: message.id };
+    return this.#asking(t("Start a thread"), [{ custom_id: "name", label: t("Name"), max_length: 100 }], act);
+  }
+
+  /** In a forum. */
+  post(forum) {
+    const fields = [{ custom_id: "title", label: t("Title"), max_length: 100 }, { custom_id: "content", label: t("Text"), max_length: 2000, style: 2 }];
+    return this.#asking(t("New post in {place}", { place: `#${forum.name}` }), fields, { act: "post", channel: forum.id });
+  }
+
+  /** A form of the page's own, and the channel that comes of it. */
+  #asking(title, fields, act) {
+    const components = fields.map((field) => ({ type: 1, components: [{ type: 4, ...field }] }));
+    openModal({ title, components }, this, async (values) => {
+      const made = await this.act({ ...act, ...values });
+      if (made) this.wanted = made.id;
+      return made !== null;
+    });
+  }
+
   // What there is.
 
   find(id) {
@@ -209,6 +230,8 @@ class Page {
       if (!state || state.me !== this.me) return;
       this.state = state;
       if (!this.find(this.channel.id)) await this.openChannel(this.state.direct.id);
+      if (this.find(this.wanted)) await this.openChannel(this.wanted);
+      this.wanted = null;
       this.channel = this.find(this.channel.id);
       this.#drawHead();
       drawSidebar(this);

@@ -1,6 +1,13 @@
 // German.
 
 export const DE = {
+  "Unpin": "Lösen",
+  "Pin": "Anpinnen",
+  "New post in {place}": "Neuer Beitrag in {place}",
+  "Text": "Text",
+  "Title": "Titel",
+  "Name": "Name",
+  "Start a thread": "Thread beginnen",
   "an answer without text": "eine Antwort ohne Text",
   "APP": "APP",
   "Apps": "Apps",

@@ -21,6 +21,7 @@ const PATHS = {
   thread: "M6 4v9a3 3 0 003 3h9M14 12l4 4-4 4",
   speaker: "M4 10v4h4l5 4V6l-5 4zM17 9a4 4 0 010 6",
   forum: "M4 5h16v11h-8l-5 4v-4H4z",
+  pin: "M9 4h6l-1 6 3 3H7l3-3zM12 13v7",
   check: "M5 12.5l4.5 4.5L19 7",
 };
 

@@ -213,6 +213,8 @@ export class Messages {
     return h("div", { class: "tools" },
       !message.ephemeral && EMOJI.slice(0, 3).map((one) => tool(one, t("React with {emoji}", { emoji: one }), () => this.#act(message, "react", { emoji: one }))),
       !message.ephemeral && this.page.channel.may_send && tool(icon("reply"), t("Reply"), () => this.page.composer.replyTo(message)),
+      !message.ephemeral && [0, 5].includes(this.page.channel.type) && !message.thread && tool(icon("thread"), t("Start a thread"), () => this.page.startThread(message)),
+      !message.ephemeral && this.page.channel.may_pin && tool(icon("pin"), message.pinned ? t("Unpin") : t("Pin"), () => this.#act(message, message.pinned ? "unpin" : "pin")),
       own && tool(icon("pencil"), t("Edit"), () => this.#edit(message)),
       mayDelete && tool(icon("trash"), t("Delete"), () => this.#act(message, "delete")),
       this.page.menuCommands(3).length > 0 && !message.ephemeral && tool(icon("dots"), t("Apps"), () => this.page.openMenu(3, message)));

@@ -54,7 +54,8 @@ function channelLink(page, channel, name = channel.name) {
   const sign = channel.recipients ? "at" : isThread ? "thread" : SIGNS[channel.type] ?? "hash";
   return h("li", { class: isThread ? "thread" : "" }, h("button", {
     type: "button", class: `channel${page.unread.has(channel.id) ? " unread" : ""}`, "aria-current": current ? "page" : null,
-    disabled: !channel.holds_messages, onclick: () => page.openChannel(channel.id),
+    disabled: !channel.holds_messages && channel.type !== FORUM,
+    onclick: () => (channel.type === FORUM ? page.post(channel) : page.openChannel(channel.id)),
   }, icon(sign, 16), h("span", { class: "cut" }, name), page.unread.has(channel.id) && h("span", { class: "unseen" }, t("unread"))));
 }
 
