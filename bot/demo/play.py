@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,15 +16,19 @@ from bot.demo.scenario import Scenario, open_scenario
 from local_discord.page.page import Page
 
 _GRACE = timedelta(minutes=2)
+_OF_DESKTOPS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
 async def play(say: Callable[[str], None], *, port: int = 0, browser: bool = True) -> None:
     """Until it is interrupted or told to end. `say` is told the address, and what is being started before."""
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
     async with open_play(say, port=port) as (_, page):
         say(f"Open {page.url}\nCtrl+C ends it and leaves nothing behind.")
-        if browser:
+        if browser and _has_desktop():
             await asyncio.to_thread(webbrowser.open, page.url)
-        await _until_ended()
+        await ended.wait()
 
 
 @asynccontextmanager
@@ -47,8 +53,6 @@ def _furnish(scenario: Scenario) -> None:
     scenario.lab.add_member(scenario.bob)
 
 
-async def _until_ended() -> None:
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    await ended.wait()
+def _has_desktop() -> bool:
+    """Otherwise a browser for terminals would open in this one."""
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in _OF_DESKTOPS)
