@@ -51,7 +51,8 @@ method isn't.
   `settings.global_rate_limit` (10,000 in a second) say how much it holds; more is 429 with `Retry-After`,
   `X-RateLimit-Scope` and `Via`.
 - **Not played**: what pictures and sounds contain, voice (nobody is connected), what moderation rules and events
-  would do, times after which threads fall asleep and invites expire, what a guild's onboarding leads to.
+  would do, what a guild's onboarding leads to. Threads fall asleep, invites expire and polls end only when the clock is
+  moved (`LocalDiscord.advance`).
 
 ## Operations
 

@@ -1,5 +1,6 @@
 """A local Discord: its HTTP API and gateway, for unmodified bots, driven by Python calls."""
 
+from local_discord.bot_process import BotEnded, BotProcess, run_bot
 from local_discord.errors import CommandUsageError, UsageError
 from local_discord.gateway.sessions import Dispatched
 from local_discord.people.person import Person
@@ -15,6 +16,8 @@ from local_discord.world.users import User
 
 __all__ = [
     "Attachment",
+    "BotEnded",
+    "BotProcess",
     "Channel",
     "Choice",
     "CommandUsageError",
@@ -32,4 +35,5 @@ __all__ = [
     "Thread",
     "UsageError",
     "User",
+    "run_bot",
 ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -14,12 +13,13 @@ from local_discord.gateway.connection import ABNORMAL
 from local_discord.gateway.conversation import accept
 from local_discord.gateway.gateway import Attempt, Gateway, Step
 from local_discord.gateway.sessions import Dispatched
+from local_discord.http.attachments import serve_attachments
 from local_discord.http.forms import MOST_BYTES
 from local_discord.http.frame import Frame, Refusal
 from local_discord.http.routes import handlers
 from local_discord.people.person import Person
 from local_discord.wire import Json
-from local_discord.world.application import Application
+from local_discord.world.application import Application, token_of
 from local_discord.world.core import Settings
 from local_discord.world.guilds import Guild
 from local_discord.world.users import User
@@ -36,11 +36,13 @@ class LocalDiscord:
     it, to the gateway. Nothing it sends leaves this machine.
     """
 
-    def __init__(self, shards: int = 1, port: int = 0, token: str | None = None) -> None:
+    def __init__(
+        self, shards: int = 1, port: int = 0, token: str | None = None, *, application_id: int | None = None
+    ) -> None:
         """Port 0 is any that is free. Without a token there is one in Discord's form, which names the application."""
         self.settings = Settings(token=token or "", shards=shards)
-        self.world = World(self.settings)
-        self.settings.token = token or _token(self.world.core.application_id)
+        self.world = World(self.settings, application_id)
+        self.settings.token = token or token_of(self.world.core.application_id)
         self.gateway = Gateway(self.world)
         self.owner = self.add_person("owner")
         """The application's."""
@@ -78,6 +80,17 @@ class LocalDiscord:
         return self._core.gateway_url
 
     @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a bot's process: `DISCORD_TOKEN`, and those by which `sandbox-worker run` leads a bot here
+        that knows of no other Discord."""
+        return {
+            "DISCORD_TOKEN": self.token,
+            "SANDBOX_BOT_TOKEN": self.token,
+            "SANDBOX_BOT_API": self.api_base,
+            "SANDBOX_BOT_GATEWAY": self.gateway_url,
+        }
+
+    @property
     def token(self) -> str:
         """The only one that is accepted."""
         return self.settings.token
@@ -94,9 +107,9 @@ class LocalDiscord:
 
     # Who and what there is.
 
-    def add_person(self, name: str) -> Person:
+    def add_person(self, name: str, *, user_id: int | None = None) -> Person:
         """Somebody who is in no guild yet, but whom the bot can look up and write to."""
-        person = Person(self.world, self.gateway, name)
+        person = Person(self.world, self.gateway, name, user_id=user_id)
         self.world.users[person.id] = person
         return person
 
@@ -104,9 +117,14 @@ class LocalDiscord:
         """From then on the application belongs to a team. Somebody who has not accepted is only invited."""
         self._team.team[person] = accepted
 
-    def add_guild(self, name: str, owner: Person) -> Guild:
+    def hand_over(self, person: Person) -> None:
+        """The application is theirs from then on, and whoever owned it is nobody any more."""
+        del self.world.users[self.owner.id]
+        self.owner = self._team.owner = person
+
+    def add_guild(self, name: str, owner: Person, *, guild_id: int | None = None) -> Guild:
         """With the bot in it. The first guild is on shard 0, the next on shard 1, and so on around."""
-        return self.world.add_guild(name, owner)
+        return self.world.add_guild(name, owner, guild_id)
 
     # What the bot has done.
 
@@ -139,6 +157,10 @@ class LocalDiscord:
     def missed(self) -> dict[str, int]:
         """The operations that the bot has asked for and that are not served, and how often."""
         return dict(self._frame.missed)
+
+    def watch_missed(self, watcher: Callable[[], object]) -> None:
+        """From now on it is called whenever `missed` has grown."""
+        self._frame.on_missed.append(watcher)
 
     @property
     def identifies(self) -> int:
@@ -177,6 +199,14 @@ class LocalDiscord:
         record = self.gateway.emit(event, data, guild_id, shard=shard)
         await self.gateway.flush()
         return record.text if record else None
+
+    async def advance(self, seconds: float) -> None:
+        """Move Discord's clock on. What is due by then happens: deadlines and tokens of interactions, time-outs, slow
+        mode, polls, threads, invites, rate limits, sessions. The bot's own clock stays what it is."""
+        self._core.clock.advance(seconds)
+        self.settings.session_starts.advance(seconds)
+        self.world.catch_up()
+        await self.gateway.flush()
 
     async def wait_ready(self, timeout: float = 10) -> None:
         """Until every shard has been sent READY; `TimeoutError` after so many seconds."""
@@ -254,26 +284,13 @@ class LocalDiscord:
 
     def _application(self) -> web.Application:
         app = web.Application(client_max_size=2 * MOST_BYTES)
-        app.router.add_get("/gateway", self._gateway)
-        app.router.add_get("/gateway/", self._gateway)
-        app.router.add_get(r"/attachments/{channel:\d+}/{attachment:\d+}/{filename}", self._attachment)
+        for path in ("/gateway", "/gateway/", "/"):  # the last is where a client that never asks looks for Discord's
+            app.router.add_get(path, self._gateway)
+        app.router.add_get(
+            r"/attachments/{channel:\d+}/{attachment:\d+}/{filename}", serve_attachments(self.world.files)
+        )
         app.router.add_route("*", "/api{path:/.*}", self._frame.handle)
         return app
 
     async def _gateway(self, request: web.Request) -> web.WebSocketResponse:
         return await accept(self.gateway, request)
-
-    async def _attachment(self, request: web.Request) -> web.Response:
-        attachment = self.world.files.get(int(request.match_info["attachment"]))
-        if attachment is None:
-            raise web.HTTPNotFound
-        kind = attachment.content_type or "application/octet-stream"
-        # A page of whoever has uploaded it would else speak for this address.
-        guards = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
-        return web.Response(body=attachment.content, content_type=kind, headers=guards)
-
-
-def _token(application_id: int) -> str:
-    """As libraries take tokens apart: the application, a time, and what would be secret if this were Discord."""
-    named = urlsafe_b64encode(str(application_id).encode()).decode().rstrip("=")
-    return f"{named}.local_.{'discord' * 4}"

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
+
+from local_discord.clock import Clock
 
 _EPOCH_MS = 1_420_070_400_000
 
 
 class Snowflakes:
-    """Hands out ids that only grow."""
+    """Hands out ids that only grow, with the clock's time in them."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         self._last = 0
 
     def next(self) -> int:
         """Of this millisecond, unless that many have been handed out that it is ahead of time."""
-        now = (time.time_ns() // 1_000_000 - _EPOCH_MS) << 22
+        now = (int(self.clock.time() * 1000) - _EPOCH_MS) << 22
         self._last = max(now, self._last + 1)
         return self._last
 
@@ -26,17 +28,11 @@ class Snowflakes:
         self._last = (millisecond + (shard - millisecond) % shards) << 22
         return self._last
 
+    def age_s(self, snowflake: int) -> float:
+        """How long ago the id was made, in seconds."""
+        return self.clock.time() - ((snowflake >> 22) + _EPOCH_MS) / 1000
+
 
 def iso_time(snowflake: int) -> str:
     """When the id was made, as Discord writes times."""
     return datetime.fromtimestamp(((snowflake >> 22) + _EPOCH_MS) / 1000, UTC).isoformat()
-
-
-def iso_now() -> str:
-    """The time of this machine, as Discord writes times."""
-    return datetime.now(UTC).isoformat()
-
-
-def seconds_since(snowflake: int) -> float:
-    """How long ago the id was made."""
-    return time.time() - ((snowflake >> 22) + _EPOCH_MS) / 1000

@@ -33,6 +33,9 @@ TOO_LARGE_HEADER = "Sandbox-Too-Large"
 TRACE_HEADER = "traceparent"
 """Of every event: where it belongs in a trace, as W3C's Trace Context writes it."""
 
+SENT_AGAIN_HEADER = "Sandbox-Sent-Again"
+"""On a copy that somebody has had sent once more: the sequence of the event that it repeats."""
+
 AGENT_HEADER = "Sandbox-Agent"
 """Which kit has published a message, as `agent` says it."""
 

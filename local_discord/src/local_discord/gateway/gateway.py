@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -82,7 +81,7 @@ class Gateway:
         """The connection is gone; its session, if it had one, waits for another, unless the client gave that up too."""
         self.connections.discard(connection)
         if session is not None and session.connection is connection:
-            session.park()
+            session.park(self.world.core.clock.monotonic())
             if connection.ended_for_good or not session.resumable:
                 self.forget(session)
         self.changed.notify()
@@ -93,7 +92,8 @@ class Gateway:
 
     def forget_stale(self) -> None:
         """The sessions whose connection was lost too long ago."""
-        limit = time.monotonic() - self.world.core.settings.sessions_kept_s
+        core = self.world.core
+        limit = core.clock.monotonic() - core.settings.sessions_kept_s
         stale = [one for one in self.sessions.values() if one.connection is None and one.parked_at < limit]
         for session in stale:
             self.forget(session)

@@ -64,7 +64,7 @@ class Session:
         missed = [text for number, text in self._log if number > sequence]
         return missed if len(missed) == self.sequence - sequence else None
 
-    def park(self) -> None:
-        """Its connection is gone; from now on its time to be resumed runs."""
+    def park(self, now: float) -> None:
+        """Its connection is gone; from now on, by the clock, its time to be resumed runs."""
         self.connection = None
-        self.parked_at = time.monotonic()
+        self.parked_at = now

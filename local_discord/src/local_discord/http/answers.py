@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from local_discord.errors import ApiError, FormErrors, invalid_form, unknown
 from local_discord.http.forms import Form, Uploads, draft
 from local_discord.rules import command_rules, message_rules
@@ -131,7 +129,7 @@ class Answers:
         interaction.acknowledged_with = kind
         if interaction.deadline is not None:
             interaction.deadline.cancel()
-        interaction.reply.ack_ms = (time.monotonic() - interaction.started_at) * 1000
+        interaction.reply.ack_ms = (self._core.clock.monotonic() - interaction.started_at) * 1000
         interaction.reply.deferred = kind in (DEFERRED_MESSAGE, DEFERRED_UPDATE)
         interaction.reply.notify()
 

@@ -11,7 +11,6 @@ from local_discord.http import forms
 from local_discord.http.frame import Handler, answer, nothing, number, query_number, reason_of
 from local_discord.http.group import Group
 from local_discord.rules.fields import Read, each, flag, integer, listed, optional, read_form, snowflake
-from local_discord.snowflakes import seconds_since
 from local_discord.wire import Json
 from local_discord.world.audit_log import BAN, PRUNE, UNBAN
 from local_discord.world.guilds import Guild
@@ -114,7 +113,7 @@ class BanRoutes(Group):
         self._note(request, guild, BAN, user.id)
         for channel in (*guild.channels.values(), *guild.threads.values()):
             theirs = [one for one in channel.messages.values() if one.author is user]
-            recent = [one for one in theirs if seconds_since(one.id) < seconds]
+            recent = [one for one in theirs if self._world.core.snowflakes.age_s(one.id) < seconds]
             if recent:
                 self._world.posts.delete_all(channel, recent)
 

@@ -186,9 +186,7 @@ class ChannelRoutes(Group):
         channel.overwrites[number] = Overwrite(number, kind, allow, deny)
 
     def _tag(self, tag: Json) -> Json:
-        tag_id = tag.get("id") or self._world.core.snowflakes.next()
-        about = {"moderated": False, "emoji_id": None, "emoji_name": None}
-        return about | tag | {"id": str(tag_id)}
+        return rules.whole_tag(tag, self._world.core.snowflakes.next())
 
     def _category(self, guild: Guild, category_id: str | None) -> Channel | None:
         if category_id is None:

@@ -133,7 +133,7 @@ def draft(form: Json, files: Uploads, snowflakes: Snowflakes, earlier: Message |
         nonce=form.get("nonce"),
         enforce_nonce=bool(form.get("enforce_nonce")),
         mentions_allowed=form.get("allowed_mentions"),
-        poll=Poll(form["poll"]) if form.get("poll") is not None else None,
+        poll=Poll(form["poll"], snowflakes.clock.now()) if form.get("poll") is not None else None,
     )
 
 

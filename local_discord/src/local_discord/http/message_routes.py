@@ -13,7 +13,6 @@ from local_discord.http.group import Group
 from local_discord.rules.channel_rules import ANNOUNCEMENT, WITH_MESSAGES
 from local_discord.rules.fields import each, integer, optional, read_form, snowflake
 from local_discord.rules.permissions import BITS
-from local_discord.snowflakes import seconds_since
 from local_discord.wire import Json
 from local_discord.world.audit_log import MESSAGE_DELETED, MESSAGES_DELETED
 from local_discord.world.channels import CROSSPOSTED, IS_CROSSPOST, Channel, Message
@@ -128,7 +127,7 @@ class MessageRoutes(Group):
         ids = {int(one) for one in read_form(form.data, {"messages": each(snowflake, 100)}, "messages")["messages"]}
         if len(ids) < 2:
             raise ApiError(400, 50016, "Provided too few or too many messages to delete.")
-        if any(seconds_since(one) > _BULK_DELETE_S for one in ids):
+        if any(self._world.core.snowflakes.age_s(one) > _BULK_DELETE_S for one in ids):
             raise ApiError(400, 50034, "You can only bulk delete messages that are under 14 days old.")
         found = [channel.messages[one] for one in sorted(ids) if one in channel.messages]
         self._world.posts.delete_all(channel, found)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from local_discord.clock import Clock
 from local_discord.http.operations import Asked
 from local_discord.world.core import RateLimit, Settings
 
@@ -20,13 +20,14 @@ class Bucket:
 
     name: str
     limit: RateLimit
+    clock: Clock
     left: int = 0
     resets_at: float = 0.0
     scope: str = field(default="user")
 
     def take(self) -> bool:
         """False if it is empty."""
-        now = time.monotonic()
+        now = self.clock.monotonic()
         if now >= self.resets_at:
             self.left, self.resets_at = self.limit.requests, now + self.limit.per_s
         self.left -= 1
@@ -35,14 +36,14 @@ class Bucket:
     @property
     def reset_after(self) -> float:
         """In seconds."""
-        return max(self.resets_at - time.monotonic(), 0.0)
+        return max(self.resets_at - self.clock.monotonic(), 0.0)
 
     def headers(self) -> dict[str, str]:
         """What each answer says of it."""
         return {
             "X-RateLimit-Limit": str(self.limit.requests),
             "X-RateLimit-Remaining": str(max(self.left, 0)),
-            "X-RateLimit-Reset": f"{time.time() + self.reset_after:.3f}",
+            "X-RateLimit-Reset": f"{self.clock.time() + self.reset_after:.3f}",
             "X-RateLimit-Reset-After": f"{self.reset_after:.3f}",
             "X-RateLimit-Bucket": self.name,
         }
@@ -54,7 +55,7 @@ class RateLimits:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._buckets: dict[tuple[str | None, ...], Bucket] = {}
-        self._all = Bucket("global", settings.global_rate_limit, scope="global")
+        self._all = Bucket("global", settings.global_rate_limit, settings.clock, scope="global")
 
     def bucket(self, asked: Asked) -> Bucket:
         """Which one the request takes from."""
@@ -62,7 +63,8 @@ class RateLimits:
         key = (name, *(asked.places.get(major) for major in _MAJOR))
         if key not in self._buckets:
             self._forget_full()
-            self._buckets[key] = Bucket(sha256(name.encode()).hexdigest()[:32], settings.rate_limit)
+            digest = sha256(name.encode()).hexdigest()[:32]
+            self._buckets[key] = Bucket(digest, settings.rate_limit, settings.clock)
         bucket = self._buckets[key]
         bucket.limit = settings.rate_limits.get(name, settings.rate_limit)
         return bucket
@@ -76,7 +78,7 @@ class RateLimits:
 
     def _forget_full(self) -> None:
         if len(self._buckets) >= _MOST_BUCKETS:
-            now = time.monotonic()
+            now = self._settings.clock.monotonic()
             self._buckets = {key: one for key, one in self._buckets.items() if one.resets_at > now}
 
 

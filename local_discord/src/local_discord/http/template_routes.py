@@ -42,13 +42,13 @@ class TemplateRoutes(Group):
         form = read_form((await forms.read(request)).data, _FIELDS, "name")
         if self._world.templates.of(guild):
             raise ApiError(400, 30031, "Guild already has a template")
-        template = Template(guild, form["name"], form.get("description"), self._bot)
+        template = Template(guild, form["name"], form.get("description"), self._bot, self._world.core.clock.iso())
         self._world.templates.add(template)
         return answer(template.payload())
 
     async def _sync(self, request: web.Request) -> web.Response:
         template = self._template(request)
-        template.sync()
+        template.sync(self._world.core.clock.iso())
         return answer(template.payload())
 
     async def _edit(self, request: web.Request) -> web.Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from local_discord.errors import UsageError
 from local_discord.gateway.gateway import Gateway
 from local_discord.rules.permissions import BITS
@@ -16,8 +18,8 @@ MISSING_ACCESS, MISSING_PERMISSIONS = 50001, 50013
 class Actor(User):
     """A user with a client. What that would not let them do is a `UsageError`, with Discord's code."""
 
-    def __init__(self, world: World, gateway: Gateway, name: str) -> None:
-        super().__init__(world.core.snowflakes.next(), name)
+    def __init__(self, world: World, gateway: Gateway, name: str, *, user_id: int | None = None) -> None:
+        super().__init__(user_id or world.core.snowflakes.next(), name)
         self._world = world
         self._gateway = gateway
 
@@ -25,6 +27,37 @@ class Actor(User):
     def dm_channel(self) -> Channel:
         """The one with the bot."""
         return self._world.dm_channel(self)
+
+    @property
+    def inbox(self) -> list[Message]:
+        """What the bot has written to them by itself, oldest first; its answers are in replies."""
+        return self._world.inboxes[self.id].messages
+
+    async def wait_for_dm(self, wanted: Callable[[Message], bool] = lambda _: True, timeout: float = 5) -> Message:
+        """The first message in the inbox that is wanted, now or when it comes; `TimeoutError` after so many seconds."""
+        return await self._world.inboxes[self.id].wait_for(wanted, timeout)
+
+    async def wait_for_message(
+        self,
+        channel: Channel,
+        wanted: Callable[[Message], bool] = lambda _: True,
+        *,
+        after: Message | None = None,
+        timeout: float = 5,
+    ) -> Message:
+        """The bot's first message there, after another if one is named, that is wanted, now or when it comes or is
+        edited; `TimeoutError` tells what has come instead."""
+        self._require_access(channel, "read_message_history")
+        said = self._said_by_bot(channel, after.id if after else 0)
+        try:
+            return await channel.changed.wait_until(lambda: next(filter(wanted, said()), None), timeout)
+        except TimeoutError:
+            told = [message.content for message in said()]
+            raise TimeoutError(f"The bot did not write that in #{channel.name}. It wrote: {told}") from None
+
+    def _said_by_bot(self, channel: Channel, after: int) -> Callable[[], list[Message]]:
+        bot = self._world.core.bot
+        return lambda: [one for number, one in channel.messages.items() if number > after and one.author is bot]
 
     def _place(self, channel: Channel | None) -> Channel:
         place = channel or self.dm_channel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local_discord.errors import ApiError, UsageError
@@ -13,7 +13,6 @@ from local_discord.people.moderation import Moderator
 from local_discord.people.resolving import Resolver
 from local_discord.rules.channel_rules import POSTS, WITH_MESSAGES
 from local_discord.rules.permissions import BITS, bits
-from local_discord.snowflakes import seconds_since
 from local_discord.world.audit_log import MESSAGE_DELETED
 from local_discord.world.channels import Channel, Message
 from local_discord.world.drafts import Attachment, Draft
@@ -34,11 +33,6 @@ class Person(Moderator):
 
     What tells the bot something returns when that has been handed to the bot's connection.
     """
-
-    @property
-    def inbox(self) -> list[Message]:
-        """What the bot has written to them by itself, oldest first; its answers are in replies."""
-        return self._world.inboxes[self.id].messages
 
     async def send(
         self,
@@ -257,10 +251,6 @@ class Person(Moderator):
         data = components.submission(modal.data, {**(fields or {}), **named}, resolver)
         return await self._settle(self._world.interactions.submit(modal, data))
 
-    async def wait_for_dm(self, wanted: Callable[[Message], bool] = lambda _: True, timeout: float = 5) -> Message:
-        """The first message in the inbox that is wanted, now or when it comes; `TimeoutError` after so many seconds."""
-        return await self._world.inboxes[self.id].wait_for(wanted, timeout)
-
     async def _settle(self, reply: Reply) -> Reply:
         """Returns when there is something to see, or nothing more to expect."""
         patience = self._world.core.settings.callback_deadline_s + _DEFERRED_ANSWER_WITHIN_S
@@ -280,7 +270,7 @@ class Person(Moderator):
         if granted & _WITHOUT_SLOWMODE:
             return
         own = [one for one in channel.messages.values() if one.author is self]
-        if own and seconds_since(own[-1].id) < channel.slowmode_s:
+        if own and self._world.core.snowflakes.age_s(own[-1].id) < channel.slowmode_s:
             raise UsageError(f"#{channel.name} is in slow mode.", 20016)
 
     def _require_own(self, message: Message) -> None:

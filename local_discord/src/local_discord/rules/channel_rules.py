@@ -125,6 +125,12 @@ def overwrite(form: Any, *required: str) -> Json:
     return read_form(form, _OVERWRITE, *required)
 
 
+def whole_tag(tag: Json, new_id: int) -> Json:
+    """A forum's tag with all that the API shows of it; the id is for one that has none yet."""
+    about = {"moderated": False, "emoji_id": None, "emoji_name": None}
+    return about | tag | {"id": str(tag.get("id") or new_id)}
+
+
 def channel_name(name: str, kind: int) -> str:
     """As Discord writes it: text channels have dashes and no capitals."""
     return "-".join(name.lower().split()) if kind in _NAMED_WITH_DASHES else name

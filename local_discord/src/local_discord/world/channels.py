@@ -9,6 +9,7 @@ from local_discord.rules import permissions
 from local_discord.rules.channel_rules import CATEGORY, DIRECT, TEXT, details_of
 from local_discord.rules.component_tree import numbered
 from local_discord.rules.message_rules import EPHEMERAL, LOADING
+from local_discord.signals import Signal
 from local_discord.snowflakes import iso_time
 from local_discord.wire import Json
 from local_discord.world.core import Core
@@ -56,6 +57,8 @@ class Channel:
         """By the id of the role or user."""
         self.messages: dict[int, Message] = {}
         """The latest, by id and oldest first, without deleted and ephemeral ones."""
+        self.changed = Signal()
+        """Something about its messages has."""
 
     def __repr__(self) -> str:
         return f"<Channel #{self.name} id={self.id}>"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from local_discord.clock import Clock
 from local_discord.rules import intents
 from local_discord.snowflakes import Snowflakes
 from local_discord.wire import Json
@@ -30,6 +31,7 @@ class Settings:
 
     token: str
     shards: int = 1
+    clock: Clock = field(default_factory=Clock)
     heartbeat_interval_ms: int = 41_250
     compresses: bool = False
     """Whether the gateway compresses for the clients that ask for it; uncompressed text is easier to debug."""
@@ -76,13 +78,18 @@ class Events:
 class Core:
     """One for a world; handed to each of its parts, which so need not know the world."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, application_id: int | None = None) -> None:
         self.settings = settings
-        self.snowflakes = Snowflakes()
+        self.snowflakes = Snowflakes(settings.clock)
         self.events = Events()
-        self.bot = User(self.snowflakes.next(), "bot", bot=True)
+        self.bot = User(application_id or self.snowflakes.next(), "bot", bot=True)
         self.origin = ""
         """`http://host:port` of the server; empty before it has started."""
+
+    @property
+    def clock(self) -> Clock:
+        """Discord's."""
+        return self.settings.clock
 
     @property
     def application_id(self) -> int:

@@ -80,10 +80,16 @@ class Guild(Membership):
         return f"<Guild {self.name!r} id={self.id}>"
 
     def add_channel(
-        self, name: str, kind: int = TEXT, *, parent: Channel | None = None, prepare: Prepare = lambda _: None
+        self,
+        name: str,
+        kind: int = TEXT,
+        *,
+        parent: Channel | None = None,
+        prepare: Prepare = lambda _: None,
+        channel_id: int | None = None,
     ) -> Channel:
         """One that every member sees, of Discord's kind of that number; it is prepared before anybody hears of it."""
-        channel = self._new_channel(name, kind)
+        channel = self._new_channel(name, kind, channel_id)
         channel.parent = parent
         prepare(channel)
         self.channels[channel.id] = channel
@@ -133,7 +139,7 @@ class Guild(Membership):
         if self.has_bot:
             raise UsageError(f"The bot is in {self.name} already.")
         self.has_bot = True
-        self.members[self._core.bot.id] = Member(self._core.bot)
+        self.members[self._core.bot.id] = Member(self._core.bot, clock=self._core.clock)
         self.announce(joined=True)
 
     def set_unavailable(self, unavailable: bool) -> None:
@@ -187,8 +193,8 @@ class Guild(Membership):
         }
         return data if joined else data | {"unavailable": False}
 
-    def _new_channel(self, name: str, kind: int) -> Channel:
-        return Channel(self._core, name, guild=self, position=len(self.channels), kind=kind)
+    def _new_channel(self, name: str, kind: int, channel_id: int | None = None) -> Channel:
+        return Channel(self._core, name, guild=self, position=len(self.channels), kind=kind, channel_id=channel_id)
 
     def _tell(self, event: str) -> Callable[[str, Json], None]:
         return lambda change, item: self.emit(f"{event}_{change}", item)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
 
@@ -21,7 +20,7 @@ _KEPT = 2000
 
 @dataclass(eq=False)
 class Interaction:
-    """What one act of a person is to the bot, until its token expires; times are monotonic."""
+    """What one act of a person is to the bot, until its token expires; times are the clock's, monotonic."""
 
     id: int
     kind: int
@@ -29,12 +28,12 @@ class Interaction:
     channel: Channel
     token: str
     reply: Reply
+    started_at: float
     command: str | None = None
     source: Message | None = None
     trigger: Json | None = None
     """Of a modal's submission, what is told of the interaction that opened it."""
     data: Json = field(default_factory=dict)
-    started_at: float = field(default_factory=time.monotonic)
     acknowledged_with: int | None = None
     """The kind of the first answer; None before it."""
     original: Message | None = None
@@ -121,9 +120,16 @@ class Interactions:
             raise unknown("Webhook")
         if interaction.acknowledged_with is None:
             raise unknown("Webhook")
-        if time.monotonic() - interaction.started_at > self._core.settings.token_lifetime_s:
+        if self._now() - interaction.started_at > self._core.settings.token_lifetime_s:
             raise ApiError(401, 50027, "Invalid Webhook Token")
         return interaction
+
+    def expire_overdue(self) -> None:
+        """The clock was moved: whoever had to answer by now has not."""
+        limit = self._now() - self._core.settings.callback_deadline_s
+        for interaction in self._by_id.values():
+            if interaction.started_at < limit:
+                self._expire(interaction)
 
     def close(self) -> None:
         """Stop the clocks of whatever is unanswered."""
@@ -131,9 +137,12 @@ class Interactions:
             if interaction.deadline is not None:
                 interaction.deadline.cancel()
 
+    def _now(self) -> float:
+        return self._core.clock.monotonic()
+
     def _new(self, kind: int, user: User, channel: Channel) -> Interaction:
         number, token = self._core.snowflakes.next(), token_urlsafe(48)
-        interaction = Interaction(number, kind, user, channel, token, Reply(number, token))
+        interaction = Interaction(number, kind, user, channel, token, Reply(number, token), self._now())
         self._by_id[number] = self._by_token[token] = interaction
         if len(self._by_id) > _KEPT:
             oldest = self._by_id.pop(next(iter(self._by_id)))

@@ -9,7 +9,6 @@ from string import ascii_letters, digits
 
 from local_discord.errors import unknown
 from local_discord.rules.permissions import BITS
-from local_discord.snowflakes import iso_now
 from local_discord.wire import Json
 from local_discord.world.channels import Channel
 from local_discord.world.core import Core
@@ -20,7 +19,7 @@ _LETTERS = ascii_letters + digits
 
 @dataclass(eq=False)
 class Invite:
-    """To one channel. 0 seconds is for ever, and 0 uses are any number; nothing here expires by itself."""
+    """To one channel. 0 seconds is for ever, and 0 uses are any number. It expires when the clock is moved."""
 
     channel: Channel
     inviter: User
@@ -28,8 +27,9 @@ class Invite:
     max_uses: int = 0
     temporary: bool = False
     uses: int = 0
+    created_at: str = ""
+    """Told when it is made."""
     code: str = field(default_factory=lambda: "".join(choice(_LETTERS) for _ in range(10)))
-    created_at: str = field(default_factory=iso_now)
 
     def payload(self) -> Json:
         """As everybody sees it."""
@@ -44,7 +44,7 @@ class Invite:
             "guild_id": str(guild.id),
             "channel": {"id": str(self.channel.id), "type": self.channel.kind, "name": self.channel.name},
             "inviter": self.inviter.payload(),
-            "expires_at": self._expires_at(),
+            "expires_at": self.expires_at.isoformat() if self.expires_at else None,
         }
 
     def full_payload(self) -> Json:
@@ -57,10 +57,12 @@ class Invite:
             "created_at": self.created_at,
         }
 
-    def _expires_at(self) -> str | None:
+    @property
+    def expires_at(self) -> datetime | None:
+        """None for one that is good for ever."""
         if not self.max_age_s:
             return None
-        return (datetime.fromisoformat(self.created_at) + timedelta(seconds=self.max_age_s)).isoformat()
+        return datetime.fromisoformat(self.created_at) + timedelta(seconds=self.max_age_s)
 
 
 class Invites:
@@ -75,6 +77,7 @@ class Invites:
         alike = (one for one in self.listing(invite.channel) if _key(one) == _key(invite))
         if not unique and (earlier := next(alike, None)) is not None:
             return earlier
+        invite.created_at = self._core.clock.iso()
         self._by_code[invite.code] = invite
         told = {"channel_id": str(invite.channel.id), **invite.full_payload()}
         self._tell(invite, "INVITE_CREATE", {key: told[key] for key in told if key not in ("guild", "channel")})
@@ -95,6 +98,12 @@ class Invites:
     def listing(self, *channels: Channel) -> list[Invite]:
         """Those to these channels."""
         return [invite for invite in self._by_code.values() if invite.channel in channels]
+
+    def delete_expired(self) -> None:
+        """Those whose time is over."""
+        now = self._core.clock.now()
+        for invite in [one for one in self._by_code.values() if one.expires_at is not None and one.expires_at <= now]:
+            self.delete(invite)
 
     def delete(self, invite: Invite) -> None:
         """It leads nowhere from now on."""

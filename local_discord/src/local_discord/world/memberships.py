@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
+from local_discord.clock import Clock
 from local_discord.errors import UsageError
 from local_discord.rules import permissions as rights
-from local_discord.snowflakes import iso_now
 from local_discord.wire import Json
 from local_discord.world.audit_log import AuditEntry, AuditLog
 from local_discord.world.core import Core
@@ -53,11 +53,15 @@ class Member:
 
     user: User
     roles: list[Role] = field(default_factory=list)
-    joined_at: str = field(default_factory=iso_now)
+    clock: Clock = field(default_factory=Clock, repr=False)
+    joined_at: str = ""
     nick: str | None = None
     timed_out_until: str | None = None
     inactive_days: int = 0
     """How long nobody has seen them: whoever is pruned was away for long."""
+
+    def __post_init__(self) -> None:
+        self.joined_at = self.joined_at or self.clock.iso()
 
     @property
     def name(self) -> str:
@@ -66,9 +70,9 @@ class Member:
 
     @property
     def is_timed_out(self) -> bool:
-        """Until that time they may only read."""
+        """Until its end they may only read."""
         until = self.timed_out_until
-        return until is not None and datetime.fromisoformat(until) > datetime.now(UTC)
+        return until is not None and datetime.fromisoformat(until) > self.clock.now()
 
     def partial(self) -> Json:
         """Without the user: so a member stands beside a user."""
@@ -102,7 +106,7 @@ class Membership:
         self.has_bot = True
         self.unavailable = False
         self.roles = {guild_id: Role(guild_id, "@everyone", rights.EVERYONE, 0)}
-        self.members = {user.id: Member(user) for user in (owner, core.bot)}
+        self.members = {user.id: Member(user, clock=core.clock) for user in (owner, core.bot)}
         self.bans: dict[int, tuple[User, str | None]] = {}
         """Who is banned, by user id, and the reason that was given."""
         self.audit_log = AuditLog(core.snowflakes, self._tell_entry)
@@ -112,9 +116,9 @@ class Membership:
         if self.has_bot and not self.unavailable:
             self._core.events.emit(event, data, self.id)
 
-    def add_role(self, name: str, permissions: int | Iterable[str] = 0) -> Role:
+    def add_role(self, name: str, permissions: int | Iterable[str] = 0, *, role_id: int | None = None) -> Role:
         """Nobody has it yet; permissions are bits, or names such as `manage_guild`."""
-        role = Role(self._core.snowflakes.next(), name, rights.bits(permissions), len(self.roles))
+        role = Role(role_id or self._core.snowflakes.next(), name, rights.bits(permissions), len(self.roles))
         self.roles[role.id] = role
         self.emit("GUILD_ROLE_CREATE", {"guild_id": str(self.id), "role": role.payload()})
         return role
@@ -172,7 +176,8 @@ class Membership:
     ) -> Member:
         """With a role of their own if they are granted more than @everyone; replaces a membership they have."""
         granted = rights.bits(permissions or 0) | (rights.BITS["manage_guild"] if manage_guild else 0)
-        member = Member(user, [self.add_role(f"{user.name}'s role", granted)] if granted else [])
+        roles = [self.add_role(f"{user.name}'s role", granted)] if granted else []
+        member = Member(user, roles, self._core.clock)
         event = "GUILD_MEMBER_UPDATE" if user.id in self.members else "GUILD_MEMBER_ADD"
         self.members[user.id] = member
         self.emit(event, member.payload() | {"guild_id": str(self.id)})
@@ -220,5 +225,5 @@ class Membership:
 
     def member_payload(self, user: User) -> Json:
         """A member as interactions carry them, with permissions; also for somebody who has just left."""
-        member = self.members.get(user.id) or Member(user)
+        member = self.members.get(user.id) or Member(user, clock=self._core.clock)
         return member.payload() | {"permissions": str(self.permissions_of(user))}

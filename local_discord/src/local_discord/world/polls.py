@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from local_discord.wire import Json
 
@@ -12,16 +12,17 @@ _HOURS = 24
 
 @dataclass(eq=False)
 class Poll:
-    """From a valid form. It ends when its author says so, and not by itself."""
+    """From a valid form. It ends when its author says so, or the clock is moved past its end."""
 
     form: Json
+    begins_at: datetime
     ends_at: str = field(init=False)
     is_over: bool = False
     votes: dict[int, set[int]] = field(init=False)
     """By answer, counted from 1, the ids of the users who chose it."""
 
     def __post_init__(self) -> None:
-        self.ends_at = (datetime.now(UTC) + timedelta(hours=self.form.get("duration") or _HOURS)).isoformat()
+        self.ends_at = (self.begins_at + timedelta(hours=self.form.get("duration") or _HOURS)).isoformat()
         self.votes = {number: set() for number in range(1, len(self.form["answers"]) + 1)}
 
     @property

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from local_discord.errors import empty_message
 from local_discord.rules.message_rules import EPHEMERAL, LOADING
 from local_discord.rules.permissions import ALL, BITS
-from local_discord.snowflakes import iso_now
 from local_discord.wire import Json
 from local_discord.world.channels import Channel, Message, emoji_payload
 from local_discord.world.core import Core
@@ -28,9 +27,12 @@ class Posts:
 
     def __init__(self, core: Core, users: Mapping[int, User], files: Files) -> None:
         self._snowflakes = core.snowflakes
+        self._clock = core.clock
         self._users = users
         self._files = files
         self._nonces: dict[tuple[int, str], tuple[float, Message]] = {}
+        self.watchers: list[Callable[[Message], object]] = []
+        """Called with each message that is new, has changed or is deleted, whether or not the bot hears of it."""
 
     def create(
         self,
@@ -75,7 +77,7 @@ class Posts:
         if after.is_empty:
             raise empty_message()
         self._write(message, draft)
-        message.edited_at = message.edited_at if message.loading else iso_now()
+        message.edited_at = message.edited_at if message.loading else self._clock.iso()
         message.flags = message.flags & ~LOADING | draft.flags & ~EPHEMERAL
         self._emit("MESSAGE_UPDATE", message, message.event_payload())
 
@@ -92,6 +94,8 @@ class Posts:
             channel.messages.pop(message.id, None)
         told: Json = {"ids": [str(message.id) for message in messages], "channel_id": str(channel.id)}
         channel.emit("MESSAGE_DELETE_BULK", told | _guild_of(channel))
+        for message in messages:
+            self._show(message)
 
     def mark(self, message: Message, flag: int, *, on: bool = True) -> None:
         """Set or take a flag of somebody's message."""
@@ -101,7 +105,7 @@ class Posts:
     def pin(self, message: Message, pinner: User) -> None:
         """Nothing for one that is pinned; else a line in the channel says so."""
         if message.pinned_at is None:
-            self._set_pinned(message, iso_now())
+            self._set_pinned(message, self._clock.iso())
             reference = reference_to(message)
             self.create(pinner, message.channel, Draft(reference=reference), kind=PINNED)
 
@@ -124,10 +128,17 @@ class Posts:
     def end_poll(self, message: Message) -> None:
         """Nobody can vote any more."""
         assert message.poll is not None
-        message.poll.is_over, message.poll.ends_at = True, iso_now()
+        message.poll.is_over, message.poll.ends_at = True, self._clock.iso()
         self._emit("MESSAGE_UPDATE", message, message.event_payload())
         told = Draft(embeds=[message.poll.result()], reference=reference_to(message))
         self.create(message.author, message.channel, told, kind=POLL_RESULT)
+
+    def end_due_polls(self, channel: Channel) -> None:
+        """Those whose time is over."""
+        now = self._clock.now()
+        for message in list(channel.messages.values()):
+            if message.poll and not message.poll.is_over and datetime.fromisoformat(message.poll.ends_at) <= now:
+                self.end_poll(message)
 
     def _set_pinned(self, message: Message, pinned_at: str | None) -> None:
         message.pinned_at = pinned_at
@@ -164,7 +175,7 @@ class Posts:
 
     def typing(self, user: User, channel: Channel) -> None:
         """Shown for some seconds; nothing is kept. `UsageError` for somebody who is not in the channel's guild."""
-        data: Json = {"channel_id": str(channel.id), "user_id": str(user.id), "timestamp": int(time.time())}
+        data: Json = {"channel_id": str(channel.id), "user_id": str(user.id), "timestamp": int(self._clock.time())}
         if channel.guild is not None:
             data |= {"guild_id": str(channel.guild.id), "member": channel.guild.require_member(user).payload()}
         channel.emit("TYPING_START", data)
@@ -188,6 +199,12 @@ class Posts:
         if not message.ephemeral:
             data = data | _guild_of(message.channel)
         message.channel.emit(event, data)
+        message.channel.changed.notify()
+        self._show(message)
+
+    def _show(self, message: Message) -> None:
+        for watcher in self.watchers:
+            watcher(message)
 
     def _write(self, message: Message, draft: Draft) -> None:
         message.write(draft)
@@ -214,7 +231,7 @@ class Posts:
         message.mention_everyone = calls_all and draft.mentions_everyone
 
     def _earlier(self, author: User, draft: Draft) -> Message | None:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         self._nonces = {key: kept for key, kept in self._nonces.items() if kept[0] > now - _NONCES_KEPT_S}
         if draft.nonce is None or not draft.enforce_nonce:
             return None
@@ -223,7 +240,7 @@ class Posts:
 
     def _remember(self, author: User, draft: Draft, message: Message) -> None:
         if draft.nonce is not None:
-            self._nonces[author.id, str(draft.nonce)] = (time.monotonic(), message)
+            self._nonces[author.id, str(draft.nonce)] = (self._clock.monotonic(), message)
 
 
 def reference_to(message: Message) -> Json:

@@ -23,6 +23,10 @@ class SessionStarts:
         """None is left for so many seconds."""
         self.remaining, self._resets_at = 0, time.monotonic() + reset_after_s
 
+    def advance(self, seconds: float) -> None:
+        """The clock was moved on."""
+        self._resets_at -= seconds
+
     def take(self) -> bool:
         """False if there was none: then Discord resets the bot's token."""
         self._reset_if_due()

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from secrets import token_urlsafe
 
 from local_discord.errors import unknown
-from local_discord.snowflakes import iso_now
 from local_discord.wire import Json
 from local_discord.world.guilds import Guild
 from local_discord.world.users import User
@@ -26,14 +25,14 @@ class Template:
     name: str
     description: str | None
     creator: User
+    created_at: str
     code: str = field(default_factory=lambda: token_urlsafe(9))
-    created_at: str = field(default_factory=iso_now)
     updated_at: str = ""
     snapshot: Json = field(default_factory=dict)
 
-    def sync(self) -> None:
+    def sync(self, now: str) -> None:
         """Take over what the guild looks like now."""
-        self.snapshot, self.updated_at = _snapshot(self.guild), iso_now()
+        self.snapshot, self.updated_at = _snapshot(self.guild), now
 
     def payload(self) -> Json:
         """As the API shows it; `is_dirty` says whether the guild looks different by now."""
@@ -60,7 +59,7 @@ class Templates:
 
     def add(self, template: Template) -> None:
         """From now on it is found by its code."""
-        template.sync()
+        template.sync(template.created_at)
         self._by_code[template.code] = template
 
     def of(self, guild: Guild) -> list[Template]:

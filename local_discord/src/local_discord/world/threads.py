@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from local_discord.errors import ApiError, missing_permissions
 from local_discord.rules.channel_rules import ANNOUNCEMENT, ANNOUNCEMENT_THREAD, PRIVATE_THREAD, PUBLIC_THREAD
 from local_discord.rules.permissions import BITS
-from local_discord.snowflakes import iso_now
 from local_discord.wire import Json
 from local_discord.world.channels import Channel, Message
 from local_discord.world.core import Core
@@ -21,7 +20,8 @@ _METADATA = ("archived", "locked", "auto_archive_duration")
 class Thread(Channel):
     """Below `parent`, whose permissions hold here too. A private one is seen by its members and by who manages threads.
 
-    `thread_id` is the message's that it is started from; None gives it one of its own. It never falls asleep by itself.
+    `thread_id` is the message's that it is started from; None gives it one of its own. It falls asleep when
+    the clock is moved.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Thread(Channel):
         self.auto_archive_duration = parent.details.get("default_auto_archive_duration") or _DEFAULT_ARCHIVE_MINUTES
         self.rate_limit_per_user: int = parent.details.get("default_thread_rate_limit_per_user", 0)
         self.applied_tags: list[str] = []
-        self.created_at = self.archived_at = iso_now()
+        self.created_at = self.archived_at = self._core.clock.iso()
         self.joined: dict[int, str] = {}
         """When whom joined, by user id."""
         self.message_count = 0
@@ -81,14 +81,21 @@ class Thread(Channel):
     def set_archived(self, archived: bool) -> None:
         """Nobody is told yet."""
         if archived != self.archived:
-            self.archived, self.archived_at = archived, iso_now()
+            self.archived, self.archived_at = archived, self._core.clock.iso()
+
+    def fall_asleep_if_due(self) -> None:
+        """Where nobody has written for as long as it stays awake."""
+        quiet_s = self._core.snowflakes.age_s(next(reversed(self.messages), self.id))
+        if not self.archived and quiet_s >= self.auto_archive_duration * 60:
+            self.set_archived(True)
+            self.announce()
 
     def join(self, user: User) -> None:
         """Nothing for somebody who has joined, or is not in the guild."""
         assert self.guild is not None
         if user.id in self.joined or user.id not in self.guild.members:
             return
-        self.joined[user.id] = iso_now()
+        self.joined[user.id] = self._core.clock.iso()
         member = self.member_payload(user.id) | {"member": self.guild.members[user.id].payload(), "presence": None}
         self._tell_members({"added_members": [member]})
 

@@ -25,8 +25,8 @@ from local_discord.world.webhooks import Webhooks
 class World:
     """Every id is looked up here; what is not there is Discord's “Unknown …”, an `ApiError`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.core = Core(settings)
+    def __init__(self, settings: Settings, application_id: int | None = None) -> None:
+        self.core = Core(settings, application_id)
         self.users: dict[int, User] = {self.core.bot.id: self.core.bot}
         self.guilds: dict[int, Guild] = {}
         self.inboxes: defaultdict[int, Inbox] = defaultdict(Inbox)
@@ -44,11 +44,11 @@ class World:
         self.interactions = Interactions(self.core, self.entitlements)
         self._direct: dict[int, Channel] = {}
 
-    def add_guild(self, name: str, owner: User) -> Guild:
-        """With the bot in it. Guilds take turns on the shards."""
+    def add_guild(self, name: str, owner: User, guild_id: int | None = None) -> Guild:
+        """With the bot in it. Guilds take turns on the shards, but for one with an id of its own."""
         shards = self.core.settings.shards
-        guild_id = self.core.snowflakes.next_on_shard(len(self.guilds) % shards, shards)
-        guild = self.guilds[guild_id] = Guild(self.core, guild_id, name, owner)
+        number = guild_id or self.core.snowflakes.next_on_shard(len(self.guilds) % shards, shards)
+        guild = self.guilds[number] = Guild(self.core, number, name, owner)
         guild.announce(joined=True)
         return guild
 
@@ -82,6 +82,18 @@ class World:
         if channel.guild is not None and not channel.guild.has_bot:
             raise missing_access()
         return channel
+
+    def catch_up(self) -> None:
+        """The clock was moved: what is due by now happens."""
+        self.interactions.expire_overdue()
+        self.invites.delete_expired()
+        for guild in self.guilds.values():
+            for channel in (*guild.channels.values(), *guild.threads.values()):
+                self.posts.end_due_polls(channel)
+            for thread in guild.threads.values():
+                thread.fall_asleep_if_due()
+        for channel in self._direct.values():
+            self.posts.end_due_polls(channel)
 
     def _tell_entitlement(self, change: str, entitlement: Json) -> None:
         self.core.events.emit(f"ENTITLEMENT_{change}", entitlement)
