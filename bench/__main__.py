@@ -22,10 +22,11 @@ from bench.lifecycle import lifecycle
 from bench.pair import pair
 from bench.parts import FULL, QUICK, Row, Size
 from bench.relayed import relayed
+from bench.replicas import replicas
 from bot import log
 from bot.stores.embedded import EmbeddedStores
 
-PARTS = "abcdefghijkl"
+PARTS = "abcdefghijklm"
 
 
 async def measure(only: frozenset[str], size: Size) -> list[Row]:
@@ -45,6 +46,7 @@ async def measure(only: frozenset[str], size: Size) -> list[Row]:
     jobs += [durable] if "j" in only else []
     jobs += [pair] if "k" in only else []
     jobs += [costs] if "l" in only else []
+    jobs += [replicas] if "m" in only else []
     with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as folder:
         for number, job in enumerate(jobs):
             async with EmbeddedStores(Path(folder, str(number)), durable=job is lifecycle) as stores:
@@ -76,8 +78,8 @@ def main(
     sandboxes: Annotated[int | None, typer.Option(help="How many there are in the parts h and l.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A list of rows instead of the table.")] = False,
 ) -> None:
-    """Measure data plane (a to g), control plane (h), relay (i), what durability costs (j), two bots beside one (k) and
-    what each thing costs (l). Ends with 1 if a goal is missed."""
+    """Measure data plane (a to g), control plane (h), relay (i), what durability costs (j), two bots beside one (k),
+    what each thing costs (l), and three replicas (m). Ends with 1 if a goal is missed."""
     log.configure("ERROR")
     size = QUICK if quick else FULL
     size = replace(size, sandboxes=sandboxes or size.sandboxes)

@@ -204,9 +204,12 @@ class App:
         await deadline.finish("events", self.publisher.drain(constants.DRAIN_WITHIN_S))
         await deadline.finish("gateway sessions", self.gateway.save(), constants.SAVE_WITHIN_S)
         await self.supervisor.end({_LEASES, _UPKEEP})
-        await deadline.finish("gateway leases", self.leases.give_back(), constants.SAVE_WITHIN_S)
-        await deadline.finish("upkeep", self.upkeep.give_back(), constants.SAVE_WITHIN_S)
-        await deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S)
+        # All three go to PostgreSQL: a frozen one holds them up once.
+        await asyncio.gather(
+            deadline.finish("gateway leases", self.leases.give_back(), constants.SAVE_WITHIN_S),
+            deadline.finish("upkeep", self.upkeep.give_back(), constants.SAVE_WITHIN_S),
+            deadline.finish("activity", self.activity.write(), constants.SAVE_WITHIN_S),
+        )
 
     async def login(self) -> None:
         """Log in to Discord's HTTP API and load the cogs, without a gateway connection; errors as of `log_in`."""

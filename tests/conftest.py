@@ -132,11 +132,14 @@ def address(stores, database):
 
 
 async def create_database(stores, name, template):
-    await _as_superuser(stores, f"CREATE DATABASE {name} OWNER sandbox_bot TEMPLATE {template} STRATEGY file_copy")
-    await _as_superuser(stores, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-    await _as_superuser(stores, f"GRANT CONNECT ON DATABASE {name} TO sandbox_worker")
-    if template == TEMPLATE:  # the guard is copied with it, the rights that it confines are not
-        await _as_superuser(stores, f"GRANT CREATE, TEMPORARY ON DATABASE {name} TO sandbox_worker")
+    # The guard is copied with the template, the rights that it confines are not.
+    rights = "CONNECT, CREATE, TEMPORARY" if template == TEMPLATE else "CONNECT"
+    await _as_superuser(
+        stores,
+        f"CREATE DATABASE {name} OWNER sandbox_bot TEMPLATE {template} STRATEGY file_copy",
+        f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+        f"GRANT {rights} ON DATABASE {name} TO sandbox_worker",
+    )
 
 
 async def bootstrap_database(stores, name):
@@ -152,13 +155,13 @@ async def bootstrap_database(stores, name):
 
 
 async def drop_database(stores, name):
-    await _as_superuser(stores, f"DROP DATABASE {name} WITH (FORCE)")
-    await _as_superuser(stores, DROP_ROLES)
+    await _as_superuser(stores, f"DROP DATABASE {name} WITH (FORCE)", DROP_ROLES)
 
 
-async def _as_superuser(stores, statement):
+async def _as_superuser(stores, *statements):
     connection = await asyncpg.connect(stores.superuser_url("postgres"))
     try:
-        await connection.execute(statement)
+        for statement in statements:
+            await connection.execute(statement)
     finally:
         await connection.close()

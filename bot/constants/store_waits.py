@@ -124,7 +124,7 @@ TAKEN_OVER_AFTER_S = 6.0
 """After how long a repeat goes on with what the first run has not finished, which may be dead. Longer than a create, a
 reset and Discord's receipt of an answer usually take, and with what follows less than a command has altogether. Who is
 alive after all disturbs nothing: each step may be repeated."""
-SAVE_WITHIN_S = 2.0
+SAVE_WITHIN_S = 1.5
 """How long writing down the place in a session, giving back the leases, or the activity, may take at a stop: what was
 under way has to end first, or a new connection to be opened, five round trips. Without the first more events are
 received again, without the second a standby waits for five seconds, without the third a count is some seconds old."""

@@ -181,6 +181,7 @@ async def rotated_until(world, worker, urls, limit):
         return outcome, gate.asked
 
 
+@pytest.mark.long
 async def test_whatever_transaction_a_process_dies_after_another_one_lets_the_worker_in_again(world, worker, urls):
     outcome, asked = await rotated_until(world, worker, urls, None)
     assert outcome == ""

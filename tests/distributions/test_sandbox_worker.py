@@ -36,7 +36,7 @@ pytestmark = pytest.mark.timeout(300)  # an index may be slow
 
 @pytest.fixture(
     params=[
-        pytest.param((sys.executable, "discord.py==2.6.4"), id="beside-discord.py-2.6"),
+        pytest.param((sys.executable, "discord.py==2.6.4"), id="beside-discord.py-2.6", marks=pytest.mark.long),
         pytest.param(
             (KIT_PYTHON, "py-cord==2.6.1"),
             id="on-the-oldest-python-with-the-oldest-versions-beside-py-cord",

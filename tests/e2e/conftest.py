@@ -20,7 +20,7 @@ from tests.conftest import store_settings
 from tests.faults.operations import addresses
 from tests.faults.wires import Gate, wired
 
-TICK = timedelta(milliseconds=50)
+TICK = timedelta(milliseconds=200)
 
 
 @dataclass

@@ -146,6 +146,7 @@ async def test_a_login_that_is_not_answered_delays_no_stop(tmp_path, lines):
             await stop(bot)
 
 
+@pytest.mark.long
 async def test_a_gateway_that_is_being_connected_to_delays_no_stop(tmp_path, lines):
     async with lines() as (environment, wires):
         wires["GATEWAY"].freeze()
@@ -154,6 +155,7 @@ async def test_a_gateway_that_is_being_connected_to_delays_no_stop(tmp_path, lin
             await stop(bot)
 
 
+@pytest.mark.long
 async def test_nor_one_that_is_being_connected_to_again(tmp_path, discord, lines):
     async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
         await until(lambda: is_connected(discord), bot)

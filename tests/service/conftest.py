@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -52,16 +53,21 @@ def manager(make_manager):
     return make_manager()
 
 
-@pytest.fixture
-async def enforced(stores, dsn, nats_client, redis_client):
+@asynccontextmanager
+async def enforcing(settings):
     """A manager whose sandboxes are kept apart by the servers, with the bot's answers to their workers."""
-    settings = Settings(**store_settings(stores, dsn))
     async with (
         open_stores(settings) as opened,
         Supervisor() as supervisor,
         open_control_plane(settings, opened, supervisor=supervisor) as manager,
         serve_workers(opened, manager, supervisor),
     ):
+        yield manager
+
+
+@pytest.fixture
+async def enforced(stores, dsn, nats_client, redis_client):
+    async with enforcing(Settings(**store_settings(stores, dsn))) as manager:
         yield manager
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.faults.operations import Job, addresses
 from tests.faults.processes import bot_process
 from tests.service.conftest import ADMIN, new_guild
 
+long = partial(pytest.param, marks=pytest.mark.long)
 OWNER = 300_000_000_000_000_000
 
 
@@ -42,6 +44,7 @@ async def insert_running(pool, count):
     return [row["id"] for row in rows]
 
 
+@pytest.mark.long
 async def test_of_200_creates_at_once_the_quota_lets_five_through(bots, enforced, pool, redis_client):
     jobs = [Job("create", None, OWNER, new_guild()) for _ in range(200)]
     assert await share(bots, jobs) == {"": 5, "SANDBOX_002": 195}
@@ -61,13 +64,13 @@ async def test_of_50_binds_of_one_server_at_once_one_wins(bots, pool):
     "operations",
     [
         {"destroy": 8},
-        {"extend": 4, "destroy": 4},
-        {"bind": 4, "unbind": 4},
-        {"issue": 4, "destroy": 2},
+        long({"extend": 4, "destroy": 4}),
+        long({"bind": 4, "unbind": 4}),
+        long({"issue": 4, "destroy": 2}),
         {"reset": 4, "destroy": 2},
-        {"reset": 4, "extend": 2, "issue": 2},
-        {"sweep": 8},
-        {"sweep": 4, "extend": 4},
+        long({"reset": 4, "extend": 2, "issue": 2}),
+        long({"sweep": 8}),
+        long({"sweep": 4, "extend": 4}),
         {"sweep": 2, "destroy": 2, "extend": 2, "bind": 2, "unbind": 2, "issue": 2, "reset": 2},
     ],
     ids=lambda operations: "-".join(operations),

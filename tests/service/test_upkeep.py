@@ -11,7 +11,9 @@ from bot.errors import ServiceUnavailable
 from bot.sandboxes.lifecycle.streams import StreamReconciler
 from bot.stores.nats import StreamStore
 from bot.stores.redis import RedisStore
-from tests.service.conftest import ADA, STREAM_LIMITS
+from tests.faults.operations import addresses, bot_settings
+from tests.faults.wires import Gate, wired
+from tests.service.conftest import ADA, STREAM_LIMITS, enforcing
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -119,6 +121,24 @@ async def test_a_change_of_access_that_its_process_did_not_apply_is_applied_by_a
     assert await client.ping()
     await client.aclose()
     assert await pool.fetchval("SELECT access_changed_at FROM sandboxes") is None
+
+
+async def test_while_nats_says_nothing_a_new_token_counts_in_redis_and_the_old_one_no_more(stores, dsn, redis_client):
+    callout = stores.nats_callout
+    async with wired({"nats_system": callout.system_url}, Gate()) as (detours, wires):
+        settings = bot_settings(addresses(stores, dsn) | detours, callout.account_seed)
+        async with enforcing(settings) as manager:
+            sandbox = await manager.create(ADA)
+            first = await manager.issue_credentials(ADA, sandbox.id)
+            wires["nats_system"].freeze()
+            second = await manager.issue_credentials(ADA, sandbox.id, rotate=True)
+            old, new = [redis.asyncio.from_url(one.environment["SANDBOX_REDIS_URL"]) for one in (first, second)]
+            assert await new.ping()
+            with pytest.raises(redis.exceptions.AuthenticationError):
+                await old.ping()
+            await old.aclose()
+            await new.aclose()
+            wires["nats_system"].thaw()
 
 
 async def test_a_first_token_that_its_process_did_not_tell_redis_is_told_by_another(enforced, monkeypatch):

@@ -20,7 +20,7 @@ async def blue(scene):
     return await scene.app.manager.create(Actor(scene.ada.id, "ada"), name="blue", guild_ids=[scene.lab.id])
 
 
-@pytest.fixture(params=["beside the bot", "a process of its own"])
+@pytest.fixture(params=["beside the bot", pytest.param("a process of its own", marks=pytest.mark.long)])
 async def address(request, scene, serve, environment, discord):  # noqa: F811
     if request.param == "beside the bot":
         async with serve() as relayed:
