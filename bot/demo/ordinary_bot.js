@@ -3,10 +3,12 @@
 const { Client, Events, GatewayIntentBits } = require("discord.js");
 
 const api = process.env.SANDBOX_BOT_API.replace(/\/v10$/, "");
-const client = new Client({ rest: { api }, intents: [GatewayIntentBits.Guilds] });
+const intents = [GatewayIntentBits.Guilds];
+const client = new Client({ rest: { api }, intents });
 
 client.once(Events.ClientReady, async () => {
-  await client.application.commands.set([{ name: "hello", description: "Says hello" }]);
+  const hello = { name: "hello", description: "Says hello" };
+  await client.application.commands.set([hello]);
   for (const guild of client.guilds.cache.values()) {
     const channel = guild.channels.cache.find((one) => one.isTextBased());
     await channel.send(`at home in ${guild.name}`);

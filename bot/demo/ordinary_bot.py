@@ -1,4 +1,4 @@
-"""A discord.py bot as anybody writes one: only the first two lines, which say where Discord is, tell of a sandbox."""
+"""A discord.py bot as anybody writes one: only the first three lines, which say where Discord is, tell of a sandbox."""
 
 import os
 
@@ -7,7 +7,8 @@ import discord.gateway
 from yarl import URL
 
 discord.http.Route.BASE = os.environ["SANDBOX_BOT_API"]
-discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = URL(os.environ["SANDBOX_BOT_GATEWAY"])
+gateway = URL(os.environ["SANDBOX_BOT_GATEWAY"])
+discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = gateway
 client = discord.Client(intents=discord.Intents.default())
 tree = discord.app_commands.CommandTree(client)
 

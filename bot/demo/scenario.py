@@ -98,7 +98,7 @@ class Worker:
 
 
 @asynccontextmanager
-async def open_scenario(progress: Callable[[str], None]) -> AsyncIterator[Scenario]:
+async def open_scenario(progress: Callable[[str], None], *, grace: timedelta = GRACE) -> AsyncIterator[Scenario]:
     """Starts everything in a temporary folder and removes it again. `progress` is told what is being started."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sandbox-demo-")))
@@ -106,7 +106,7 @@ async def open_scenario(progress: Callable[[str], None]) -> AsyncIterator[Scenar
         discord = await stack.enter_async_context(LocalDiscord())
         progress("starting PostgreSQL, Valkey and NATS from their wheels")
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        app = await stack.enter_async_context(open_app(_settings(discord, folder, listening)))
+        app = await stack.enter_async_context(open_app(_settings(discord, folder, listening, grace)))
         scenario = _populate(discord, app, stack)
         progress("starting the bot, an unmodified discord.py client")
         running = asyncio.create_task(app.run())
@@ -117,7 +117,7 @@ async def open_scenario(progress: Callable[[str], None]) -> AsyncIterator[Scenar
 
 
 def _populate(discord: LocalDiscord, app: App, stack: AsyncExitStack) -> Scenario:
-    discord.owner.name = "olga"
+    discord.owner.name, discord.bot_user.name = "olga", "sandbox-bot"
     ada, bob = discord.add_person("ada"), discord.add_person("bob")
     lab, lobby = discord.add_guild("Ada's Lab", owner=ada), discord.add_guild("Lobby", owner=discord.owner)
     arcade, attic = (discord.add_guild(name, owner=bob) for name in ("Bob's Arcade", "Bob's Attic"))
@@ -145,12 +145,12 @@ async def _stop(app: App, running: asyncio.Task[None]) -> None:
     await running
 
 
-def _settings(discord: LocalDiscord, folder: Path, listening: socket.socket) -> Settings:
+def _settings(discord: LocalDiscord, folder: Path, listening: socket.socket, grace: timedelta) -> Settings:
     """The defaults but for what somebody who watches would have to wait for, and a port that nobody has."""
     host, port = listening.getsockname()
     return Settings(
         discord=Discord(token=SecretStr(discord.token), api_base=discord.api_base),
-        sandboxes=Sandboxes(grace=GRACE, sweep_every=_EVERY, activity_every=_EVERY),
+        sandboxes=Sandboxes(grace=grace, sweep_every=_EVERY, activity_every=_EVERY),
         embedded=Embedded(folder=folder / "stores", durable=False),
         relay=Relay(listen=f"fd:{listening.fileno()}", address=f"http://{host}:{port}"),
         routing=Routing(reload_every=timedelta(seconds=30)),

@@ -40,8 +40,10 @@ def _is_interrupted() -> bool:
 
 async def _run(keep: bool, svg: Path | None) -> int:
     transcript = Transcript()
-    transcript.note("Two developers share one bot. Everything below really happens: PostgreSQL, Valkey and NATS are")
-    transcript.note("real, the bot is the one you would run, and only Discord is a local one.")
+    transcript.note(
+        "Two developers share one bot. Everything below really happens: PostgreSQL, Valkey and NATS are real, the bot "
+        "is the one you would run, and only Discord is a local one."
+    )
     async with open_scenario(transcript.progress) as scenario:
         transcript.people = {person.id: person.name for person in (scenario.ada, scenario.bob, scenario.olga)}
         steps = Steps(scenario, transcript).in_order
@@ -52,6 +54,9 @@ async def _run(keep: bool, svg: Path | None) -> int:
             transcript.note(f"The picture is in {svg}.")
         if keep:
             await _keep_running(scenario, transcript)
+        else:
+            transcript.note("Now you: this opens it in a page, to act in it yourself.")
+            transcript.command("make play")
     return 0 if passed == len(steps) else 1
 
 
@@ -76,9 +81,9 @@ async def _keep_running(scenario: Scenario, transcript: Transcript) -> None:
     addresses, worker = scenario.app.stores.addresses, scenario.workers["leaderboard"]
     transcript.note("")
     transcript.note("Everything goes on running. Look around from another terminal:")
-    transcript.note(f"  psql '{addresses.postgres}' -c 'TABLE sandbox_overview'")
-    transcript.note(f"  redis-cli -u '{with_database(addresses.redis, worker.sandbox.redis_database)}' --scan")
-    transcript.note(f"  nats --server '{addresses.nats}' stream view {worker.sandbox.stream}")
+    transcript.command(f"psql '{addresses.postgres}' -c 'TABLE sandbox_overview'")
+    transcript.command(f"redis-cli -u '{with_database(addresses.redis, worker.sandbox.redis_database)}' --scan")
+    transcript.command(f"nats --server '{addresses.nats}' stream view {worker.sandbox.stream}")
     transcript.note(f"  the local Discord answers at {scenario.discord.api_base}")
     transcript.note("Ctrl+C ends it and leaves nothing behind.")
     ended = asyncio.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from rich.text import Text
 from local_discord import Channel, Message, Person
 from sandbox_worker import Event
 
-WIDTH = 100
+_NARROWEST, _WIDEST = 80, 100
 _TIMESTAMP = re.compile(r"<t:(\d+)(?::(\w))?>")
 _MENTION = re.compile(r"<@!?(\d+)>")
 _COLOURLESS = 0x5865F2
@@ -28,7 +29,8 @@ class Transcript:
     """Draws to the terminal as it comes, and keeps everything for a picture. `people`: names by id, for mentions."""
 
     def __init__(self, people: dict[int, str] | None = None) -> None:
-        self._console = Console(record=True, width=WIDTH, highlight=False, soft_wrap=False)
+        self._width = max(_NARROWEST, min(shutil.get_terminal_size().columns, _WIDEST))
+        self._console = Console(record=True, width=self._width, highlight=False, soft_wrap=False)
         self.people = people or {}
 
     def progress(self, text: str) -> None:
@@ -43,7 +45,8 @@ class Transcript:
     def says(self, person: Person, channel: Channel | None, text: str) -> None:
         """Somebody writes or presses something; without a channel in a direct message to the bot."""
         where = f"{channel.guild.name} #{channel.name}" if channel and channel.guild else "direct message"
-        self._console.print(f"[bold cyan]{escape(person.name)}[/] [dim]in {escape(where)}[/]  {escape(text)}")
+        self._console.print(f"[bold cyan]{escape(person.name)}[/] [dim]in {escape(where)}[/]")
+        self._whole(Text(f"  {text}"))
 
     def shows(self, message: Message, reader: str, sender: str = "sandbox-bot") -> None:
         """A message of the bot, as its reader sees it."""
@@ -59,12 +62,13 @@ class Transcript:
             parts.append(Text("  ".join(f"[ {label} ]" for label in buttons), style="bold"))
         title = f"{sender} → {reader}" + (" (only visible to them)" if message.ephemeral else "")
         self._console.print(
-            Panel(Group(*parts), title=title, title_align="left", style=f"#{colour:06x}", width=WIDTH - 4)
+            Panel(Group(*parts), title=title, title_align="left", style=f"#{colour:06x}", width=self._width - 4)
         )
 
     def arrives(self, subject: str, event: Event, sandbox: str) -> None:
         """An event that a sandbox's worker has received, the middle of it left out."""
-        self._console.print(f"[green]⮕ NATS[/] [dim]worker of “{sandbox}”[/]  {escape(subject)}")
+        self._console.print(f"[green]⮕ NATS[/] [dim]worker of “{sandbox}”[/]")
+        self._whole(Text(f"  {subject}"))
         text, content = event.raw.decode(), event.data.get("content")
         shown = text[:36] + (f" … {json.dumps({'content': content})[1:-1]} …" if content else " …")
         self._console.print(Text(f"  {shown}  ({len(event.raw)} bytes)", style="dim"))
@@ -73,8 +77,8 @@ class Transcript:
         """A program in Python or JavaScript, whole but for what it says of itself."""
         program = path.read_text(encoding="utf-8").partition("\n\n")[2].rstrip()
         language = "javascript" if path.suffix == ".js" else "python"
-        shown = Syntax(program, language, theme="ansi_dark", background_color="default")
-        self._console.print(Panel(shown, title=path.name, title_align="left", style="dim", width=WIDTH - 4))
+        self._console.print(f"[dim]{path.name}[/]")
+        self._whole(Syntax(program, language, theme="ansi_dark", background_color="default").highlight(program))
 
     def fact(self, text: str) -> None:
         """What was checked and is true."""
@@ -88,6 +92,10 @@ class Transcript:
         """A line as it is, without any markup."""
         self._console.print(escape(text))
 
+    def command(self, text: str) -> None:
+        """To be typed in a terminal."""
+        self._whole(Text(f"  {text}"))
+
     def summary(self, passed: int, steps: int) -> None:
         """The last line, which scripts look for: `tour: 17/17 steps passed`."""
         self._console.print()
@@ -97,6 +105,10 @@ class Transcript:
     def save_svg(self, path: Path) -> None:
         """All that was drawn so far, as a picture."""
         self._console.save_svg(str(path), title="sandbox-bot demo")
+
+    def _whole(self, text: Text) -> None:
+        """In one line however long, so that it can be copied."""
+        self._console.print(text, soft_wrap=True)
 
     def _embed(self, embed: dict[str, Any]) -> list[RenderableType]:
         parts: list[RenderableType] = []

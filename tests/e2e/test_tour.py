@@ -40,6 +40,9 @@ async def tour(tmp_path):
 async def test_the_tour_passes_draws_its_picture_and_leaves_nothing_behind(tour, tmp_path):
     stdout, stderr = await asyncio.wait_for(tour.communicate(), 90)
     assert (tour.returncode, stderr) == (0, b"")
+    told = stdout.decode().splitlines()
+    assert max(map(len, told)) <= 80
+    assert told[-1] == "  make play"
     assert re.search(r"^tour: (\d\d)/\1 steps passed$", stdout.decode(), re.MULTILINE)
     assert ET.parse(tmp_path / "tour.svg").getroot().tag.endswith("svg")
     assert (list((tmp_path / "tmp").iterdir()), servers_in(tmp_path / "tmp")) == ([], [])

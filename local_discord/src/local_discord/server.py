@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -157,6 +157,10 @@ class LocalDiscord:
     def missed(self) -> dict[str, int]:
         """The operations that the bot has asked for and that are not served, and how often."""
         return dict(self._frame.missed)
+
+    def watch_missed(self, watcher: Callable[[], object]) -> None:
+        """From now on it is called whenever `missed` has grown."""
+        self._frame.on_missed.append(watcher)
 
     @property
     def identifies(self) -> int:

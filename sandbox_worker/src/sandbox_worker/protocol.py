@@ -30,6 +30,9 @@ MESSAGE_ID_HEADER = "Nats-Msg-Id"
 TOO_LARGE_HEADER = "Sandbox-Too-Large"
 """On a stub, which has an event's ids only: the size in bytes of what did not fit."""
 
+SENT_AGAIN_HEADER = "Sandbox-Sent-Again"
+"""On a copy that somebody has had sent once more: the sequence of the event that it repeats."""
+
 AGENT_HEADER = "Sandbox-Agent"
 """Which kit has published a message, as `agent` says it."""
 

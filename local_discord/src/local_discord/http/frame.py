@@ -68,6 +68,8 @@ class Frame:
         """The latest: method, path after `/api/v10`, status."""
         self.missed: Counter[str] = Counter()
         """How often an operation was asked for that is not served."""
+        self.on_missed: list[Callable[[], object]] = []
+        """Called after each of those."""
         self._refusals: list[Refusal] = []
         self._failing: dict[str, int] = {}
         self._cuts: list[tuple[str, bool]] = []
@@ -153,6 +155,8 @@ class Frame:
         if operation.name not in self.missed:
             _log.warning(told)
         self.missed[operation.name] += 1
+        for watcher in self.on_missed:
+            watcher()
         return ApiError(501, 0, told)
 
     def _authenticate(self, request: web.Request, operation: Operation) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from local_discord.errors import CommandUsageError
 from local_discord.rules.command_permissions import channel_decision, decision
 from local_discord.rules.permissions import ALL, BITS
@@ -70,3 +72,13 @@ def _has_default(command: Json, granted: int) -> bool:
     """“0” leaves it to administrators."""
     wanted = command["default_member_permissions"]
     return wanted != "0" and granted & int(wanted or 0) == int(wanted or 0)
+
+
+def offered_commands(world: World, person: User, channel: Channel) -> list[Json]:
+    """All that their client offers there, of every kind; a guild's own stands before a global one of its name."""
+    offered: dict[tuple[int, str], Json] = {}
+    for command in [*world.commands.listing(channel.guild_id), *world.commands.listing(None)]:
+        with suppress(CommandUsageError):
+            found = found_command(world, person, channel, command["name"], command["type"])
+            offered.setdefault((found["type"], found["name"]), found)
+    return list(offered.values())

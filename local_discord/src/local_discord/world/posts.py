@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -31,6 +31,8 @@ class Posts:
         self._users = users
         self._files = files
         self._nonces: dict[tuple[int, str], tuple[float, Message]] = {}
+        self.watchers: list[Callable[[Message], object]] = []
+        """Called with each message that is new, has changed or is deleted, whether or not the bot hears of it."""
 
     def create(
         self,
@@ -92,6 +94,8 @@ class Posts:
             channel.messages.pop(message.id, None)
         told: Json = {"ids": [str(message.id) for message in messages], "channel_id": str(channel.id)}
         channel.emit("MESSAGE_DELETE_BULK", told | _guild_of(channel))
+        for message in messages:
+            self._show(message)
 
     def mark(self, message: Message, flag: int, *, on: bool = True) -> None:
         """Set or take a flag of somebody's message."""
@@ -196,6 +200,11 @@ class Posts:
             data = data | _guild_of(message.channel)
         message.channel.emit(event, data)
         message.channel.changed.notify()
+        self._show(message)
+
+    def _show(self, message: Message) -> None:
+        for watcher in self.watchers:
+            watcher(message)
 
     def _write(self, message: Message, draft: Draft) -> None:
         message.write(draft)

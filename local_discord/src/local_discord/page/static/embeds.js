@@ -1,0 +1,42 @@
+// Embeds and attached files.
+
+import { h } from "./dom.js";
+import { icon } from "./icons.js";
+import { inline, markdown, stamp } from "./markdown.js";
+import { t } from "./texts.js";
+
+const isOurs = (url) => url?.startsWith("/attachments/");
+
+export function embed(told, names) {
+  const colour = told.color ?? 0x4f5bd5;
+  const box = h("article", { class: "embed" },
+    told.author && h("p", { class: "embed-author" }, told.author.name),
+    told.title && h("p", { class: "embed-title" }, told.url ? link(told.url, inline(told.title, names)) : inline(told.title, names)),
+    told.description && h("div", { class: "embed-text" }, markdown(told.description, names)),
+    told.fields?.length && h("dl", { class: "embed-fields" }, told.fields.map((field) =>
+      h("div", { class: field.inline ? "inline" : "" }, h("dt", {}, inline(field.name, names)), h("dd", {}, markdown(field.value, names))))),
+    told.image && picture(told.image.url, ""),
+    (told.footer || told.timestamp) && h("p", { class: "embed-foot" }, told.footer?.text,
+      told.footer && told.timestamp && " · ", told.timestamp && stamp(Date.parse(told.timestamp))));
+  box.style.setProperty("--accent", `#${colour.toString(16).padStart(6, "0")}`);
+  return box;
+}
+
+/** A picture of this Discord's own; of another address only where it is. */
+export function picture(url, description) {
+  if (!isOurs(url)) return link(url, url);
+  return h("a", { href: url, target: "_blank", class: "picture" }, h("img", { src: url, alt: description || t("Picture"), loading: "lazy" }));
+}
+
+export function attachment(told) {
+  if (told.content_type?.startsWith("image/")) return picture(told.url, told.description ?? told.filename);
+  return h("a", { class: "file", href: told.url, download: told.filename },
+    icon("clip", 24),
+    h("span", {}, h("strong", {}, told.filename), h("small", {}, bytes(told.size))));
+}
+
+export function bytes(size) {
+  return size < 1024 ? `${size} B` : size < 1024 ** 2 ? `${(size / 1024).toFixed(1)} KB` : `${(size / 1024 ** 2).toFixed(1)} MB`;
+}
+
+const link = (url, text) => h("a", { href: url, target: "_blank", rel: "noreferrer noopener" }, text);
