@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +47,7 @@ def discord(
     ] = None,
     save: Annotated[bool, typer.Option("--save/--no-save", help="Write the world back at the end.")] = True,
     port: Annotated[int, typer.Option("--port", help="0: any that is free.", min=0, max=65535)] = 0,
+    page: Annotated[bool, typer.Option("--page", help="Serve a page to act in as its people, too.")] = False,
     token_variable: Annotated[
         list[str], typer.Option("--token-variable", metavar="NAME", help="Where the command's bot looks for its token.")
     ] = ["DISCORD_TOKEN"],  # noqa: B006
@@ -55,16 +58,18 @@ def discord(
 
     log.configure("WARNING")
     words = _split(command)
-    sys.exit(run_or_exit(_serve(WorldSource(world, save), port, words, token_variable)))
+    sys.exit(run_or_exit(_serve(WorldSource(world, save), port, words, token_variable, page=page)))
 
 
-async def _serve(source: WorldSource, port: int, command: list[str] | None, token_variables: list[str]) -> int:
+async def _serve(
+    source: WorldSource, port: int, command: list[str] | None, token_variables: list[str], *, page: bool
+) -> int:
     from bot.local.serving import open_local_discord, run_against, stop_by_signal
     from bot.local.world_file import WrongWorld
     from sandbox_worker.errors import CommandNotFound
 
     try:
-        async with open_local_discord(source, port) as local:
+        async with open_local_discord(source, port) as local, _serving_page(local) if page else nullcontext():
             if command is not None:
                 return await run_against(local, command, token_variables)
             stop = stop_by_signal()
@@ -77,6 +82,16 @@ async def _serve(source: WorldSource, port: int, command: list[str] | None, toke
         exit_with_error(str(error), EX_NOT_FOUND)
     except OSError as error:
         exit_with_error(f"the local Discord: {error.strerror or error}", EX_UNAVAILABLE)
+
+
+@asynccontextmanager
+async def _serving_page(local: LocalDiscord) -> AsyncIterator[None]:
+    """Its address has a token, and is told on standard error."""
+    from local_discord.page.page import Page
+
+    async with Page(local) as page:
+        typer.echo(f"sandbox-bot: open {page.url}", err=True)
+        yield
 
 
 def _print(local: LocalDiscord) -> None:

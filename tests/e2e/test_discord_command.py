@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from bot.local.serving import WorldSource, open_local_discord, run_against
@@ -109,10 +110,14 @@ async def test_the_command_passes_the_exit_code_on_and_keeps_what_the_bot_has_ma
 @pytest.mark.long
 async def test_what_it_serves_is_printed_as_variables_until_a_signal_ends_it(tmp_path):
     world = tmp_path / "new.toml"
-    process = await start("--world", str(world))
+    process = await start("--world", str(world), "--page")
     told = [(await asyncio.wait_for(process.stdout.readline(), WAITS_S)).decode() for _ in range(4)]
     names = [line.partition("=")[0] for line in told]
     assert names == ["DISCORD_TOKEN", "SANDBOX_BOT_TOKEN", "SANDBOX_BOT_API", "SANDBOX_BOT_GATEWAY"]
+    opened = (await asyncio.wait_for(process.stderr.readline(), WAITS_S)).decode().split()
+    cookies = aiohttp.CookieJar(unsafe=True)  # those of an address without a name, too
+    async with aiohttp.ClientSession(cookie_jar=cookies) as session, session.get(opened[-1]) as page:
+        assert (page.status, page.content_type) == (200, "text/html")
     process.send_signal(signal.SIGTERM)
     await asyncio.wait_for(process.communicate(), WAITS_S)
     assert process.returncode == 0
