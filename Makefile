@@ -28,7 +28,7 @@ NODE_PACKAGES := discord.js@14.28.1 axe-core@4.14.1
 NODE_READY    := .node/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo play test long test-kit newcomer ecosystem breakout pythons upgrade newest bench soak cluster rolling deployment lint shape format clean
+.PHONY: help demo play test long test-kit newcomer ecosystem example-bots breakout pythons upgrade newest bench soak cluster rolling deployment lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ newcomer: $(READY) ## README's path from a fresh clone to one's own bot in a san
 
 ecosystem: $(READY) ## run unmodified bots and tools in sandboxes (ECOSYSTEM='disnake Celery', or python, for some)
 	@$(BIN)/python -m tests.ecosystem $(ECOSYSTEM)
+
+example-bots: $(READY) ## run first bots, unmodified, against `sandbox-bot discord` (EXAMPLES='hikari discord.js')
+	@$(BIN)/python -m tests.ecosystem.example_bots $(EXAMPLES)
 
 long: $(READY) ## the whole-bot tests that take too long for every run: kills, other libraries, sandbox-worker run
 	$(BIN)/pytest -n $(WORKERS) -m long tests/e2e tests/service tests/distributions

@@ -10,7 +10,7 @@ from typing import Annotated, cast
 
 import typer
 
-from bot.cli import bot_commands, relay_commands, sandbox_commands
+from bot.cli import bot_commands, discord_command, relay_commands, sandbox_commands
 from bot.cli.runtime import EX_FAILED, EX_USAGE, EXIT_CODES, exit_with_error
 from bot.shutdown import leave
 
@@ -21,6 +21,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli.add_typer(bot_commands.cli)
+cli.add_typer(discord_command.cli)
 cli.add_typer(relay_commands.cli)
 cli.add_typer(sandbox_commands.cli, name="sandbox")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import time
 
 import pytest
 
@@ -10,6 +12,8 @@ from tests.distributions.conftest import ROOT, Surroundings
 
 pytestmark = pytest.mark.timeout(300)  # an index may be slow
 
+WITHIN_S = 300
+PAGE = (ROOT / "docs" / "testing-a-bot.md").read_text()
 README = (ROOT / "local_discord" / "README.md").read_text()
 BOT, TEST, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
@@ -94,3 +98,31 @@ def test_the_fixture_serves_the_bot_of_a_project_with_another_discord_library(pr
     write(project, BOT, TEST)
     for mode in ("strict", "auto"):
         assert "1 passed" in pytest_says(project, "-p", "local_discord.pytest", "-o", f"asyncio_mode={mode}")
+
+
+def blocks(language):
+    """Those of the page, in their order."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.long
+def test_a_newcomer_who_follows_the_page_has_a_test_that_passes_within_five_minutes(tmp_path, wheels):
+    began = time.monotonic()
+    surroundings = Surroundings(tmp_path)
+    install, run = (shlex.split(block, comments=True) for block in blocks("sh")[:2])
+    assert install[:2] == ["pip", "install"]
+    local = {
+        f"./{name.replace('-', '_')}": f"{name}{{}} @ {wheels[name].as_uri()}"
+        for name in ("local-discord", "sandbox-worker")
+    }
+    wanted = [
+        re.sub(r"(\./\w+)(\[.*\])?", lambda found: local[found[1]].format(found[2] or ""), one) for one in install[2:]
+    ]
+    surroundings.install(*wanted)
+    for name, text in zip(("bot.py", "test_bot.py"), blocks("python")[:2], strict=True):
+        assert f"`{name}`" in PAGE
+        (surroundings.project / name).write_text(text)
+    (surroundings.project / "pytest.ini").write_text(blocks("ini")[0])
+    assert run == ["pytest"]
+    assert "1 passed" in surroundings.run(str(surroundings.bin / "pytest"))
+    assert time.monotonic() - began < WITHIN_S

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.ecosystem.environments import Environment
+from tests.ecosystem.example_bots import SCRIPTS
 from tests.ecosystem.libraries import HERE, libraries
 from tests.ecosystem.tools import JOBS, Tool, do, tools
 
@@ -21,6 +22,13 @@ PACKAGE = re.compile(r"(@[\w.-]+/)?[\w.-]+(\[[\w,]+\])?(==|@)\d[\d.]*")
 def test_a_bot_knows_nothing_of_this_project_and_its_library_has_one_version(library):
     assert not OURS.search((HERE / "bots" / library.script).read_text())
     assert all(PACKAGE.fullmatch(package) for package in library.packages)
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values())
+def test_an_example_knows_of_no_other_discord(script):
+    text = (HERE / "examples" / script).read_text()
+    assert not OURS.search(text)
+    assert not re.search(r"SANDBOX_|https?://|rest_url|\bBASE\b|\bapi:", text)
 
 
 @pytest.mark.parametrize("tool", tools(), ids=lambda tool: tool.name)
