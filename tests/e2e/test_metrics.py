@@ -1,5 +1,7 @@
 """What a whole bot tells Prometheus, moved by what happens to it."""
 
+import asyncio
+
 import aiohttp
 import pytest
 
@@ -115,3 +117,20 @@ def assert_it_tells_of_events(first: Scrape, then: Scrape):
     assert then(metrics.EVENTS_TOO_LARGE) == 1
     assert then(metrics.EVENTS_PUBLISHED, outcome="stored") == then(metrics.EVENTS_ROUTED)
     assert then(metrics.ROUTES) == 1
+
+
+@pytest.mark.long
+async def test_a_standby_is_ready_and_has_no_shard(open_scene, settings_of, discord, scraped):
+    async with open_scene(**SERVED) as scene, open_app(settings_of(discord, **SERVED)) as standby:
+        running_standby = asyncio.create_task(standby.run())
+
+        async def is_ready():
+            return (await scraped(standby))(metrics.READY)
+
+        await scene.until(is_ready, 20)
+        told = await scraped(standby)
+        assert told(metrics.SHARD_HELD, shard="0") == told(metrics.CONNECTED) == told(metrics.UPKEEP_HELD) == 0
+        assert told(metrics.ISOLATION) == 3
+        assert (await scraped(scene.app))(metrics.SHARD_HELD, shard="0") == 1
+        standby.stop.set()
+        await running_standby
