@@ -21,7 +21,7 @@ from bot.discord_start import connect, find_shards, lift_when_connected, log_in,
 from bot.errors import ServiceUnavailable
 from bot.health.looks import GatewayLook, RoutesLook, StopLook
 from bot.health.probes import StoreProbes
-from bot.health.readiness import Readiness
+from bot.health.readiness import start_readiness
 from bot.health.server import HealthServer
 from bot.metric_sources.readiness import ReadinessSource
 from bot.metric_sources.registry import Metrics
@@ -196,10 +196,8 @@ class App:
             "routes": RoutesLook(self.watcher).look,
         }
         probes = StoreProbes(self.stores, replicas=self.settings.nats.stream_replicas)
-        readiness = Readiness(probes.all, looks, self.supervisor.parts)
-        server.routes["/readyz"] = readiness.answer
-        self.metrics.add(ReadinessSource(readiness))
-        self.supervisor.start("health", readiness.run)
+        readiness = start_readiness(server, self.supervisor, probes=probes.all, looks=looks)
+        self.metrics.add(ReadinessSource(readiness.whole))
         return probes
 
     def _connected_shards(self) -> set[int]:

@@ -10,14 +10,22 @@ from aiohttp import web
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.health.checks import Check, Finding, tell
-from bot.supervisor import Part, State
+from bot.health.server import HealthServer
+from bot.supervisor import Part, State, Supervisor
 
 type Probe = Callable[[], Awaitable[object]]
 """Returns when a store does its work; `ServiceUnavailable`."""
 type Look = Callable[[], Finding]
 
-PART = "part "
-"""What the name of a supervised part's check begins with."""
+
+def start_readiness(
+    server: HealthServer, supervisor: Supervisor, *, probes: Mapping[str, Probe], looks: Mapping[str, Look]
+) -> Readiness:
+    """From now on `/readyz` says how these, and the supervised parts, are."""
+    readiness = Readiness(probes, looks, supervisor.parts)
+    server.routes["/readyz"] = readiness.answer
+    supervisor.start("health", readiness.run)
+    return readiness
 
 
 class Readiness:
@@ -40,9 +48,13 @@ class Readiness:
 
     def checks(self) -> dict[str, Check]:
         """All of them as they are now, by name."""
-        self._look()
         going_on = [part for part in self._parts.values() if part.state is not State.STOPPED]
-        return self._checks | {PART + part.name: _check_of(part) for part in going_on}
+        return self.whole() | {f"part {part.name}": _check_of(part) for part in going_on}
+
+    def whole(self) -> dict[str, Check]:
+        """Those of the bot as a whole, without its parts."""
+        self._look()
+        return self._checks
 
     async def answer(self, _: web.Request) -> web.Response:
         """A `Handler`: 200 if all is well, 503 if not, and all checks in any case."""
@@ -71,6 +83,5 @@ async def _ask(probe: Probe) -> Finding:
 
 
 def _check_of(part: Part) -> Check:
-    is_running = part.state is State.RUNNING
-    said = part.last_error if part.state is State.FAILING else None
-    return Check(is_running, said or str(part.state), part.since)
+    detail = part.trouble if part.state is State.FAILING else str(part.state)
+    return Check(part.state is State.RUNNING, detail, part.since)

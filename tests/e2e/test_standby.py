@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from tests.cluster.server import free_ports
 from tests.e2e.conftest import text
+from tests.e2e.readiness import watching
 from tests.e2e.test_process import BOT, BOT_WITH_SHORT_LEASES, refuse
 from tests.e2e.two_bots import Bots, Load, addresses_of, count_stored, expiry, says, stored_in
 from tests.faults.wires import Gate, wired
@@ -63,6 +65,29 @@ async def test_a_deploy_loses_no_event_and_no_command_and_resumes_once(make_bots
     assert await expiry(dsn) - before == len(load.extensions) * MINUTE
     assert (discord.identifies, discord.resumes) == (1, 1)
     assert_no_traceback(bots)
+
+
+@pytest.mark.long
+async def test_a_standby_is_ready_and_says_whose_the_shards_are_until_it_takes_them_over(make_bots, ada, lab):
+    bots = make_bots()
+    ports = free_ports(2)
+    owner, standby = (f"127.0.0.1:{port}" for port in ports)
+    async with watching(f"http://{owner}") as of_owner, watching(f"http://{standby}") as of_standby:
+        bot = await bots.start_owner(BOT_HEALTH__LISTEN=owner)
+        await bots.start_standby(BOT_HEALTH__LISTEN=standby)
+        await of_owner.until_ready()
+        await of_standby.until_ready()
+        _, checks = await of_standby.ask()
+        assert f"process {bot.process.pid} runs shard 0 of 1" in checks["gateway"]["detail"]
+        await bot.stop(signal.SIGKILL)
+
+        async def gateway():
+            return (await of_standby.ask())[1]["gateway"]["detail"]
+
+        async with asyncio.timeout(60):
+            while await gateway() != "connected: shard 0":
+                await asyncio.sleep(0.1)
+        await of_standby.until_ready()
 
 
 async def kill_again_and_again(bots, discord, load, kills, lives_for):

@@ -13,13 +13,16 @@ import ssl
 
 import pytest
 
+from bot import metrics
 from bot.certificates import write_certificates
 from bot.sandboxes.access.tokens import make_bot_token
 from bot.sandboxes.model import Actor
+from tests.e2e.readiness import watching
 from tests.e2e.relay.processes import RELAY, RelayProcess, environment_of, free_port, relay_process
 from tests.e2e.relay.wire import connected, identified
 from tests.e2e.test_cli import environment  # noqa: F401  # fixture
 from tests.forks import run_command
+from tests.scrapes import scrape_over_http
 
 pytestmark = pytest.mark.long
 
@@ -179,3 +182,22 @@ async def test_a_socket_that_is_missing_or_one_of_many_is_refused(
             env=environment_of(environment, discord) | {"BOT_RELAY__LISTEN": "systemd"} | changes,
         )
         assert (ended.returncode, "systemd has handed over no socket" in ended.stderr) == (78, True)
+
+
+async def test_a_relay_of_its_own_says_whether_it_is_ready(
+    environment,  # noqa: F811
+    discord,
+):
+    port = free_port()
+    async with (
+        relay_process(environment, discord, BOT_HEALTH__LISTEN=f"127.0.0.1:{port}"),
+        watching(f"http://127.0.0.1:{port}") as watch,
+    ):
+        await watch.until_ready()
+        _, checks = await watch.ask()
+        assert {"relay", "postgres", "redis", "nats", "part relay"} <= checks.keys()
+        assert not {"bot", "gateway", "routes"} & checks.keys()
+        async with aiohttp.ClientSession() as session:
+            told = await scrape_over_http(session, f"http://127.0.0.1:{port}")
+        assert told(metrics.PART_RUNNING, part="relay") == told(metrics.READY, check="relay") == 1
+        assert told(metrics.RELAY_CLIENTS) == 0
