@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 
+import aiohttp
 import pytest
 
 from bot import metrics
