@@ -99,12 +99,11 @@ def timed(histogram: Histogram, done: str, outcome_of: Callable[[BaseException],
 
 # The process.
 BUILD = _gauge("sandbox_build_info", "Always 1; which version this is.", "version")
-READY = _gauge("sandbox_ready", "Whether the bot is ready (1), as /readyz has it; a standby is.")
-CHECKS = _gauge("sandbox_check_ok", "What that is made of, beside parts: bot, gateway, routes, stores.", "check")
 PART_RUNNING = _gauge(
     "sandbox_part_running", "Whether a long-running part of the process does its work (1) or not (0).", "part"
 )
 PART_RESTARTS = _counter("sandbox_part_restarts_total", "Starts of a part after it had failed.", "part")
+READY = _gauge("sandbox_ready", "Whether a check of `/readyz` is in order (1) or not (0), parts left out.", "check")
 LOG_LINES = _counter("logging_total", "Lines of the log from INFO on, whatever it shows.", "logger", "level")
 POOL = _gauge("sandbox_postgres_pool_connections", "Connections to PostgreSQL in the bot's pool: idle, busy.", "state")
 DATA_FREE = _gauge(

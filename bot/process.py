@@ -201,7 +201,7 @@ class App:
         }
         probes = StoreProbes(self.stores, replicas=self.settings.nats.stream_replicas)
         readiness = start_readiness(server, self.supervisor, probes=probes.all, looks=looks)
-        self.metrics.add(ReadinessSource(readiness))
+        self.metrics.add(ReadinessSource(readiness.whole))
         return probes
 
     def _connected_shards(self) -> set[int]:

@@ -57,6 +57,10 @@ async def _serve(settings: Settings) -> None:
     from bot.health.probes import StoreProbes
     from bot.health.readiness import start_readiness
     from bot.health.server import serve_health
+    from bot.metric_sources.process import ProcessSource
+    from bot.metric_sources.readiness import ReadinessSource
+    from bot.metric_sources.registry import Metrics
+    from bot.metric_sources.relay import RelaySource
     from bot.relay.part import RelayPart
     from bot.stores.opening import open_stores
     from bot.supervisor import Supervisor
@@ -73,7 +77,10 @@ async def _serve(settings: Settings) -> None:
         supervisor.start("relay", part.run)
         if health is not None:
             probes = StoreProbes(stores, replicas=settings.nats.stream_replicas)
-            start_readiness(health, supervisor, probes=probes.all, looks={"relay": StopLook(stop).look})
+            readiness = start_readiness(health, supervisor, probes=probes.all, looks={"relay": StopLook(stop).look})
+            metrics = Metrics()
+            metrics.add(ProcessSource(supervisor, stores.pool), RelaySource(part), ReadinessSource(readiness.whole))
+            health.routes["/metrics"] = metrics.handle
         exhausted = asyncio.create_task(supervisor.wait_exhausted())
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({exhausted, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -17,9 +17,6 @@ type Probe = Callable[[], Awaitable[object]]
 """Returns when a store does its work; `ServiceUnavailable`."""
 type Look = Callable[[], Finding]
 
-PART = "part "
-"""What the name of a supervised part's check begins with."""
-
 
 def start_readiness(
     server: HealthServer, supervisor: Supervisor, *, probes: Mapping[str, Probe], looks: Mapping[str, Look]
@@ -51,9 +48,13 @@ class Readiness:
 
     def checks(self) -> dict[str, Check]:
         """All of them as they are now, by name."""
-        self._look()
         going_on = [part for part in self._parts.values() if part.state is not State.STOPPED]
-        return self._checks | {PART + part.name: _check_of(part) for part in going_on}
+        return self.whole() | {f"part {part.name}": _check_of(part) for part in going_on}
+
+    def whole(self) -> dict[str, Check]:
+        """Those of the bot as a whole, without its parts."""
+        self._look()
+        return self._checks
 
     async def answer(self, _: web.Request) -> web.Response:
         """A `Handler`: 200 if all is well, 503 if not, and all checks in any case."""

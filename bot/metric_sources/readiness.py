@@ -1,23 +1,21 @@
-"""Of what `/readyz` tells; its parts have a metric of their own."""
+"""Of `/readyz`: what is in order, for whoever wants to be told when something isn't."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.metrics_core import Metric
 
 from bot import metrics
-from bot.health.readiness import PART, Readiness
+from bot.health.checks import Check
 
 
 class ReadinessSource:
-    """A `Source`."""
+    """A `Source`. Parts have a metric of their own."""
 
-    def __init__(self, readiness: Readiness) -> None:
-        self._readiness = readiness
+    def __init__(self, checks: Callable[[], Mapping[str, Check]]) -> None:
+        """`checks`: by name, without those of parts."""
+        self._checks = checks
 
     def __call__(self) -> Iterator[Metric]:
-        checks = self._readiness.checks()
-        yield metrics.READY.one(all(check.ok for check in checks.values()))
-        told = {name: check for name, check in checks.items() if not name.startswith(PART)}
-        yield metrics.CHECKS.each({(name,): check.ok for name, check in told.items()})
+        yield metrics.READY.each({(name,): check.ok for name, check in self._checks().items()})

@@ -1,5 +1,7 @@
 """What a whole bot tells Prometheus, moved by what happens to it."""
 
+import asyncio
+
 import aiohttp
 import pytest
 
@@ -52,7 +54,7 @@ async def test_what_happens_to_a_bot_is_counted(open_scene, scraped):
         await scene.until(has_begun_anew)
 
         async def is_ready():
-            return (await scraped(scene.app))(metrics.READY)
+            return (await scraped(scene.app))(metrics.READY, check="gateway") == 1
 
         await scene.until(is_ready)
         assert (await scraped(scene.app))(metrics.GATEWAY_ATTEMPTS, kind="identify") == 2
@@ -66,7 +68,7 @@ async def test_a_bot_that_has_stopped_says_so(discord, settings_of, scraped):
         async with running(app, discord):
             pass
         after = await scraped(app)
-        assert after(metrics.READY) == after(metrics.CHECKS, check="bot") == 0
+        assert after(metrics.READY, check="bot") == 0
         assert after(metrics.CONNECTED) == after(metrics.SHARD_HELD) == after(metrics.PART_RUNNING, part="reaper") == 0
 
 
@@ -76,7 +78,7 @@ def huge(guild):
 
 def assert_it_tells_of_itself(told: Scrape):
     assert told(metrics.BUILD) == 1
-    assert told(metrics.CHECKS, check="gateway") == 1
+    assert told(metrics.READY, check="gateway") == 1
     assert told(metrics.PART_RUNNING, part="reaper") == 1
     assert told(metrics.POOL) > 0
     assert told(metrics.LOG_LINES, logger="bot.upkeep", level="INFO") == 1
@@ -115,3 +117,20 @@ def assert_it_tells_of_events(first: Scrape, then: Scrape):
     assert then(metrics.EVENTS_TOO_LARGE) == 1
     assert then(metrics.EVENTS_PUBLISHED, outcome="stored") == then(metrics.EVENTS_ROUTED)
     assert then(metrics.ROUTES) == 1
+
+
+@pytest.mark.long
+async def test_a_standby_is_ready_and_has_no_shard(open_scene, settings_of, discord, scraped):
+    async with open_scene(**SERVED) as scene, open_app(settings_of(discord, **SERVED)) as standby:
+        running_standby = asyncio.create_task(standby.run())
+
+        async def is_ready():
+            return (await scraped(standby))(metrics.READY, check="gateway") == 1
+
+        await scene.until(is_ready, 20)
+        told = await scraped(standby)
+        assert told(metrics.SHARD_HELD, shard="0") == told(metrics.CONNECTED) == told(metrics.UPKEEP_HELD) == 0
+        assert told(metrics.ISOLATION) == 3
+        assert (await scraped(scene.app))(metrics.SHARD_HELD, shard="0") == 1
+        standby.stop.set()
+        await running_standby

@@ -11,8 +11,10 @@ import signal
 import socket
 import ssl
 
+import aiohttp
 import pytest
 
+from bot import metrics
 from bot.certificates import write_certificates
 from bot.sandboxes.access.tokens import make_bot_token
 from bot.sandboxes.model import Actor
@@ -21,6 +23,7 @@ from tests.e2e.relay.processes import RELAY, RelayProcess, environment_of, free_
 from tests.e2e.relay.wire import connected, identified
 from tests.e2e.test_cli import environment  # noqa: F401  # fixture
 from tests.forks import run_command
+from tests.scrapes import scrape_over_http
 
 pytestmark = pytest.mark.long
 
@@ -196,3 +199,7 @@ async def test_a_relay_of_its_own_says_whether_it_is_ready(
         _, checks = await watch.ask()
         assert {"relay", "postgres", "redis", "nats", "part relay"} <= checks.keys()
         assert not {"bot", "gateway", "routes"} & checks.keys()
+        async with aiohttp.ClientSession() as session:
+            told = await scrape_over_http(session, f"http://127.0.0.1:{port}")
+        assert told(metrics.PART_RUNNING, part="relay") == told(metrics.READY, check="relay") == 1
+        assert told(metrics.RELAY_CLIENTS) == 0
