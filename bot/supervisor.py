@@ -39,13 +39,14 @@ class PartEnded(Exception):
 
 class Part:
     """One part as it reports itself, and as others see it: `state`, `since` when (UTC), how many `restarts`, and the
-    `last_error` as one line, None if there was none."""
+    `last_error` as one line, None if there was none; its `trouble` is that without what only the log may hold."""
 
     def __init__(self, name: str, outages: Outages) -> None:
         self.name, self._outages = name, outages
         self.state, self.since = State.STARTING, datetime.now(UTC)
         self.restarts = 0
         self.last_error: str | None = None
+        self.trouble = ""
         self._is_running = asyncio.Event()
 
     def running(self) -> None:
@@ -63,6 +64,7 @@ class Part:
     def failed(self, error: BaseException) -> None:
         """As `failing`, and told by somebody else."""
         self.last_error = _line(error)
+        self.trouble = self.last_error if isinstance(error, ServiceUnavailable) else type(error).__name__
         self._is_running.clear()
         if self.state is not State.FAILING:
             self._enter(State.FAILING)

@@ -78,6 +78,5 @@ async def _ask(probe: Probe) -> Finding:
 
 
 def _check_of(part: Part) -> Check:
-    is_running = part.state is State.RUNNING
-    said = part.last_error if part.state is State.FAILING else None
-    return Check(is_running, said or str(part.state), part.since)
+    detail = part.trouble if part.state is State.FAILING else str(part.state)
+    return Check(part.state is State.RUNNING, detail, part.since)

@@ -1,13 +1,14 @@
 """Whether a bot is ready: what it tells of its stores, of Discord, and of its own parts."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from bot import constants
 from bot.app import open_app
 from bot.errors import ServiceUnavailable
+from bot.health.probes import StoreProbes
 from tests.e2e.conftest import running
 from tests.e2e.readiness import LISTENS, watching
 from tests.forks import run_command
@@ -68,6 +69,11 @@ async def test_a_bot_is_ready_when_all_that_it_takes_is_well_and_says_what_is_no
     assert (code, out, error.count("\n")) == (1, "", 1)
     assert f"not ready: part orphans since {since}: PostgreSQL: gone" in error
     part.running()
+
+    async with AsyncExitStack() as busy:
+        for _ in range(scene.app.settings.postgres.pool_size):
+            await busy.enter_async_context(scene.app.stores.pool.acquire())
+        await StoreProbes(scene.app.stores, replicas=1).all["postgres"]()
 
     monkeypatch.setattr(constants, "ROUTES_FRESH_FOR_S", -1)
     await watch.until_wrong("routes")

@@ -1,11 +1,16 @@
 """The HTTP server for whoever watches the bot, and to whom it answers."""
 
+import asyncio
+
 import aiohttp
 import pytest
 from aiohttp import web
 
+from bot.certificates import write_certificates
 from bot.health.server import serve_health
 from bot.settings import Health, Relay, Settings, SettingsError
+from tests.cluster.server import free_ports
+from tests.forks import run_command
 
 LOCAL = Settings(health=Health(listen="127.0.0.1:0"))
 
@@ -88,6 +93,43 @@ async def test_off_loopback_it_is_refused_in_the_clear_unless_that_is_wanted():
         elsewhere = {"Host": "bot.example.com"}
         async with aiohttp.ClientSession() as session, session.get(f"{address}/livez", headers=elsewhere) as answer:
             assert answer.status == 200
+
+
+async def test_with_a_certificate_it_speaks_tls_and_the_command_asks_it_by_the_settings(tmp_path):
+    write_certificates(tmp_path, ["bot.example.com"])
+    (port,) = free_ports(1)
+    named = {"certificate": tmp_path / "relay.pem", "key": tmp_path / "relay.key"}
+    async with serve_health(Settings(health=Health(listen=f"0.0.0.0:{port}", **named))) as server:
+        assert server.address == f"https://0.0.0.0:{port}"
+        paths = {f"BOT_HEALTH__{key.upper()}": str(path) for key, path in named.items()}
+        environment = {"BOT_HEALTH__LISTEN": f"0.0.0.0:{port}", **paths}
+        asked = await asyncio.to_thread(run_command, ["health"], cwd=tmp_path, env=environment)
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert asked.stderr.startswith("sandbox-bot: not ready: start since 20")
+    assert asked.stderr.endswith(": the bot is starting\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["health"], 78, "health.listen: it is off; set an address like 127.0.0.1:8792"),
+        (["health", "--url", "127.0.0.1:8792"], 2, "write an address like http://127.0.0.1:8792"),
+        (["health", "--url", "http://127.0.0.1:9"], 1, "http://127.0.0.1:9 does not answer: "),
+    ],
+)
+def test_the_command_says_in_one_line_why_it_knows_nothing(tmp_path, arguments, code, said):
+    asked = run_command(arguments, cwd=tmp_path, env={})
+    assert (asked.returncode, asked.stdout, asked.stderr.count("\n")) == (code, "", 1)
+    assert said in asked.stderr
+
+
+async def test_the_command_takes_no_other_server_for_a_bot(server, ask, tmp_path):
+    async def tell(request):
+        return web.Response(text="a page", status=404)
+
+    server.routes["/readyz"] = tell
+    asked = await asyncio.to_thread(run_command, ["health", "--url", server.address], cwd=tmp_path, env={})
+    assert (asked.returncode, asked.stderr) == (1, f"sandbox-bot: {server.address} does not answer: 404 Not Found\n")
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:8791", "0.0.0.0:8791"])

@@ -102,6 +102,15 @@ async def test_a_part_that_was_ended_on_purpose_is_no_trouble_and_one_that_has_n
     assert "part late" not in readiness.checks()
 
 
+async def test_of_a_bug_only_its_kind_is_told(watch, supervisor):
+    readiness = await watch()
+    part = supervisor.start("webhooks", lambda _: asyncio.sleep(3600))
+    part.failed(RuntimeError("404 at https://discord.com/api/webhooks/7/hunter22"))
+    assert readiness.checks()["part webhooks"].detail == "RuntimeError"
+    part.failed(ServiceUnavailable("Redis", "gone"))
+    assert readiness.checks()["part webhooks"].detail == "Redis: gone"
+
+
 def process(*held):
     return GatewayProcess(uuid4(), "host, process 7", Shards(1, 2, (0, 1)), held)
 
