@@ -12,7 +12,8 @@ import yaml
 
 from bot import constants
 from bot.cli.runtime import EX_CONFIG
-from bot.settings import load_settings
+from bot.secret_files import SUFFIX
+from bot.settings import COMMON_NAMES, load_settings
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
@@ -34,6 +35,8 @@ def load(monkeypatch, tmp_path):
     """Settings from an environment alone, with files that stand in for those that are mounted under a folder."""
 
     def load(environment, mounted):
+        others = {name.removesuffix(SUFFIX) for name in environment if not name.startswith("BOT_")}
+        assert others <= set(COMMON_NAMES), "settings take an unknown variable for somebody else's"
         for name, value in environment.items():
             monkeypatch.setenv(name, value.replace(mounted, str(tmp_path)))
         for name, text in SECRETS.items():
