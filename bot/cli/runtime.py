@@ -65,11 +65,12 @@ def read_settings(
             settings.require_token()
     except SettingsError as error:
         exit_with_error(str(error), EX_CONFIG, as_json=as_json)
-    _configure_log(settings, quiet=quiet)
+    configure_log(settings, quiet=quiet)
     return settings
 
 
-def _configure_log(settings: Settings, *, quiet: bool) -> None:
+def configure_log(settings: Settings, *, quiet: bool) -> None:
+    """As the settings want it, without their secrets. `quiet`: errors alone."""
     chosen = settings.log
     log.configure(
         "ERROR" if quiet else chosen.level,
