@@ -51,7 +51,7 @@ def export_audit(
 ) -> None:
     """Write out the audit log of all sandboxes, oldest first: a JSON object a line, each as in `audit --json`.
 
-    The log is kept for [sandboxes] audit_retention. An entry is known by its id, also where exports overlap.
+    It is kept as long as audit_retention in config.toml says. An entry is known by its id, also where exports overlap.
     """
 
     async def work(stores: Stores, manager: SandboxManager) -> None:

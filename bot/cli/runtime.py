@@ -70,7 +70,7 @@ def read_settings(
 
 
 def configure_log(settings: Settings, *, quiet: bool) -> None:
-    """As the settings want it, or errors alone; without their secrets."""
+    """As the settings want it, without their secrets. `quiet`: errors alone."""
     chosen = settings.log
     log.configure(
         "ERROR" if quiet else chosen.level,

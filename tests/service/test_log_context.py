@@ -28,6 +28,13 @@ async def deliver(*_):
 
 async def test_an_end_and_a_notice_are_of_their_sandbox(make_manager, nats_client, age, monkeypatch):
     manager = make_manager(streams=TellingStreams(nats_client, STREAM_LIMITS))
+    mark_expired = manager.mark_expired
+
+    async def mark(sandbox_id):
+        logger.info("marking")
+        return await mark_expired(sandbox_id)
+
+    monkeypatch.setattr(manager, "mark_expired", mark)
     reaper = manager.make_reaper(warn_before=HOUR, grace=HOUR, stuck_after=HOUR)
     ending = [await manager.create(ADA, ttl=HOUR) for _ in range(2)]
     for sandbox in ending:
@@ -39,6 +46,6 @@ async def test_an_end_and_a_notice_are_of_their_sandbox(make_manager, nats_clien
     await NoticeDispatcher(manager.outbox, manager.get_by_id, deliver).dispatch([])
     logger.remove()
     records = [json.loads(line)["record"] for line in lines]
-    for message in ("deleting", "delivering"):
+    for message in ("marking", "deleting", "delivering"):
         told = [record["extra"]["sandbox"] for record in records if record["message"] == message]
         assert sorted(told) == sorted(str(sandbox.id) for sandbox in ending), message
