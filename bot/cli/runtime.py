@@ -65,13 +65,15 @@ def read_settings(
             settings.require_token()
     except SettingsError as error:
         exit_with_error(str(error), EX_CONFIG, as_json=as_json)
-    configure_log(settings, "ERROR" if quiet else settings.log.level)
+    configure_log(settings, quiet=quiet)
     return settings
 
 
-def configure_log(settings: Settings, level: str) -> None:
-    """As the settings want it; without their secrets."""
-    log.configure(level, json_lines=settings.log.json_lines, secrets=settings.secrets())
+def configure_log(settings: Settings, *, quiet: bool) -> None:
+    """As the settings want it, without their secrets."""
+    log.configure(
+        "ERROR" if quiet else settings.log.level, json_lines=settings.log.json_lines, secrets=settings.secrets()
+    )
 
 
 def run_or_exit[ResultT](work: Coroutine[Any, Any, ResultT], *, as_json: bool = False) -> ResultT:

@@ -42,7 +42,7 @@ def _look(config: Path | None, within_s: float, *, trials: bool, as_json: bool) 
         settings = load_settings(config)
     except SettingsError as error:
         return Examination([Outcome("settings", [misconfigured(error)])])
-    configure_log(settings, "ERROR")
+    configure_log(settings, quiet=True)
     with progress(gettext("Looking around"), quiet=as_json):
         return run_or_exit(_examine(settings, within_s, trials=trials), as_json=as_json)
 
