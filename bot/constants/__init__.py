@@ -6,6 +6,7 @@ What an operator should change stands in config.toml instead. Seconds end in `_S
 
 from __future__ import annotations
 
+from bot.constants.check_limits import *
 from bot.constants.discord_limits import *
 from bot.constants.process_limits import *
 from bot.constants.relay_limits import *
