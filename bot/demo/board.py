@@ -19,6 +19,7 @@ from bot.demo.hastening import hasten
 from bot.demo.scenario import Scenario
 from bot.demo.streams_shown import StreamsShown
 from bot.errors import SandboxError
+from bot.i18n import activate_locale
 from bot.sandboxes.model import Sandbox, SandboxStatus
 from local_discord.page.page import Page
 
@@ -121,9 +122,10 @@ class Board:
 
 
 def _told(handler: Handler) -> Handler:
-    """With the sentence of an expected failure for an answer."""
+    """In the browser's language, and with the sentence of an expected failure for an answer."""
 
     async def handle(request: web.Request) -> web.Response:
+        activate_locale(request.query.get("locale", "en-US"))
         try:
             return await handler(request)
         except SandboxError as error:
