@@ -109,6 +109,19 @@ async def test_limits_and_sessions_follow_the_clock(local):
     assert local.settings.session_starts.payload()["remaining"] == 1000
 
 
+@pytest.mark.parametrize(("away_s", "starts"), [(301, 2), (100, 1)])
+async def test_a_session_without_a_connection_is_kept_for_five_minutes_of_discords(away_s, starts):
+    async with connected(None) as (local, _):
+        local.turn_away("HELLO", 1006)
+        await local.hang_up()
+        await local.wait_until_gone()
+        await local.advance(away_s)
+        local.turn_away("HELLO", None)
+        begun = lambda: local.identifies + local.resumes == 2  # noqa: E731
+        await local.gateway.changed.wait_until(begun, timeout=30)
+        assert local.identifies == starts
+
+
 async def test_a_cooldown_of_the_library_is_over_when_the_clock_was_moved():
     async with connected(with_a_cooldown) as (local, bot):
         ada = local.add_person("ada")
