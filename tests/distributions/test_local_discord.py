@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(300)  # an index may be slow
 WITHIN_S = 300
 PAGE = (ROOT / "docs" / "testing-a-bot.md").read_text()
 README = (ROOT / "local_discord" / "README.md").read_text()
-BOT, TEST, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BOT, TEST, *_ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 PY_CORD_BOT = """
 import discord

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import discord
 import pytest
+from discord.ext import commands
 
 from local_discord import BotEnded, LocalDiscord, UsageError, run_bot
 from tests.e2e.test_local_discord_support import ProbeBot, connected
@@ -22,6 +23,13 @@ def with_commands(bot: ProbeBot) -> None:
     async def later(interaction: discord.Interaction[Any]) -> None:
         """Has more to say."""
         await interaction.response.send_message("first")
+
+
+def with_a_cooldown(bot: ProbeBot) -> None:
+    @bot.command()
+    @commands.cooldown(1, 600)
+    async def tea(ctx: commands.Context[ProbeBot]) -> None:
+        await ctx.send("tea")
 
 
 @pytest.fixture
@@ -99,6 +107,33 @@ async def test_limits_and_sessions_follow_the_clock(local):
     await local.advance(3000)
     assert local.settings.session_starts.remaining == 0
     assert local.settings.session_starts.payload()["remaining"] == 1000
+
+
+@pytest.mark.parametrize(("away_s", "starts"), [(301, 2), (100, 1)])
+async def test_a_session_without_a_connection_is_kept_for_five_minutes_of_discords(away_s, starts):
+    async with connected(None) as (local, _):
+        local.turn_away("HELLO", 1006)
+        await local.hang_up()
+        await local.wait_until_gone()
+        await local.advance(away_s)
+        local.turn_away("HELLO", None)
+        begun = lambda: local.identifies + local.resumes == 2  # noqa: E731
+        await local.gateway.changed.wait_until(begun, timeout=30)
+        assert local.identifies == starts
+
+
+async def test_a_cooldown_of_the_library_is_over_when_the_clock_was_moved():
+    async with connected(with_a_cooldown) as (local, bot):
+        ada = local.add_person("ada")
+        lab = local.add_guild("Lab", owner=ada)
+        order = f"{local.bot_user.mention} tea"
+        await ada.send(lab.general, order)
+        first = await ada.wait_for_message(lab.general)
+        await ada.send(lab.general, order)
+        await bot.hears("command_error")
+        await local.advance(601)
+        await ada.send(lab.general, order)
+        assert (await ada.wait_for_message(lab.general, after=first)).content == "tea"
 
 
 async def test_a_clock_is_not_turned_back(local):
