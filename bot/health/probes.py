@@ -44,14 +44,15 @@ class PostgresProbe:
     """On a connection of its own, opened each time: it waits for no other, and finds when there are no more."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn, self._change = dsn, load_queries("health")["change"]
+        self._dsn, self._sql = dsn, load_queries("health")
 
     async def ask(self) -> None:
         """A `Probe`."""
         try:
             connection = await connect(self._dsn)
             try:
-                await connection.execute(self._change)
+                await connection.execute(self._sql["limit_memory"])
+                await connection.execute(self._sql["change"])
                 await connection.close()
             finally:
                 connection.terminate()

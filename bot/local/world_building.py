@@ -27,8 +27,11 @@ class UnknownReference(Exception):
     """Something is named that isn't there, or that several are; `place` is where, as `servers[0].owner`."""
 
     def __init__(self, place: str, problem: str) -> None:
-        self.place = place
-        super().__init__(f"{place}: {problem}")
+        super().__init__(place, problem)
+        self.place, self._problem = place, problem
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self._problem}"
 
 
 def build_world(world: WorldFile, discord: LocalDiscord) -> None:

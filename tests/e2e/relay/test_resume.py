@@ -88,9 +88,13 @@ async def test_a_session_of_another_sandbox_is_not_resumed(scene, relayed, bot):
         assert (thief.operations[-1], thief.told) == (9, [])
 
 
-async def test_a_bot_that_closes_with_1000_has_given_its_session_up(bot):
+async def test_a_bot_that_closes_with_1000_has_given_its_session_up(scene, bot, relayed):
     await bot._socket.close(code=1000)
-    await bot.is_closed()
+
+    async def is_gone():
+        return not relayed.relay.gateway.clients
+
+    await scene.until(is_gone)
     await bot.resume()
     assert bot.operations[-1] == 9
 
