@@ -10,7 +10,8 @@ from nats.aio.client import Client
 from nats.protocol.parser import AWAITING_CONTROL_LINE
 
 from bot import private_api
-from bot.stores.nats_client import OVER_LIMITS
+from bot.errors import Lack
+from bot.stores.nats_client import OVER_LIMITS, lack_of_jetstream
 
 private_api.verify("nats-py")
 
@@ -36,6 +37,11 @@ class AckError(msgspec.Struct):
         """
         is_of_stream = self.description.startswith("maximum ")
         return not is_of_stream and (self.code >= _SERVER_ERRORS or self.err_code in _PASSING)
+
+    @property
+    def lack(self) -> Lack | None:
+        """What JetStream has no more of."""
+        return lack_of_jetstream(self.err_code, self.description)
 
 
 class Ack(msgspec.Struct):

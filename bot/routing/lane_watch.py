@@ -12,6 +12,7 @@ from nats.js.errors import ServiceUnavailableError
 
 from bot import constants
 from bot.clock import elapsed
+from bot.errors import Lack
 from bot.routing import frames
 from bot.routing.acks import AckError
 from bot.routing.backlog import Backlog
@@ -37,13 +38,25 @@ class LaneWatch:
         self._doubted: dict[str, Lane] = {}
         self._doubt = asyncio.Event()
         self._completed_elsewhere = 0
+        self._connected_at = elapsed()
         self.oldest = OldestEvent()
 
-    def fail(self, lane: Lane, *, is_leaderless: bool = False) -> None:
-        """It has not taken an event, and says so."""
+    @property
+    def apart_for_s(self) -> float:
+        """For how long a stream has taken nothing while others do, on the connection that there is; 0 if there is none,
+        or it has no more storage."""
+        recoveries = [lane.recovery for lane in self._backlog.lanes.values() if lane.recovery is not None]
+        began_at = [one.began_at for one in recoveries if one.is_apart and one.lack is not Lack.STORAGE]
+        return elapsed() - max(min(began_at), self._connected_at) if began_at else 0.0
+
+    def fail(self, lane: Lane, *, error: AckError | None = None) -> None:
+        """It has not taken an event, and says so; without an error there is nobody whom it reaches."""
         self._hold_back(lane)
-        if is_leaderless and lane.recovery is not None:
-            lane.recovery.is_leaderless = True
+        if error is not None:
+            self.oldest.fail(error)
+        if lane.recovery is not None:
+            lane.recovery.is_leaderless |= error is None
+            lane.recovery.lack = None if error is None else error.lack
 
     def on_acknowledged(self, lane: Lane) -> None:
         """It recovers, and has taken an event; or one was refused, and others may be taken."""
@@ -79,7 +92,7 @@ class LaneWatch:
     def begin_anew(self) -> None:
         """The connection is a new one: nobody knows what was lost with the last."""
         self.oldest.begin_anew()
-        now = elapsed()
+        self._connected_at = now = elapsed()
         for lane in self._backlog.lanes.values():
             if lane.pending:
                 lane.hold_back(now, self._backlog.last_number)

@@ -7,6 +7,7 @@ from itertools import islice
 
 from bot import constants
 from bot.clock import elapsed
+from bot.errors import Lack
 
 
 @dataclass(slots=True)
@@ -40,6 +41,8 @@ class Recovery:
     """The last number of the burst."""
     is_leaderless: bool = False
     """Nobody listens where its events go."""
+    lack: Lack | None = None
+    """What JetStream has no more of for it, as it has said last."""
     is_apart: bool = False
     """Its events wait beside the window: other streams take theirs."""
     apart_bytes: int = 0

@@ -6,7 +6,6 @@ import time
 
 from bot.errors import Lack
 from bot.routing.acks import AckError
-from bot.stores.nats_client import lack_of_jetstream
 
 
 class OldestEvent:
@@ -34,7 +33,7 @@ class OldestEvent:
 
     def fail(self, error: AckError) -> None:
         """NATS answers, and does not store it."""
-        self.reason, self.lack = error.description, lack_of_jetstream(error.err_code, error.description)
+        self.reason, self.lack = error.description, error.lack
 
     @property
     def waits_s(self) -> float:

@@ -110,6 +110,11 @@ class Publisher:
         return self._watch.oldest
 
     @property
+    def apart_for_s(self) -> float:
+        """For how long a stream has taken nothing while others do, on the connection that there is."""
+        return self._watch.apart_for_s
+
+    @property
     def last_published(self) -> int:
         """The number of the message published last; they count from 1."""
         return self._backlog.last_number
@@ -226,7 +231,7 @@ class Publisher:
         if not (message.headers and message.headers.get(Header.STATUS) == "503"):
             self._on_reply(number, message.data)
         elif (lane := self._backlog.lane_of(number)) is not None:
-            self._watch.fail(lane, is_leaderless=True)
+            self._watch.fail(lane)
 
     def _on_acks(self, numbers: Sequence[int]) -> None:
         self.counts["acked"] += sum(map(self._complete, numbers))
@@ -241,8 +246,7 @@ class Publisher:
         elif not ack.error.may_pass:
             self._refuse(number, ack.error.description)
         elif (lane := self._backlog.lane_of(number)) is not None:
-            self.oldest.fail(ack.error)
-            self._watch.fail(lane)
+            self._watch.fail(lane, error=ack.error)
 
     def _refuse(self, number: int, reason: str) -> None:
         if self._complete(number):

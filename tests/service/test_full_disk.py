@@ -36,6 +36,7 @@ from tests.service.servers import REDIS, until
 from tests.service.test_publisher import own_nats  # noqa: F401
 
 NATS = frozenset({"nats"})
+OTHER = "sandbox.y.events.TEST"
 SUBJECT, SUBJECTS = "sandbox.x.events.TEST", "sandbox.x.events.>"
 
 
@@ -103,6 +104,38 @@ async def test_a_nats_whose_disk_was_full_is_started_again_and_loses_and_inverts
     assert said[0].startswith("The bot has restarted NATS: no event was acknowledged for")
     (entry, *_) = await manager.get_audit(ADA, blue.id)
     assert (entry.event_type, entry.details["server"]) == ("store_restarted", "NATS")
+
+
+@needs_mount
+async def test_a_stream_that_takes_nothing_after_a_full_disk_is_mended_though_others_go_on(
+    tmp_path, pool, quick, told, monkeypatch
+):
+    """Those that were given nothing while it was full are whole."""
+    monkeypatch.setattr(constants, "NOT_STORED_MENDED_AFTER_S", 3.0)
+    log = RestartLog(pool, lambda text: asyncio.sleep(0))
+    with small_disk(tmp_path / "nats", 32) as disk:
+        async with (
+            EmbeddedStores(tmp_path, stores=NATS) as own,
+            publishing(own.nats_url, ServerRestarts(own, "nats", log)) as (client, publisher, _),
+        ):
+            await client.jetstream().add_stream(name="OTHERS", subjects=[OTHER])
+            async with full(disk):
+                for number in range(500):
+                    publisher.publish(SUBJECT, bytes(4000), str(number))
+                await until(lambda: publisher.oldest.waits_s > 0.5)
+            others = asyncio.create_task(_publish_for_ever(publisher, OTHER))
+            await until(lambda: "a stream takes events again" in messages(told), 20)
+            others.cancel()
+            assert await publisher.drain(5) == 0
+            assert await stored_in(client) == [str(number) for number in range(500)]
+    assert "a stream takes no events: they wait, and others go on" in messages(told)
+    assert messages(told).count("the bot restarts an embedded server") == 1
+
+
+async def _publish_for_ever(publisher, subject):
+    for number in itertools.count():
+        publisher.publish(subject, b"x", f"other {number}")
+        await asyncio.sleep(0.02)
 
 
 async def test_a_server_is_ended_once_a_minute_unless_what_it_was_for_is_gone(tmp_path, pool):

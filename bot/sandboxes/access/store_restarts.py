@@ -90,7 +90,9 @@ class ServerRestarts:
         self._log.note(_NAMES[self._store], reason)
         return report
 
-    async def restart(self, reason: str) -> None:
-        """End it, if that may be now, and return when it answers again."""
-        if await self.end(reason) is not None:
-            await self.embedded.wait_for(self._store)
+    async def restart(self, reason: str) -> bool:
+        """End it, and return when it answers again; False if that may not be now."""
+        if await self.end(reason) is None:
+            return False
+        await self.embedded.wait_for(self._store)
+        return True
