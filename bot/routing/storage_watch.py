@@ -61,14 +61,19 @@ class StorageWatch:
                 await self._mend(part, trouble, oldest.lack)
         elif self._server is not None and apart_for_s >= self._apart_patience_s:
             await self._mend_stream(part, f"a stream has acknowledged no event for {apart_for_s:.0f} s")
-        elif (failure := await self._try()) is not None:
-            await self._mend(part, failure.detail or "nothing is acknowledged", failure.lack)
+        elif failure := await self._failed_trial():
+            await self._mend(part, failure.detail, failure.lack)
         else:
             part.running()
             if not apart_for_s:
                 self._apart_patience_s = constants.NOT_STORED_MENDED_AFTER_S
 
-    async def _try(self) -> ServiceUnavailable | None:
+    async def _mend_stream(self, part: Part, trouble: str) -> None:
+        """Others are cut off for it, so the next time later: it may be one that no start mends."""
+        if await self._mend(part, trouble, None):
+            self._apart_patience_s *= 2
+
+    async def _failed_trial(self) -> ServiceUnavailable | None:
         """Once more before anything is done: what was not stored may have been asked of a server that stood still."""
         if self._trial is None or self._trial.fails_for_s < self._patience_s() or not await self._answers():
             return None
@@ -77,11 +82,6 @@ class StorageWatch:
         except ServiceUnavailable as error:
             return error
         return None
-
-    async def _mend_stream(self, part: Part, trouble: str) -> None:
-        """Others are cut off for it, so the next time later: it may be one that no start mends."""
-        if await self._mend(part, trouble, None):
-            self._apart_patience_s *= 2
 
     def _patience_s(self) -> float:
         if self._publisher.oldest.reason:
