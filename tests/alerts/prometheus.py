@@ -37,7 +37,8 @@ class Prometheus:
         self._address = f"http://{LOOPBACK}:{port}"
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(self._address)
+        patient = aiohttp.ClientTimeout()  # whoever waits has a limit, and what breaks may take the processor
+        self._session = aiohttp.ClientSession(self._address, timeout=patient)
         await self._server.start()
         return self
 
