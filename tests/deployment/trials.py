@@ -106,8 +106,9 @@ async def _fault_of_unit(machine: Machine, discord: LocalDiscord) -> str:
 
 def _fault_of_state(machine: Machine) -> str:
     state = machine.root.path("/var/lib/sandbox-bot")
-    kept = state / "data"
-    is_its_own = kept.stat().st_uid == state.stat().st_uid != 0 and state.stat().st_mode & 0o777 == 0o700
+    kept = list(state.glob("data/*"))
+    owners = {path.stat().st_uid for path in (state, *kept)}
+    is_its_own = kept and len(owners) == 1 and 0 not in owners and state.stat().st_mode & 0o777 == 0o700
     return "" if is_its_own else machine.run("ls", "-la", "/var/lib/sandbox-bot").stdout
 
 
