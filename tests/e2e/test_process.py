@@ -13,7 +13,7 @@ import pytest
 import redis.asyncio
 
 from local_discord import LocalDiscord
-from tests.checks import check
+from tests.checks import PATIENT, check
 from tests.conftest import create_database, drop_database
 from tests.e2e.conftest import text, title
 from tests.forks import run_command
@@ -308,7 +308,7 @@ def test_an_unreachable_store_is_named(tmp_path, dsn, stores, missing):
 
 async def test_a_token_that_discord_refuses_is_a_configuration_error(tmp_path, discord):
     environment = {"DISCORD_TOKEN": "wrong", "BOT_DISCORD__API_BASE": discord.api_base}
-    ended = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
+    ended = await asyncio.to_thread(refuse, tmp_path, "check", *PATIENT, **environment)
     assert (ended.returncode, "discord.token: Discord refuses it" in ended.stderr) == (78, True)
 
 
@@ -338,7 +338,7 @@ async def test_a_bot_whose_shards_discord_refuses_for_good_ends_with_one_line(
 async def test_an_api_base_without_an_api_is_named(tmp_path, discord, dsn, stores):
     nowhere = f"{discord.api_base}/nothing"
     environment = environment_on(stores, dsn, discord) | {"BOT_DISCORD__API_BASE": nowhere}
-    ended = await asyncio.to_thread(refuse, tmp_path, "check", **environment)
+    ended = await asyncio.to_thread(refuse, tmp_path, "check", *PATIENT, **environment)
     assert ended.returncode == 69
     assert ended.stderr.startswith(f"sandbox-bot: Discord is not reachable: {nowhere}: 404")
     assert len(ended.stderr.strip().splitlines()) == 1
@@ -388,10 +388,10 @@ async def test_a_template_is_read_at_the_start_and_tried_by_check(tmp_path, disc
     (tmp_path / "own" / "10_first.sql").write_text("CREATE TABLE first (n int);\nCREATE TABLE bad (n nonsense);")
     environment = environment_on(stores, dsn, discord)
     for command, folder, said in (
-        ("check", "own", 'sandboxes.template: 10_first.sql, line 2: type "nonsense" does not exist'),
-        ("run", "nowhere", "sandboxes.template: nowhere: cannot be read"),
+        (("check", *PATIENT), "own", 'sandboxes.template: 10_first.sql, line 2: type "nonsense" does not exist'),
+        (("run",), "nowhere", "sandboxes.template: nowhere: cannot be read"),
     ):
-        ended = await asyncio.to_thread(refuse, tmp_path, command, BOT_SANDBOXES__TEMPLATE=folder, **environment)
+        ended = await asyncio.to_thread(refuse, tmp_path, *command, BOT_SANDBOXES__TEMPLATE=folder, **environment)
         assert ended.returncode == 78
         assert said in ended.stderr.splitlines()[-1]
 

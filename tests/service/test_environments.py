@@ -13,6 +13,7 @@ import pytest
 from bot.stores.embedded import EmbeddedStores, Programs
 from bot.stores.embedded.programs import postgres_program
 from local_discord import LocalDiscord
+from tests.checks import PATIENT
 from tests.cluster.postgres_servers import PostgresPair
 from tests.cluster.servers import WITH_TLS
 from tests.cluster.valkey_servers import GROUP, ValkeyGroup
@@ -128,7 +129,7 @@ async def test_check_says_what_the_page_says(stores, dsn, tmp_path, environment,
             "NATS_SYSTEM_URL": callout.system_url,
             "NATS_ACCOUNT_SEED": callout.account_seed,
         }
-        checked = await asyncio.to_thread(run_command, ["check"], cwd=tmp_path, env=variables | changes)
+        checked = await asyncio.to_thread(run_command, ["check", *PATIENT], cwd=tmp_path, env=variables | changes)
     expected = outcome_of(environment)
     if expected.startswith("works"):
         assert checked.returncode == 0, checked.stderr
