@@ -9,7 +9,7 @@ import { Ended, follow, get, post } from "./net.js";
 import { drawMissed, drawSidebar } from "./sidebar.js";
 import { t } from "./texts.js";
 
-const TYPING_SHOWN_MS = 9000, COMMANDS_KEPT_MS = 3000;
+const TYPING_SHOWN_MS = 9000, COMMANDS_KEPT_MS = 3000, SERVER_AWAY_MS = 4000;
 
 class Page {
   constructor() {
@@ -272,12 +272,15 @@ class Page {
 
   #onState(open) {
     document.body.classList.toggle("away", !open);
-    if (!open) this.read.retry = setTimeout(() => get("/state", { person: this.me }).catch((error) => error instanceof Ended && this.end()), 4000);
-    else clearTimeout(this.read.retry);
+    clearTimeout(this.checking);
+    if (open) return;
+    const check = () => get("/state", { person: this.me }).catch((error) => error instanceof Ended && this.end());
+    this.checking = setTimeout(check, SERVER_AWAY_MS);
   }
 
   /** The server is gone, or does not know this tab. */
   end() {
+    this.stop?.();
     notify(t("The page’s server has ended. Start it again and open its new address."));
     byId("notice").classList.add("final");
   }
