@@ -152,6 +152,11 @@ class ConnectingWebSocket(discord.gateway.DiscordWebSocket):
             return None
         return Session(self.session_id, str(self.gateway), self.sequence, self._seen_at or self._now())
 
+    @property
+    def is_live(self) -> bool:
+        """As of a `GatewayConnection`."""
+        return self.session is not None and self._seen_at is None
+
     def resume_after(self, session: Session) -> None:
         """Have Discord send again what came after it: whoever routes says how."""
         raise NotImplementedError

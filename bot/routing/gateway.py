@@ -54,6 +54,11 @@ class TappedWebSocket(ConnectingWebSocket):
     _ended = ""
     """Why the connection ends, if Discord has said so beforehand."""
 
+    @property
+    def is_live(self) -> bool:
+        """As before, and while NATS takes no events."""
+        return super().is_live or (self.session is not None and self._standstill is not None)
+
     async def close(self, code: int = KEEPS_SESSION) -> None:
         """As before, and nothing waits for NATS any more."""
         self._forget_standstill()

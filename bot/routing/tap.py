@@ -64,6 +64,10 @@ class GatewayConnection(Protocol):
     def session(self) -> Session | None:
         """Where its session may go on; None before READY, and when Discord has ended it."""
 
+    @property
+    def is_live(self) -> bool:
+        """Whether its session goes on: Discord has sent all that was missed. What waits for NATS alone is live."""
+
     def resume_after(self, session: Session) -> None:
         """Have Discord send again what came after it. Must not wait."""
 
@@ -134,8 +138,8 @@ class Tap:
 
     @property
     def in_session(self) -> set[int]:
-        """The shards of which a session goes on, or goes on with the next connection."""
-        return {shard_id for shard_id, one in self._connections.items() if one.session is not None}
+        """The shards whose sessions go on, as far as their connections are open."""
+        return {shard_id for shard_id, connection in self._connections.items() if connection.is_live}
 
     def handled_ahead(self, connection: GatewayConnection) -> HandledAhead:
         """Of the shard's session, which may have begun on another connection."""

@@ -78,6 +78,16 @@ async def test_a_bot_is_ready_when_all_that_it_takes_is_well_and_says_what_is_no
     monkeypatch.setattr(constants, "ROUTES_FRESH_FOR_S", -1)
     await watch.until_wrong("routes")
     monkeypatch.undo()
+    scene.discord.turn_away("RESUME", 1006)  # so that each connection is open for a while
+    await scene.discord.hang_up()
+    await watch.until_wrong("gateway")
+    resumes = len(scene.discord.attempts)
+    async with asyncio.timeout(30):
+        while len(scene.discord.attempts) < resumes + 4:
+            assert (await watch.wrong())["gateway"] == "not connected: shard 0"
+    scene.discord.turn_away("RESUME", None)
+    await watch.until_ready()
+
     scene.app.stop.set()
     await watch.until_wrong("bot")
 
