@@ -69,7 +69,7 @@ async def catalogue_of(pool):
     return {part: [tuple(row) for row in await pool.fetch(query)] for part, query in CATALOGUE.items()}
 
 
-@pytest.fixture(params=["release", "last_in_public"])
+@pytest.fixture(params=["release", pytest.param("last_in_public", marks=pytest.mark.long)])
 def older(request):
     return request.getfixturevalue(request.param)
 
