@@ -66,15 +66,22 @@ class Tab:
     def suggestions(self):
         return self.page.locator("[role=listbox] [role=option]")
 
+    async def show(self) -> None:
+        """In front: of others the browser draws a frame a second, for which each click waits."""
+        await self.page.bring_to_front()
+
     async def go(self, place: str) -> None:
+        await self.show()
         await self.page.get_by_role("button", name=place, exact=True).click()
 
     async def write(self, text: str) -> None:
+        await self.show()
         await self.page.locator("#text").fill(text)
         await self.page.keyboard.press("Enter")
 
     async def use(self, command: str, **options: str) -> None:
         """A slash command, with what is typed for its options; a suggestion is taken where there are some."""
+        await self.show()
         await self.page.locator("#text").fill(f"/{command}")
         await self.suggestions.first.wait_for()
         await self.page.keyboard.press("Enter")
@@ -174,6 +181,7 @@ async def test_two_people_play_through_the_life_of_a_sandbox():
 
 async def check_event(tab: Tab) -> None:
     """It has reached the stream with its payload, and comes once more if that is asked for."""
+    await tab.show()
     event = tab.event("MESSAGE_CREATE")
     await event.get_by_role("button").click()
     await expect(event.locator("pre")).to_contain_text("is the **new** login up?")
@@ -184,6 +192,7 @@ async def check_event(tab: Tab) -> None:
 async def check_form(ada: Tab, bob: Tab) -> None:
     """A command of the worker's, its button and its form, used by Bob and seen by Ada."""
     await ada.use("feedback")
+    await bob.show()
     await bob.page.get_by_role("button", name="Tell us").click()
     await bob.page.get_by_label("What do you think?").fill("it is fine")
     await bob.page.get_by_role("button", name="Submit").click()
@@ -193,6 +202,7 @@ async def check_form(ada: Tab, bob: Tab) -> None:
 
 async def check_reload(tab: Tab) -> None:
     """Nothing is lost by it: neither what all see, nor what one alone saw, nor what was begun."""
+    await tab.show()
     await tab.page.locator("#text").fill("not sent yet")
     await tab.page.reload()
     await expect(tab.page.locator("#messages strong", has_text="new")).to_be_visible()

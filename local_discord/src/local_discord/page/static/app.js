@@ -162,10 +162,10 @@ class Page {
     return (guild?.channels ?? []).filter((one) => !types?.length || types.includes(one.type)).map((one) => ({ id: one.id, name: `#${one.name}` }));
   }
 
-  /** The bot's commands here, as they are now or were a moment ago. */
-  commands() {
+  /** The bot's commands here, as they are now or, unless they are wanted `anew`, were a moment ago. */
+  commands({ anew = false } = {}) {
     const { id } = this.channel, { offered } = this;
-    if (offered.channel !== id || offered.person !== this.me || Date.now() - offered.at > COMMANDS_KEPT_MS) {
+    if (anew || offered.channel !== id || offered.person !== this.me || Date.now() - offered.at > COMMANDS_KEPT_MS) {
       const commands = get(`/channels/${id}/commands`, { person: this.me }).catch(() => []).then((found) => (this.known = found));
       this.offered = { at: Date.now(), channel: id, person: this.me, commands };
     }

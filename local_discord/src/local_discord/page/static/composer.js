@@ -53,9 +53,10 @@ export class Composer {
   async #suggest(text) {
     if (!text.startsWith("/") || text.includes("\n")) return [];
     const wanted = text.slice(1).toLowerCase().trim();
-    return flat(await this.page.commands())
-      .filter((one) => `${one.shown} ${one.path}`.toLowerCase().includes(wanted))
-      .map((one) => ({ label: `/${one.shown}`, hint: one.description, value: one }));
+    const matching = (commands) => flat(commands).filter((one) => `${one.shown} ${one.path}`.toLowerCase().includes(wanted));
+    const known = matching(await this.page.commands());
+    const found = known.length ? known : matching(await this.page.commands({ anew: true })); // one may just have come
+    return found.map((one) => ({ label: `/${one.shown}`, hint: one.description, value: one }));
   }
 
   #begin(command) {
