@@ -23,7 +23,7 @@ relay. Labels have values from closed sets: no sandbox, server or person is name
 process, those of the relay with the relay.
 
 Names that begin with `discord_`, and `logging_total`, are those of
-[discord-ext-prometheus](https://pypi.org/project/discord-ext-prometheus/), so that its dashboards work; nothing is told
+discord-ext-prometheus, so that its dashboards work; nothing is told
 of text commands, which this bot has none of. `process_` and `python_` are the Prometheus client's own.
 
 | metric | kind | labels | what it says |
