@@ -53,6 +53,7 @@ def certificates(
 
 async def _serve(settings: Settings) -> None:
     """Until SIGTERM or SIGINT."""
+    from bot.control_plane import make_restore_watch
     from bot.health.looks import StopLook
     from bot.health.probes import StoreProbes
     from bot.health.readiness import start_readiness
@@ -62,7 +63,9 @@ async def _serve(settings: Settings) -> None:
     from bot.metric_sources.registry import Metrics
     from bot.metric_sources.relay import RelaySource
     from bot.relay.part import RelayPart
+    from bot.sandboxes.access.control import SandboxAccess
     from bot.stores.opening import open_stores
+    from bot.stores.redis import RedisStore
     from bot.supervisor import Supervisor
 
     stop = asyncio.Event()
@@ -73,6 +76,8 @@ async def _serve(settings: Settings) -> None:
         serve_health(settings) as health,
         open_stores(settings, share=True, deadline=supervisor.deadline) as stores,
     ):
+        access = SandboxAccess(stores.pool, RedisStore(stores.redis))
+        await make_restore_watch(settings, stores, access).look()  # before any bot is let in
         part = RelayPart(settings, stores, supervisor)
         supervisor.start("relay", part.run)
         if health is not None:

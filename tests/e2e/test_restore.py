@@ -33,7 +33,7 @@ async def test_a_bot_whose_database_goes_back_says_so_and_goes_on_once_that_is_s
         assert "SANDBOX_011" in text(await scene.ada.command("sandbox create", channel=here, name="red"))
         assert "settle-restore" in text(await scene.ada.command("sandbox status", channel=here, sandbox="blue"))
         before = (await scene.jetstream.stream_info(blue.stream)).state.messages
-        await scene.ada.say(here, "still there?")
+        await scene.ada.send(here, "still there?")
 
         async def is_routed():
             return (await scene.jetstream.stream_info(blue.stream)).state.messages > before
