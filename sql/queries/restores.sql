@@ -62,9 +62,9 @@ SELECT end_sandbox_sessions(id) FROM unnest($1::uuid[]) AS id;
 SELECT noticed_at, known_at, newest_at FROM restores WHERE settled_at IS NULL;
 
 -- list_to_replace --
--- Whose credentials are held, or whose role was not restored; all, if $1.
+-- Whose credentials are held. $1 all others, too, $2 those without a role
 SELECT sandbox_id FROM sandbox_credentials JOIN sandboxes ON id = sandbox_id
- WHERE (is_held OR to_regrole('sandbox_worker') IS NOT NULL AND NOT sandbox_role_exists(schema_name) OR $1::boolean)
+ WHERE (is_held OR $1::boolean OR $2::boolean AND NOT sandbox_role_exists(schema_name))
    AND status IN ('running', 'expired')
  ORDER BY sandbox_id;
 

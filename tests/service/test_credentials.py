@@ -1,11 +1,14 @@
 """A sandbox's credentials, as the manager issues them."""
 
 import asyncio
+import re
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
 from bot.errors import InvalidTransition, NotAllowed, ServiceUnavailable
+from bot.stores.postgres import sql_folder
 from tests.service.conftest import ADA, ADMIN, BOB
 
 
@@ -79,6 +82,23 @@ async def test_a_role_is_ours_by_its_mark(enforced, pool):
         assert await pool.fetchval("SELECT sandbox_role_exists($1)", sandbox.schema_name) is is_ours, made_by
     await pool.execute(f"COMMENT ON ROLE {sandbox.schema_name} IS '{mark}'")
     await enforced.destroy(ADA, sandbox.id)
+
+
+async def test_marks_of_before_become_those_of_the_installation(enforced, pool):
+    """As far as they are this database's, or that of one which is gone and has brought a sandbox here."""
+    migration = (sql_folder() / "migrations" / "0028_restores.sql").read_text()
+    (mark_again,) = re.findall(r"^DO \$\$.*?^END \$\$;", migration, re.MULTILINE | re.DOTALL)
+    here, gone, foreign = [await enforced.create(ADA) for _ in range(3)]
+    oid = await pool.fetchval("SELECT oid FROM pg_database WHERE datname = current_database()")
+    for sandbox, database in ((here, oid), (gone, 4294967295), (foreign, 1)):
+        mark = f"discord-sandboxes, database {database}, made 2026-01-02 03:04:05+00"
+        await pool.execute(f"COMMENT ON ROLE {sandbox.schema_name} IS '{mark}'")
+    await pool.execute(mark_again)
+    made = "SELECT sandbox_role_made_at($1), shobj_description(to_regrole($1), 'pg_authid')"
+    for sandbox in (here, gone):
+        made_at, mark = await pool.fetchrow(made, sandbox.schema_name)
+        assert (made_at, "installation" in mark) == (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), True)
+    assert (await pool.fetchrow(made, foreign.schema_name))[0] is None
 
 
 FOREIGN = """

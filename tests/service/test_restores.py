@@ -5,26 +5,28 @@ from __future__ import annotations
 import uuid
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
-from bot import constants
+from bot import constants, names
 from bot.control_plane import make_restore_settlement, make_restore_watch, open_control_plane, serve_workers
 from bot.errors import RestoreUnsettled
 from bot.sandboxes.manager import SandboxManager
-from bot.sandboxes.model import OPERATOR
+from bot.sandboxes.model import OPERATOR, SandboxStatus
 from bot.sandboxes.restores.comparison import MismatchKind
 from bot.sandboxes.restores.settlement import RestoreSettlement
 from bot.sandboxes.restores.watch import RestoreWatch
 from bot.settings import Settings
+from bot.stores.last_changes import LastChange
 from bot.stores.opening import open_stores
-from bot.stores.postgres import Pool
+from bot.stores.postgres import Pool, load_queries
 from bot.supervisor import Supervisor
 from tests.conftest import _as_superuser, address, store_settings
 from tests.service.conftest import ADA, new_guild
 
+HOUR = timedelta(hours=1)
 ROLES_AS_IN_THE_BACKUP = """
 SELECT set_sandbox_role_password(sandbox_id, scram_verifier) FROM sandbox_credentials
 """
@@ -54,8 +56,8 @@ class Installation:
         self.backup_name = f"backup_{uuid.uuid4().hex[:12]}"
 
     @asynccontextmanager
-    async def bot(self):
-        settings = Settings(**store_settings(self.stores, self.dsn))
+    async def bot(self, **of_redis):
+        settings = Settings(**store_settings(self.stores, self.dsn, **of_redis))
         async with (
             open_stores(settings) as opened,
             Supervisor() as supervisor,
@@ -107,6 +109,33 @@ async def kinds(bot):
     return {(found.name, found.kind) for found in await comparison.find(await comparison.read_known())}
 
 
+async def test_what_redis_does_not_prove_is_held_until_it_is_settled(installation, redis_client):
+    async with installation.bot() as bot:
+        kept, revoked = [await bot.manager.create(ADA, name=name) for name in ("kept", "revoked")]
+        of_kept, of_revoked = [await bot.manager.issue_credentials(ADA, each.id) for each in (kept, revoked)]
+        await redis_client.acl_deluser(f"sandbox-{revoked.id}")
+        comparison = bot.watch._comparison
+        known = await comparison.read_known()
+        lost = LastChange(known.newest.id + 1, datetime.now(UTC))
+        await comparison.copies.write(known.installation, lost)
+
+        assert await bot.watch.look()
+        with pytest.raises(RestoreUnsettled):
+            await bot.manager.create(ADA)
+        with pytest.raises(RestoreUnsettled):
+            await bot.manager.issue_credentials(ADA, kept.id, rotate=True)
+        await bot.manager.access.reconcile(timedelta(minutes=1))
+        assert [await installation.lets_in(each) for each in (of_kept, of_revoked)] == [True, False]
+        assert await bot.manager.access.logins.list_all() == [kept.id]
+        assert not await bot.pool.fetch(load_queries("relay")["find_tenant"], revoked.schema_name)
+
+        assert await bot.settlement.settle(OPERATOR) == (True, 1)
+        assert not await bot.watch.look()
+        assert [await installation.lets_in(each) for each in (of_kept, of_revoked)] == [True, False]
+        assert await installation.lets_in(await bot.manager.issue_credentials(ADA, revoked.id, rotate=True))
+
+
+@pytest.mark.long
 async def test_after_a_restore_nothing_is_handed_out_and_no_revoked_token_lets_in_until_it_is_settled(
     installation, redis_client
 ):
@@ -146,3 +175,34 @@ async def test_after_a_restore_nothing_is_handed_out_and_no_revoked_token_lets_i
         assert await kinds(bot) == set()
         await confirm(bot)
         await bot.manager.create(ADA)
+
+
+@pytest.mark.long
+async def test_what_has_run_out_of_time_since_the_backup_gets_its_grace_time_and_what_was_given_away_another_one(
+    installation, age, redis_client
+):
+    async with installation.bot(databases="100-109") as bot:
+        reaper = bot.manager.make_reaper(warn_before=HOUR, grace=HOUR, stuck_after=timedelta(0))
+        overdue, unfinished, given_away = [
+            await bot.manager.create(ADA, name=name) for name in ("old", "half", "moved")
+        ]
+        await age(overdue, timedelta(days=2))
+        assert (await reaper.mark_due()).expired == 1
+        await bot.pool.execute("UPDATE sandboxes SET status = 'creating' WHERE id = $1", unfinished.id)
+        await age(unfinished, HOUR)
+        await redis_client.hset(names.REDIS_DATABASES_KEY, given_away.redis_database, str(uuid.uuid4()))
+        await bot.pool.execute("INSERT INTO restores (known_at) VALUES (now())")
+
+        assert await kinds(bot) >= {
+            ("half", MismatchKind.UNFINISHED),
+            ("moved", MismatchKind.DATABASE),
+        }
+        assert (await reaper.end_due()).destroyed == (await reaper.end_due()).recovered == 0
+        assert await bot.settlement.settle(OPERATOR) == (True, 0)
+        ended = await reaper.end_due()
+        assert (ended.destroyed, ended.recovered) == (0, 1)
+        assert (await bot.manager.get_by_id(overdue.id)).status is SandboxStatus.EXPIRED
+        moved = await bot.manager.get_by_id(given_away.id)
+        assert moved.redis_database not in (None, given_away.redis_database)
+        await bot.manager.issue_credentials(ADA, moved.id)
+        assert await bot.manager.access.databases.claim(moved.redis_database, moved.id)

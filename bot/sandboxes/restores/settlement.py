@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import NamedTuple
 from uuid import UUID
 
 from loguru import logger
 
+from bot.errors import ServiceUnavailable
 from bot.sandboxes.access.control import SandboxAccess
 from bot.sandboxes.access.issuing import best_effort
 from bot.sandboxes.access.tokens import new_credentials
@@ -39,13 +41,15 @@ class RestoreSettlement:
         """
         await fetch(self._pool, self._sql["mark_roles"])
         await self._replace_databases()
-        rows = await fetch(self._pool, self._sql["list_to_replace"], replace_all)
+        has_roles = self._access.isolation.postgres.enforced
+        rows = await fetch(self._pool, self._sql["list_to_replace"], replace_all, has_roles)
         for row in rows:
             await self._replace_credentials(actor, row["sandbox_id"])
         found = Settled(await self._finish(actor, len(rows)), len(rows))
         known = await self._comparison.read_known()
         if found.was_unsettled and known.newest is not None:
-            await self._comparison.copies.write(known.installation, known.newest)
+            with suppress(ServiceUnavailable):  # what it knows of the time before counts no more
+                await self._comparison.copies.write(known.installation, known.newest)
         return found
 
     async def _replace_databases(self) -> None:
