@@ -81,7 +81,7 @@ class OwnServer(Installation):
         ended = await asyncio.to_thread(
             subprocess.run, command, input=given, env=environment, capture_output=True, check=False
         )
-        assert ended.returncode == 0, ended.stderr.decode()
+        assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
     async def lets_in(self, details):
