@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from bot import constants
-from bot.health.checks import Finding
+from bot.health.readyz import Finding
 from bot.routing.leases import GatewayLeases, GatewayProcess
 from bot.routing.watcher import RouteWatcher
 

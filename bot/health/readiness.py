@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.health.checks import Check, Finding, tell
+from bot.health.readyz import Check, Finding, tell
 from bot.health.server import HealthServer
 from bot.supervisor import Part, State, Supervisor
 

@@ -1,4 +1,4 @@
-"""What has to be well for the bot to be ready, and how `/readyz` tells of it."""
+"""What `/readyz` says: how each thing is that has to be well for the bot to be ready, and since when."""
 
 from __future__ import annotations
 
