@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection
 
 from bot import constants
 from bot.findings import Finding, failure, ok
-from bot.routing.leases import GatewayLeases, GatewayProcess
+from bot.routing.leases import GatewayLeases
 from bot.routing.watcher import RouteWatcher
+from bot.stores.leases import Claimant
 
 
 class GatewayLook:
@@ -59,8 +60,8 @@ class RoutesLook:
         return ok(told) if age_s < constants.ROUTES_FRESH_FOR_S else failure(told)
 
 
-def _owner(process: GatewayProcess) -> str:
-    return f"{process.name} runs {_shards(process.held)} of {process.shards.total}"
+def _owner(bot: Claimant) -> str:
+    return f"{bot.name} runs {_shards(bot.held)} of {bot.claim.total}"
 
 
 def _shards(shard_ids: Collection[int]) -> str:

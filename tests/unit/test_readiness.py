@@ -11,7 +11,8 @@ from bot.errors import Lack, ServiceUnavailable
 from bot.findings import failure, ok
 from bot.health.looks import GatewayLook
 from bot.health.readiness import Readiness
-from bot.routing.leases import GatewayProcess, Shards
+from bot.routing.leases import Shards
+from bot.stores.leases import Claimant
 from bot.supervisor import Supervisor
 
 
@@ -113,7 +114,7 @@ async def test_of_a_bug_only_its_kind_is_told(watch, supervisor):
 
 
 def process(*held):
-    return GatewayProcess(uuid4(), "host, process 7", Shards(1, 2, (0, 1)), held)
+    return Claimant(uuid4(), "host, process 7", Shards(1, 2, (0, 1)), held)
 
 
 @pytest.mark.parametrize(
