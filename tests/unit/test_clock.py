@@ -66,7 +66,7 @@ def test_time_that_a_laptop_sleeps_has_elapsed_too():
 
 SHOWN = {
     "bot/cli/check/time_gap.py": "how far clocks are apart, to a person",
-    "bot/health/checks.py": "since when something is wrong, to a person",
+    "bot/health/readyz.py": "since when something is wrong, to a person",
     "bot/supervisor.py": "since when a part is in its state",
     "bot/cli/rendering.py": "how long is left, to a person",
     "bot/demo/transcript.py": "how long is left, to a person",
