@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
+from aiohttp.http_exceptions import HttpProcessingError
 from loguru import logger
 
 if TYPE_CHECKING:
@@ -115,6 +116,12 @@ def configure(
     logging.basicConfig(handlers=[_Intercept()], level=logging.NOTSET, force=True)
     for library, least in _LEAST_OF_LIBRARIES.items():
         logging.getLogger(library).setLevel(least)
+    logging.getLogger("aiohttp.server").addFilter(_is_no_strangers)
+
+
+def _is_no_strangers(record: logging.LogRecord) -> bool:
+    """Whoever speaks no HTTP to a port is told so; aiohttp would log its own traceback as an error, each time."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _format(record: Record) -> str:

@@ -48,3 +48,7 @@ HEALTH_STREAM_BYTES = 1 << 16
 """Of the stream that shows whether JetStream acknowledges, where the account wants all of them limited."""
 HEALTH_BODY_BYTES = 1024
 """Nobody has anything to say in a question after the bot's health."""
+HEALTH_CONNECTIONS = 100
+"""Of all who ask at a time: more than watch a bot, and a tenth of what a process may open at the least."""
+HEALTH_IDLE_CONNECTION_S = 75.0
+"""How long one may ask nothing: longer than Prometheus's pauses, which then needs no new one each time."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import platform
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
@@ -63,13 +65,29 @@ async def serve_health(settings: Settings) -> AsyncIterator[HealthServer | None]
     tls = server_tls(chosen, section="health")
     listening = open_socket(listen, chosen, section="health")
     server = HealthServer(_address_of(listening, has_tls=tls is not None), is_local=is_loopback(listening))
-    runner = web.AppRunner(_application(server), access_log=None, shutdown_timeout=constants.CLOSE_WITHIN_S)
+    runner = web.AppRunner(
+        _application(server),
+        access_log=None,
+        shutdown_timeout=constants.CLOSE_WITHIN_S,
+        keepalive_timeout=constants.HEALTH_IDLE_CONNECTION_S,
+    )
     await runner.setup()
+    assert runner.server is not None
+    listener = await asyncio.get_running_loop().create_server(partial(_admit, runner.server), sock=listening, ssl=tls)
     try:
-        await web.SockSite(runner, listening, ssl_context=tls).start()
         yield server
     finally:
+        listener.close()
         await runner.cleanup()
+
+
+def _admit(server: web.Server) -> asyncio.Protocol:
+    """For one connection more. The oldest make room for it: whoever holds many keeps nobody else out."""
+    transports = [each.transport for each in server.connections]
+    held = [each for each in transports if each is not None and not each.is_closing()]
+    for oldest in held[: max(0, len(held) - constants.HEALTH_CONNECTIONS + 1)]:
+        oldest.abort()
+    return server()
 
 
 def _application(server: HealthServer) -> web.Application:
@@ -86,7 +104,7 @@ def _address_of(listening: socket.socket, *, has_tls: bool) -> str:
 def _is_meant(request: web.Request) -> bool:
     """A name of somebody else's may lead to loopback, and so may a page that a browser shows."""
     origin = request.headers.get("Origin")
-    return _is_of_this_machine(request.host) and (origin is None or urlsplit(origin).netloc == request.host)
+    return _is_of_this_machine(request.host) and (origin is None or origin.partition("://")[2] == request.host)
 
 
 def _is_of_this_machine(authority: str) -> bool:

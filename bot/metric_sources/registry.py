@@ -37,7 +37,10 @@ class Metrics(Collector):
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """The text, and its content type, as an `Accept` header prefers it."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # it is no header that anybody could prefer something by
+            encode, content_type = choose_encoder("")
         return encode(self.registry), content_type
 
     async def handle(self, request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from loguru import logger
 
 from bot import metrics
@@ -91,6 +92,12 @@ def test_a_source_that_fails_takes_no_other_with_it_and_is_told_once(tmp_path):
         assert content_type.startswith("application/openmetrics-text")
     logger.remove(number)
     assert said == ["metrics cannot be read"]
+
+
+@pytest.mark.parametrize("version", ["nonsense", "1..0", ""])
+def test_a_header_that_nobody_understands_is_answered_as_none(version):
+    for kind in ("application/openmetrics-text", "text/plain"):
+        assert Metrics().expose(f"{kind}; version={version}")[0].startswith(b"# HELP")
 
 
 def test_lines_of_the_log_are_counted_as_long_as_somebody_counts_them():
