@@ -6,9 +6,10 @@ import ipaddress
 import os
 import socket
 import ssl
+from pathlib import Path
 
 from bot.setting_sections import Listening
-from bot.settings import SettingsError
+from bot.settings import Settings, SettingsError
 
 _FIRST_HANDED_OVER = 3
 """systemd's first file descriptor (sd_listen_fds)."""
@@ -37,6 +38,12 @@ def server_tls(chosen: Listening, *, section: str = "relay") -> ssl.SSLContext |
         told = f"{section}.certificate: {chosen.certificate} and its key cannot be used: {error}."
         raise SettingsError(told) from None
     return context
+
+
+def certificates_in(settings: Settings) -> dict[str, Path]:
+    """Of the ports for relay and health, by their names."""
+    chosen = {"relay": settings.relay.certificate, "health": settings.health.certificate}
+    return {name: path for name, path in chosen.items() if path is not None}
 
 
 def is_loopback(listening: socket.socket) -> bool:
