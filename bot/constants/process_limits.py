@@ -35,6 +35,8 @@ CENSUS_EVERY_S = 10.0
 """How often sandboxes and notices are counted for metrics: not slower than they are scraped."""
 CENSUS_HOLDS_S = 30.0
 """How long such a count is shown: without PostgreSQL metrics say nothing rather than what was."""
+METRICS_HOLD_S = 1.0
+"""How long a scrape is told again to whoever asks: less than Prometheus pauses, and one takes milliseconds."""
 HEALTH_LOOKED_AT_EVERY_S = 0.75
 """The pause between two questions to a store. With `HEALTH_ANSWER_WITHIN_S` it is less than the five seconds in which
 trouble, and its end, is to be told."""

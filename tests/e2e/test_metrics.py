@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from bot import metrics
+from bot import constants, metrics
 from bot.app import open_app
 from tests.e2e.conftest import running
 from tests.scrapes import Scrape, scrape_over_http
@@ -14,8 +14,9 @@ SERVED = {"health": {"listen": "127.0.0.1:0"}}
 
 
 @pytest.fixture
-async def scraped():
-    """Scrapes a bot."""
+async def scraped(monkeypatch):
+    """Scrapes a bot, as it is just now."""
+    monkeypatch.setattr(constants, "METRICS_HOLD_S", 0.0)
     async with aiohttp.ClientSession() as session:
 
         async def scrape_(app):

@@ -3,10 +3,12 @@
 import asyncio
 import re
 import time
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from loguru import logger
 
 from bot import metrics
@@ -101,6 +103,20 @@ def test_a_source_that_fails_takes_no_other_with_it_and_is_told_once(tmp_path):
 def test_a_header_that_nobody_understands_is_answered_as_none(version):
     for kind in ("application/openmetrics-text", "text/plain"):
         assert Metrics().expose(f"{kind}; version={version}")[0].startswith(b"# HELP")
+
+
+async def test_many_scrapes_are_read_once(monkeypatch):
+    read, told = count(1), Metrics()
+    told.add(lambda: [metrics.ROUTES.one(next(read))])
+
+    async def scrape_as(accept):
+        return await told.handle(make_mocked_request("GET", "/metrics", headers={"Accept": accept}))
+
+    for accept in ("", "text/plain", "application/openmetrics-text", "application/openmetrics-text; version=1.0.1") * 5:
+        answer = await scrape_as(accept)
+        assert answer.content_type == ("text/plain" if "open" not in accept else "application/openmetrics-text")
+    monkeypatch.setattr(told, "_holds_until", 0.0)  # its time is over
+    assert b"sandbox_routes 3.0" in (await scrape_as("")).body
 
 
 def test_lines_of_the_log_are_counted_as_long_as_somebody_counts_them():
