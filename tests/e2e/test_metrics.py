@@ -31,6 +31,8 @@ async def test_what_happens_to_a_bot_is_counted(open_scene, scraped):
         assert_it_tells_of_itself(first)
         assert_it_tells_of_discord(first)
         assert first(metrics.ROUTES) == first(metrics.EVENTS_ROUTED) == 0
+        assert first(metrics.INTERACTIONS, command="sandbox create", outcome="failed") == 0
+        assert first(metrics.INTERACTIONS, command="component", outcome="timed_out") == 0
         for _ in range(2):  # the second one is refused
             await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
         await scene.ada.use_foreign_command("play", channel=scene.lab.general)
