@@ -68,7 +68,8 @@ def _bound(listen: str) -> socket.socket:
     host = host.strip("[]")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, int(port)), family=family, backlog=1024)
+        is_both = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, int(port)), family=family, backlog=1024, dualstack_ipv6=is_both)
     except OSError as error:
         raise ValueError(
             f"{listen} cannot be listened on: {error.strerror or error}. Choose another port, or stop what listens "

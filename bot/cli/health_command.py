@@ -53,7 +53,9 @@ async def _ask(address: str) -> dict[str, Any]:
     ):
         if answer.status not in (200, 503):
             raise ValueError(f"{answer.status} {answer.reason}")
-        told: dict[str, Any] = await answer.json()
+        told = await answer.json()
+        if not (isinstance(told, dict) and isinstance(told.get("checks"), dict) and "ready" in told):
+            raise ValueError("it says nothing that a bot would")
         return told
 
 

@@ -1,6 +1,7 @@
 """The HTTP server for whoever watches the bot, and to whom it answers."""
 
 import asyncio
+import socket
 
 import aiohttp
 import pytest
@@ -153,6 +154,15 @@ async def test_off_loopback_it_is_refused_in_the_clear_unless_that_is_wanted():
             assert answer.status == 200
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_all_addresses_are_those_of_ipv4_too():
+    async with serve_health(Settings(health=Health(listen="[::]:0", plaintext=True))) as server:
+        for host in ("127.0.0.1", "[::1]"):
+            address = server.address.replace("[::]", host)
+            async with aiohttp.ClientSession() as session, session.get(f"{address}/livez") as answer:
+                assert answer.status == 200
+
+
 async def test_with_a_certificate_it_speaks_tls_and_the_command_asks_it_by_the_settings(tmp_path):
     write_certificates(tmp_path, ["bot.example.com"])
     (port,) = free_ports(1)
@@ -181,13 +191,21 @@ def test_the_command_says_in_one_line_why_it_knows_nothing(tmp_path, arguments, 
     assert said in asked.stderr
 
 
-async def test_the_command_takes_no_other_server_for_a_bot(server, ask, tmp_path):
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"text": "a page", "status": 404}, "404 Not Found"),
+        ({"text": '{"status": "UP"}', "content_type": "application/json"}, "it says nothing that a bot would"),
+        ({"text": "[]", "content_type": "application/json"}, "it says nothing that a bot would"),
+    ],
+)
+async def test_the_command_takes_no_other_server_for_a_bot(server, tmp_path, answer, said):
     async def tell(request):
-        return web.Response(text="a page", status=404)
+        return web.Response(**answer)
 
     server.routes["/readyz"] = tell
     asked = await asyncio.to_thread(run_command, ["health", "--url", server.address], cwd=tmp_path, env={})
-    assert (asked.returncode, asked.stderr) == (1, f"sandbox-bot: {server.address} does not answer: 404 Not Found\n")
+    assert (asked.returncode, asked.stderr) == (1, f"sandbox-bot: {server.address} does not answer: {said}\n")
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:8791", "0.0.0.0:8791"])
