@@ -16,6 +16,7 @@ from bot.data_plane import DataPlane, Routes, make_routes, open_data_plane
 from bot.errors import ServiceUnavailable
 from bot.health.server import HealthServer, serve_health
 from bot.health_sources import GuildInspector, RoutesInForce, StorageTrouble
+from bot.listening import certificates_in
 from bot.metric_sources.discord import DiscordSource
 from bot.metric_sources.events import EventSource
 from bot.metric_sources.process import CertificateSource, DiskSource, LogLines, ProcessSource
@@ -184,8 +185,7 @@ def _certificates(settings: Settings) -> dict[str, Path]:
     """What this process and the servers that it runs are known by, by service."""
     folder = settings.workers.certificates
     of_stores = {store: folder / f"{store}.pem" for store in settings.embedded_stores} if folder else {}
-    chosen = {"relay": settings.relay.certificate, "health": settings.health.certificate}
-    return of_stores | {name: path for name, path in chosen.items() if path is not None}
+    return of_stores | certificates_in(settings)
 
 
 def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, health: HealthServer) -> None:

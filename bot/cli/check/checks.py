@@ -10,6 +10,7 @@ from bot.cli.check import (
     of_commands,
     of_discord,
     of_guilds,
+    of_health,
     of_leftovers,
     of_nats,
     of_postgres,
@@ -66,6 +67,7 @@ CHECKS = (
     Check("bots.shards", of_bots.shards),
     Check("bots.upkeep", of_bots.upkeep),
     Check("relay", of_relay.relay),
+    Check("health", of_health.health),
     Check("workers", of_workers.workers),
     Check("leftovers", of_leftovers.leftovers),
 )
