@@ -10,7 +10,13 @@ from bot.client import SandboxBot, chosen_intents
 from bot.cogs.binding_rights import BindingRights
 from bot.cogs.guild_removals import GuildRemovals
 from bot.command_registration import CommandRegistration
-from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
+from bot.control_plane import (
+    make_orphan_collector,
+    make_reaper,
+    make_restore_watch,
+    open_control_plane,
+    serve_workers,
+)
 from bot.custom_ids import CustomIds
 from bot.data_plane import DataPlane, Routes, make_routes, open_data_plane
 from bot.errors import ServiceUnavailable
@@ -148,6 +154,7 @@ async def _make_app(
         commands=CommandRegistration(bot, stores.pool, events.own_commands, upkeep),
         watchdog=events.watchdog,
         upkeep=upkeep,
+        restores=make_restore_watch(settings, stores, manager.access),
         census=Census(stores.pool, settings.sandboxes.grace),
         health=health,
     )
