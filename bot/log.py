@@ -33,6 +33,9 @@ _LEAST_OF_LIBRARIES = {
 """The level below which a library says nothing, whatever is asked for: discord.py would write down whole requests, with
 the tokens in them."""
 
+_NO_NEWS = "returning true from eof_received() has no effect when using ssl"
+"""What asyncio warns of at the end of a TLS connection of asyncpg's or nats-py's, each time."""
+
 _SPELLINGS: tuple[Callable[[str], str], ...] = (
     lambda text: json.dumps(text)[1:-1],
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
@@ -113,8 +116,13 @@ def configure(
         diagnose=False,
     )
     logging.basicConfig(handlers=[_Intercept()], level=logging.NOTSET, force=True)
+    logging.getLogger("asyncio").addFilter(_is_news)
     for library, least in _LEAST_OF_LIBRARIES.items():
         logging.getLogger(library).setLevel(least)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.msg != _NO_NEWS
 
 
 def _format(record: Record) -> str:
