@@ -57,7 +57,7 @@ async def _serve(settings: Settings) -> None:
     from bot.health.probes import StoreProbes
     from bot.health.readiness import start_readiness
     from bot.health.server import serve_health
-    from bot.metric_sources.process import ProcessSource
+    from bot.metric_sources.process import CertificateSource, ProcessSource, served_certificates
     from bot.metric_sources.readiness import ReadinessSource
     from bot.metric_sources.registry import Metrics
     from bot.metric_sources.relay import RelaySource
@@ -80,6 +80,7 @@ async def _serve(settings: Settings) -> None:
             readiness = start_readiness(health, supervisor, probes=probes.all, looks={"relay": StopLook(stop).look})
             metrics = Metrics()
             metrics.add(ProcessSource(supervisor, stores.pool), RelaySource(part), ReadinessSource(readiness.whole))
+            metrics.add(CertificateSource(served_certificates(settings)))
             health.routes["/metrics"] = metrics.handle
         exhausted = asyncio.create_task(supervisor.wait_exhausted())
         stopped = asyncio.create_task(stop.wait())

@@ -15,6 +15,7 @@ from loguru import logger
 from prometheus_client.metrics_core import Metric
 
 from bot import metrics
+from bot.settings import Settings
 from bot.stores.postgres import Pool
 from bot.supervisor import State, Supervisor
 
@@ -62,6 +63,12 @@ class CertificateSource:
             certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
             self._ends[path] = changed_at, certificate.not_valid_after_utc.timestamp()
         return self._ends[path][1]
+
+
+def served_certificates(settings: Settings) -> dict[str, Path]:
+    """What this process is known by where it listens, by service."""
+    listens = {"relay": (settings.relay_listen, settings.relay), "health": (settings.health_listen, settings.health)}
+    return {name: of.certificate for name, (at, of) in listens.items() if at != "off" and of.certificate is not None}
 
 
 class LogLines:

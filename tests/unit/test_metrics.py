@@ -12,9 +12,11 @@ from loguru import logger
 from bot import metrics
 from bot.certificates import write_certificates
 from bot.errors import ServiceUnavailable
-from bot.metric_sources.process import CertificateSource, DiskSource, LogLines, ProcessSource
+from bot.metric_sources.process import CertificateSource, DiskSource, LogLines, ProcessSource, served_certificates
 from bot.metric_sources.registry import Metrics
 from bot.metrics import TABLE, Kind
+from bot.setting_sections import Health, Relay
+from bot.settings import Settings
 from bot.supervisor import Restarts, Supervisor
 from tests.scrapes import scrape
 from tools.metrics_table import PAGE, page
@@ -78,6 +80,14 @@ def test_a_disk_and_a_certificate_that_will_be_at_an_end_are_told(tmp_path):
     os.utime(tmp_path / "relay.pem", (0, 0))
     assert scrape(source)(metrics.CERTIFICATE_END, service="relay") >= ends_at
     assert scrape(DiskSource(tmp_path))(metrics.DATA_FREE) > 0
+
+
+def test_a_certificate_is_told_by_the_process_that_serves_with_it():
+    files = {"certificate": Path("relay.pem"), "key": Path("relay.key")}
+    relay = Settings(relay=Relay(listen="127.0.0.1:8791", **files), health=Health(listen="127.0.0.1:8792"))
+    assert served_certificates(relay) == {"relay": Path("relay.pem")}
+    bot = Settings(relay=Relay(listen="off", **files), health=Health(listen="127.0.0.1:8792", **files))
+    assert served_certificates(bot) == {"health": Path("relay.pem")}
 
 
 def test_a_source_that_fails_takes_no_other_with_it_and_is_told_once(tmp_path):

@@ -10,12 +10,14 @@ import os
 import signal
 import socket
 import ssl
+import time
+from datetime import timedelta
 
 import aiohttp
 import pytest
 
 from bot import metrics
-from bot.certificates import write_certificates
+from bot.certificates import left_of, write_certificates
 from bot.sandboxes.access.tokens import make_bot_token
 from bot.sandboxes.model import Actor
 from tests.e2e.readiness import watching
@@ -143,6 +145,7 @@ async def test_with_the_installations_own_certificates_clients_come_by_wss(
     files = {
         "BOT_RELAY__CERTIFICATE": str(tmp_path / "relay.pem"),
         "BOT_RELAY__KEY": str(tmp_path / "relay.key"),
+        "BOT_HEALTH__LISTEN": f"127.0.0.1:{(port := free_port())}",
     }
     async with (
         relay_process(environment, discord, ssl=trusting, scheme="https", **files) as relay,
@@ -151,6 +154,10 @@ async def test_with_the_installations_own_certificates_clients_come_by_wss(
         await wire.send(2, {"token": token, "intents": 1, "properties": {}})
         assert (await wire.receive("READY"))["resume_gateway_url"] == relay.address.replace("https", "wss")
         assert await wire.request("GET", "/users/@me") == 200
+        async with aiohttp.ClientSession() as session:
+            told = await scrape_over_http(session, f"http://127.0.0.1:{port}")
+        left = timedelta(seconds=told(metrics.CERTIFICATE_END, service="relay") - time.time())
+        assert abs(left - left_of(tmp_path / "relay.pem")) < timedelta(minutes=1)
 
 
 async def test_off_loopback_it_refuses_to_serve_in_the_clear_unless_told_to(
