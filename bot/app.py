@@ -11,7 +11,13 @@ from bot.client import SandboxBot, chosen_intents
 from bot.cogs.binding_rights import BindingRights
 from bot.cogs.guild_removals import GuildRemovals
 from bot.command_registration import CommandRegistration
-from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
+from bot.control_plane import (
+    make_orphan_collector,
+    make_reaper,
+    make_restore_watch,
+    open_control_plane,
+    serve_workers,
+)
 from bot.custom_ids import CustomIds
 from bot.errors import ServiceUnavailable
 from bot.health.server import serve_health
@@ -144,6 +150,7 @@ async def open_app(settings: Settings, *, share: bool = False) -> AsyncIterator[
             commands=CommandRegistration(bot, stores.pool, own_commands, upkeep),
             watchdog=watchdog,
             upkeep=upkeep,
+            restores=make_restore_watch(settings, stores, manager.access),
             census=Census(stores.pool, settings.sandboxes.grace),
             health=health,
         )

@@ -34,6 +34,7 @@ _SECTIONS = {
     "bots": Translatable("Bots"),
     "relay": Translatable("Relay"),
     "workers": Translatable("Workers"),
+    "restore": Translatable("Restore"),
     "leftovers": Translatable("Leftovers"),
 }
 _LEVELS = {
