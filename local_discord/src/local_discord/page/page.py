@@ -194,7 +194,7 @@ class Page:
             channel = self._world.channel(int(data["channel_id"]))
             told = {"channel": data["channel_id"], "user": data["user_id"]}
             self.feed.tell("typing", told, lambda person: sees(person, channel) and person.id != int(told["user"]))
-        elif event.startswith(("GUILD_", "CHANNEL_", "THREAD_")) and event != "GUILD_AUDIT_LOG_ENTRY_CREATE":
+        elif event.startswith(("GUILD_", "CHANNEL_", "THREAD_", "USER_")) and event != "GUILD_AUDIT_LOG_ENTRY_CREATE":
             self.feed.tell("world", event)
 
     def _json(self, data: object, status: int = 200) -> web.Response:
