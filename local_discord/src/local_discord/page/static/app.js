@@ -48,7 +48,7 @@ class Page {
       if (error instanceof Ended || !person) return this.end();
       return this.read(null);
     }
-    byId("notice").hidden = true;
+    this.#back();
     sessionStorage.setItem("person", this.me);
     drawMissed(this.state.missed);
     this.stop = follow({ person: this.me, epoch: this.state.epoch, after: this.state.sequence }, {
@@ -291,8 +291,8 @@ class Page {
     document.body.classList.toggle("away", !open);
     if (open) {
       clearTimeout(this.checking);
-      if (this.checking) byId("notice").hidden = true;
       this.checking = null;
+      this.#back();
     } else this.checking ??= setTimeout(() => this.#check(), SERVER_AWAY_MS);
   }
 
@@ -303,7 +303,13 @@ class Page {
 
   /** The line is cut, or the server has ended: that is the same from here. */
   #away() {
+    this.isAway = true;
     notify(t("The page’s server does not answer. If it has ended, start it again and open its new address."), { stays: true });
+  }
+
+  #back() {
+    if (this.isAway) byId("notice").hidden = true;
+    this.isAway = false;
   }
 
   /** The server does not know this tab: it was started anew. */
@@ -316,7 +322,9 @@ class Page {
   /** What comes of a request; null where nothing does, and then the person was told why. */
   async asked(promise) {
     try {
-      return await promise;
+      const told = await promise;
+      this.#back();
+      return told;
     } catch (error) {
       if (error instanceof Ended) this.end();
       else if (error instanceof Away) this.#away();
