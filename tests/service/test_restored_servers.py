@@ -78,7 +78,7 @@ class OwnServer(Installation):
         command = [str(postgres_program("psql")).replace("psql", name), *arguments]
         password = urlsplit(self.running.superuser_url()).password
         environment = {**os.environ, "PGPASSWORD": password}  # for what pg_dumpall itself starts
-        ended = await asyncio.to_thread(
+        ended: subprocess.CompletedProcess[bytes] = await asyncio.to_thread(
             subprocess.run, command, input=given, env=environment, capture_output=True, check=False
         )
         assert ended.returncode == 0, ended.stderr
