@@ -113,6 +113,15 @@ def _tell(mismatch: Mismatch) -> Finding:
                 gettext("“{name}”: NATS has no stream of it.", name=name),
                 gettext("With `settle-restore` it gets a new one, in which the gap is marked."),
             )
+        case MismatchKind.BEHIND:
+            return warning(
+                gettext(
+                    "“{name}”: NATS has an older state of its stream than its workers have acknowledged.", name=name
+                ),
+                gettext(
+                    "It goes on from there: what came since is lost, and what was acknowledged since may come again."
+                ),
+            )
         case MismatchKind.ROLE:
             return warning(
                 gettext("“{name}”: its role in PostgreSQL was not restored, or is another installation's.", name=name),

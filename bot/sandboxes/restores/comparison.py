@@ -14,6 +14,7 @@ from bot.stores.last_changes import LastChange, LastChangeCopies
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, Record, fetch, fetch_value, load_queries
 from bot.stores.redis import RedisStore
+from bot.stores.stream_positions import AcknowledgedPositions
 
 
 class MismatchKind(StrEnum):
@@ -25,6 +26,8 @@ class MismatchKind(StrEnum):
     """Neither Redis nor NATS has anything of it: it was destroyed since, or both have lost it."""
     STREAM = "stream"
     """NATS has none."""
+    BEHIND = "behind"
+    """NATS has an older state of its stream than its workers have acknowledged."""
     ROLE = "role"
     """PostgreSQL has none: it was restored without its roles."""
     DATABASE = "database"
@@ -91,12 +94,23 @@ class RestoreComparison:
         if not known.is_unsettled and known.missing is not None:
             doubtful |= set(await self.list_doubtful(known))
         streams = await self._streams.list_streams()
+        behind = await self._list_behind(streams.keys() & {row["id"] for row in rows})
         users, (databases, _) = await self._redis.list_users(), await self._redis.list_databases()
         return [
             Mismatch(kind, row["id"], row["name"], row["redis_database"])
             for row in rows
-            for kind in _compare(row, doubtful, streams, users, databases)
+            for kind in _compare(row, doubtful, behind, streams, users, databases)
         ]
+
+    async def _list_behind(self, sandbox_ids: Iterable[UUID]) -> set[UUID]:
+        saved, behind = AcknowledgedPositions(self._redis.client), set[UUID]()
+        for sandbox_id in sandbox_ids:
+            if (position := await saved.read(sandbox_id)) is None:
+                continue
+            stream = await self._streams.stats(sandbox_id)
+            if stream and stream.created_at == position.stream_created_at and stream.last < position.sequence:
+                behind.add(sandbox_id)
+        return behind
 
     async def _is_missing(self, change: LastChange) -> bool:
         return bool(await fetch_value(self._pool, self._sql["is_missing"], change.id, change.made_at, self.kept))
@@ -111,6 +125,7 @@ class RestoreComparison:
 def _compare(
     row: Record,
     doubtful: Collection[UUID],
+    behind: Collection[UUID],
     streams: Collection[UUID],
     users: Collection[UUID],
     databases: Mapping[int, UUID],
@@ -122,6 +137,8 @@ def _compare(
         return
     if sandbox_id in doubtful:
         yield MismatchKind.CREDENTIALS
+    if sandbox_id in behind:
+        yield MismatchKind.BEHIND
     if sandbox_id not in streams:
         yield MismatchKind.STREAM if sandbox_id in users else MismatchKind.GONE
     if row["has_token"] and not row["has_role"]:
