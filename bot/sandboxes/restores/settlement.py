@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,7 +12,6 @@ from loguru import logger
 
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.access.control import SandboxAccess
-from bot.sandboxes.access.issuing import best_effort
 from bot.sandboxes.access.tokens import new_credentials
 from bot.sandboxes.model import Actor, AuditEvent, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
@@ -74,7 +74,7 @@ class RestoreSettlement:
                 )
 
         await in_transaction(self._pool, replace)
-        await best_effort(self._access.apply(sandbox_id), sandbox_id)
+        await self._access.retries.attempt(sandbox_id, partial(self._access.apply, sandbox_id))
 
     async def _finish(self, actor: Actor, replaced: int) -> bool:
         """False if there was nothing to settle."""
