@@ -147,6 +147,37 @@ async def test_a_store_that_is_away_keeps_the_others_from_nothing(look):
     assert len(found) == 4
 
 
+@pytest.fixture
+def refusing(stores, dsn):
+    """Each store, where it lets the bot's user do nothing of what the check asks; by what it says then."""
+
+    def otherwise(url, user, path=None):
+        address = urlsplit(url)
+        where = address.netloc.rpartition("@")[2]
+        return address._replace(netloc=f"{user}@{where}", path=address.path if path is None else path).geturl()
+
+    own = urlsplit(dsn).netloc.rpartition("@")[0]
+    return {
+        "password authentication failed": ("postgres", Postgres(dsn=otherwise(dsn, "sandbox_bot:wrong"))),
+        'database "none" does not exist': ("postgres", Postgres(dsn=otherwise(dsn, own, "/none"))),
+        "wrong user or password": ("redis", Redis(url=otherwise(stores.redis_url, "default:wrong"))),
+        "no permissions to run the 'info' command": ("redis", Redis(url=otherwise(stores.redis_url, "weak:weak"))),
+        "Authorization Violation": ("nats", Nats(url=otherwise(stores.nats_url, "sandbox-bot:wrong"))),
+    }
+
+
+async def test_a_store_that_refuses_is_no_store_that_is_away(look, refusing, redis_client):
+    await redis_client.execute_command("ACL", "SETUSER", "weak", "reset", "on", ">weak", "+@all", "-info", "~*")
+    try:
+        for said, (store, section) in refusing.items():
+            (told,) = troubles(await look(f"{store}.server", sections={store: section}))
+            assert told.partition(" refuses it: ")[0] in {"PostgreSQL", "Redis", "NATS"}
+            assert said in told
+            assert "Start it" not in told
+    finally:
+        await redis_client.execute_command("ACL", "DELUSER", "weak")
+
+
 async def test_a_store_that_freezes_later_is_named_by_each_check_that_it_lets_down(look, wires):
     async def freeze():
         while not wires.lines["redis"].connections:
