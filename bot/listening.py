@@ -41,9 +41,9 @@ def server_tls(chosen: Listening, *, section: str = "relay") -> ssl.SSLContext |
 
 
 def certificates_in(settings: Settings) -> dict[str, Path]:
-    """Of the ports for relay and health, by their names."""
-    chosen = {"relay": settings.relay.certificate, "health": settings.health.certificate}
-    return {name: path for name, path in chosen.items() if path is not None}
+    """Of the ports for relay and health that this process listens on, by their names."""
+    listens = {"relay": (settings.relay_listen, settings.relay), "health": (settings.health_listen, settings.health)}
+    return {name: of.certificate for name, (at, of) in listens.items() if at != "off" and of.certificate is not None}
 
 
 def is_loopback(listening: socket.socket) -> bool:

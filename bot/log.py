@@ -35,6 +35,9 @@ _LEAST_OF_LIBRARIES = {
 """The level below which a library says nothing, whatever is asked for: discord.py would write down whole requests, with
 the tokens in them."""
 
+_NO_NEWS = "returning true from eof_received() has no effect when using ssl"
+"""What asyncio warns of at the end of a TLS connection of asyncpg's or nats-py's, each time."""
+
 _SPELLINGS: tuple[Callable[[str], str], ...] = (
     lambda text: json.dumps(text)[1:-1],
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
@@ -128,6 +131,7 @@ def configure(
         diagnose=False,
     )
     logging.basicConfig(handlers=[_Intercept()], level=logging.NOTSET, force=True)
+    logging.getLogger("asyncio").addFilter(_is_news)
     for library, least in _LEAST_OF_LIBRARIES.items():
         logging.getLogger(library).setLevel(least)
     logging.getLogger("aiohttp.server").addFilter(_is_no_strangers)
@@ -146,6 +150,10 @@ def _tell_end(kind: type[BaseException], error: BaseException, trace: TracebackT
 def _is_no_strangers(record: logging.LogRecord) -> bool:
     """Whoever speaks no HTTP to a port is told so; aiohttp would log its own traceback as an error, each time."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.msg != _NO_NEWS
 
 
 def _format(record: Record) -> str:

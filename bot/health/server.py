@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bot import constants
-from bot.health.checks import NEVER_KEPT, Check, tell
+from bot.health.readyz import NEVER_KEPT, Check, tell
 from bot.listening import is_loopback, open_socket, server_tls
 from bot.settings import Settings, SettingsError
 

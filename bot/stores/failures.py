@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import asyncpg
 from redis.asyncio.sentinel import MasterNotFoundError
-from redis.exceptions import AuthenticationError, MaxConnectionsError, NoPermissionError, OutOfMemoryError
+from redis.exceptions import (
+    AuthenticationError,
+    MaxConnectionsError,
+    NoPermissionError,
+    OutOfMemoryError,
+    RedisError,
+)
 
 from bot.errors import Lack, ServiceUnavailable
 
@@ -69,6 +77,15 @@ def redis_failure(error: BaseException) -> ServiceUnavailable:
 def is_refusal(error: BaseException | None) -> bool:
     """Whether the server has answered, and does not let this user in or do what was asked for."""
     return isinstance(error, _REFUSALS) or any(words in str(error).lower() for words in _OF_NATS)
+
+
+@contextmanager
+def asking_redis() -> Iterator[None]:
+    """What a question in the block ends in is a `ServiceUnavailable`."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise redis_failure(error) from error
 
 
 def _refused_certificate(error: BaseException | None) -> str | None:

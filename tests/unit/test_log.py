@@ -118,6 +118,13 @@ def test_a_module_has_a_level_of_its_own_and_a_library_none_below_info(capsys):
     ]
 
 
+def test_nothing_is_said_when_a_tls_connection_of_a_store_ends(capsys):
+    log.configure()
+    for text in ("returning true from eof_received() has no effect when using ssl", "a socket is lost"):
+        logging.getLogger("asyncio").warning(text)
+    assert [line.rpartition(" asyncio ")[2] for line in capsys.readouterr().err.splitlines()] == ["a socket is lost"]
+
+
 def strictly(line):
     def refuse(constant):
         raise ValueError(constant)

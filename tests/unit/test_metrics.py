@@ -14,9 +14,12 @@ from loguru import logger
 from bot import metrics
 from bot.certificates import write_certificates
 from bot.errors import ServiceUnavailable
+from bot.listening import certificates_in
 from bot.metric_sources.process import CertificateSource, DiskSource, LogLines, ProcessSource
 from bot.metric_sources.registry import Metrics
 from bot.metrics import TABLE, Kind
+from bot.setting_sections import Health, Relay
+from bot.settings import Settings
 from bot.supervisor import Restarts, Supervisor
 from tests.scrapes import scrape
 from tools.metrics_table import PAGE, page
@@ -84,6 +87,14 @@ def test_a_certificate_is_told_as_it_is_served_also_when_another_one_waits_for_t
     (tmp_path / "relay.pem").write_bytes((tmp_path / "ca.pem").read_bytes())  # which lives for ten years
     assert scrape(source)(metrics.CERTIFICATE_END) == ends_at
     assert scrape(CertificateSource(served))(metrics.CERTIFICATE_END, service="relay") > ends_at
+
+
+def test_a_certificate_is_told_by_the_process_that_serves_with_it():
+    files = {"certificate": Path("relay.pem"), "key": Path("relay.key")}
+    relay = Settings(relay=Relay(listen="127.0.0.1:8791", **files), health=Health(listen="127.0.0.1:8792"))
+    assert certificates_in(relay) == {"relay": Path("relay.pem")}
+    bot = Settings(relay=Relay(listen="off", **files), health=Health(listen="127.0.0.1:8792", **files))
+    assert certificates_in(bot) == {"health": Path("relay.pem")}
 
 
 def test_a_source_that_fails_takes_no_other_with_it_and_is_told_once(tmp_path):

@@ -16,6 +16,7 @@ from bot.cli.check import (
     of_postgres,
     of_redis,
     of_relay,
+    of_restore,
     of_settings,
     of_workers,
 )
@@ -69,5 +70,15 @@ CHECKS = (
     Check("relay", of_relay.relay),
     Check("health", of_health.health),
     Check("workers", of_workers.workers),
+    Check("restore.changes", of_restore.changes),
     Check("leftovers", of_leftovers.leftovers),
 )
+_OF_RESTORE = ("stores", "postgres.server", "postgres.migrations", "redis.server", "nats.server", "nats.callout")
+CHECKS_OF_RESTORE = (
+    *(check for check in CHECKS if check.name in _OF_RESTORE),
+    Check("restore.changes", of_restore.changes),
+    Check("restore.stores", of_restore.stores),
+    Check("restore.sandboxes", of_restore.sandboxes),
+    Check("restore.others", of_restore.others),
+)
+"""After PostgreSQL was restored from a backup."""

@@ -35,6 +35,7 @@ _SECTIONS = {
     "relay": Translatable("Relay"),
     "health": Translatable("Health and metrics"),
     "workers": Translatable("Workers"),
+    "restore": Translatable("Restore"),
     "leftovers": Translatable("Leftovers"),
 }
 _LEVELS = {
