@@ -365,6 +365,11 @@ async def test_a_role_that_may_make_nothing_and_a_database_of_before_are_named(l
         await pool.execute(f"DROP ROLE {role}")
 
 
+async def test_a_template_that_is_not_there_is_named_also_where_it_is_not_tried(look, tmp_path):
+    ((level, told),) = await look("postgres.template", sandboxes={"template": tmp_path / "none"})
+    assert (level, "sandboxes.template: " in told, str(tmp_path / "none") in told) == ("failure", True, True)
+
+
 async def test_settings_that_do_not_fit_each_other_are_named(look):
     hours = {"sandboxes": {"warn_before": timedelta(hours=30), "grace": timedelta(hours=2)}}
     warned, gone = troubles(await look("settings", **hours, sections={"nats": Nats(stream_max_age=timedelta(hours=1))}))
@@ -372,14 +377,18 @@ async def test_settings_that_do_not_fit_each_other_are_named(look):
     assert gone.startswith("nats.stream_max_age is below sandboxes.grace")
 
 
-async def test_a_port_for_health_that_keeps_the_bot_from_its_start_is_a_failure_unless_a_bot_has_it(look, taken_port):
+async def test_a_port_for_health_that_keeps_the_bot_from_its_start_is_a_failure_unless_a_bot_has_it(
+    look, taken_port, tmp_path
+):
     (off,) = await look("health")
     assert off[0] == "ok"
     assert (await look("health", health={"listen": "127.0.0.1:0"}))[0][0] == "ok"
     in_the_clear, shared = {"listen": "0.0.0.0:0"}, {"listen": "127.0.0.1:9"}
+    unreadable = {"listen": "127.0.0.1:0", "certificate": tmp_path / "none.pem", "key": tmp_path / "none.key"}
     for chosen, relay, said in (
         ({"listen": f"127.0.0.1:{taken_port}"}, {}, "cannot be listened on: Address already in use"),
         (in_the_clear, {}, "would pass in the clear"),
+        (unreadable, {}, "none.pem and its key cannot be used"),
         (shared, shared, "has the relay's port"),
     ):
         ((level, told),) = await look("health", health=chosen, relay=relay)
