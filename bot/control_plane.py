@@ -81,7 +81,7 @@ async def open_control_plane(
             _limits(settings),
             access=access,
             workers=find_worker_addresses(settings, stores.addresses, access.isolation, stores.redis),
-            template=_template(settings),
+            template=load_template(settings),
             template_name=_template_name(settings),
             routes_changed=routes_changed,
             read_routes=read_routes,
@@ -172,7 +172,7 @@ async def try_template(settings: Settings, pool: Pool, *, migrating: bool) -> No
     """`SettingsError` names the file and line of the template that does not apply. `migrating`: the database is still
     to be migrated."""
     with _template_errors():
-        await SchemaProvisioner(pool, _template(settings)).try_template(migrating=migrating)
+        await SchemaProvisioner(pool, load_template(settings)).try_template(migrating=migrating)
 
 
 def make_reaper(settings: Settings, manager: SandboxManager) -> Reaper:
@@ -257,7 +257,8 @@ async def _probe(
             logger.warning("NATS's configuration lacks what workers use", gap=gap.message)
 
 
-def _template(settings: Settings) -> tuple[Statement, ...]:
+def load_template(settings: Settings) -> tuple[Statement, ...]:
+    """Of new sandboxes; `SettingsError` names the file that can't be read, or the line."""
     with _template_errors():
         return read_template(settings.sandboxes.template or default_template())
 

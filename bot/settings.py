@@ -182,7 +182,8 @@ class Settings(BaseSettings):
         addresses = (self.postgres.dsn, self.redis.url, nats.url, nats.auth_url, nats.system_url)
         urls = [url for address in addresses for url in split_addresses(address.get_secret_value())]
         passwords = [password_in(url) for url in urls]
-        passwords.append(read_parameters(self.redis.url.get_secret_value()).get("sentinel_password", ""))
+        parameters = [each for url in addresses for each in read_parameters(url.get_secret_value()).items()]
+        passwords += [value for name, value in parameters if name.endswith("password")]
         keys = (self.discord.token, nats.account_seed, nats.nkey_seed)
         found = [*(key.get_secret_value().strip() for key in keys), *passwords, *map(unquote, passwords)]
         return [secret for secret in found if secret]

@@ -55,8 +55,15 @@ def span(name: str, **attributes: str) -> Iterator[None]:
     if not is_traced():
         yield
         return
-    with trace.get_tracer("bot").start_as_current_span(name, attributes=attributes):
-        yield
+    tracer = trace.get_tracer("bot")
+    with tracer.start_as_current_span(
+        name, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as begun:
+        try:
+            yield
+        except Exception as error:  # its words may hold what nobody else is to read, and spans are blotted by nobody
+            begun.set_status(trace.Status(trace.StatusCode.ERROR, type(error).__name__))
+            raise
 
 
 def begin_span(name: str, **attributes: str) -> Callable[[str], None]:

@@ -8,7 +8,13 @@ from contextlib import contextmanager
 
 import asyncpg
 from redis.asyncio.sentinel import MasterNotFoundError
-from redis.exceptions import AuthenticationError, MaxConnectionsError, OutOfMemoryError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    MaxConnectionsError,
+    NoPermissionError,
+    OutOfMemoryError,
+    RedisError,
+)
 
 from bot.errors import Lack, ServiceUnavailable
 
@@ -31,6 +37,16 @@ _OF_POSTGRES: dict[type[BaseException], Lack] = {
     asyncpg.OutOfMemoryError: Lack.MEMORY,
     asyncpg.TooManyConnectionsError: Lack.CONNECTIONS,
 }
+
+_REFUSALS = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    AuthenticationError,
+    NoPermissionError,
+)
+_OF_NATS = ("authorization violation", "permissions violation")
+"""Its own words, for nats-py has no errors for them."""
 
 
 def lack_in(text: str) -> Lack | None:
@@ -56,6 +72,11 @@ def redis_failure(error: BaseException) -> ServiceUnavailable:
     elif isinstance(error, MasterNotFoundError):  # whose own text tells the clients' whole configuration
         detail = "no Sentinel names a master that is up"
     return ServiceUnavailable.because("Redis", error, detail, lack=_lack_of_redis(error))
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether the server has answered, and does not let this user in or do what was asked for."""
+    return isinstance(error, _REFUSALS) or any(words in str(error).lower() for words in _OF_NATS)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ async def open_nats(
             await _require_jetstream(client)
     except (*FAILURES, ValueError) as error:
         await client.close()
-        raise unavailable(log.last_error or error) from error
+        raise unavailable(log.last_error or error) from log.last_error or error
     except asyncio.CancelledError:
         abort_nats(client)
         await close_nats(client)

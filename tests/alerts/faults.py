@@ -16,7 +16,7 @@ from uuid import uuid4
 import aiohttp
 import asyncpg
 
-from bot import certificates, names
+from bot import certificates, metrics, names
 from bot.stores import stream_marks
 from bot.stores.embedded.configuration import CONTROL_ROLE
 from local_discord import RateLimit
@@ -221,9 +221,10 @@ async def full_disk(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def old_certificate(scene: Scene) -> AsyncIterator[None]:
-    """It ends in some days; then `sandbox-bot certificates` renews it."""
+    """It ends in some days; then `sandbox-bot certificates` renews it. Both are served from a start on."""
     with patch.object(certificates, "SERVER_LIVES", timedelta(days=10)):
         certificates.write_certificates(scene.certificates, [LOOPBACK])
+    scene.service.signal(signal.SIGTERM)
     try:
         yield
     finally:
@@ -232,6 +233,10 @@ async def old_certificate(scene: Scene) -> AsyncIterator[None]:
             *argv, cwd=scene.folder, env=scene.environment, stdout=asyncio.subprocess.DEVNULL
         )
         assert await renewing.wait() == 0
+        scene.service.signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            while not await scene.prometheus.query(f"{metrics.CERTIFICATE_END.name} - time() > 30 * 86400"):
+                await asyncio.sleep(0.2)
 
 
 FAULTS: dict[str, tuple[Fault, tuple[str, ...]]] = {

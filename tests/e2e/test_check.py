@@ -147,6 +147,37 @@ async def test_a_store_that_is_away_keeps_the_others_from_nothing(look):
     assert len(found) == 4
 
 
+@pytest.fixture
+def refusing(stores, dsn):
+    """Each store, where it lets the bot's user do nothing of what the check asks; by what it says then."""
+
+    def otherwise(url, user, path=None):
+        address = urlsplit(url)
+        where = address.netloc.rpartition("@")[2]
+        return address._replace(netloc=f"{user}@{where}", path=address.path if path is None else path).geturl()
+
+    own = urlsplit(dsn).netloc.rpartition("@")[0]
+    return {
+        "password authentication failed": ("postgres", Postgres(dsn=otherwise(dsn, "sandbox_bot:wrong"))),
+        'database "none" does not exist': ("postgres", Postgres(dsn=otherwise(dsn, own, "/none"))),
+        "wrong user or password": ("redis", Redis(url=otherwise(stores.redis_url, "default:wrong"))),
+        "no permissions to run the 'info' command": ("redis", Redis(url=otherwise(stores.redis_url, "weak:weak"))),
+        "Authorization Violation": ("nats", Nats(url=otherwise(stores.nats_url, "sandbox-bot:wrong"))),
+    }
+
+
+async def test_a_store_that_refuses_is_no_store_that_is_away(look, refusing, redis_client):
+    await redis_client.execute_command("ACL", "SETUSER", "weak", "reset", "on", ">weak", "+@all", "-info", "~*")
+    try:
+        for said, (store, section) in refusing.items():
+            (told,) = troubles(await look(f"{store}.server", sections={store: section}))
+            assert told.partition(" refuses it: ")[0] in {"PostgreSQL", "Redis", "NATS"}
+            assert said in told
+            assert "Start it" not in told
+    finally:
+        await redis_client.execute_command("ACL", "DELUSER", "weak")
+
+
 async def test_a_store_that_freezes_later_is_named_by_each_check_that_it_lets_down(look, wires):
     async def freeze():
         while not wires.lines["redis"].connections:
@@ -334,6 +365,11 @@ async def test_a_role_that_may_make_nothing_and_a_database_of_before_are_named(l
         await pool.execute(f"DROP ROLE {role}")
 
 
+async def test_a_template_that_is_not_there_is_named_also_where_it_is_not_tried(look, tmp_path):
+    ((level, told),) = await look("postgres.template", sandboxes={"template": tmp_path / "none"})
+    assert (level, "sandboxes.template: " in told, str(tmp_path / "none") in told) == ("failure", True, True)
+
+
 async def test_settings_that_do_not_fit_each_other_are_named(look):
     hours = {"sandboxes": {"warn_before": timedelta(hours=30), "grace": timedelta(hours=2)}}
     warned, gone = troubles(await look("settings", **hours, sections={"nats": Nats(stream_max_age=timedelta(hours=1))}))
@@ -341,14 +377,18 @@ async def test_settings_that_do_not_fit_each_other_are_named(look):
     assert gone.startswith("nats.stream_max_age is below sandboxes.grace")
 
 
-async def test_a_port_for_health_that_keeps_the_bot_from_its_start_is_a_failure_unless_a_bot_has_it(look, taken_port):
+async def test_a_port_for_health_that_keeps_the_bot_from_its_start_is_a_failure_unless_a_bot_has_it(
+    look, taken_port, tmp_path
+):
     (off,) = await look("health")
     assert off[0] == "ok"
     assert (await look("health", health={"listen": "127.0.0.1:0"}))[0][0] == "ok"
     in_the_clear, shared = {"listen": "0.0.0.0:0"}, {"listen": "127.0.0.1:9"}
+    unreadable = {"listen": "127.0.0.1:0", "certificate": tmp_path / "none.pem", "key": tmp_path / "none.key"}
     for chosen, relay, said in (
         ({"listen": f"127.0.0.1:{taken_port}"}, {}, "cannot be listened on: Address already in use"),
         (in_the_clear, {}, "would pass in the clear"),
+        (unreadable, {}, "none.pem and its key cannot be used"),
         (shared, shared, "has the relay's port"),
     ):
         ((level, told),) = await look("health", health=chosen, relay=relay)

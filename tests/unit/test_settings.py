@@ -259,7 +259,13 @@ def test_secrets_are_known_as_they_are_used(monkeypatch):
     monkeypatch.setenv("DISCORD_TOKEN", " token\n")
     monkeypatch.setenv("REDIS_URL", "redis://:p%40ss@h")
     monkeypatch.setenv("NATS_URL", "nats://to%40ken@h,nats://h")
-    assert {"token", "p%40ss", "p@ss", "to@ken"} <= set(load_settings().secrets())
+    monkeypatch.setenv(
+        "DATABASE_URL", "postgresql://u@h1,h2/d?sslmode=require&password=db%2Csecret&sslpassword=of-the-key"
+    )
+    found = set(load_settings().secrets())
+    assert {"token", "p%40ss", "p@ss", "to@ken", "db,secret", "of-the-key"} <= found
+    monkeypatch.setenv("REDIS_URL", "redis://h?password=in-redis&db=1")
+    assert "in-redis" in load_settings().secrets()
 
 
 @pytest.mark.parametrize(

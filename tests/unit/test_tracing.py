@@ -46,6 +46,14 @@ def test_an_event_is_of_the_span_that_is_active(spans):
     assert context_of(header()).trace_id != routing.trace_id
 
 
+def test_a_failure_is_told_without_its_words(spans):
+    with pytest.raises(ValueError, match="hunter22"), tracing.span("PostgreSQL"):
+        raise ValueError("hunter22")
+    failed = spans()["PostgreSQL"]
+    assert (failed.status.status_code, failed.status.description) == (trace.StatusCode.ERROR, "ValueError")
+    assert failed.events == ()
+
+
 async def test_what_a_command_asks_the_stores_is_within_its_span(spans):
     async def command():
         end = tracing.begin_span("sandbox create")

@@ -23,7 +23,7 @@ from bot.private_api import UnsupportedLibrary
 from bot.settings import Settings, SettingsError
 from bot.shutdown import cancel_repeatedly
 from bot.stores.embedded import EmbeddedError, FolderMissing
-from bot.stores.failures import MIXED_UP, postgres_failure
+from bot.stores.failures import MIXED_UP, is_refusal, postgres_failure
 
 _ADDRESSES = {"PostgreSQL": "DATABASE_URL", "Redis": "REDIS_URL", "NATS": "NATS_URL"}
 
@@ -115,7 +115,7 @@ def _explain(check: Check, error: Exception, settings: Settings) -> Finding:
             return failure(str(error), mend, Cause.CONFIGURATION)
         case asyncpg.PostgresError() | asyncpg.InterfaceError():
             return failure(
-                gettext("PostgreSQL refuses it: {detail}", detail=postgres_failure(error).detail),
+                gettext("{service} refuses it: {detail}", service="PostgreSQL", detail=postgres_failure(error).detail),
                 gettext("Let the role of DATABASE_URL own the database and what is in it."),
             )
         case EmbeddedError() | UnsupportedLibrary() | SandboxError():
@@ -137,6 +137,12 @@ def _away(error: ServiceUnavailable, settings: Settings) -> Finding:
     if error.lack is not None:
         message = gettext("{service} has no {lack} left: {detail}", **error.data, detail=error.detail)
         return failure(message, gettext("Make room; all goes on by itself then."), Cause.UNAVAILABLE)
+    if error.service in _ADDRESSES and is_refusal(error.__cause__):
+        return failure(
+            gettext("{service} refuses it: {detail}", service=error.service, detail=error.detail),
+            gettext("Correct {variable}, or give its user that right.", variable=_ADDRESSES[error.service]),
+            Cause.CONFIGURATION,
+        )
     message = gettext("{service} is not reachable: {detail}", service=error.service, detail=error.detail)
     if error.service in _ADDRESSES:
         mend = gettext("Start it, or correct {variable}.", variable=_ADDRESSES[error.service])

@@ -21,10 +21,11 @@ async def health(found: Surroundings) -> AsyncIterator[Finding]:
     if settings.health_listen == "off":
         yield ok(gettext("It is off. Whoever watches the bot needs it: set [health] listen."))
         return
-    if settings.health.certificate is not None:
+    listens = await _try_to_listen(settings)
+    yield listens
+    if settings.health.certificate is not None and listens.cause is None:
         for finding in certificate_findings(settings.health.certificate, "", "health.certificate"):
             yield finding
-    yield await _try_to_listen(settings)
 
 
 async def _try_to_listen(settings: Settings) -> Finding:

@@ -13,7 +13,7 @@ from bot.cli.check.apart import tell_isolation
 from bot.cli.check.clocks import compare_store
 from bot.cli.check.shared import Unanswerable
 from bot.cli.check.surroundings import Surroundings
-from bot.control_plane import try_template
+from bot.control_plane import load_template, try_template
 from bot.findings import Finding, failure, ok, warning
 from bot.i18n import gettext, ngettext
 from bot.sandboxes.access.capacity import read_capacity
@@ -115,8 +115,9 @@ async def migrations(found: Surroundings) -> AsyncIterator[Finding]:
 
 
 async def template(found: Surroundings) -> AsyncIterator[Finding]:
-    """Tried in a transaction that is rolled back; not in a database that others use and that is to be migrated, for
-    that would hold them up."""
+    """Read, and tried in a transaction that is rolled back; not in a database that others use and that is to be
+    migrated, for that would hold them up."""
+    load_template(found.settings)
     pool = await found.postgres.get()
     missing, is_new = await list_missing_migrations(pool)
     if not found.trials or (missing and not is_new):
