@@ -59,6 +59,11 @@ def pytest_collection():
         gc.enable()
 
 
+def pytest_collection_modifyitems(items):
+    """What may take longer than others goes first: at the end one process would be busy with it alone."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
 @pytest.fixture(scope="session")
 async def stores(tmp_path_factory):
     """The embedded servers of all tests but those that kill some."""
