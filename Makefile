@@ -5,8 +5,8 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.installed
 PYTHONS := 3.12 3.13
 COMPILED := $(VENV)/.compiled
-# A module is compiled when it is first imported, and that is kept, whatever the caller's environment says: else each process
-# would compile it again.
+# A module is compiled when it is first imported, and that is kept, whatever the caller's environment says: else each
+# process would compile it again.
 export PYTHONDONTWRITEBYTECODE :=
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 # What builds our own distributions in the environment that they come into; pip would make another one for each of them.
