@@ -5,11 +5,12 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.installed
 PYTHONS := 3.12 3.13
 COMPILED := $(VENV)/.compiled
-# Compiled when it is first imported, and kept, whatever the caller's settings: every process would compile it again.
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
-# Our own distributions are built with these, by the environment that they come into: pip makes another one for each else.
-BUILDERS    := hatchling editables
+# A module is compiled when it is first imported, and that is kept, whatever the caller's environment says: else each
+# process would compile it again.
 export PYTHONDONTWRITEBYTECODE :=
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+# What builds our own distributions in the environment that they come into; pip would make another one for each of them.
+BUILDERS    := hatchling editables
 # The tests wait far more than they compute: five processes keep two cores busy.
 WORKERS ?= 5
 

@@ -154,16 +154,19 @@ async def test_every_command_has_been_looked_at(world):
 
 async def test_no_command_changes_what_is_anothers_however_it_is_called(world, words):
     """Each with too few and too many arguments, in which B's database and keys are named."""
-    commands = {name for name in await world.stores.redis.command() if "subscribe" not in name}
-    commands -= OF_THE_CONNECTION | {"wait", "waitaof"}  # which only wait
+    commands = await world.stores.redis.command()
+    tried = {name for name in commands if "subscribe" not in name} - OF_THE_CONNECTION
+    tried -= {"wait", "waitaof"}  # which only wait
     before = await look(world, but=words["n"])
     parts = ("string", "mine", str(words["m"]), "DB", "1")
+    forms = [form for count in range(3) for form in itertools.product(parts, repeat=count)]
     async with open_session(world) as session:
-        for name in sorted(commands):
+        for name in sorted(tried):
+            lines = [(name, *form) for form in forms]
+            if "blocking" in commands[name]["flags"]:  # in a transaction it doesn't wait
+                lines = [each for line in lines for each in (("MULTI",), line, ("EXEC",))]
             with suppress(RedisError):
-                for arguments in itertools.chain([()], *(itertools.product(parts, repeat=n) for n in (1, 2))):
-                    with suppress(ResponseError):
-                        await session.say(name, *arguments)
+                await session.say_all(lines)
             if not session.client.is_connected:
                 await session.client.connect()
     assert await look(world, but=words["n"]) == before

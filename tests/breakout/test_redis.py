@@ -78,6 +78,13 @@ class Session:
         await self.client.send_command(*command)
         return await self.client.read_response()
 
+    async def say_all(self, commands):
+        """One after the other, sent together; an answer may be an error."""
+        await self.client.send_packed_command(self.client.pack_commands(commands))
+        for _ in commands:
+            with suppress(ResponseError):
+                await self.client.read_response()
+
 
 @asynccontextmanager
 async def open_session(world):

@@ -113,7 +113,7 @@ SELECT relname, seq_scan FROM pg_stat_xact_sys_tables
 @pytest.mark.parametrize("plan", ["force_custom_plan", "force_generic_plan"])
 async def test_every_query_of_every_day_uses_indexes(pool, plan):
     async with pool.acquire() as connection:
-        await connection.execute(FILL)
+        await connection.execute(FILL, timeout=50)  # on a busy machine longer than a bot waits
         await connection.execute(f"SET plan_cache_mode = {plan}")
         wrong = {}
         for module, queries in QUERIES.items():
@@ -144,7 +144,7 @@ async def test_no_step_of_a_sandboxs_life_reads_a_whole_catalog(pool):
 
 async def test_living_sandboxes_are_found_by_their_tags_through_an_index(pool):
     async with pool.acquire() as connection:
-        await connection.execute(FILL)
+        await connection.execute(FILL, timeout=50)  # on a busy machine longer than a bot waits
         query = load_queries("sandboxes")["count_tagged"]
         (plan,) = await connection.fetchrow(f"EXPLAIN (FORMAT json) {query}", None, LIVING, {"team": "team-7"})
         assert "sandboxes_tags_idx" in plan

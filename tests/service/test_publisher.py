@@ -208,7 +208,7 @@ async def test_what_lost_its_acknowledgement_is_sent_again_in_order(stores, jets
     listener = await open_nats(stores.nats_url)
     inbox = await listener.subscribe(SUBJECT)
     await listener.flush()
-    publisher = await make_publisher(ack_timeout=timedelta(milliseconds=150))
+    publisher = await make_publisher(ack_timeout=timedelta(seconds=1))
     complete, lost = publisher._complete, set()
 
     def lose_once(number):
@@ -220,8 +220,8 @@ async def test_what_lost_its_acknowledgement_is_sent_again_in_order(stores, jets
     publisher._complete = lose_once
     for number in range(3):
         publisher.publish(SUBJECT, b"%d" % number, str(number))
-    assert await publisher.drain(10) == 0
-    assert [(await inbox.next_msg(5)).data for _ in range(6)] == [b"0", b"1", b"2"] * 2
+    assert await publisher.drain(30) == 0
+    assert [(await inbox.next_msg(30)).data for _ in range(6)] == [b"0", b"1", b"2"] * 2
     assert (publisher.counts["resent"], publisher.counts["duplicates"]) == (3, 3)
     await listener.close()
 
