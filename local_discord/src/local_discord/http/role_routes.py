@@ -93,7 +93,7 @@ class RoleRoutes(Group):
         for one in form:
             moved = read_form(one, _MOVE, "id")
             role, position = self._role(guild, int(moved["id"])), moved.get("position")
-            if position is None:
+            if position in (None, role.position):  # discord.js lists all, those above its own among them
                 continue
             self._require_above(guild, max(role.position, position))
             role.position = position

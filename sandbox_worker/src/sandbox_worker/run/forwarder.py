@@ -59,7 +59,7 @@ class Forwarder:
         return await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=tls, family=socket.AF_INET)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until it ends. Never raises: asyncio would print what does, also at the end of the program."""
+        """One connection, until it ends, or the program does. Never raises."""
         try:
             await self._serve(reader, writer)
         except BREAKS:
