@@ -17,13 +17,6 @@ from local_discord.world.users import User
 _LETTERS = ascii_letters + digits
 
 
-_OF_GUILD = (
-    "icon splash banner description features verification_level vanity_url_code nsfw nsfw_level "
-    "premium_subscription_count"
-).split()
-"""What it tells of the guild that it leads to."""
-
-
 @dataclass(eq=False)
 class Invite:
     """To one channel. 0 seconds is for ever, and 0 uses are any number. It expires when the clock is moved."""
@@ -42,7 +35,12 @@ class Invite:
         """As everybody sees it."""
         guild = self.channel.guild
         assert guild is not None
-        about = {"id": str(guild.id), "name": guild.name} | {key: guild.details[key] for key in _OF_GUILD}
+        about: Json = {"id": str(guild.id), "name": guild.name, "icon": None, "features": [], "verification_level": 0}
+        about |= dict.fromkeys(("splash", "banner", "description", "vanity_url_code")) | {
+            "nsfw_level": 0,
+            "nsfw": False,
+        }
+        about["premium_subscription_count"] = 0
         return {
             "type": 0,
             "code": self.code,
