@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import asyncpg
 import redis.asyncio
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.client import JetStreamContext
 from nats.js.errors import BadRequestError
-from redis.exceptions import RedisError
 
 from bot import constants, names
 from bot.clock import elapsed
 from bot.errors import ServiceUnavailable
 from bot.health.readiness import Probe
-from bot.stores.failures import postgres_failure, redis_failure
+from bot.stores.failures import asking_redis, postgres_failure
 from bot.stores.nats_client import asking
 from bot.stores.opening import Stores
-from bot.stores.postgres import UNREACHABLE, load_queries
+from bot.stores.postgres import LOST, load_queries
 from bot.stores.postgres_hosts import connect
 
 _CHANGE = bytes(constants.HEALTH_CHANGE_BYTES)
@@ -56,7 +54,7 @@ class PostgresProbe:
                 await connection.close()
             finally:
                 connection.terminate()
-        except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except LOST as error:
             raise postgres_failure(error) from error
 
 
@@ -68,10 +66,8 @@ class RedisProbe:
 
     async def ask(self) -> None:
         """A `Probe`."""
-        try:
+        with asking_redis():
             await self._client.set(names.HEALTH_KEY, _CHANGE, ex=constants.HEALTH_KEY_KEPT_S)
-        except (RedisError, OSError) as error:
-            raise redis_failure(error) from error
 
 
 class JetStreamProbe:

@@ -112,6 +112,10 @@ SELECT readmit_sandbox_role($1, $2);
 -- $1 sandbox id
 SELECT end_sandbox_sessions($1);
 
+-- end_sessions_of_before --
+-- None of a sandbox that runs and whose role is in line: those are by what counts now. $1 sandbox id
+SELECT end_sandbox_sessions(id) FROM sandboxes WHERE id = $1 AND (role_changed_at IS NOT NULL OR status <> 'running');
+
 -- end_overlong_transactions --
 -- $1 the longest that a transaction may take
 SELECT end_overlong_sandbox_transactions($1);
@@ -175,15 +179,17 @@ SELECT DISTINCT sandbox.id
 UPDATE sandboxes SET access_changed_at = clock_timestamp() WHERE id = $1;
 
 -- begin_applying --
--- When it had changed. $1 sandbox id, $2 whether whoever is connected is disconnected now: until here somebody may have
--- come in by what was replaced, and from here on nobody does.
-WITH counted AS (UPDATE sandbox_credentials SET issued_at = clock_timestamp() WHERE sandbox_id = $1 AND $2)
-SELECT access_changed_at FROM sandboxes WHERE id = $1;
+-- When it had changed, and whether this is the first time that it is applied. $1 sandbox id, $2 whether whoever is
+-- connected is disconnected now: until here somebody may have come in by what was replaced, and from here on nobody does.
+WITH counted AS (
+    UPDATE sandbox_credentials SET issued_at = clock_timestamp()
+      FROM sandboxes WHERE id = sandbox_id AND sandbox_id = $1 AND $2 AND issued_at <= access_changed_at RETURNING id)
+SELECT (SELECT access_changed_at FROM sandboxes WHERE id = $1) AS changed_at, EXISTS (SELECT FROM counted) AS is_first;
 
 -- get_ages --
 -- For how many seconds the credentials have been the only ones that count; null if none counts, infinity if the clock was
 -- set back since. $1 sandbox ids
-SELECT sandbox.id, CASE WHEN sandbox.status = 'running' AND sandbox.expires_at > now()
+SELECT sandbox.id, CASE WHEN sandbox.status = 'running' AND sandbox.expires_at > now() AND NOT is_held
        THEN CASE WHEN credentials.issued_at > clock_timestamp() THEN 'infinity'
                  ELSE extract(epoch FROM clock_timestamp() - credentials.issued_at) END::float8 END AS age_s
   FROM sandboxes AS sandbox LEFT JOIN sandbox_credentials AS credentials ON credentials.sandbox_id = sandbox.id
@@ -210,7 +216,7 @@ SELECT drop_sandbox_role($1);
 WITH saved AS (
     INSERT INTO sandbox_credentials (sandbox_id, scram_verifier, token_sha256) VALUES ($1, $2, $3)
     ON CONFLICT (sandbox_id) DO UPDATE
-       SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now()
+       SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now(), is_held = false
     RETURNING sandbox_id
 )
 SELECT shut_out_sandbox_role(sandbox_id) FROM saved;
@@ -220,7 +226,7 @@ SELECT shut_out_sandbox_role(sandbox_id) FROM saved;
 WITH saved AS (
     INSERT INTO sandbox_credentials (sandbox_id, scram_verifier, token_sha256) VALUES ($1, $2, $3)
     ON CONFLICT (sandbox_id) DO UPDATE
-       SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now()
+       SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now(), is_held = false
     RETURNING sandbox_id, scram_verifier
 )
 SELECT set_sandbox_role_password(sandbox_id, scram_verifier) FROM saved;
@@ -230,24 +236,24 @@ SELECT set_sandbox_role_password(sandbox_id, scram_verifier) FROM saved;
 SELECT EXISTS (SELECT FROM sandbox_credentials WHERE sandbox_id = $1);
 
 -- get_login --
--- What a login is checked by; no row unless the sandbox runs. $1 sandbox id
+-- What a login is checked by; no row unless the sandbox runs, or while its credentials are held. $1 sandbox id
 SELECT credentials.token_sha256, sandbox.expires_at, sandbox.redis_database,
        sandbox.scripts_withdrawn_at IS NULL AS scripts
   FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
- WHERE sandbox.id = $1 AND sandbox.status = 'running' AND sandbox.expires_at > now();
+ WHERE sandbox.id = $1 AND sandbox.status = 'running' AND sandbox.expires_at > now() AND NOT is_held;
 
 -- get_logins --
 -- As get_login, of many at once. $1 sandbox ids
 SELECT sandbox.id, credentials.token_sha256, sandbox.expires_at, sandbox.redis_database,
        sandbox.scripts_withdrawn_at IS NULL AS scripts
   FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
- WHERE sandbox.id = ANY ($1::uuid[]) AND sandbox.status = 'running' AND sandbox.expires_at > now();
+ WHERE sandbox.id = ANY ($1::uuid[]) AND sandbox.status = 'running' AND sandbox.expires_at > now() AND NOT is_held;
 
 -- list_logins --
 -- Of all running sandboxes.
 SELECT sandbox.id
   FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
- WHERE sandbox.status = 'running' AND sandbox.expires_at > now();
+ WHERE sandbox.status = 'running' AND sandbox.expires_at > now() AND NOT is_held;
 
 -- list_revoked --
 -- Those of $1 that are sandboxes of this database, but with no token that counts. $1 sandbox ids

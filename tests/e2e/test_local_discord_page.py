@@ -10,8 +10,11 @@ import pytest
 from discord import app_commands
 
 from local_discord import Guild, LocalDiscord, Person
+from local_discord.errors import UsageError
+from local_discord.page.acts import Acts
 from local_discord.page.feed import Feed
 from local_discord.page.page import Page
+from local_discord.page.view import View
 from tests.e2e.test_local_discord_support import ProbeBot, running
 
 
@@ -111,6 +114,25 @@ async def test_what_a_person_writes_and_presses_is_done_as_discords_client_would
         assert response.status == 400
     for form in ({"act": "fly"}, {"act": "send"}, {"act": "send", "channel": "x"}):
         await inside.browser.act(inside.bob, status=400, **form)
+
+
+async def test_only_the_applications_owner_resets_the_bots_token(inside):
+    before, owner = inside.discord.token, inside.discord.owner
+    shown = {
+        person: (await inside.browser.get("/state", person=person.id))["resets_token"] for person in (inside.ada, owner)
+    }
+    assert shown == {inside.ada: False, owner: True}
+    refused = await inside.browser.act(inside.ada, status=400, act="reset_token")
+    assert "owns the application" in refused["message"]
+    assert inside.discord.token == before
+    told = await inside.browser.act(owner, act="reset_token")
+    assert told["token"] == inside.discord.token != before
+
+
+async def test_where_there_is_no_portal_nobody_resets_the_token():
+    async with LocalDiscord() as discord:
+        with pytest.raises(UsageError, match="no such act"):
+            await Acts(discord, View(discord), portal=False).perform(discord.owner, {"act": "reset_token"})
 
 
 async def test_a_person_has_the_language_of_their_browser(inside):

@@ -40,12 +40,13 @@ class Page:
     More may stand beside it: a folder of modules with `start(page)`, and routes of one's own below `/beside/`.
     """
 
-    def __init__(self, discord: LocalDiscord, *, port: int = 0) -> None:
-        """Port 0 is any that is free."""
+    def __init__(self, discord: LocalDiscord, *, port: int = 0, portal: bool = True) -> None:
+        """Port 0 is any that is free. `portal`: whether the application's owner may reset the bot's token."""
         self._discord, self._world, self._port = discord, discord.world, port
         self.feed = Feed()
         self._view = View(discord)
-        self._acts = Acts(self._world, self._view)
+        self._acts = Acts(discord, self._view, portal=portal)
+        self._portal = portal
         self._doorway = Doorway()
         self._epoch = token_urlsafe(8)
         self._sockets: set[web.WebSocketResponse] = set()
@@ -127,6 +128,7 @@ class Page:
         person = self.person(request) if "person" in request.query else self._view.people()[0]
         told = self._view.state(person) | {"epoch": self._epoch, "sequence": self.feed.sequence}
         told |= {"modules": self._modules, "missed": self._discord.missed}
+        told["resets_token"] = self._portal and person is self._discord.owner
         return self._json(told)
 
     async def _messages(self, request: web.Request) -> web.Response:

@@ -23,6 +23,7 @@ const PATHS = {
   speaker: "M4 10v4h4l5 4V6l-5 4zM17 9a4 4 0 010 6",
   forum: "M4 5h16v11h-8l-5 4v-4H4z",
   pin: "M9 4h6l-1 6 3 3H7l3-3zM12 13v7",
+  key: "M11 13l9-9M17 7l3 3M14 10l2 2M8.5 12a3.5 3.5 0 100 7 3.5 3.5 0 000-7z",
   check: "M5 12.5l4.5 4.5L19 7",
 };
 

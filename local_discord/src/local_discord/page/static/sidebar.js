@@ -3,6 +3,7 @@
 import { avatar, hueOf, initials } from "./avatars.js";
 import { byId, h } from "./dom.js";
 import { icon } from "./icons.js";
+import { askToResetToken } from "./portal.js";
 import { t } from "./texts.js";
 
 const CATEGORY = 4, VOICE = 2, STAGE = 13, FORUM = 15, MEDIA = 16, ANNOUNCEMENT = 5, POSTS = [FORUM, MEDIA], THREADS = [10, 11, 12];
@@ -66,6 +67,8 @@ function self(page) {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches, light = (page.theme ?? (dark ? "dark" : "light")) === "light";
   const name = light ? t("Use dark colours") : t("Use light colours");
   return h("div", { class: "self" }, avatar(me, 34), menu,
+    state.resets_token && h("button", { type: "button", class: "tool", title: t("Reset the bot's token"),
+      "aria-label": t("Reset the bot's token"), onclick: () => askToResetToken(page) }, icon("key")),
     h("button", { type: "button", class: "tool", title: name, "aria-label": name, onclick: () => page.setTheme(light ? "dark" : "light") }, icon(light ? "moon" : "sun")));
 }
 
