@@ -34,9 +34,9 @@ method isn't.
   content type is 400 (50035), as at Discord.
 - **Unknown fields** of a form are 400 (50035), and named. Discord ignores most of them; here a slip of the pen
   should be found. What is looked at is the outermost level of those operations that have fields below.
-  `settings.refuses_unknown_fields = False` ignores them. Fields of things within, such as embeds and overwrites,
-  and what is set on a channel of a kind that doesn't have it, are ignored as Discord ignores them. Commands have
-  rules of their own.
+  `settings.refuses_unknown_fields = False` ignores them, and so do `sandbox-bot discord` and `sandbox-bot play`.
+  Fields of things within, such as embeds and overwrites, and what is set on a channel of a kind that doesn't have
+  it, are ignored as Discord ignores them. Commands have rules of their own.
 - **Known fields** are checked by Discord's limits, and refused with its codes (50035 and a place for each fault).
 - **Permissions** hold for the bot and for people: without sight of a place 50001, without the permission 50013; a
   person's `UsageError` has it as `code`. Roles are ordered: one changes only roles, and members whose highest role is,

@@ -104,6 +104,7 @@ async def open_scenario(progress: Callable[[str], None], *, grace: timedelta = G
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sandbox-demo-")))
         progress("starting a local Discord")
         discord = await stack.enter_async_context(LocalDiscord())
+        discord.settings.refuses_unknown_fields = False  # libraries of bots in a sandbox send some of their own
         progress("starting PostgreSQL, Valkey and NATS from their wheels")
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         app = await stack.enter_async_context(open_app(_settings(discord, folder, listening, grace)))

@@ -64,7 +64,7 @@ class Steps(Walk):
         self.check(sandbox.guild_ids == (self.scenario.arcade.id,), "the server is bound")
 
     async def connect(self) -> None:
-        """Each gets the environment of a worker, with credentials of its own, and starts one."""
+        """Each gets the environment and the credentials of a worker, and starts one."""
         scenario = self.scenario
         await self.connect_worker(scenario.ada, scenario.lab.general, "login-page")
         self.check("login-page" in scenario.workers, "the file that is attached is all that a worker needs")
@@ -105,7 +105,7 @@ class Steps(Walk):
         self.check("leads" in message_of(reply).content, "it took the interaction's id and token, not the bot's token")
 
     async def own_bots(self) -> None:
-        """Each starts an ordinary bot, with the token and the address of the same file."""
+        """Each starts an ordinary bot, with token and address of the same file."""
         await self.start_own_bot("login-page", self.scenario.lab, IN_DISCORD_PY)
         if await has_discord_js():
             await self.start_own_bot("leaderboard", self.scenario.arcade, IN_DISCORD_JS)
@@ -202,7 +202,7 @@ class Steps(Walk):
         self.check(len(bob.inbox) == len(olga.inbox) == 2, "each came once, with a button that extends")
 
     async def reclaimed(self) -> None:
-        """Nothing arrives after the expiry, and after the grace time everything is gone."""
+        """Nothing arrives after the expiry; after the grace time all of it is gone."""
         sandbox = await self.sandbox("try-out")
         worker = self.scenario.workers.pop("try-out")
         before = await worker.count()
@@ -217,7 +217,7 @@ class Steps(Walk):
         await self.check_gone(sandbox)
 
     async def destroy(self) -> None:
-        """Ada stops her bot and destroys her sandbox; schema, keys and stream are gone."""
+        """Ada stops her bot and destroys her sandbox; all that it had is gone."""
         await self.scenario.end_bots()  # told that its token is no more, discord.py would end in a traceback
         ada, sandbox = self.scenario.ada, await self.sandbox("login-page")
         reply = await self.use_command(ada, self.scenario.lab.general, "sandbox destroy", sandbox="login-page")

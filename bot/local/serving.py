@@ -49,6 +49,7 @@ async def open_local_discord(source: WorldSource, port: int = 0) -> AsyncIterato
     world = read_world(path) if path is not None and path.exists() else small_world()
     discord = LocalDiscord(port=port, token=world.bot.token, application_id=world.bot.id)
     discord.settings.compresses = True
+    discord.settings.refuses_unknown_fields = False  # libraries send some of their own
     try:
         build_world(world, discord)
     except UnknownReference as error:

@@ -98,6 +98,14 @@ async def test_an_unmodified_bot_reaches_it_by_discords_own_names(world, bot):
     assert world.read_text() == WORLD
 
 
+async def test_a_field_that_discord_ignores_is_ignored():
+    async with open_local_discord(WorldSource()) as local:
+        general = next(iter(local.world.guilds.values())).general
+        url, headers = f"{local.api_base}/channels/{general.id}/messages", {"Authorization": f"Bot {local.token}"}
+        async with aiohttp.request("POST", url, json={"content": "x", "made_up": 1}, headers=headers) as response:
+            assert response.status == 200
+
+
 @pytest.mark.long
 async def test_the_command_passes_the_exit_code_on_and_keeps_what_the_bot_has_made(world, bot):
     process = await start("--world", str(world), "--exec", f"{sys.executable} {bot} DISCORD_TOKEN")

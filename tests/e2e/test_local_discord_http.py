@@ -385,3 +385,46 @@ async def test_a_file_is_fetched_whatever_it_is_called(api, name):
     message = await api.ada.send(api.guild.general, files=[(name, b"content")])
     async with aiohttp.request("GET", message.attachments[0].url) as said:
         assert await said.read() == b"content"
+
+
+async def test_what_discord_js_sends_beside_the_fields_of_a_form_is_ignored(api):
+    api.guild.members[api.local.application_id].roles.append(api.guild.add_role("Admin", ["administrator"]))
+    bob, channel = api.local.add_person("bob"), f"/channels/{api.guild.general.id}"
+    api.guild.add_member(bob)
+    form = {"communicationDisabledUntil": None, "communication_disabled_until": None}
+    assert (await api("PATCH", f"/guilds/{api.guild.id}/members/{bob.id}", form))[0] == 200
+    assert (await api("PATCH", channel, {"name": "general", "lock_permissions": True}))[0] == 200
+    status, told = await api("PATCH", channel, {"nmae": "general"})
+    assert (status, list(told["errors"])) == (400, ["nmae"])
+
+
+async def test_roles_above_the_bots_own_may_be_listed_where_they_stand(api):
+    guild = api.local.add_guild("Ordered", owner=api.ada)
+    own, top = guild.add_role("Bot", ["manage_roles"]), guild.add_role("Top")
+    guild.members[api.local.application_id].roles.append(own)
+    status, role = await api("POST", f"/guilds/{guild.id}/roles", {"name": "below"})
+    listed = [{"id": str(one.id), "position": one.position} for one in (own, top)]
+    below = {"id": role["id"], "position": 0}
+    assert (status, (await api("PATCH", f"/guilds/{guild.id}/roles", [below, *listed]))[0]) == (200, 200)
+    raised = [{"id": str(top.id), "position": top.position + 1}]
+    assert (await api("PATCH", f"/guilds/{guild.id}/roles", raised))[0] == 403
+
+
+async def test_null_stands_for_what_a_guild_or_an_application_has_by_itself(api):
+    guild = api.local.add_guild("Plain", owner=api.ada)
+    guild.members[api.local.application_id].roles.append(guild.add_role("Admin", ["administrator"]))
+    for path, keys in (
+        (f"/guilds/{guild.id}", ("verification_level", "features", "preferred_locale", "description")),
+        (f"/channels/{guild.general.id}", ("rate_limit_per_user", "topic", "nsfw")),
+        ("/applications/@me", ("description", "tags", "event_webhooks_types", "integration_types_config")),
+    ):
+        before = (await api("GET", path))[1]
+        status, after = await api("PATCH", path, dict.fromkeys(keys))
+        assert (status, {key: after[key] for key in keys}) == (200, {key: before[key] for key in keys})
+
+
+async def test_an_embed_comes_back_as_discord_gives_it(api):
+    embed = {"title": "x", "color": None, "image": None, "fields": [{"name": "a", "value": "b"}]}
+    _, told = await api("POST", api.messages, {"embeds": [embed]})
+    field = {"name": "a", "value": "b", "inline": False}
+    assert told["embeds"] == [{"type": "rich", "title": "x", "fields": [field]}]

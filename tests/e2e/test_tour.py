@@ -42,6 +42,7 @@ async def test_the_tour_passes_draws_its_picture_and_leaves_nothing_behind(tour,
     assert (tour.returncode, stderr) == (0, b"")
     told = stdout.decode().splitlines()
     assert max(map(len, told)) <= 80
+    assert [line for line in told if "… ─" in line] == [], "a title that is cut short"
     assert told[-1] == "  make play"
     assert re.search(r"^tour: (\d\d)/\1 steps passed$", stdout.decode(), re.MULTILINE)
     assert ET.parse(tmp_path / "tour.svg").getroot().tag.endswith("svg")

@@ -71,6 +71,23 @@ async def forwarding(authority, address):
         yield session, {"ssl": trust, "server_hostname": "discord.com"}
 
 
+async def test_a_connection_that_the_end_of_the_program_cuts_is_no_error(relay):
+    origin, begun = Origin.of(relay), asyncio.Queue[asyncio.Task[None]]()
+    forwarder = Forwarder(origin, origin, trusted_by(""))
+
+    async def serve(reader, writer):
+        begun.put_nowait(asyncio.current_task())
+        await forwarder.serve(reader, writer)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        task = await begun.get()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.exception() is None
+        writer.close()
+
+
 async def test_requests_on_one_connection_are_each_addressed_to_the_relay(authority, relay):
     async def pieces():
         yield b"in "

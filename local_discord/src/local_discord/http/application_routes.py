@@ -71,7 +71,7 @@ class ApplicationRoutes(Group):
     async def _edit(self, request: web.Request) -> web.Response:
         self._require_own(request)
         form = read_form((await forms.read(request)).data, _FIELDS)
-        self._application.details |= {key: value for key, value in form.items() if key not in _NOT_KEPT}
+        self._application.set_details({key: value for key, value in form.items() if key not in _NOT_KEPT})
         return answer(self._payload())
 
     async def _role_connections(self, request: web.Request) -> web.Response:

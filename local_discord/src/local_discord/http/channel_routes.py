@@ -167,8 +167,10 @@ class ChannelRoutes(Group):
                 setattr(channel, key, form[key])
         if form.get("available_tags"):
             form["available_tags"] = [self._tag(tag) for tag in form["available_tags"]]
-        known = rules.details_of(channel.kind).keys() | {"default_auto_archive_duration"}
-        channel.details |= {key: form[key] for key in known & form.keys()}
+        ordinary = rules.details_of(channel.kind)
+        known = ordinary.keys() | {"default_auto_archive_duration"}
+        given = {key: form[key] for key in known & form.keys()}
+        channel.details |= {key: ordinary.get(key) if value is None else value for key, value in given.items()}
 
     def _set_overwrites(self, channel: Channel, forms: Iterable[Json]) -> None:
         """All at once: what is not among them is gone."""

@@ -26,8 +26,8 @@ MOST_BYTES = 10 * 1024 * 1024
 """Of the files of one request together."""
 _MOST_FILES = 10
 _FILE = re.compile(r"files?\[?(\d*)\]?")
-_IGNORED = {"pass_self_into_delete"}
-"""What libraries send by mistake (this one interactions.py), and Discord ignores."""
+_IGNORED = {"pass_self_into_delete", "lock_permissions"}
+"""What libraries send by mistake (the first interactions.py, the other discord.js), and Discord ignores."""
 _JSON, _URLENCODED = "application/json", "application/x-www-form-urlencoded"
 _AUTHORS_FLAGS = ~(LOADING | EPHEMERAL)
 
@@ -60,10 +60,15 @@ async def read(request: web.Request) -> Form:
     fields = request[ASKED].operation.fields
     if request[CHECKS_FIELDS] and fields and isinstance(form.data, dict):
         errors = FormErrors()
-        for key in form.data.keys() - fields - _IGNORED:
+        for key in form.data.keys() - fields - _IGNORED - {_camel_case(field) for field in fields}:
             errors.add((key,), "UNKNOWN_FIELD", "This operation has no such field.")
         errors.raise_any()
     return form
+
+
+def _camel_case(field: str) -> str:
+    """As discord.js calls it, which sends some fields under that name too."""
+    return re.sub("_(.)", lambda found: found[1].upper(), field)
 
 
 async def _read(request: web.Request) -> Form:

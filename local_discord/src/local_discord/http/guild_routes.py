@@ -62,14 +62,14 @@ class GuildRoutes(Group):
     async def _edit(self, request: web.Request) -> web.Response:
         guild = self._guild(request, "manage_guild")
         form, before = read_form((await forms.read(request)).data, _FIELDS), guild.payload()
-        guild.details |= {key: value for key, value in form.items() if key not in (*_NOT_KEPT, "name")}
+        guild.set_details({key: value for key, value in form.items() if key not in (*_NOT_KEPT, "name")})
         guild.rename(form.get("name", guild.name))
         self._note(request, guild, GUILD, guild.id, before=before, after=guild.payload())
         return answer(guild.payload())
 
     async def _preview(self, request: web.Request) -> web.Response:
         guild = self._guild(request)
-        keys = "id name icon splash discovery_splash emojis features description stickers".split()
+        keys = "id name icon splash discovery_splash home_header emojis features description stickers".split()
         counts = {"approximate_member_count": len(guild.members), "approximate_presence_count": 1}
         shown = guild.payload()
         return answer({key: shown[key] for key in keys} | counts)

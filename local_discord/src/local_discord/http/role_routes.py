@@ -95,7 +95,8 @@ class RoleRoutes(Group):
             role, position = self._role(guild, int(moved["id"])), moved.get("position")
             if position is None:
                 continue
-            self._require_above(guild, max(role.position, position))
+            if position != role.position:  # discord.js lists all, those above its own among them
+                self._require_above(guild, max(role.position, position))
             role.position = position
             guild.announce_role(role)
         return answer([role.payload() for role in guild.roles.values()])

@@ -42,7 +42,7 @@ class ThreadRoutes(Group):
         }
 
     async def _active(self, request: web.Request) -> web.Response:
-        return answer(_listing(self._guild(request).active_threads(self._bot)))
+        return answer(_listing(self._guild(request).active_threads(self._bot)) | {"has_more": False})
 
     async def _start(self, request: web.Request) -> web.Response:
         _, channel = self._guild_channel(request)

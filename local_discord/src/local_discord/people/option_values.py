@@ -49,6 +49,8 @@ def _chosen(option: Json, value: Any) -> Any:
 
 def _within(option: Json, value: Any, size: float, what: str) -> Any:
     least, most = option.get(f"min_{what}"), option.get(f"max_{what}")
-    if (least is not None and size < least) or (most is not None and size > most):
-        raise CommandUsageError(f"The {what} of {option['name']} must be between {least} and {most}.")
+    if least is not None and size < least:
+        raise CommandUsageError(f"The {what} of {option['name']} must be {least} or more.")
+    if most is not None and size > most:
+        raise CommandUsageError(f"The {what} of {option['name']} must be {most} or less.")
     return value

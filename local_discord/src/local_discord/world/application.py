@@ -18,6 +18,8 @@ _ORDINARY: Json = {
     "event_webhooks_status": 1,
     "event_webhooks_types": [],
     "tags": [],
+    "type": None,
+    "explicit_content_filter": 0,
 }
 
 
@@ -33,6 +35,12 @@ class Application:
     """What can be set on it, by the API's names."""
     role_connections: list[Json] = field(default_factory=list)
     """What it tells of a person when a role asks for it."""
+
+    def set_details(self, details: Json) -> None:
+        """Null stands for what an application has by itself; what it has not by itself is gone."""
+        changed = {key: _ORDINARY.get(key) if value is None else value for key, value in details.items()}
+        gone = {key for key, value in changed.items() if value is None and key not in _ORDINARY}
+        self.details = {key: value for key, value in (self.details | changed).items() if key not in gone}
 
     def team_payload(self) -> Json | None:
         """None while it belongs to one person alone."""

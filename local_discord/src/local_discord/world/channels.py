@@ -204,7 +204,7 @@ class Message:
         if draft.content is not None:
             self.content = draft.content
         if draft.embeds is not None:
-            self.embeds = [{"type": "rich"} | embed for embed in draft.embeds]
+            self.embeds = [_shown(embed) for embed in draft.embeds]
         if draft.components is not None:
             self.components = numbered(draft.components)
         if draft.attachments is not None:
@@ -281,3 +281,11 @@ def emoji_payload(emoji: str) -> Json:
     """A Unicode emoji, or one of a guild as it stands in addresses: `name:id`."""
     name, _, emoji_id = emoji.rpartition(":")
     return {"id": emoji_id, "name": name} if name else {"id": None, "name": emoji}
+
+
+def _shown(embed: Json) -> Json:
+    """As Discord gives it back: without what is null, and each field says whether it is inline."""
+    shown = {"type": "rich"} | {key: value for key, value in embed.items() if value is not None}
+    if "fields" in shown:
+        shown["fields"] = [{"inline": False} | field for field in shown["fields"]]
+    return shown

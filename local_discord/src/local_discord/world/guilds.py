@@ -25,10 +25,12 @@ _EMPTY_LISTS = (
     "presences",
     "embedded_activities",
 )
-_NOTHING = ("icon", "splash", "discovery_splash", "description", "banner", "application_id", "vanity_url_code")
+_NOTHING = ("icon", "splash", "discovery_splash", "home_header", "description", "banner", "application_id")
 _NO_CHANNEL = ("afk_channel_id", "rules_channel_id", "public_updates_channel_id", "safety_alerts_channel_id")
 _ORDINARY: dict[str, Any] = {
     **dict.fromkeys((*_NOTHING, *_NO_CHANNEL)),
+    "vanity_url_code": None,
+    "region": "deprecated",
     "afk_timeout": 300,
     "verification_level": 0,
     "default_message_notifications": 0,
@@ -166,9 +168,15 @@ class Guild(Membership):
         if self.has_bot:
             self.emit("GUILD_CREATE", self.create_payload(joined=joined))
 
+    def set_details(self, details: Json) -> None:
+        """Null stands for what a guild has by itself."""
+        self.details |= {key: _ORDINARY.get(key) if value is None else value for key, value in details.items()}
+
     def payload(self) -> Json:
         """As the API shows it, without members and channels."""
         return self.details | {
+            "widget_enabled": self.widget["enabled"],
+            "widget_channel_id": self.widget["channel_id"],
             "id": str(self.id),
             "name": self.name,
             "owner_id": str(self.owner.id),

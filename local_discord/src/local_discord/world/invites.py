@@ -36,7 +36,11 @@ class Invite:
         guild = self.channel.guild
         assert guild is not None
         about: Json = {"id": str(guild.id), "name": guild.name, "icon": None, "features": [], "verification_level": 0}
-        about |= dict.fromkeys(("splash", "banner", "description", "vanity_url_code")) | {"nsfw_level": 0}
+        about |= dict.fromkeys(("splash", "banner", "description", "vanity_url_code")) | {
+            "nsfw_level": 0,
+            "nsfw": False,
+        }
+        about["premium_subscription_count"] = 0
         return {
             "type": 0,
             "code": self.code,

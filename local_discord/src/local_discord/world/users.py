@@ -34,10 +34,12 @@ class User:
             "discriminator": "0",
             "avatar": None,
             "avatar_decoration_data": None,
+            "primary_guild": None,
             "public_flags": self.public_flags,
+            "flags": self.public_flags,
         }
         return data | ({"bot": True} if self.bot else {})
 
     def own_payload(self) -> Json:
         """As the bot sees its own user."""
-        return self.payload() | {"verified": True, "mfa_enabled": True, "flags": 0, "email": None, "locale": "en-US"}
+        return self.payload() | {"verified": True, "mfa_enabled": True, "email": None, "locale": "en-US"}

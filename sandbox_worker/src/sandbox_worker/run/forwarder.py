@@ -59,11 +59,13 @@ class Forwarder:
         return await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=tls, family=socket.AF_INET)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until it ends. Never raises."""
+        """One connection, until it ends, or the program does. Never raises."""
         try:
             await self._serve(reader, writer)
         except BREAKS:
             await close(writer)
+        except asyncio.CancelledError:
+            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         raw = await reader.readuntil(b"\r\n\r\n")
