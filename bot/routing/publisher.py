@@ -259,9 +259,10 @@ class Publisher:
             self._watch.fail(lane, error=ack.error)
 
     def _refuse(self, number: int, reason: str) -> None:
-        if self._complete(number):
+        lane = self._backlog.lane_of(number)
+        if lane is not None and self._complete(number):
             self.counts["refused"] += 1
-            self._refusals.add(reason)
+            self._refusals.add(reason, lane.prefix)
 
     def _complete(self, number: int) -> bool:
         """Its frame need not be kept any longer; False if that was known, as after a repeat."""
