@@ -18,7 +18,7 @@ from bot.health.server import serve_health
 from bot.health_sources import GuildInspector, RoutesInForce, StorageTrouble
 from bot.metric_sources.discord import DiscordSource
 from bot.metric_sources.events import EventSource
-from bot.metric_sources.process import CertificateSource, DiskSource, LogLines, ProcessSource
+from bot.metric_sources.process import CertificateSource, DiskSource, LogLines, ProcessSource, certificates_of
 from bot.metric_sources.relay import RelaySource
 from bot.metric_sources.sandboxes import SandboxSource
 from bot.own_commands import OwnCommands
@@ -175,8 +175,7 @@ def _certificates(settings: Settings) -> dict[str, Path]:
     """What this process and the servers that it runs are known by, by service."""
     folder = settings.workers.certificates
     of_stores = {store: folder / f"{store}.pem" for store in settings.embedded_stores} if folder else {}
-    chosen = {"relay": settings.relay.certificate, "health": settings.health.certificate}
-    return of_stores | {name: path for name, path in chosen.items() if path is not None}
+    return of_stores | certificates_of(settings)
 
 
 def _presence(stores: Stores, manager: SandboxManager) -> ReadPresence:

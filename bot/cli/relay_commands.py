@@ -18,6 +18,8 @@ from bot.settings import Settings
 from bot.supervisor import backoff
 
 cli = typer.Typer()
+_HOLDER = "SANDBOX_RELAY_HOLDER"
+"""The variable in which the process that serves is told who holds its socket."""
 
 
 @cli.command()
@@ -57,7 +59,7 @@ async def _serve(settings: Settings) -> None:
     from bot.health.probes import StoreProbes
     from bot.health.readiness import start_readiness
     from bot.health.server import serve_health
-    from bot.metric_sources.process import ProcessSource
+    from bot.metric_sources.process import CertificateSource, ProcessSource, certificates_of
     from bot.metric_sources.readiness import ReadinessSource
     from bot.metric_sources.registry import Metrics
     from bot.metric_sources.relay import RelaySource
@@ -80,15 +82,25 @@ async def _serve(settings: Settings) -> None:
             readiness = start_readiness(health, supervisor, probes=probes.all, looks={"relay": StopLook(stop).look})
             metrics = Metrics()
             metrics.add(ProcessSource(supervisor, stores.pool), RelaySource(part), ReadinessSource(readiness.whole))
+            metrics.add(CertificateSource(certificates_of(settings)))
             health.routes["/metrics"] = metrics.handle
         exhausted = asyncio.create_task(supervisor.wait_exhausted())
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({exhausted, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        left = asyncio.create_task(_until_left_behind())
+        await asyncio.wait({exhausted, stopped, left}, return_when=asyncio.FIRST_COMPLETED)
         supervisor.deadline.start()
         await supervisor.end({"relay"})
         part.close()
-        for task in (exhausted, stopped):
+        for task in (exhausted, stopped, left):
             task.cancel()
+
+
+async def _until_left_behind() -> None:
+    """Until the process has died that holds the socket: nothing would start this one again, and nobody could have the
+    port. For ever if there is none."""
+    holder = int(os.environ.get(_HOLDER, 0))
+    while holder in (0, os.getppid()):  # noqa: ASYNC110  # nobody tells a process that its parent has died
+        await asyncio.sleep(constants.RELAY_HOLDER_LOOKED_FOR_EVERY_S)
 
 
 async def _keep_serving(settings: Settings) -> int:
@@ -130,7 +142,7 @@ class _Child:
         """Until it ends, or everything is to stop; its exit code."""
         self.wanted_anew = False
         handed = {"BOT_RELAY__LISTEN": f"fd:{self._fileno}", "BOT_RELAY__ADDRESS": self._address}
-        environment = {**os.environ, **handed}
+        environment = {**os.environ, **handed, _HOLDER: str(os.getpid())}
         arguments = [sys.executable, "-m", "bot", *sys.argv[1:]]
         self._process = await asyncio.create_subprocess_exec(*arguments, env=environment, pass_fds=(self._fileno,))
         ended = asyncio.create_task(self._process.wait())

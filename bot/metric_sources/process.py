@@ -15,6 +15,7 @@ from loguru import logger
 from prometheus_client.metrics_core import Metric
 
 from bot import metrics
+from bot.settings import Settings
 from bot.stores.postgres import Pool
 from bot.supervisor import State, Supervisor
 
@@ -44,6 +45,12 @@ class DiskSource:
     def __call__(self) -> Iterator[Metric]:
         disk = os.statvfs(self._folder)
         yield metrics.DATA_FREE.one(disk.f_bavail * disk.f_frsize)
+
+
+def certificates_of(settings: Settings) -> dict[str, Path]:
+    """Of relay and health, as far as there are some, by service."""
+    chosen = {"relay": settings.relay.certificate, "health": settings.health.certificate}
+    return {service: path for service, path in chosen.items() if path is not None}
 
 
 class CertificateSource:

@@ -10,6 +10,8 @@ import os
 import signal
 import socket
 import ssl
+import time
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -65,6 +67,21 @@ async def test_a_relay_that_is_killed_is_there_again_and_sessions_go_on(
         await goes_on(scene, wire, relay.address, token)
         assert relay.children != [child]
         assert sum("ready: the relay serves" in line for line in relay.lines) == 2
+
+
+async def test_what_serves_ends_with_the_process_that_has_started_it_and_leaves_the_port(
+    environment,  # noqa: F811
+    discord,
+):
+    port = free_port()
+    async with relay_process(environment, discord, port=port) as relay:
+        (child,) = relay.children
+        await relay.stop(signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while Path(f"/proc/{child}").exists():
+                await asyncio.sleep(0.05)
+    async with relay_process(environment, discord, port=port):
+        pass
 
 
 async def test_sighup_starts_it_anew_and_tells_clients_to_resume(
@@ -143,6 +160,7 @@ async def test_with_the_installations_own_certificates_clients_come_by_wss(
     files = {
         "BOT_RELAY__CERTIFICATE": str(tmp_path / "relay.pem"),
         "BOT_RELAY__KEY": str(tmp_path / "relay.key"),
+        "BOT_HEALTH__LISTEN": f"127.0.0.1:{(health := free_port())}",
     }
     async with (
         relay_process(environment, discord, ssl=trusting, scheme="https", **files) as relay,
@@ -151,6 +169,9 @@ async def test_with_the_installations_own_certificates_clients_come_by_wss(
         await wire.send(2, {"token": token, "intents": 1, "properties": {}})
         assert (await wire.receive("READY"))["resume_gateway_url"] == relay.address.replace("https", "wss")
         assert await wire.request("GET", "/users/@me") == 200
+        async with aiohttp.ClientSession() as session:
+            told = await scrape_over_http(session, f"http://127.0.0.1:{health}")
+        assert told(metrics.CERTIFICATE_END, service="relay") > time.time()
 
 
 async def test_off_loopback_it_refuses_to_serve_in_the_clear_unless_told_to(
