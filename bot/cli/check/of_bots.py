@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from bot.cli.check.surroundings import Surroundings
 from bot.findings import Finding, ok, warning
@@ -17,11 +17,22 @@ async def shards(found: Surroundings) -> AsyncIterator[Finding]:
     processes = await list_processes(pool, logged_in.client.application_id or 0)
     if not processes:
         yield ok(gettext("No bot is running."))
-        return
-    for process in processes:
-        yield ok(_describe(process))
+    for finding in compare_shards(processes):
+        yield finding
+
+
+def compare_shards(processes: Sequence[GatewayProcess]) -> Iterator[Finding]:
+    """Which of them has what, whether they agree on how many shards there are, and which of these nobody runs."""
+    yield from (ok(_describe(process)) for process in processes)
+    totals = sorted({process.shards.total for process in processes})
+    if len(totals) > 1:
+        yield warning(
+            gettext("Bots run with different numbers of shards: {totals}.", totals=", ".join(map(str, totals))),
+            gettext("Give all of them the same discord.shard_count: some wait until the others have ended."),
+        )
     held = {shard_id for process in processes for shard_id in process.held}
-    if missing := [shard_id for shard_id in range(processes[0].shards.total) if shard_id not in held]:
+    in_force = {process.shards.total for process in processes if process.held} or totals
+    if missing := [shard_id for shard_id in range(max(in_force, default=0)) if shard_id not in held]:
         yield warning(
             gettext("Nobody runs {shards}: events of their servers wait.", shards=_list(missing)),
             gettext("Start a bot with them in discord.shard_ids, or without shard_ids."),
