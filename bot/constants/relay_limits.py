@@ -133,6 +133,9 @@ RELAY_INVALID_REQUESTS = 100
 RELAY_INVALID_COUNTED_FOR_S = 600.0
 """Discord's own ten minutes."""
 
+RELAY_HOLDER = "SANDBOX_RELAY_HOLDER"
+"""The variable in which a process that serves is told who holds its socket."""
+
 RELAY_HOLDER_LOOKED_FOR_EVERY_S = 1.0
 """A process that serves ends so soon after the one that has started it was killed."""
 

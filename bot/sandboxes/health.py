@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bot import constants
+from bot.findings import Finding, Level, failure, warning, worst
 from bot.i18n import Translatable, gettext, ngettext
 from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.model import Sandbox, SandboxStatus
@@ -21,6 +22,9 @@ class HealthLevel(StrEnum):
     HEALTHY = "healthy"
     DEGRADED = "degraded"
     UNHEALTHY = "unhealthy"
+
+
+_LEVELS = {Level.OK: HealthLevel.HEALTHY, Level.WARNING: HealthLevel.DEGRADED, Level.FAILURE: HealthLevel.UNHEALTHY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,8 @@ class RelayHealth:
 @dataclass(frozen=True, slots=True)
 class Health:
     """A sandbox, and what was said of it just now. `notices_undelivered`: the last notice did not reach its owner.
-    `relay`: None if that is not known. `unasked`: NATS servers that do not say who is connected, by name."""
+    `relay`: None if that is not known. `unasked`: NATS servers that do not say who is connected, by name.
+    `is_restored`: PostgreSQL was restored from a backup, and nobody has settled that."""
 
     sandbox: Sandbox
     postgres: StoreHealth
@@ -152,6 +157,7 @@ class Health:
     notices_undelivered: bool = False
     relay: RelayHealth | None = None
     unasked: tuple[str, ...] = ()
+    is_restored: bool = False
 
     @property
     def stores(self) -> dict[str, StoreHealth]:
@@ -166,20 +172,28 @@ class Health:
     @property
     def level(self) -> HealthLevel:
         """The worst that there is a reason for. What is not known is no reason."""
-        if any(self._unhealthy()):
-            return HealthLevel.UNHEALTHY
-        return HealthLevel.DEGRADED if any(self._degraded()) else HealthLevel.HEALTHY
+        return _LEVELS[worst(self.findings)]
 
     @property
     def reasons(self) -> list[str]:
         """Why it is not healthy, as sentences in the active locale, the worst first; empty if it is."""
-        return [*self._unhealthy(), *self._degraded()]
+        return [finding.message for finding in self.findings]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The reasons with the level of each."""
+        return [*map(failure, self._unhealthy()), *map(warning, self._degraded())]
 
     def _unhealthy(self) -> Iterator[str]:
         running = self.sandbox.status is SandboxStatus.RUNNING
         if not running:
             yield gettext(
                 "It is {status}: no events come, no worker connects.", status=Translatable(self.sandbox.status)
+            )
+        if self.is_restored:
+            yield gettext(
+                "The bot's database was restored from a backup. Nothing is handed out, and credentials that may have "
+                "ended since let nobody in, until an admin has run `sandbox-bot settle-restore`."
             )
         for name, store in self.stores.items():
             if not store.ok:

@@ -15,7 +15,7 @@ from bot.cli.check.of_bots import compare_shards
 from bot.cli.check.time_gap import SAME, TimeGap
 from bot.findings import Cause, Level, failure, ok, warning
 from bot.i18n import activate_locale
-from bot.routing.leases import GatewayProcess, Shards
+from bot.stores.leases import Claim, Claimant
 
 PAGE = Path(__file__).parents[2] / "docs" / "check.md"
 
@@ -114,8 +114,8 @@ def test_the_page_names_every_check_in_its_order():
 
 
 def test_bots_with_another_number_of_shards_are_named_beside_the_shards_that_they_leave_to_nobody():
-    waits = GatewayProcess(uuid4(), "new", Shards(1, 3, (1, 2)), ())
-    runs = GatewayProcess(uuid4(), "old", Shards(1, 2, (0,)), (0,))
+    waits = Claimant(uuid4(), "new", Claim(1, 3, (1, 2)), ())
+    runs = Claimant(uuid4(), "old", Claim(1, 2, (0,)), (0,))
     told = [(one.level, one.message) for one in compare_shards([waits, runs])]
     assert told == [
         (Level.OK, "new is the standby for shards 1, 2 of 3."),
@@ -123,6 +123,4 @@ def test_bots_with_another_number_of_shards_are_named_beside_the_shards_that_the
         (Level.WARNING, "Bots run with different numbers of shards: 2, 3."),
         (Level.WARNING, "Nobody runs shard 1: events of their servers wait."),
     ]
-    assert [one.level for one in compare_shards([GatewayProcess(uuid4(), "all", Shards(1, 2, (0, 1)), (0, 1))])] == [
-        Level.OK
-    ]
+    assert [one.level for one in compare_shards([Claimant(uuid4(), "all", Claim(1, 2, (0, 1)), (0, 1))])] == [Level.OK]

@@ -18,6 +18,7 @@ from loguru import logger
 
 from bot import constants, fence, names, request
 from bot.errors import CleanupRefused, SandboxError
+from bot.sandboxes.restores.gate import RestoreGate
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, connected, load_queries
@@ -83,8 +84,10 @@ class OrphanCollector:
         """Drop what is proved to be ours, each after another look, and return it.
 
         `CleanupRefused` if nothing seems to belong to a living sandbox, unless forced: the bot may look at the wrong
-        database.
+        database. `RestoreUnsettled` after a restore.
         """
+        async with connected(self._pool) as connection:
+            await RestoreGate(self._pool).require_settled(connection)
         found = await self._find_except_keys()
         if not force and not await self._any_live() and (count := len(_ours(await self.find()))):
             raise CleanupRefused(count)
@@ -136,10 +139,10 @@ class OrphanCollector:
         return [Orphan(OrphanKind.ROLE, row["role_name"], _proof(row["is_ours"], row["was_destroyed"])) for row in rows]
 
     async def _find_streams(self) -> list[Orphan]:
-        old = {found.sandbox_id: found for found in await self._streams.list_streams() if found.age >= self._grace}
+        old = await self._streams.list_streams(older_than=self._grace)
         proofs = await self._classify(old)
         return [
-            Orphan(OrphanKind.STREAM, old[sandbox_id].name, proof, sandbox_id, old[sandbox_id].messages)
+            Orphan(OrphanKind.STREAM, names.stream_name(sandbox_id), proof, sandbox_id, old[sandbox_id])
             for sandbox_id, proof in proofs.items()
         ]
 
