@@ -221,9 +221,10 @@ async def full_disk(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def old_certificate(scene: Scene) -> AsyncIterator[None]:
-    """It ends in some days; then `sandbox-bot certificates` renews it."""
+    """It ends in some days; then `sandbox-bot certificates` renews it. The bot reads it when it starts."""
     with patch.object(certificates, "SERVER_LIVES", timedelta(days=10)):
         certificates.write_certificates(scene.certificates, [LOOPBACK])
+    scene.service.signal(signal.SIGTERM)
     try:
         yield
     finally:
@@ -232,6 +233,7 @@ async def old_certificate(scene: Scene) -> AsyncIterator[None]:
             *argv, cwd=scene.folder, env=scene.environment, stdout=asyncio.subprocess.DEVNULL
         )
         assert await renewing.wait() == 0
+        scene.service.signal(signal.SIGTERM)
 
 
 FAULTS: dict[str, tuple[Fault, tuple[str, ...]]] = {
