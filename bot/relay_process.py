@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import ExitStack
 
+from bot import constants
 from bot.control_plane import make_restore_watch
 from bot.health.looks import StopLook
 from bot.health.probes import StoreProbes
@@ -69,6 +71,15 @@ def _metrics(
 async def _wait_until_over(supervisor: Supervisor, stop: asyncio.Event) -> None:
     exhausted = asyncio.create_task(supervisor.wait_exhausted())
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({exhausted, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (exhausted, stopped):
+    left = asyncio.create_task(_until_left_behind())
+    await asyncio.wait({exhausted, stopped, left}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (exhausted, stopped, left):
         task.cancel()
+
+
+async def _until_left_behind() -> None:
+    """Until the process has died that holds the socket: nothing would start this one again, and nobody could have the
+    port. For ever if there is none."""
+    holder = int(os.environ.get(constants.RELAY_HOLDER, 0))
+    while holder in (0, os.getppid()):  # noqa: ASYNC110  # nobody tells a process that its parent has died
+        await asyncio.sleep(constants.RELAY_HOLDER_LOOKED_FOR_EVERY_S)

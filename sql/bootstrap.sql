@@ -73,6 +73,9 @@ SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', datname)
 SET ROLE :"role";
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO :"role";
+-- Of its own tables, what somebody may have taken from it.
+SELECT format('GRANT ALL ON ALL TABLES IN SCHEMA sandbox_control TO %I', :'role')
+  FROM pg_namespace WHERE nspname = 'sandbox_control' \gexec
 RESET ROLE;
 
 -- CREATE on the database is the right to make any schema, and extensions, publications and more. What a sandbox's role

@@ -92,7 +92,7 @@ class _Child:
         """Until it ends, or everything is to stop; its exit code."""
         self.wanted_anew = False
         handed = {"BOT_RELAY__LISTEN": f"fd:{self._fileno}", "BOT_RELAY__ADDRESS": self._address}
-        environment = {**os.environ, **handed}
+        environment = {**os.environ, **handed, constants.RELAY_HOLDER: str(os.getpid())}
         arguments = [sys.executable, "-m", "bot", *sys.argv[1:]]
         self._process = await asyncio.create_subprocess_exec(*arguments, env=environment, pass_fds=(self._fileno,))
         ended = asyncio.create_task(self._process.wait())

@@ -121,11 +121,23 @@ RELAY_REQUESTS_BURST = 40
 RELAY_REQUESTS_WAITING = 500
 """Requests of one sandbox that wait for their turn, some twelve seconds; the next one is answered with 429."""
 
+RELAY_REQUESTS_TOLD_OF = 100
+"""So many of one sandbox wait two and a half seconds, of which the alert tells; the log names the sandbox."""
+
+RELAY_SANDBOX_NAMED_EVERY_S = 60.0
+"""How often one sandbox at most: its requests come by the hundred."""
+
 RELAY_INVALID_REQUESTS = 100
 """Refusals of Discord's that one sandbox may cause in the time below. Discord bans the address at 10,000."""
 
 RELAY_INVALID_COUNTED_FOR_S = 600.0
 """Discord's own ten minutes."""
+
+RELAY_HOLDER = "SANDBOX_RELAY_HOLDER"
+"""The variable in which a process that serves is told who holds its socket."""
+
+RELAY_HOLDER_LOOKED_FOR_EVERY_S = 1.0
+"""A process that serves ends so soon after the one that has started it was killed."""
 
 RELAY_LISTEN = "127.0.0.1:8791"
 """Beside embedded stores, if nothing is said."""

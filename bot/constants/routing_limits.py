@@ -133,6 +133,9 @@ event waits no longer than this after a reconnect."""
 REFUSALS_LOGGED_EVERY_S = 60.0
 """Refused events are told together, at most this often: a refused flood is no reason for a flood of lines."""
 
+REFUSED_STREAMS_NAMED = 10
+"""Those with the most refused events; one line has room for them."""
+
 ROUTE_RETRY_S = 0.2
 """The first pause before routes are read again after PostgreSQL was away; it doubles up to the longest. Shorter than of
 other parts, for a sandbox that was destroyed meanwhile still gets events until then."""

@@ -7,6 +7,8 @@ import time
 from collections import OrderedDict, deque
 from uuid import UUID
 
+from loguru import logger
+
 from bot import constants, metrics
 
 
@@ -18,6 +20,22 @@ class TooManyRequests(Exception):
         self.retry_after_s = retry_after_s
 
 
+class ThrottledWarnings:
+    """Each names a sandbox, once a minute at most: nothing else says whose bot it is, for metrics name none."""
+
+    def __init__(self) -> None:
+        self._told_at: dict[UUID, float] = {}
+
+    def tell(self, message: str, sandbox_id: UUID, **facts: object) -> None:
+        """Unless it was named within the last minute."""
+        now = time.monotonic()
+        since = now - constants.RELAY_SANDBOX_NAMED_EVERY_S
+        self._told_at = {known: at for known, at in self._told_at.items() if at > since}
+        if sandbox_id not in self._told_at:
+            self._told_at[sandbox_id] = now
+            logger.warning(message, sandbox=str(sandbox_id), **facts)
+
+
 class FairQueue:
     """Lets so many requests a second through, by turns of the sandboxes that wait. `pause` holds all."""
 
@@ -27,6 +45,7 @@ class FairQueue:
         self._counted_at = time.monotonic()
         self._paused_until = 0.0
         self._serving: asyncio.Task[None] | None = None
+        self._warnings = ThrottledWarnings()
         self.seconds = metrics.RELAY_QUEUE_SECONDS.histogram()
 
     async def turn(self, sandbox_id: UUID) -> None:
@@ -41,6 +60,8 @@ class FairQueue:
         if self._is_paused_long():
             raise TooManyRequests(self.pause_left_s)
         queue = self._waiting.setdefault(sandbox_id, deque())
+        if len(queue) >= constants.RELAY_REQUESTS_TOLD_OF:
+            self._warnings.tell("a sandbox's requests wait for their turn", sandbox_id, requests=len(queue))
         if len(queue) >= constants.RELAY_REQUESTS_WAITING:
             raise TooManyRequests(len(queue) / constants.RELAY_REQUESTS_A_SECOND)
         queue.append(turn := asyncio.get_running_loop().create_future())
@@ -108,6 +129,7 @@ class InvalidRequests:
 
     def __init__(self) -> None:
         self._refused_at: dict[UUID, deque[float]] = {}
+        self._warnings = ThrottledWarnings()
 
     def count(self, sandbox_id: UUID) -> None:
         """Discord has answered 401, 403, 404 of a webhook, or a 429 that concerns all."""
@@ -128,4 +150,5 @@ class InvalidRequests:
             return
         left = refused[0] + constants.RELAY_INVALID_COUNTED_FOR_S - time.monotonic()
         if left > 0:
+            self._warnings.tell("a sandbox's requests are not passed on, Discord has refused too many", sandbox_id)
             raise TooManyRequests(left)

@@ -259,9 +259,10 @@ class Publisher:
             self._watch.fail(lane, error=ack.error)
 
     def _refuse(self, number: int, reason: str) -> None:
-        if self._complete(number, is_stored=False):
+        lane = self._backlog.lane_of(number)
+        if lane is not None and self._complete(number, is_stored=False):
             self.counts["refused"] += 1
-            self._refusals.add(reason)
+            self._refusals.add(reason, lane.prefix)
 
     def _complete(self, number: int, *, is_stored: bool = True) -> bool:
         """Its frame need not be kept any longer; False if that was known, as after a repeat."""

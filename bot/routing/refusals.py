@@ -46,15 +46,18 @@ async def has_leader(client: Client, subject: str, within_s: float) -> bool:
 
 
 class RefusalLog:
-    """Counts refused events by reason. The first is logged at once, what follows together, at most once a minute."""
+    """Counts refused events by reason and stream. The first is logged at once, what follows together, at most once a
+    minute."""
 
     def __init__(self) -> None:
         self._reasons: Counter[str] = Counter()
+        self._prefixes: Counter[str] = Counter()
         self._logged_at = float("-inf")
 
-    def add(self, reason: str) -> None:
-        """One event was refused."""
+    def add(self, reason: str, prefix: str) -> None:
+        """One event was refused. `prefix`: of the subjects of its stream."""
         self._reasons[reason] += 1
+        self._prefixes[prefix] += 1
         self.flush_if_due()
 
     def flush_if_due(self) -> None:
@@ -65,6 +68,8 @@ class RefusalLog:
     def flush(self) -> None:
         """Log what has been counted now; nothing if nothing was refused."""
         if self._reasons:
-            logger.warning("events were refused by NATS", reasons=dict(self._reasons))
+            subjects = {f"{prefix}.>": n for prefix, n in self._prefixes.most_common(constants.REFUSED_STREAMS_NAMED)}
+            logger.warning("events were refused by NATS", reasons=dict(self._reasons), subjects=subjects)
             self._reasons.clear()
+            self._prefixes.clear()
             self._logged_at = time.monotonic()

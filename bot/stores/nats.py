@@ -163,7 +163,7 @@ class StreamStore:
     async def purge(self, sandbox_id: UUID) -> bool:
         """Delete every event, and with them what workers have not acknowledged; true if there is a stream.
 
-        One that nobody leads is made anew, on other servers.
+        What somebody has changed of it is put back. One that nobody leads is made anew, on other servers.
         """
         with asking():
             try:
@@ -173,7 +173,7 @@ class StreamStore:
                 return False
             except LeaderAway:
                 await self.delete(sandbox_id)
-                await self.create(sandbox_id)
+            await self.create(sandbox_id)
         return True
 
     async def replay(self, sandbox_id: UUID, request: Replay) -> StreamPosition:

@@ -24,3 +24,11 @@ SELECT DISTINCT application_id FROM gateway_processes
 -- list_bound_guilds --
 -- Of all sandboxes.
 SELECT guild_id FROM sandbox_guild_mapping ORDER BY guild_id;
+
+-- list_taken --
+-- The bot's own tables and views that its role may not use as it does.
+SELECT relname FROM pg_class
+ WHERE relnamespace = to_regnamespace('sandbox_control') AND relkind IN ('r', 'v')
+   AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+            AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
+ ORDER BY relname;

@@ -15,6 +15,20 @@ async def test_the_bootstrap_script_may_run_again(servers):
     assert "ERROR" not in said.stderr
 
 
+async def test_it_gives_back_to_the_bot_what_was_taken_from_it(servers):
+    superuser = await asyncpg.connect(servers.superuser_url())
+    await superuser.execute("CREATE SCHEMA IF NOT EXISTS sandbox_control AUTHORIZATION sandbox_bot")
+    await superuser.execute("CREATE TABLE sandbox_control.taken ()")
+    await superuser.execute("ALTER TABLE sandbox_control.taken OWNER TO sandbox_bot")
+    await superuser.execute("REVOKE ALL ON sandbox_control.taken FROM sandbox_bot")
+    may_read = "SELECT has_table_privilege('sandbox_bot', 'sandbox_control.taken', 'SELECT')"
+    before = await superuser.fetchval(may_read)
+    await asyncio.to_thread(servers.bootstrap)
+    assert (before, await superuser.fetchval(may_read)) == (False, True)
+    await superuser.execute("DROP TABLE sandbox_control.taken")
+    await superuser.close()
+
+
 async def test_an_administrator_who_is_no_superuser_may_run_it(servers):
     """As on a managed server; there it says which databases it could not close."""
     superuser = await asyncpg.connect(servers.superuser_url("postgres"))

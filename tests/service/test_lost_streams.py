@@ -189,6 +189,15 @@ async def test_what_was_purged_does_not_come_and_is_not_waited_for(place, make_b
     assert (sequence, new.sequence, new.data["content"]) == (6, 6, "new")
 
 
+async def test_what_somebody_has_changed_of_a_stream_is_put_back_when_it_is_purged(place):
+    jetstream = place.nats.jetstream()
+    made = (await jetstream.stream_info(place.sandbox.stream)).config
+    await jetstream.update_stream(made.evolve(no_ack=True, max_msg_size=1))
+    await place.manager.streams.purge(place.sandbox.id)
+    assert (await jetstream.stream_info(place.sandbox.stream)).config == made
+    assert await place.send(content="new") == 1
+
+
 @pytest.mark.usefixtures("quick")
 async def test_a_stream_that_is_made_anew_begins_with_a_mark_and_is_told_from_the_one_before(place, make_bot):
     bot = make_bot()

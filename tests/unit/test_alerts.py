@@ -1,5 +1,7 @@
-"""Alerts, dashboard and runbook agree with each other and with the metrics that there are."""
+"""Alerts, dashboard and runbook agree with each other, with the metrics that there are and with what the bot says."""
 
+import ast
+import functools
 import itertools
 import json
 import re
@@ -23,6 +25,12 @@ DASHBOARD = json.loads((DEPLOY / "grafana.json").read_text())
 RULES = [rule for group in yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
 TESTS = yaml.safe_load((DEPLOY / "alerts_test.yml").read_text())["tests"]
 OF_PROMETHEUS = {"up", "ALERTS"}
+SAID_BY_OTHERS = {
+    "message size exceeds maximum allowed",  # NATS
+    "Publish Violation",  # NATS, in its log
+    "permission denied",  # PostgreSQL
+    "terminating connection",  # PostgreSQL, in its log
+}
 
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 
@@ -48,6 +56,21 @@ def selectors(query):
     """Each metric of a query, with the labels that are looked at."""
     for name, labels in re.findall(r"\b((?:sandbox|discord|logging)_[a-z0-9_]+|up|ALERTS)\b(?:\{([^}]*)\})?", query):
         yield name, re.findall(r"([a-z_]+)\s*(?:=~|!~|!=|=)", labels)
+
+
+@functools.cache
+def texts_of_the_bot():
+    """Whatever stands between quotation marks in its code, without what is filled in."""
+    trees = [ast.parse(path.read_text()) for path in (REPOSITORY / "bot").rglob("*.py")]
+    nodes = itertools.chain.from_iterable(map(ast.walk, trees))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def sentences_in(text):
+    """What is quoted as said by somebody: words, in the place of a command, an expression or a name."""
+    quoted = re.findall(r"`([^`]+)`", " ".join(text.split()))
+    said = [each.removeprefix("gateway: ") for each in quoted if not re.match(r"curl|make|pgrep|sandbox-bot", each)]
+    return {each for each in said if re.fullmatch(r"[A-Za-z]+[,:]? [A-Za-z,':\u2019 ]+", each)}
 
 
 def names_in(text):
@@ -87,6 +110,23 @@ def test_what_is_grouped_by_is_a_label_of_what_is_asked_for():
 def test_every_metric_that_the_runbook_names_exists():
     assert names_in(RUNBOOK) - OF_PROMETHEUS <= series().keys() | TABLE.keys()
     assert names_in(RUNBOOK)
+
+
+def test_what_an_entry_quotes_is_what_the_bot_says():
+    """In an entry's words one looks through the log, and through what `/readyz` and `check` say."""
+    entries, texts = RUNBOOK.partition("\n## What no alert tells")[0], "\n".join(texts_of_the_bot())
+    assert len(sentences_in(entries)) > 20
+    assert {each for each in sentences_in(entries) - SAID_BY_OTHERS if each not in texts} == set()
+
+
+@pytest.mark.parametrize("query", [rule["expr"] for rule in RULES] + dashboard_queries())
+def test_every_value_that_a_label_is_asked_for_may_be_one(query):
+    texts = texts_of_the_bot()
+    for name, labels in re.findall(r"\b((?:sandbox|discord)_[a-z0-9_]+)\{([^}]*)\}", query):
+        for label, values in re.findall(r'([a-z_]+)\s*=~?\s*"([^"$]*)"', labels):
+            if label not in {"job", "instance"}:
+                known = texts | set(re.findall(r"\w+", series()[name].help))
+                assert set(values.split("|")) <= known, (name, label)
 
 
 def test_every_command_of_the_runbook_exists():

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextvars
 import re
 from pathlib import Path
+from uuid import uuid4
 
 from bot.cli.check import rendering
 from bot.cli.check.checks import CHECKS, Check
 from bot.cli.check.clocks import compare
 from bot.cli.check.examination import Examination, Outcome, examine
+from bot.cli.check.of_bots import compare_shards
 from bot.cli.check.time_gap import SAME, TimeGap
 from bot.findings import Cause, Level, failure, ok, warning
 from bot.i18n import activate_locale
+from bot.stores.leases import Claim, Claimant
 
 PAGE = Path(__file__).parents[2] / "docs" / "check.md"
 
@@ -108,3 +111,16 @@ def test_people_read_it_in_eighty_columns_and_in_their_language(capsys, monkeypa
 def test_the_page_names_every_check_in_its_order():
     _, _, table = PAGE.read_text().partition("| check | what it asks |")
     assert re.findall(r"^\| `([a-z.]+)` \|", table, re.MULTILINE) == [check.name for check in CHECKS]
+
+
+def test_bots_with_another_number_of_shards_are_named_beside_the_shards_that_they_leave_to_nobody():
+    waits = Claimant(uuid4(), "new", Claim(1, 3, (1, 2)), ())
+    runs = Claimant(uuid4(), "old", Claim(1, 2, (0,)), (0,))
+    told = [(one.level, one.message) for one in compare_shards([waits, runs])]
+    assert told == [
+        (Level.OK, "new is the standby for shards 1, 2 of 3."),
+        (Level.OK, "old runs shard 0 of 2."),
+        (Level.WARNING, "Bots run with different numbers of shards: 2, 3."),
+        (Level.WARNING, "Nobody runs shard 1: events of their servers wait."),
+    ]
+    assert [one.level for one in compare_shards([Claimant(uuid4(), "all", Claim(1, 2, (0, 1)), (0, 1))])] == [Level.OK]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 
 from bot import constants
@@ -27,10 +27,22 @@ async def shards(found: Surroundings) -> AsyncIterator[Finding]:
     if not bots:
         yield ok(gettext("No bot is running."))
         return
-    for bot in bots:
-        yield ok(_describe(bot))
+    for finding in compare_shards(bots):
+        yield finding
+
+
+def compare_shards(bots: Sequence[Claimant]) -> Iterator[Finding]:
+    """Which of them has what, whether they agree on how many shards there are, and which of these nobody runs."""
+    yield from (ok(_describe(bot)) for bot in bots)
+    totals = sorted({bot.claim.total for bot in bots})
+    if len(totals) > 1:
+        yield warning(
+            gettext("Bots run with different numbers of shards: {totals}.", totals=", ".join(map(str, totals))),
+            gettext("Give all of them the same discord.shard_count: some wait until the others have ended."),
+        )
     held = {shard_id for bot in bots for shard_id in bot.held}
-    if missing := [shard_id for shard_id in range(bots[0].claim.total) if shard_id not in held]:
+    in_force = {bot.claim.total for bot in bots if bot.held} or totals
+    if missing := [shard_id for shard_id in range(max(in_force, default=0)) if shard_id not in held]:
         yield warning(
             gettext("Nobody runs {shards}: events of their servers wait.", shards=_list(missing)),
             gettext("Start a bot with them in discord.shard_ids, or without shard_ids."),

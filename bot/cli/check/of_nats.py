@@ -51,6 +51,7 @@ async def hosts(found: Surroundings) -> AsyncIterator[Finding]:
 
 async def callout(found: Surroundings) -> AsyncIterator[Finding]:
     """Whether the users that answer it are let in; nothing where there is none."""
+    await found.nats.get()  # a server that is away lets nobody in, and is told of once
     if await found.callout.wait() is not None:
         yield ok(gettext("The bot's users for NATS's auth callout are let in."))
 

@@ -21,7 +21,7 @@ from bot.sandboxes.access.isolation import list_postgres_risks, may_create_schem
 from bot.stores.failures import postgres_failure
 from bot.stores.leases import list_claimants
 from bot.stores.migrations import list_missing_migrations
-from bot.stores.postgres import Pool, connected, load_queries
+from bot.stores.postgres import Pool, connected, fetch, load_queries
 from bot.stores.postgres_hosts import connect_to, several_hosts
 from bot.stores.postgres_poolers import require_sessions
 from sandbox_worker.addresses import Host
@@ -101,8 +101,9 @@ async def clock(found: Surroundings) -> AsyncIterator[Finding]:
 
 
 async def migrations(found: Surroundings) -> AsyncIterator[Finding]:
-    """Whether the database is what this version needs."""
-    missing, is_new = await list_missing_migrations(await found.postgres.get())
+    """Whether the database is what this version needs, and the bot may use it."""
+    pool = await found.postgres.get()
+    missing, is_new = await list_missing_migrations(pool)
     if is_new:
         yield ok(gettext("The database is new: `sandbox-bot run` or `migrate` prepares it."))
     elif missing:
@@ -112,6 +113,11 @@ async def migrations(found: Surroundings) -> AsyncIterator[Finding]:
         )
     else:
         yield ok(gettext("The database is what this version needs."))
+    if taken := [row["relname"] for row in await fetch(pool, load_queries("check")["list_taken"])]:
+        yield failure(
+            gettext("The bot may not use tables of its own any more: {names}.", names=", ".join(taken)),
+            gettext("Run sql/bootstrap.sql again, which gives its rights back."),
+        )
 
 
 async def template(found: Surroundings) -> AsyncIterator[Finding]:

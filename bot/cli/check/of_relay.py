@@ -19,12 +19,10 @@ from bot.stores.relay_records import RelayRecords
 async def relay(found: Surroundings) -> AsyncIterator[Finding]:
     """It serves nobody meanwhile. `SettingsError` if its certificate can't be used."""
     settings = found.settings
-    if settings.relay_listen == "off":
-        yield ok(gettext("It is off. Sandboxes' own bots need one: set [relay] listen."))
-        return
-    server_tls(settings.relay)
-    for finding in (*_certificate(settings), *_address(settings)):
-        yield finding
+    if settings.relay_listen != "off":
+        server_tls(settings.relay)
+        for finding in (*_certificate(settings), *_address(settings)):
+            yield finding
     serving = await RelayRecords(await found.redis.get(), await found.postgres.get()).list_relays()
     for address in serving:
         yield ok(gettext("It serves at {address}.", address=address))
@@ -33,6 +31,8 @@ async def relay(found: Surroundings) -> AsyncIterator[Finding]:
 
 
 def _try_to_listen(listen: str, chosen: Relay) -> Finding:
+    if listen == "off":
+        return ok(gettext("It is off. Sandboxes' own bots need one: set [relay] listen."))
     if listen == "systemd" or listen.startswith("fd:"):
         return ok(gettext("It serves on a socket that is handed over ({listen}); that was not tried.", listen=listen))
     try:

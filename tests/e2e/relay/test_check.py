@@ -49,7 +49,9 @@ async def test_it_says_whether_the_relay_serves_could_serve_or_is_off(
     assert "The bot does not start until then." in said
     async with relay_process(environment, discord) as relay:
         said, warned = await look(BOT_RELAY__LISTEN=relay.address.removeprefix("http://"))
+        of_others, _ = await look()
     assert f"It serves at {relay.address}." in said
+    assert f"It serves at {relay.address}." in of_others
     assert warned == ""
 
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import time
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -66,6 +67,21 @@ async def test_a_relay_that_is_killed_is_there_again_and_sessions_go_on(
         await goes_on(scene, wire, relay.address, token)
         assert relay.children != [child]
         assert sum("ready: the relay serves" in line for line in relay.lines) == 2
+
+
+async def test_what_serves_ends_with_the_process_that_has_started_it_and_leaves_the_port(
+    environment,  # noqa: F811
+    discord,
+):
+    port = free_port()
+    async with relay_process(environment, discord, port=port) as relay:
+        (child,) = relay.children
+        await relay.stop(signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while Path(f"/proc/{child}").exists():
+                await asyncio.sleep(0.05)
+    async with relay_process(environment, discord, port=port):
+        pass
 
 
 async def test_sighup_starts_it_anew_and_tells_clients_to_resume(
