@@ -27,11 +27,10 @@ from loguru import logger
 from local_discord import Guild, LocalDiscord, Person
 from tests.cluster.servers import Cluster
 from tests.conftest import TEMPLATE, address, create_database, running_stores
+from tests.e2e.bot_process import Bots, Process, addresses_of, says
 from tests.e2e.conftest import environment_in
 from tests.e2e.relay.processes import RelayProcess, free_port, relay_process
 from tests.e2e.relay.raw_bot import LivingBot
-from tests.e2e.test_process import BOT, Process
-from tests.e2e.two_bots import Bots, addresses_of, says
 
 SHARDS = 4
 _BETWEEN_S = 2.0
@@ -123,7 +122,7 @@ class Fleet:
     """Two bots, each with half of the shards, and two relays."""
 
     def __init__(self, discord: LocalDiscord, folder: Path, environment: dict[str, str], stack: AsyncExitStack) -> None:
-        self._bots = Bots(discord, folder, environment, BOT)
+        self._bots = Bots(discord, folder, environment)
         self._bots.environment["BOT_DISCORD__SHARD_COUNT"] = str(SHARDS)
         self._discord, self._stack = discord, stack
         stack.push_async_callback(self._bots.end)

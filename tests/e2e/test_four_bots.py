@@ -10,8 +10,8 @@ import nats.js.errors
 import pytest
 
 from local_discord import LocalDiscord
-from tests.e2e.test_process import BOT_WITH_SHORT_LEASES
-from tests.e2e.two_bots import Bots, Load, addresses_of, says
+from tests.e2e.bot_process import BOT_WITH_SHORT_LEASES, Bots, addresses_of, says
+from tests.e2e.two_bots import Load
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
