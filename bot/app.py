@@ -10,12 +10,19 @@ from bot.client import SandboxBot, chosen_intents
 from bot.cogs.binding_rights import BindingRights
 from bot.cogs.guild_removals import GuildRemovals
 from bot.command_registration import CommandRegistration
-from bot.control_plane import make_orphan_collector, make_reaper, open_control_plane, serve_workers
+from bot.control_plane import (
+    make_orphan_collector,
+    make_reaper,
+    make_restore_watch,
+    open_control_plane,
+    serve_workers,
+)
 from bot.custom_ids import CustomIds
 from bot.data_plane import DataPlane, Routes, make_routes, open_data_plane
 from bot.errors import ServiceUnavailable
 from bot.health.server import HealthServer, serve_health
 from bot.health_sources import GuildInspector, RoutesInForce, StorageTrouble
+from bot.listening import certificates_in
 from bot.metric_sources.discord import DiscordSource
 from bot.metric_sources.events import EventSource
 from bot.metric_sources.process import CertificateSource, DiskSource, LogLines, ProcessSource
@@ -147,6 +154,7 @@ async def _make_app(
         commands=CommandRegistration(bot, stores.pool, events.own_commands, upkeep),
         watchdog=events.watchdog,
         upkeep=upkeep,
+        restores=make_restore_watch(settings, stores, manager.access),
         census=Census(stores.pool, settings.sandboxes.grace),
         health=health,
     )
@@ -184,8 +192,7 @@ def _certificates(settings: Settings) -> dict[str, Path]:
     """What this process and the servers that it runs are known by, by service."""
     folder = settings.workers.certificates
     of_stores = {store: folder / f"{store}.pem" for store in settings.embedded_stores} if folder else {}
-    chosen = {"relay": settings.relay.certificate, "health": settings.health.certificate}
-    return of_stores | {name: path for name, path in chosen.items() if path is not None}
+    return of_stores | certificates_in(settings)
 
 
 def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, health: HealthServer) -> None:

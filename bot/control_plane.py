@@ -28,10 +28,14 @@ from bot.sandboxes.lifecycle.orphans import OrphanCollector
 from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.limits import Limits
 from bot.sandboxes.manager import RoutesChanged, SandboxManager, no_listener
+from bot.sandboxes.restores.comparison import RestoreComparison
+from bot.sandboxes.restores.settlement import RestoreSettlement
+from bot.sandboxes.restores.watch import RestoreWatch
 from bot.sandboxes.schema import SchemaProvisioner, default_template
 from bot.sandboxes.template import DEFAULT_TEMPLATE, Statement, TemplateError, read_template
 from bot.settings import Settings, SettingsError
 from bot.stores.embedded.folder import sync_stream
+from bot.stores.last_changes import LastChangeCopies
 from bot.stores.nats import StreamLimits, StreamStore
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_jwt import Issuer
@@ -66,6 +70,7 @@ async def open_control_plane(
     async with AsyncExitStack() as stack:
         if supervisor is None:
             supervisor = await stack.enter_async_context(Supervisor())
+        await make_restore_watch(settings, stores, access).look()  # before anybody is let in
         if nats is not None:
             await stack.enter_async_context(nats.responder.serving(supervisor, "auth callout"))
         await _probe(settings, stores, access, nats)
@@ -180,6 +185,29 @@ def make_orphan_collector(settings: Settings, stores: Stores, manager: SandboxMa
     """It spares what is younger than the grace time."""
     redis = RedisStore(stores.redis)
     return OrphanCollector(stores.pool, manager.schemas, redis, manager.streams, settings.sandboxes.grace)
+
+
+def make_restore_watch(settings: Settings, stores: Stores, access: SandboxAccess) -> RestoreWatch:
+    """It holds what the access grants."""
+    return RestoreWatch(stores.pool, access, _restore_comparison(settings, stores))
+
+
+def make_restore_settlement(settings: Settings, stores: Stores, access: SandboxAccess) -> RestoreSettlement:
+    """It ends what the access has granted."""
+    return RestoreSettlement(stores.pool, access, _restore_comparison(settings, stores))
+
+
+def _restore_comparison(settings: Settings, stores: Stores) -> RestoreComparison:
+    streams = open_stream_store(settings, stores.nats, workers_apart=stores.callout is not None)
+    return make_restore_comparison(settings, stores.pool, RedisStore(stores.redis), streams, stores.nats)
+
+
+def make_restore_comparison(
+    settings: Settings, pool: Pool, redis_store: RedisStore, streams: StreamStore, nats: Client
+) -> RestoreComparison:
+    """It changes nothing."""
+    copies = LastChangeCopies(redis_store.client, nats, replicas=settings.nats.stream_replicas)
+    return RestoreComparison(pool, redis_store, streams, copies, settings.sandboxes.audit_retention)
 
 
 def open_redis_store(settings: Settings, client: redis.asyncio.Redis, *, configures: bool = True) -> RedisStore:

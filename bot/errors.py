@@ -235,6 +235,18 @@ class ServiceUnavailable(SandboxError):
         return "is not reachable" if self.lack is None else f"has no {self.lack} left"
 
 
+class RestoreUnsettled(SandboxError):
+    """PostgreSQL was restored from a backup, and may not know what it has handed out or taken back since."""
+
+    code = "SANDBOX_011"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The bot's database was restored from a backup. Nothing is handed out until an admin has run "
+            "`sandbox-bot settle-restore`."
+        )
+
+
 def lack_of(error: BaseException | None) -> Lack | None:
     """What the system has no more of for this process, by its own error, also where a library has wrapped that; None if
     it says no such thing."""

@@ -27,6 +27,9 @@ HEALTH_KEY = "sandbox-bot:health"
 HEALTH_STREAM, HEALTH_SUBJECT = "SANDBOX_BOT_HEALTH", "sandbox-bot.health"
 """Where every bot publishes to see whether JetStream acknowledges it."""
 
+LAST_CHANGES_STREAM, ANY_LAST_CHANGE_SUBJECT = "SANDBOX_BOT_LAST_CHANGES", "sandbox-bot.last-change.*"
+"""Where NATS keeps which change of PostgreSQL's was the last, one of each installation."""
+
 SHORTEST_NAME, LONGEST_NAME = 3, 40
 NAME_PATTERN = re.compile(rf"[a-z0-9-]{{{SHORTEST_NAME},{LONGEST_NAME}}}")
 SNOWFLAKE_PATTERN = re.compile(r"[0-9]{17,20}")
@@ -173,6 +176,16 @@ def relay_made_key(sandbox_id: UUID) -> str:
 def relay_direct_channel_key(sandbox_id: UUID, channel_id: int) -> str:
     """Where Redis keeps to whom a direct channel leads that a sandbox's bot has opened."""
     return f"sandbox-bot:relay-direct:{sandbox_id}:{channel_id}"
+
+
+def last_change_key(installation: UUID) -> str:
+    """Where Redis keeps which change of PostgreSQL's was the last."""
+    return f"sandbox-bot:last-change:{installation}"
+
+
+def last_change_subject(installation: UUID) -> str:
+    """By which NATS keeps the same."""
+    return ANY_LAST_CHANGE_SUBJECT.replace("*", str(installation))
 
 
 def stream_name(sandbox_id: UUID) -> str:

@@ -53,6 +53,8 @@ from bot.sandboxes.lifecycle.reaper import Reaper
 from bot.sandboxes.lifecycle.script_withdrawal import ScriptWithdrawal
 from bot.sandboxes.lifecycle.stream_watch import StreamWatch
 from bot.sandboxes.manager import SandboxManager
+from bot.sandboxes.restores.news import RestoreNews
+from bot.sandboxes.restores.watch import RestoreWatch
 from bot.settings import Settings
 from bot.stores.nats_client import watch_connection
 from bot.stores.opening import Stores, watch_embedded
@@ -98,6 +100,7 @@ class App:
     watchdog: ResponseWatchdog = field(kw_only=True)
     upkeep: Upkeep = field(kw_only=True)
     census: Census = field(kw_only=True)
+    restores: RestoreWatch = field(kw_only=True)
     metrics: Metrics = field(default_factory=Metrics, kw_only=True)
     health: HealthServer | None = field(default=None, kw_only=True)
 
@@ -167,6 +170,7 @@ class App:
         supervisor.start_periodic("activity", self.activity.write, chosen.activity_every)
         supervisor.start("activity on request", partial(self.activity.serve, self.stores.nats))
         supervisor.start_periodic("notify queue", NotifyQueueWatch(self.stores.pool).relieve, _QUEUE_CHECKED_EVERY)
+        supervisor.start("restores", self.restores.run)
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
         start_standby_guards(supervisor, self.stores.addresses.postgres, self.stores.pool)
         if watches_replicas(self.stores.redis):
@@ -187,6 +191,8 @@ class App:
         supervisor.start_periodic("sizes", manager.sizes.look, _SIZES_SEEN_EVERY, within=while_held)
         relay = RelayUpkeep(self.settings, self.stores.pool, self._serves_relay)
         supervisor.start("relay upkeep", while_held(relay.run))
+        news = RestoreNews(self.stores.pool, self._admin_messages().tell)
+        supervisor.start_periodic("restore news", news.tell, constants.RESTORES_TOLD_EVERY, within=while_held)
         expired_every = constants.IDEMPOTENCY_KEYS_EXPIRED_EVERY
         supervisor.start_periodic("idempotency keys", manager.idempotency.expire, expired_every, within=while_held)
         expire_audit = partial(AuditLog(self.stores.pool).expire, self.settings.sandboxes.audit_retention)
@@ -211,12 +217,14 @@ class App:
         """What ends those servers that this process runs, by store."""
         if (embedded := self.stores.addresses.embedded) is None:
             return {}
-        messages = AdminMessages(self.bot, channel_id=self.settings.discord.notice_channel)
-        log = RestartLog(self.stores.pool, messages.tell)
+        log = RestartLog(self.stores.pool, self._admin_messages().tell)
         watch = partial(watch_embedded, embedded, partial(log.note, "all embedded servers"))
         self.supervisor.start("embedded servers", watch, _GUARDIAN_RESTARTS)
         self.supervisor.start_periodic("store restarts", log.tell, constants.STORE_RESTARTS_TOLD_EVERY)
         return {store: ServerRestarts(embedded, store, log) for store in embedded.servers}
+
+    def _admin_messages(self) -> AdminMessages:
+        return AdminMessages(self.bot, channel_id=self.settings.discord.notice_channel)
 
     def _make_script_guard(self, restarts: ServerRestarts | None) -> ScriptGuard:
         access = self.manager.access

@@ -45,6 +45,10 @@ OF_BOT = {
         "away` in the log has the cause. If it has no more room, memory or connections, give it some: it goes on "
         "by itself."
     ),
+    "RestoreUnsettled": (
+        "For the operator: `sandbox-bot check --restore` lists what does not match, `sandbox-bot settle-restore` "
+        "settles it."
+    ),
     "DiscordUnavailable": "See [discordstatus.com](https://discordstatus.com). The bot tries on by itself.",
     "LeaderAway": (
         "Wait: the cluster elects another leader within seconds. If none comes, look for NATS servers that are down."

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from bot import log
-from bot.cli import health_command
+from bot.cli import health_command, restore_command
 from bot.cli.check import command
 from bot.cli.runtime import EX_UNAVAILABLE, Config, exit_with_error, read_settings, run_or_exit
 from bot.keys import KeyRing
@@ -26,6 +26,7 @@ from bot.stores.postgres import Pool, open_pool
 cli = typer.Typer()
 cli.add_typer(command.cli)
 cli.add_typer(health_command.cli)
+cli.add_typer(restore_command.cli)
 
 
 def _check_folder(path: Path | None) -> Path | None:

@@ -69,6 +69,19 @@ thousand sandboxes at work."""
 ACKNOWLEDGED_KEPT = timedelta(days=30)
 """In Redis: longer than a bot is away, and than events are there, which is three days by default."""
 
+LAST_CHANGE_KEPT = timedelta(days=90)
+"""In Redis, how long it knows of the last change: as long as the audit log is kept by default."""
+LAST_CHANGES_BYTES = 1 << 16
+"""Of the stream in which NATS keeps the last change: a hundred bytes for each installation."""
+RESTORES_LOOKED_FOR_EVERY_S = 5.0
+"""How often it is looked whether PostgreSQL has what other stores know of: what hands something out asks by itself, and
+who comes in meanwhile by a token that was revoked since the backup is out again after it."""
+RESTORES_TOLD_EVERY = timedelta(seconds=10)
+"""How often it is looked whether the admins are still to be told of one."""
+RESTORES_LAG_S = 30.0
+"""So long PostgreSQL has to have had a change before others are told of it: longer than a replica lags behind that
+takes over, and shorter ago than any backup was taken."""
+
 MOST_LOST_STREAMS_NAMED = 1000
 """That advisories may name before they are looked at. Those of more are found by the next turn, which looks at all."""
 LOST_STREAMS_REST_S = 0.1

@@ -36,7 +36,7 @@ async def open_play(say: Callable[[str], None], *, port: int = 0) -> AsyncIterat
     """All of it, running."""
     async with open_scenario(say, grace=_GRACE) as scenario:
         _furnish(scenario)
-        page = Page(scenario.discord, port=port)
+        page = Page(scenario.discord, port=port, portal=False)
         board = Board(scenario, page)
         async with page, board:
             yield scenario, page

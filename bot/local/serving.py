@@ -47,7 +47,7 @@ async def open_local_discord(source: WorldSource, port: int = 0) -> AsyncIterato
     path = source.path
     source.require_room()
     world = read_world(path) if path is not None and path.exists() else small_world()
-    discord = LocalDiscord(port=port, application_id=world.bot.id)
+    discord = LocalDiscord(port=port, token=world.bot.token, application_id=world.bot.id)
     discord.settings.compresses = True
     try:
         build_world(world, discord)

@@ -22,6 +22,7 @@ from local_discord import Channel, Guild, LocalDiscord, Member, Person, Role
 from local_discord.rules.channel_rules import CATEGORY, details_of
 from local_discord.rules.permissions import BITS
 from local_discord.rules.permissions import EVERYONE as ORDINARY
+from local_discord.world.application import token_of
 from local_discord.world.overwrites import ROLE, Overwrite
 from local_discord.world.users import User
 
@@ -36,10 +37,15 @@ def describe_world(discord: LocalDiscord) -> WorldFile:
     bot = discord.bot_user
     name_user = _naming([*people, bot])
     return WorldFile(
-        bot=Bot(id=bot.id, name=bot.name, owner=name_user(discord.owner)),
+        bot=Bot(id=bot.id, name=bot.name, owner=name_user(discord.owner), token=_reset_token(discord)),
         people=[PersonEntry(id=one.id, name=one.name, locale=one.locale, dms_closed=one.dms_closed) for one in people],
         servers=[_ServerDescription(guild, bot, name_user).whole() for guild in discord.world.guilds.values()],
     )
+
+
+def _reset_token(discord: LocalDiscord) -> str | None:
+    """Nothing for the one that goes without saying."""
+    return None if discord.token == token_of(discord.application_id) else discord.token
 
 
 class _ServerDescription:

@@ -46,9 +46,10 @@ class Entry(BaseModel):
 
 
 class Bot(Entry):
-    """The one bot, and which of the people owns its application; without a word the first."""
+    """The one bot, and which of the people owns its application; without a word the first. `token`: if it was reset."""
 
     name: Name = "bot"
+    token: Name | None = None
     owner: Reference | None = None
 
 

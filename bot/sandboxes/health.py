@@ -145,7 +145,8 @@ class RelayHealth:
 @dataclass(frozen=True, slots=True)
 class Health:
     """A sandbox, and what was said of it just now. `notices_undelivered`: the last notice did not reach its owner.
-    `relay`: None if that is not known. `unasked`: NATS servers that do not say who is connected, by name."""
+    `relay`: None if that is not known. `unasked`: NATS servers that do not say who is connected, by name.
+    `is_restored`: PostgreSQL was restored from a backup, and nobody has settled that."""
 
     sandbox: Sandbox
     postgres: StoreHealth
@@ -156,6 +157,7 @@ class Health:
     notices_undelivered: bool = False
     relay: RelayHealth | None = None
     unasked: tuple[str, ...] = ()
+    is_restored: bool = False
 
     @property
     def stores(self) -> dict[str, StoreHealth]:
@@ -187,6 +189,11 @@ class Health:
         if not running:
             yield gettext(
                 "It is {status}: no events come, no worker connects.", status=Translatable(self.sandbox.status)
+            )
+        if self.is_restored:
+            yield gettext(
+                "The bot's database was restored from a backup. Nothing is handed out, and credentials that may have "
+                "ended since let nobody in, until an admin has run `sandbox-bot settle-restore`."
             )
         for name, store in self.stores.items():
             if not store.ok:

@@ -55,7 +55,7 @@ class HealthProbe:
     async def probe(self, sandbox: Sandbox, unstored: str = "") -> Health:
         """A store that doesn't answer makes its part not ok; nothing is raised for it. `unstored`: why a bot cannot
         have its events stored, empty if it can."""
-        (postgres, redis, stats, (unasked, _)), routing, (outcome, _), (relay, _) = await asyncio.gather(
+        (postgres, redis, stats, (unasked, _)), routing, (outcome, _), (relay, _), (restored, _) = await asyncio.gather(
             asyncio.gather(
                 _answer(self._postgres(sandbox)),
                 _answer(self._keys(sandbox)),
@@ -65,6 +65,7 @@ class HealthProbe:
             self._routing(sandbox, unstored),
             _attempt(self._outbox.last_outcome(sandbox)),
             _attempt(self._relay.ask(sandbox.id)),
+            _attempt(self._access.restores.is_shut()),
         )
         nats = stats if isinstance(stats, StoreHealth) else self._stream(sandbox, stats, relay)
         undelivered = outcome is Outcome.UNDELIVERABLE
@@ -79,6 +80,7 @@ class HealthProbe:
             undelivered,
             on_relay,
             unasked=tuple(unasked or ()),
+            is_restored=bool(restored),
         )
 
     async def _routing(self, sandbox: Sandbox, unstored: str) -> RoutingHealth:

@@ -48,6 +48,7 @@ class AuditEvent(StrEnum):
     SESSIONS_ENDED = "sessions_ended"
     SCRIPTS_WITHDRAWN = "scripts_withdrawn"
     STORE_RESTARTED = "store_restarted"
+    RESTORE_SETTLED = "restore_settled"
     NOTICE_UNDELIVERED = "notice_undelivered"
 
 

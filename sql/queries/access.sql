@@ -183,7 +183,7 @@ SELECT access_changed_at FROM sandboxes WHERE id = $1;
 -- get_ages --
 -- For how many seconds the credentials have been the only ones that count; null if none counts, infinity if the clock was
 -- set back since. $1 sandbox ids
-SELECT sandbox.id, CASE WHEN sandbox.status = 'running' AND sandbox.expires_at > now()
+SELECT sandbox.id, CASE WHEN sandbox.status = 'running' AND sandbox.expires_at > now() AND NOT is_held
        THEN CASE WHEN credentials.issued_at > clock_timestamp() THEN 'infinity'
                  ELSE extract(epoch FROM clock_timestamp() - credentials.issued_at) END::float8 END AS age_s
   FROM sandboxes AS sandbox LEFT JOIN sandbox_credentials AS credentials ON credentials.sandbox_id = sandbox.id
@@ -210,7 +210,7 @@ SELECT drop_sandbox_role($1);
 WITH saved AS (
     INSERT INTO sandbox_credentials (sandbox_id, scram_verifier, token_sha256) VALUES ($1, $2, $3)
     ON CONFLICT (sandbox_id) DO UPDATE
-       SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now()
+       SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now(), is_held = false
     RETURNING sandbox_id
 )
 SELECT shut_out_sandbox_role(sandbox_id) FROM saved;
@@ -220,7 +220,7 @@ SELECT shut_out_sandbox_role(sandbox_id) FROM saved;
 WITH saved AS (
     INSERT INTO sandbox_credentials (sandbox_id, scram_verifier, token_sha256) VALUES ($1, $2, $3)
     ON CONFLICT (sandbox_id) DO UPDATE
-       SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now()
+       SET scram_verifier = excluded.scram_verifier, token_sha256 = excluded.token_sha256, issued_at = now(), is_held = false
     RETURNING sandbox_id, scram_verifier
 )
 SELECT set_sandbox_role_password(sandbox_id, scram_verifier) FROM saved;
@@ -230,24 +230,24 @@ SELECT set_sandbox_role_password(sandbox_id, scram_verifier) FROM saved;
 SELECT EXISTS (SELECT FROM sandbox_credentials WHERE sandbox_id = $1);
 
 -- get_login --
--- What a login is checked by; no row unless the sandbox runs. $1 sandbox id
+-- What a login is checked by; no row unless the sandbox runs, or while its credentials are held. $1 sandbox id
 SELECT credentials.token_sha256, sandbox.expires_at, sandbox.redis_database,
        sandbox.scripts_withdrawn_at IS NULL AS scripts
   FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
- WHERE sandbox.id = $1 AND sandbox.status = 'running' AND sandbox.expires_at > now();
+ WHERE sandbox.id = $1 AND sandbox.status = 'running' AND sandbox.expires_at > now() AND NOT is_held;
 
 -- get_logins --
 -- As get_login, of many at once. $1 sandbox ids
 SELECT sandbox.id, credentials.token_sha256, sandbox.expires_at, sandbox.redis_database,
        sandbox.scripts_withdrawn_at IS NULL AS scripts
   FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
- WHERE sandbox.id = ANY ($1::uuid[]) AND sandbox.status = 'running' AND sandbox.expires_at > now();
+ WHERE sandbox.id = ANY ($1::uuid[]) AND sandbox.status = 'running' AND sandbox.expires_at > now() AND NOT is_held;
 
 -- list_logins --
 -- Of all running sandboxes.
 SELECT sandbox.id
   FROM sandbox_credentials AS credentials JOIN sandboxes AS sandbox ON sandbox.id = credentials.sandbox_id
- WHERE sandbox.status = 'running' AND sandbox.expires_at > now();
+ WHERE sandbox.status = 'running' AND sandbox.expires_at > now() AND NOT is_held;
 
 -- list_revoked --
 -- Those of $1 that are sandboxes of this database, but with no token that counts. $1 sandbox ids

@@ -27,10 +27,10 @@ SELECT made.kind, made.name, made.sandbox_id
  ORDER BY made.kind, made.name;
 
 -- claim_turn --
--- True for one process at a time: for a while, after which another one may if this one has not finished. $1 how often,
--- $2 for how long
+-- True for one process at a time: for a while, after which another one may if this one has not finished; for none while a
+-- restore is unsettled. $1 how often, $2 for how long
 UPDATE sandbox_orphan_sweeps SET swept_at = now() - $1::interval + least($1::interval, $2::interval)
- WHERE swept_at <= now() - $1::interval RETURNING true;
+ WHERE swept_at <= now() - $1::interval AND NOT restore_is_unsettled() RETURNING true;
 
 -- finish_turn --
 -- The next one is due as long after it as it says.

@@ -10,7 +10,7 @@ SELECT sandbox.id, sandbox.name, sandbox.owner_id, credentials.token_sha256,
        ARRAY(SELECT extract(epoch FROM mapping.created_at)::float8 FROM sandbox_guild_mapping AS mapping
               WHERE mapping.sandbox_id = sandbox.id ORDER BY mapping.created_at, mapping.guild_id) AS bound_at
   FROM sandboxes AS sandbox JOIN sandbox_credentials AS credentials ON credentials.sandbox_id = sandbox.id
- WHERE sandbox.status = 'running' AND sandbox.expires_at > now()
+ WHERE sandbox.status = 'running' AND sandbox.expires_at > now() AND NOT credentials.is_held
 
 -- find_tenant --
 -- $1 the schema's name, which has the sandbox's short id and is unique among those that live

@@ -210,15 +210,19 @@ UPDATE sandboxes AS sandbox SET event_count = sandbox.event_count + counted.even
 SELECT {sandbox} FROM sandboxes WHERE status = 'running' AND expires_at <= now() ORDER BY expires_at LIMIT $1;
 
 -- find_overdue --
--- Expired, with the grace time over. $1 grace, $2 limit or NULL
-SELECT id FROM sandboxes WHERE status = 'expired' AND expires_at <= now() - $1::interval
+-- Expired, with the grace time over; after a restore that nobody has settled it may have been extended. $1 grace, $2 limit
+-- or NULL
+SELECT id FROM sandboxes
+ WHERE status = 'expired' AND expires_at <= now() - $1::interval AND NOT restore_is_unsettled()
  ORDER BY expires_at LIMIT $2;
 
 -- find_stuck --
--- Unfinished, and released or without a heartbeat: nobody works on it. $1 since how long, $2 limit or NULL
+-- Unfinished, and released or without a heartbeat: nobody works on it. What was being made when a backup was taken may run
+-- by now, as far as nobody has settled that. $1 since how long, $2 limit or NULL
 SELECT id FROM sandboxes
  WHERE status IN ('pending', 'creating', 'destroying')
    AND (attended_at = '-infinity' OR greatest(status_changed_at, attended_at) <= now() - $1::interval)
+   AND (status = 'destroying' OR NOT restore_is_unsettled())
  ORDER BY status_changed_at LIMIT $2;
 
 -- claim_stuck --

@@ -2,9 +2,14 @@
 -- The sandboxes whose stream has to be there.
 SELECT id FROM sandboxes WHERE status IN ('running', 'expired');
 
--- list_expected_of --
+-- list_repaired --
+-- Those whose stream is made again if it is lost: none as long as a restore is unsettled.
+SELECT id FROM sandboxes WHERE status IN ('running', 'expired') AND NOT restore_is_unsettled();
+
+-- list_repaired_of --
 -- The same for some. $1 names of their schemas
-SELECT id FROM sandboxes WHERE status IN ('running', 'expired') AND schema_name = ANY ($1::text[]);
+SELECT id FROM sandboxes
+ WHERE status IN ('running', 'expired') AND schema_name = ANY ($1::text[]) AND NOT restore_is_unsettled();
 
 -- is_expected --
 -- $1 sandbox id

@@ -307,3 +307,23 @@ async def test_who_begins_more_sessions_than_are_left_has_a_token_no_longer():
             await websocket.receive()
             assert websocket.close_code == 4004
         assert [attempt.step for attempt in local.attempts] == ["HELLO"]
+
+
+async def test_a_token_that_was_reset_opens_nothing_and_what_it_had_opened_is_over():
+    async with LocalDiscord() as local, socket(local) as ws:
+        before = local.token
+        await ws.receive_json()
+        await ws.send_json(identify(local))
+        session = (await ws.receive_json())["d"]["session_id"]
+        new = await local.reset_token()
+        assert new == local.token != before
+        assert (await ws.receive()).data == 4004
+        for token, status in ((before, 401), (new, 200)):
+            async with aiohttp.ClientSession(headers={"Authorization": f"Bot {token}"}) as http:
+                assert (await http.get(f"{local.api_base}/users/@me")).status == status
+        resume = {"token": new, "session_id": session, "seq": 1}
+        async with socket(local) as ws:
+            await ws.receive_json()
+            await ws.send_json({"op": 6, "d": resume})
+            told = await ws.receive_json()
+            assert (told["op"], told["d"]) == (9, False)

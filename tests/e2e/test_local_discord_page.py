@@ -10,8 +10,11 @@ import pytest
 from discord import app_commands
 
 from local_discord import Guild, LocalDiscord, Person
+from local_discord.errors import UsageError
+from local_discord.page.acts import Acts
 from local_discord.page.feed import Feed
 from local_discord.page.page import Page
+from local_discord.page.view import View
 from tests.e2e.test_local_discord_support import ProbeBot, running
 
 
@@ -113,6 +116,25 @@ async def test_what_a_person_writes_and_presses_is_done_as_discords_client_would
         await inside.browser.act(inside.bob, status=400, **form)
 
 
+async def test_only_the_applications_owner_resets_the_bots_token(inside):
+    before, owner = inside.discord.token, inside.discord.owner
+    shown = {
+        person: (await inside.browser.get("/state", person=person.id))["resets_token"] for person in (inside.ada, owner)
+    }
+    assert shown == {inside.ada: False, owner: True}
+    refused = await inside.browser.act(inside.ada, status=400, act="reset_token")
+    assert "owns the application" in refused["message"]
+    assert inside.discord.token == before
+    told = await inside.browser.act(owner, act="reset_token")
+    assert told["token"] == inside.discord.token != before
+
+
+async def test_where_there_is_no_portal_nobody_resets_the_token():
+    async with LocalDiscord() as discord:
+        with pytest.raises(UsageError, match="no such act"):
+            await Acts(discord, View(discord), portal=False).perform(discord.owner, {"act": "reset_token"})
+
+
 async def test_a_person_has_the_language_of_their_browser(inside):
     await inside.browser.get("/state", person=inside.bob.id, locale="de")
     assert (inside.bob.locale, inside.ada.locale) == ("de", "en-US")
@@ -201,3 +223,29 @@ async def test_threads_posts_and_pins_are_made_by_hand(inside):
     assert inside.lab.general.messages[int(told["id"])].pinned_at is not None
     await inside.browser.act(inside.ada, act="unpin", channel=general, message=told["id"])
     assert inside.lab.general.messages[int(told["id"])].pinned_at is None
+
+
+@pytest.mark.parametrize("wrong", ["x", "-1", "²", "9" * 5000])
+async def test_what_is_no_number_is_refused_and_not_a_fault(inside, wrong):
+    general = inside.lab.general.id
+    await inside.browser.get("/state", status=400, person=wrong)
+    await inside.browser.get(f"/channels/{general}/messages", status=400, person=inside.ada.id, before=wrong)
+    await inside.browser.get(f"/channels/{wrong}/messages", status=404, person=inside.ada.id)
+
+
+async def test_the_page_is_told_who_chose_what_in_a_poll_and_that_the_bot_has_a_new_name(inside):
+    general = str(inside.lab.general.id)
+    state = await inside.browser.get("/state", person=inside.bob.id)
+    headers = {"Authorization": f"Bot {inside.discord.token}"}
+    answers = [{"poll_media": {"text": text}} for text in ("Tea", "Coffee")]
+    poll = {"question": {"text": "What?"}, "answers": answers, "allow_multiselect": True}
+    async with aiohttp.ClientSession(inside.discord.api_base + "/", headers=headers, raise_for_status=True) as bot:
+        async with bot.post(f"channels/{general}/messages", json={"poll": poll}) as response:
+            message = (await response.json())["id"]
+        await bot.patch("users/@me", json={"username": "renamed"})
+    found = await follow(inside, state["epoch"], state["sequence"])
+    assert {"kind": "world", "data": "USER_UPDATE"} in found["changes"]
+    for chosen, voters in (["Tea", "Coffee"], {"1": 1, "2": 1}), ([], {"1": 0, "2": 0}):
+        await inside.browser.act(inside.bob, act="vote", channel=general, message=message, answers=chosen)
+        (shown,) = await inside.browser.get(f"/channels/{general}/messages", person=inside.ada.id)
+        assert {answer: len(people) for answer, people in shown["poll"]["voters"].items()} == voters

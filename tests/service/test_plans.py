@@ -73,7 +73,8 @@ QUERIES: dict[str, dict[str, list[object]]] = {
     "orphans": {"classify": [[SOME_ID], HOUR]},
     "streams": {
         "list_expected": [],
-        "list_expected_of": [["sandbox_00000000"]],
+        "list_repaired": [],
+        "list_repaired_of": [["sandbox_00000000"]],
         "is_expected": [SOME_ID],
         "list_guilds": [SOME_ID],
     },

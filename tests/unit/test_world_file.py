@@ -6,6 +6,7 @@ import tomllib
 
 import pytest
 
+from bot.local.serving import WorldSource, open_local_discord
 from bot.local.world_building import UnknownReference, build_world
 from bot.local.world_description import describe_world
 from bot.local.world_file import WrongWorld, read_world, save_world
@@ -129,6 +130,18 @@ def test_what_the_bot_has_made_comes_back_by_id_where_names_repeat(path):
     plans = next(channel for channel in lab.channels.values() if channel.name == "plans")
     assert plans.details["available_tags"] == [whole_tag({"name": "urgent"}, second.id)]
     assert not lab.has_bot
+
+
+async def test_a_token_that_was_reset_is_the_bots_the_next_time(tmp_path):
+    path = tmp_path / "world.toml"
+    async with open_local_discord(WorldSource(path)) as local:
+        first = local.token
+    assert "token" not in path.read_text()
+    async with open_local_discord(WorldSource(path)) as local:
+        assert local.token == first
+        new = await local.reset_token()
+    async with open_local_discord(WorldSource(path)) as local:
+        assert local.token == new != first
 
 
 def test_a_new_file_is_the_small_world(tmp_path):

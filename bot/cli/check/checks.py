@@ -10,11 +10,13 @@ from bot.cli.check import (
     of_commands,
     of_discord,
     of_guilds,
+    of_health,
     of_leftovers,
     of_nats,
     of_postgres,
     of_redis,
     of_relay,
+    of_restore,
     of_settings,
     of_workers,
 )
@@ -66,6 +68,17 @@ CHECKS = (
     Check("bots.shards", of_bots.shards),
     Check("bots.upkeep", of_bots.upkeep),
     Check("relay", of_relay.relay),
+    Check("health", of_health.health),
     Check("workers", of_workers.workers),
+    Check("restore.changes", of_restore.changes),
     Check("leftovers", of_leftovers.leftovers),
 )
+_OF_RESTORE = ("stores", "postgres.server", "postgres.migrations", "redis.server", "nats.server", "nats.callout")
+CHECKS_OF_RESTORE = (
+    *(check for check in CHECKS if check.name in _OF_RESTORE),
+    Check("restore.changes", of_restore.changes),
+    Check("restore.stores", of_restore.stores),
+    Check("restore.sandboxes", of_restore.sandboxes),
+    Check("restore.others", of_restore.others),
+)
+"""After PostgreSQL was restored from a backup."""

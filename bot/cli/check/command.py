@@ -23,6 +23,13 @@ def check(
             "by a user that is off and deleted again.",
         ),
     ] = False,
+    restore: Annotated[
+        bool,
+        typer.Option(
+            "--restore",
+            help="Only what does not match after PostgreSQL was restored from a backup, each with what will be done.",
+        ),
+    ] = False,
     within: Annotated[str, typer.Option("--within", help="How long to wait for whatever does not answer.")] = "8s",
     as_json: Json = False,
     config: Config = None,
@@ -35,7 +42,7 @@ def check(
     """
     from bot.cli.check.run import run
 
-    run(config, within_s=_read_within(within, as_json), trials=not no_trials, as_json=as_json)
+    run(config, within_s=_read_within(within, as_json), trials=not no_trials, of_restore=restore, as_json=as_json)
 
 
 def _read_within(within: str, as_json: bool) -> float:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 
+from bot import constants
 from bot.cli.check.surroundings import Surroundings
 from bot.findings import Finding, ok, warning
 from bot.i18n import gettext
 from bot.stores.leases import Claimant, list_claimants
+from bot.stores.postgres import Pool, fetch, load_queries
 from bot.upkeep import find_upkeeper
 
 
 async def shards(found: Surroundings) -> AsyncIterator[Finding]:
     """A line for each bot, and for the shards that nobody runs."""
     pool, logged_in = await found.migrated(), await found.discord.get()
-    bots = await list_claimants(pool, logged_in.client.application_id or 0)
+    application_id = logged_in.client.application_id or 0
+    for other in await _list_other_applications(pool, application_id):
+        yield warning(
+            gettext("A bot of another application, {id}, runs on these stores: both see all sandboxes.", id=other),
+            gettext("Set DISCORD_TOKEN to that application's, or give each stores of its own."),
+        )
+    bots = await list_claimants(pool, application_id)
     if not bots:
         yield ok(gettext("No bot is running."))
         return
@@ -26,6 +35,12 @@ async def shards(found: Surroundings) -> AsyncIterator[Finding]:
             gettext("Nobody runs {shards}: events of their servers wait.", shards=_list(missing)),
             gettext("Start a bot with them in discord.shard_ids, or without shard_ids."),
         )
+
+
+async def _list_other_applications(pool: Pool, application_id: int) -> list[int]:
+    lately = timedelta(seconds=constants.LEASE_S)
+    rows = await fetch(pool, load_queries("check")["list_other_applications"], application_id, lately)
+    return [int(row["application_id"]) for row in rows]
 
 
 async def upkeep(found: Surroundings) -> AsyncIterator[Finding]:

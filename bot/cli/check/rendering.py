@@ -33,7 +33,9 @@ _SECTIONS = {
     "discord": "Discord",
     "bots": Translatable("Bots"),
     "relay": Translatable("Relay"),
+    "health": Translatable("Health and metrics"),
     "workers": Translatable("Workers"),
+    "restore": Translatable("Restore"),
     "leftovers": Translatable("Leftovers"),
 }
 _LEVELS = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from bot.cli.check.checks import CHECKS
+from bot.cli.check.checks import CHECKS, CHECKS_OF_RESTORE, Check
 from bot.cli.check.examination import Examination, Outcome, examine, misconfigured
 from bot.cli.check.rendering import examination_data, show_examination, terminal_locale
 from bot.cli.check.surroundings import open_surroundings
@@ -25,11 +26,12 @@ from bot.settings import Settings, SettingsError, load_settings
 _EXIT_CODES = {Cause.CONFIGURATION: EX_CONFIG, Cause.UNAVAILABLE: EX_UNAVAILABLE, Cause.FAILED: EX_FAILED}
 
 
-def run(config: Path | None, *, within_s: float, trials: bool, as_json: bool) -> None:
-    """`check`. People are spoken to in their language, programs in English."""
+def run(config: Path | None, *, within_s: float, trials: bool, of_restore: bool, as_json: bool) -> None:
+    """`check`, or that `of_restore` alone. People are spoken to in their language, programs in English."""
     if not as_json:
         activate_locale(terminal_locale())
-    found = _look(config, within_s, trials=trials, as_json=as_json)
+    checks = CHECKS_OF_RESTORE if of_restore else CHECKS
+    found = _look(config, within_s, checks, trials=trials, as_json=as_json)
     if as_json:
         show_json(examination_data(found))
     else:
@@ -37,19 +39,19 @@ def run(config: Path | None, *, within_s: float, trials: bool, as_json: bool) ->
     _exit(found, as_json)
 
 
-def _look(config: Path | None, within_s: float, *, trials: bool, as_json: bool) -> Examination:
+def _look(config: Path | None, within_s: float, checks: Sequence[Check], *, trials: bool, as_json: bool) -> Examination:
     try:
         settings = load_settings(config)
     except SettingsError as error:
         return Examination([Outcome("settings", [misconfigured(error)])])
     configure_log(settings, quiet=True)
     with progress(gettext("Looking around"), quiet=as_json):
-        return run_or_exit(_examine(settings, within_s, trials=trials), as_json=as_json)
+        return run_or_exit(_examine(settings, within_s, checks, trials=trials), as_json=as_json)
 
 
-async def _examine(settings: Settings, within_s: float, *, trials: bool) -> Examination:
+async def _examine(settings: Settings, within_s: float, checks: Sequence[Check], *, trials: bool) -> Examination:
     async with open_surroundings(settings, trials=trials) as surroundings:
-        return await examine(surroundings, CHECKS, within_s)
+        return await examine(surroundings, checks, within_s)
 
 
 def _exit(found: Examination, as_json: bool) -> None:

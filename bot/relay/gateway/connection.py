@@ -86,9 +86,12 @@ class Connection:
 
     @property
     def unsent_bytes(self) -> int:
-        """What the client has not read yet."""
+        """What the client has not read yet, as far as the connection still says so."""
         transport = self._request.transport
-        return transport.get_write_buffer_size() if transport is not None else 0
+        try:
+            return transport.get_write_buffer_size() if transport is not None else 0
+        except AttributeError:  # of asyncio's TLS: whoever closes it twice has nothing more to ask
+            return 0
 
     def open(self) -> None:
         """Settle how messages are written, as the client's address says; `HangUp` if that can't be."""

@@ -19,6 +19,7 @@ from bot.sandboxes.access.logins import LoginRecords
 from bot.sandboxes.access.role import RoleUpdater
 from bot.sandboxes.access.tokens import Credentials
 from bot.sandboxes.model import Sandbox
+from bot.sandboxes.restores.gate import RestoreGate
 from bot.stores.nats_access import NatsAccess
 from bot.stores.nats_logins import Login
 from bot.stores.postgres import Connection, Pool, Record, fetch, fetch_value, load_queries
@@ -38,7 +39,7 @@ class SandboxAccess:
         self._pool, self._redis, self._max_connections = pool, redis, max_connections
         self._sql = load_queries("access")
         self._role = RoleUpdater(pool, self._sql)
-        self.logins = LoginRecords(pool)
+        self.logins, self.restores = LoginRecords(pool), RestoreGate(pool)
         self.databases = SandboxDatabases(pool, redis)
         self._nats: NatsAccess | None = None
         self._redis_run_id: str | None = None
@@ -248,6 +249,8 @@ class SandboxAccess:
         await self._value("end_revoked_sessions")
 
     async def _apply_unapplied(self) -> None:
+        if await self.restores.is_shut():
+            return
         since = timedelta(seconds=constants.ACCESS_UNAPPLIED_AFTER_S)
         rows = await fetch(self._pool, self._sql["list_unapplied"], since)
         raise_first(await gather_bounded(rows, self._apply_row, limit=constants.MAX_CONCURRENT_ACCESS_CHANGES))
@@ -263,7 +266,7 @@ class SandboxAccess:
 
         All of them after a restart, for it forgets its users; now and then those that are missing or too many.
         """
-        if not self.isolation.redis.confines:
+        if not self.isolation.redis.confines or await self.restores.is_shut():
             return
         restarted = (run_id := await self._redis.run_id()) != self._redis_run_id
         if not restarted and time.monotonic() < self._users_checked_at + constants.REDIS_USERS_CHECKED_EVERY_S:

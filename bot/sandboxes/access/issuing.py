@@ -72,6 +72,7 @@ class CredentialIssuer:
             issued_before = await self._access.has_credentials(connection, sandbox_id)
             if issued_before and not rotate:
                 return self.describe(sandbox, serves=serves), True
+            await self._access.restores.require_settled(connection)
             details = self.describe(sandbox, (await making).token, serves=serves)
             await self._save(connection, actor, sandbox, await making, replace=issued_before)
             return details.with_remarks(*await describe_foreign(connection, sandbox_id)), issued_before
@@ -94,6 +95,7 @@ class CredentialIssuer:
             if not await self._idempotency.take_over(connection, actor, "issue"):
                 return None
             sandbox = require_access(await self._records.lock(connection, sandbox_id), actor)
+            await self._access.restores.require_settled(connection)
             credentials = await asyncio.to_thread(new_credentials)
             details = self.describe(sandbox, credentials.token, serves=serves)
             await self._save(connection, actor, sandbox, credentials, replace=True)

@@ -159,6 +159,7 @@ class Creation:
             made = {"sandbox_id": str(sandbox_id)}
             earlier = await self._idempotency.begin(connection, request.actor, "create", made)
             if earlier is None:
+                await self._access.restores.require_settled(connection)
                 await self._reserve(connection, sandbox_id, request)
             else:
                 sandbox_id = UUID(earlier["sandbox_id"])

@@ -18,6 +18,7 @@ from loguru import logger
 
 from bot import constants, fence, names, request
 from bot.errors import CleanupRefused, SandboxError
+from bot.sandboxes.restores.gate import RestoreGate
 from bot.sandboxes.schema import SchemaProvisioner
 from bot.stores.nats import StreamStore
 from bot.stores.postgres import Pool, connected, load_queries
@@ -83,8 +84,10 @@ class OrphanCollector:
         """Drop what is proved to be ours, each after another look, and return it.
 
         `CleanupRefused` if nothing seems to belong to a living sandbox, unless forced: the bot may look at the wrong
-        database.
+        database. `RestoreUnsettled` after a restore.
         """
+        async with connected(self._pool) as connection:
+            await RestoreGate(self._pool).require_settled(connection)
         found = await self._find_except_keys()
         if not force and not await self._any_live() and (count := len(_ours(await self.find()))):
             raise CleanupRefused(count)

@@ -29,7 +29,7 @@ class StreamReconciler:
 
     async def reconcile(self, schemas: Collection[str] | None = None) -> int:
         """One turn: every running or expired sandbox, or those with these schemas, has its stream and consumer again,
-        on as many servers as are configured; how many had not.
+        on as many servers as are configured; how many had not. None as long as a restore is unsettled.
 
         All are tried. If some fail, `ServiceUnavailable` says how many, with the first failure as its cause.
         """
@@ -46,9 +46,9 @@ class StreamReconciler:
     async def _list_expected(self, schemas: Collection[str] | None) -> list[UUID]:
         async with connected(self._pool) as connection:
             if schemas is None:
-                rows = await connection.fetch(self._sql["list_expected"])
+                rows = await connection.fetch(self._sql["list_repaired"])
             else:
-                rows = await connection.fetch(self._sql["list_expected_of"], list(schemas))
+                rows = await connection.fetch(self._sql["list_repaired_of"], list(schemas))
         return [row["id"] for row in rows]
 
     async def _repair(self, sandbox_id: UUID) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
+from secrets import token_urlsafe
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +15,8 @@ from local_discord.gateway.connection import ABNORMAL
 from local_discord.gateway.conversation import accept
 from local_discord.gateway.gateway import Attempt, Gateway, Step
 from local_discord.gateway.sessions import Dispatched
-from local_discord.http.attachments import serve_attachments
+from local_discord.http.attachments import ATTACHMENTS, serve_attachments
+from local_discord.http.callers import only_programs
 from local_discord.http.forms import MOST_BYTES
 from local_discord.http.frame import Frame, Refusal
 from local_discord.http.routes import handlers
@@ -25,7 +28,7 @@ from local_discord.world.guilds import Guild
 from local_discord.world.users import User
 from local_discord.world.world import World
 
-_RECONNECT, _INVALID_SESSION = 7, 9
+_RECONNECT, _INVALID_SESSION, _UNAUTHENTICATED = 7, 9, 4004
 _SHUTDOWN_S = 0.5
 
 
@@ -55,8 +58,7 @@ class LocalDiscord:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
-        await site.start()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         self._core.origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
@@ -189,6 +191,13 @@ class LocalDiscord:
 
     # What happens to the bot.
 
+    async def reset_token(self) -> str:
+        """As the developer portal does: the new one. That of before opens nothing, and its connections are closed."""
+        self.settings.token = token_of(self.application_id, token_urlsafe(21))
+        self.forget_sessions()
+        await self.hang_up(code=_UNAUTHENTICATED)
+        return self.token
+
     async def dispatch(
         self, event: str, data: Json, *, guild_id: int | None = None, shard: int | None = None
     ) -> str | None:
@@ -283,14 +292,9 @@ class LocalDiscord:
         await self.gateway.flush()
 
     def _application(self) -> web.Application:
-        app = web.Application(client_max_size=2 * MOST_BYTES)
+        app = web.Application(client_max_size=2 * MOST_BYTES, middlewares=[only_programs])
         for path in ("/gateway", "/gateway/", "/"):  # the last is where a client that never asks looks for Discord's
-            app.router.add_get(path, self._gateway)
-        app.router.add_get(
-            r"/attachments/{channel:\d+}/{attachment:\d+}/{filename}", serve_attachments(self.world.files)
-        )
+            app.router.add_get(path, partial(accept, self.gateway))
+        app.router.add_get(ATTACHMENTS, serve_attachments(self.world.files))
         app.router.add_route("*", "/api{path:/.*}", self._frame.handle)
         return app
-
-    async def _gateway(self, request: web.Request) -> web.WebSocketResponse:
-        return await accept(self.gateway, request)

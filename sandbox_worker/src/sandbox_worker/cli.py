@@ -39,6 +39,7 @@ _EXIT_CODES = (
 def main() -> None:
     """The entry point. Ends the process with one of the exit codes; only a bug is a traceback."""
     logging.basicConfig(level=logging.WARNING, format="sandbox-worker: %(message)s")
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns at the end of each connection by TLS
     options = _parser().parse_args()
     try:
         options.handler(options)

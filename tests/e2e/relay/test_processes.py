@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import ssl
+import time
 
 import aiohttp
 import pytest
@@ -189,10 +190,16 @@ async def test_a_socket_that_is_missing_or_one_of_many_is_refused(
 async def test_a_relay_of_its_own_says_whether_it_is_ready(
     environment,  # noqa: F811
     discord,
+    tmp_path,
 ):
     port = free_port()
+    write_certificates(tmp_path, ["localhost"])
+    named = {
+        f"BOT_RELAY__{name}".upper(): str(tmp_path / f"relay.{end}")
+        for name, end in (("certificate", "pem"), ("key", "key"))
+    }
     async with (
-        relay_process(environment, discord, BOT_HEALTH__LISTEN=f"127.0.0.1:{port}"),
+        relay_process(environment, discord, scheme="https", ssl=False, BOT_HEALTH__LISTEN=f"127.0.0.1:{port}", **named),
         watching(f"http://127.0.0.1:{port}") as watch,
     ):
         await watch.until_ready()
@@ -203,3 +210,5 @@ async def test_a_relay_of_its_own_says_whether_it_is_ready(
             told = await scrape_over_http(session, f"http://127.0.0.1:{port}")
         assert told(metrics.PART_RUNNING, part="relay") == told(metrics.READY, check="relay") == 1
         assert told(metrics.RELAY_CLIENTS) == 0
+        assert told(metrics.CERTIFICATE_END, service="relay") > time.time()
+        assert told(metrics.LOG_LINES, level="INFO", logger="bot.relay.part") == 1

@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 from local_discord.errors import ApiError, UsageError
 from local_discord.page.view import View, sees
 from local_discord.people.person import Person
+from local_discord.server import LocalDiscord
 from local_discord.wire import Json
 from local_discord.world.channels import Channel, Message
 from local_discord.world.memberships import Role
 from local_discord.world.replies import Modal, Reply
-from local_discord.world.world import World
 
 _Act: TypeAlias = Callable[[Person, Json], Awaitable[Json]]
 
@@ -25,8 +25,9 @@ _MODALS_KEPT = 100
 class Acts:
     """Each is a call of the person's own method, with objects in place of the ids that the script knows."""
 
-    def __init__(self, world: World, view: View) -> None:
-        self._world, self._view = world, view
+    def __init__(self, discord: LocalDiscord, view: View, *, portal: bool) -> None:
+        """`portal`: whether those of the developer portal are among them."""
+        self._discord, self._world, self._view = discord, discord.world, view
         self._modals: OrderedDict[str, Modal] = OrderedDict()
         self._acts: dict[str, _Act] = {
             "send": self._send,
@@ -47,6 +48,8 @@ class Acts:
             "select": self._select,
             "submit": self._submit,
         }
+        if portal:
+            self._acts["reset_token"] = self._reset_token
 
     async def perform(self, person: Person, form: Json) -> Json:
         """What came of it; a `UsageError` for what Discord's client would not let them do, or that is no act."""
@@ -140,6 +143,11 @@ class Acts:
         reply = await person.submit(self._modals.get(str(form["modal"])), self._values(form.get("fields")))
         self._modals.pop(str(form["modal"]), None)
         return self._outcome(reply)
+
+    async def _reset_token(self, person: Person, _: Json) -> Json:
+        if person is not self._discord.owner:
+            raise UsageError("Only whoever owns the application may reset the bot's token.")
+        return {"token": await self._discord.reset_token()}
 
     def _message(self, person: Person, form: Json, key: str = "message") -> Message:
         channel = self.channel(person, form["channel"])

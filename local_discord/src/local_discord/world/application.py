@@ -56,7 +56,7 @@ class Application:
         }
 
 
-def token_of(application_id: int) -> str:
+def token_of(application_id: int, secret: str = "discord" * 4) -> str:
     """As libraries take tokens apart: the application, a time, and what would be secret if this were Discord."""
     named = urlsafe_b64encode(str(application_id).encode()).decode().rstrip("=")
-    return f"{named}.local_.{'discord' * 4}"
+    return f"{named}.local_.{secret}"

@@ -1,0 +1,1 @@
+"""After PostgreSQL was restored from a backup: noticed, held, compared and settled."""
