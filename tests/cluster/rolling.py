@@ -31,6 +31,7 @@ from tests.e2e.bot_process import Bots, Process, addresses_of, says
 from tests.e2e.conftest import environment_in
 from tests.e2e.relay.processes import RelayProcess, free_port, relay_process
 from tests.e2e.relay.raw_bot import LivingBot
+from tests.streams import sandbox_streams
 
 SHARDS = 4
 _BETWEEN_S = 2.0
@@ -237,7 +238,7 @@ async def all_stored(urls: str, load: Load) -> dict[int, list[int]]:
     deadline = time.monotonic() + 20
     while sum(map(len, found.values())) < sum(load.sent.values()) and time.monotonic() < deadline:
         found = {}
-        for stream in await client.jetstream().streams_info():
+        for stream in await sandbox_streams(client.jetstream()):
             events = await client.jetstream().subscribe(">", stream=str(stream.config.name), ordered_consumer=True)
             for _ in range(stream.state.messages):
                 data = json.loads((await events.next_msg(timeout=10)).data)["d"]

@@ -17,6 +17,7 @@ from tests.e2e.bot_process import BOT_WITH_SHORT_LEASES, Bots, addresses_of, ser
 from tests.e2e.conftest import text, title
 from tests.forks import run_command
 from tests.service.managed_nats import managed_nats, url, write_credentials
+from tests.streams import sandbox_streams
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ async def test_a_bot_that_is_killed_again_and_again_under_load_loses_and_doubles
         enough.set()
         await loading
 
-        (stream,) = await nats_client.jetstream().streams_info()
+        (stream,) = await sandbox_streams(nats_client.jetstream())
         events = await nats_client.jetstream().subscribe("sandbox.*.events.>", ordered_consumer=True)
         stored = [(await events.next_msg(timeout=10)).data.decode() for _ in sent]
         assert stored == sent

@@ -8,6 +8,7 @@ import pytest
 
 from local_discord import LocalDiscord
 from tests.e2e.bot_process import BOT_WITH_SHORT_LEASES, Bots, addresses_of
+from tests.streams import sandbox_streams
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ async def stored(client):
     """Shard and text of every message in the sandboxes' streams."""
     jetstream = client.jetstream()
     found = set()
-    for stream in await jetstream.streams_info():
+    for stream in await sandbox_streams(jetstream):
         for sequence in range(1, stream.state.last_seq + 1):
             message = await jetstream.get_msg(stream.config.name, sequence)
             found.add((message.headers["Nats-Msg-Id"].split(":")[1], json.loads(message.data)["d"].get("content")))

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.bot_process import Bots, addresses_of
 from tests.faults.wires import Gate, wired
+from tests.streams import sandbox_streams
 
 WITHIN_S = 5.0
 
@@ -117,7 +118,7 @@ async def test_nor_does_a_nats_that_takes_nothing_and_the_next_start_gets_what_w
 
 async def stored_messages(nats_client, count):
     """The texts of the first messages in the only stream there is."""
-    (stream,) = await nats_client.jetstream().streams_info()
+    (stream,) = await sandbox_streams(nats_client.jetstream())
     subject = stream.config.subjects[0].replace(">", "MESSAGE_CREATE")
     subscription = await nats_client.jetstream().subscribe(subject, ordered_consumer=True)
     return [json.loads((await subscription.next_msg(20)).data)["d"]["content"] for _ in range(count)]

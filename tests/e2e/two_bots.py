@@ -7,6 +7,8 @@ import time
 
 import asyncpg
 
+from tests.streams import sandbox_streams
+
 EVENTS_PER_S = 300
 
 
@@ -71,7 +73,7 @@ async def stored_in(client, count):
 
 async def count_stored(client):
     """How many of the load's events are in the one stream, in which no gap is marked."""
-    (stream,) = await client.jetstream().streams_info()
+    (stream,) = await sandbox_streams(client.jetstream())
     state = (await client.jetstream().stream_info(stream.config.name, subjects_filter=">")).state
     by_event = {subject.rpartition(".")[2]: count for subject, count in (state.subjects or {}).items()}
     assert "GATEWAY_GAP" not in by_event
