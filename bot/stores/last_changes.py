@@ -16,11 +16,10 @@ from loguru import logger
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import NoStreamResponseError, NotFoundError
-from redis.exceptions import RedisError
 
 from bot import constants, names
 from bot.errors import ServiceUnavailable
-from bot.stores.failures import redis_failure
+from bot.stores.failures import asking_redis
 from bot.stores.nats_client import asking
 
 
@@ -65,16 +64,12 @@ class LastChangeCopies:
             await self._write_nats(installation, copy)
 
     async def _read_redis(self, installation: UUID) -> bytes | None:
-        try:
+        with asking_redis():
             return cast("bytes | None", await self._redis.get(names.last_change_key(installation)))
-        except (RedisError, OSError) as error:
-            raise redis_failure(error) from error
 
     async def _write_redis(self, installation: UUID, copy: bytes) -> None:
-        try:
+        with asking_redis():
             await self._redis.set(names.last_change_key(installation), copy, ex=constants.LAST_CHANGE_KEPT)
-        except (RedisError, OSError) as error:
-            raise redis_failure(error) from error
 
     async def _read_nats(self, installation: UUID) -> bytes | None:
         with asking(), suppress(NotFoundError):

@@ -25,8 +25,7 @@ from tests.alerts.prometheus import PROGRAM, Alert, Prometheus
 from tests.alerts.rules import DEPLOY, hasten, read_rules
 from tests.cluster.rolling import single
 from tests.cluster.server import LOOPBACK, free_ports
-from tests.e2e.test_process import BOT, Process
-from tests.e2e.two_bots import Bots, says
+from tests.e2e.bot_process import Bots, Process, says
 
 SHARDS = 2
 _PATIENCE_S = 180.0
@@ -66,7 +65,7 @@ class Fleet:
     """A bot for each shard; `targets` also has where the bots listen that follow them."""
 
     def __init__(self, discord: LocalDiscord, folder: Path, environment: dict[str, str]) -> None:
-        self._bots = Bots(discord, folder, environment, BOT)
+        self._bots = Bots(discord, folder, environment)
         self._bots.environment |= {"BOT_DISCORD__SHARD_COUNT": str(SHARDS), "BOT_RELAY__LISTEN": "off"}
         self.targets = [f"{LOOPBACK}:{port}" for port in free_ports(2 * SHARDS)]
         self._free = {shard: self.targets[2 * shard : 2 * shard + 2] for shard in range(SHARDS)}

@@ -62,3 +62,12 @@ async def dial(world):
         yield connection
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def logged_in(world, worker):
+    """As the worker, and as clients say that they understand the server."""
+    async with dial(world) as connection:
+        login = {"user": str(worker.sandbox.id), "pass": worker.token, "headers": True, "no_responders": True}
+        assert await connection.log_in(**login)
+        yield connection

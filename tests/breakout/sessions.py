@@ -21,6 +21,16 @@ WITHIN_S = 2.0
 A_MINUTE = timedelta(minutes=1)
 
 
+@asynccontextmanager
+async def open_sessions(world):
+    """Those of one more worker."""
+    worker = await world.add()
+    opened = await Sessions(worker).open()
+    yield opened
+    await opened.close()
+    await worker.close()
+
+
 class Sessions:
     """Of a worker, busy in every way: idle, in a transaction, blocked, subscribed and pulling."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import nats
 import nats.errors
@@ -12,7 +12,7 @@ import pytest
 
 from bot import constants, names
 from tests.breakout.conftest import BOB, until
-from tests.breakout.raw import dial
+from tests.breakout.raw import dial, logged_in
 
 SUBSCRIBE_REFUSED = [
     ">",
@@ -157,15 +157,6 @@ LED_TO = [
 """Where an answer to what A may ask is wanted."""
 
 
-@asynccontextmanager
-async def logged_in(world, worker=None, **options):
-    worker = worker or world.a
-    async with dial(world) as connection:
-        login = {"user": str(worker.sandbox.id), "pass": worker.token, "headers": True, "no_responders": True}
-        assert await connection.log_in(**login | options)
-        yield connection
-
-
 def known(world, connection):
     return world.names | {"server": connection.info["server_id"]}
 
@@ -173,7 +164,7 @@ def known(world, connection):
 @pytest.fixture(scope="module")
 async def wire(world):
     """One connection of A's for all that is only refused."""
-    async with logged_in(world) as connection:
+    async with logged_in(world, world.a) as connection:
         yield connection, known(world, connection)
 
 
@@ -363,7 +354,7 @@ async def test_a_worker_is_no_server(world, kind):
         "LEAF": b'CONNECT {"is_queue_weight":true,"remote_account":"APP","leafnode_urls":["x"]}',
         "GATEWAY": b'CONNECT {"gateway":"x","gateway_urls":["x"]}',
     }
-    async with logged_in(world) as connection:
+    async with logged_in(world, world.a) as connection:
         before = await state_of(world)
         await connection.send(lines[kind])
         answers = await connection.send(f"SUB sandbox.{world.b.sandbox.id}.> 9".encode())

@@ -13,11 +13,11 @@ from tests.breakout.sessions import (
     A_MINUTE,
     ENDS,
     WITHIN_S,
-    Sessions,
     destroy,
     expire,
     is_untouched,
     logins,
+    open_sessions,
     reaping,
     restart_redis,
     to_redis,
@@ -27,11 +27,8 @@ from tests.breakout.sessions import (
 
 @pytest.fixture
 async def sessions(world):
-    worker = await world.add()
-    opened = await Sessions(worker).open()
-    yield opened
-    await opened.close()
-    await worker.close()
+    async with open_sessions(world) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -17,11 +17,11 @@ from tests.breakout.sessions import (
     A_MINUTE,
     ENDS,
     WITHIN_S,
-    Sessions,
     destroy,
     has_status,
     is_closed,
     logins,
+    open_sessions,
     reaping,
     rotate,
     to_nats,
@@ -32,11 +32,8 @@ from tests.breakout.sessions import (
 
 @pytest.fixture
 async def sessions(world):
-    worker = await world.add()
-    opened = await Sessions(worker).open()
-    yield opened
-    await opened.close()
-    await worker.close()
+    async with open_sessions(world) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from bot.sandboxes.access.tokens import hash_token
 from bot.stores import redis_acl
 from tests.breakout.conftest import open_world, try_all
 from tests.breakout.database_tries import SCRIPTS, SEQUENCES, TRIES
-from tests.breakout.test_redis import OF_THE_CONNECTION, Session, refused
+from tests.breakout.test_redis import OF_THE_CONNECTION, open_session, refused
 
 NUMBERS = range(100, 102)  # for A and B, and for nobody else
 REVIEWED = Path(__file__).with_name("valkey_commands.txt")
@@ -56,15 +56,6 @@ async def look(world, *, but=None):
             keys = sorted(await reader.keys())
             found[number] = {key: await reader.dump(key) for key in keys}
     return found, await client.acl_list()
-
-
-@asynccontextmanager
-async def open_session(world):
-    pool = redis.asyncio.ConnectionPool.from_url(world.a.urls["SANDBOX_REDIS_URL"], protocol=2, socket_timeout=5)
-    connection = await pool.get_connection()
-    yield Session(connection)
-    await connection.disconnect()
-    await pool.aclose()
 
 
 def said(command, words):

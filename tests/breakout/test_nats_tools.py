@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 
 import nats
 import nats.errors
@@ -18,20 +18,12 @@ from bot.stores.nats_account import hash_of, read_workers_account
 from bot.stores.nats_client import open_nats
 from sandbox_worker import Sandbox, protocol
 from tests.breakout.conftest import until
-from tests.breakout.raw import dial
+from tests.breakout.raw import dial, logged_in
 from tests.breakout.sessions import until_async
-from tests.breakout.test_nats import look, pull
+from tests.breakout.test_nats import acknowledge_in_every_form, look, pull
 
 LESS = [pytest.param(kind, marks=pytest.mark.long) for kind in ("nats-domain", "nats-flag")]
 pytestmark = pytest.mark.parametrize("servers", ["embedded", *LESS, "nats-flag-domain"], indirect=True, scope="package")
-
-
-@asynccontextmanager
-async def logged_in(world, worker):
-    async with dial(world) as connection:
-        login = {"user": str(worker.sandbox.id), "pass": worker.token, "headers": True, "no_responders": True}
-        assert await connection.log_in(**login)
-        yield connection
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +73,7 @@ async def test_events_are_acknowledged_in_every_form(world):
     a = await world.add()
     own = await a.nats.jetstream().pull_subscribe_bind(consumer="worker", stream=a.sandbox.stream)
     await publish_events(world, a, 6)
-    one, two, three, four, five, six = await pull(own, 6)
-    await one.ack()
-    await two.ack_sync(timeout=2)
-    await three.term()
-    await four.in_progress()
-    await four.ack()
-    await five.nak(delay=0.01)
-    await six.nak()
+    await acknowledge_in_every_form(*await pull(own, 6))
     again = await pull(own, 2)
     assert sorted([json.loads(message.data)["d"]["n"] for message in again]) == [4, 5]
     assert {message.metadata.stream for message in again} == {a.sandbox.stream}

@@ -6,28 +6,16 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 import redis.asyncio
-from loguru import logger
 from redis.exceptions import RedisError
 
 from bot.errors import ServiceUnavailable
 from tests.breakout.conftest import furnish_redis
 from tests.breakout.sessions import A_MINUTE, restart_redis, until_async
+from tests.logs import logged, message_of
 
 NO_MORE = "sandboxes are not kept apart by a store any more"
 REVOKE = "REVOKE USAGE ON SCHEMA public FROM PUBLIC"
 AGAIN = "sandboxes are kept apart by all stores again"
-
-
-class Heard:
-    """Messages of the log, from now on."""
-
-    def __enter__(self):
-        self.messages: list[str] = []
-        self._sink = logger.add(lambda message: self.messages.append(message.record["message"]), level="INFO")
-        return self.messages
-
-    def __exit__(self, *_):
-        logger.remove(self._sink)
 
 
 async def has_turned(world, store, *, enforced):
@@ -40,7 +28,7 @@ async def has_turned(world, store, *, enforced):
 async def test_postgresql_is_asked_again_when_it_has_been_started_anew(world):
     """As far as the bot knows: to start it anew would end everybody's sessions here."""
     access = world.manager.access
-    with Heard() as heard:
+    with logged(read=message_of) as heard:
         for statement, enforced in (("GRANT USAGE ON SCHEMA public TO PUBLIC", False), (REVOKE, True)):
             await world.superuser.execute(statement)
             assert await has_turned(world, "postgres", enforced=not enforced)
@@ -53,7 +41,7 @@ async def test_redis_is_asked_again_when_it_has_been_started_anew(world, servers
     await restart_redis(servers)
     client = redis.asyncio.from_url(servers.redis_url)
     password = urlsplit(servers.redis_url).password
-    with Heard() as heard:
+    with logged(read=message_of) as heard:
         await client.execute_command("ACL", "SETUSER", "default", "nopass")
         await until_async(lambda: has_turned(world, "redis", enforced=False))
         assert heard.count(NO_MORE) == 1

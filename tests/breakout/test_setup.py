@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import subprocess
-import sys
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -30,6 +29,7 @@ from bot.supervisor import State, Supervisor
 from tests.breakout.by_hand import free_port, until_listening
 from tests.breakout.conftest import ADA
 from tests.conftest import create_database, drop_database, store_settings
+from tests.forks import run_command
 from tests.service.servers import INSTALLED_REDIS, needs_redis
 
 pytestmark = pytest.mark.parametrize("servers", ["embedded"], indirect=True, scope="package")
@@ -295,16 +295,11 @@ async def test_the_command_line_ends_with_78_then(servers, dsn, tmp_path):
     """And says why, without a secret."""
     secrets_ = {"DATABASE_URL": dsn, "REDIS_URL": servers.redis_url, "NATS_URL": servers.nats_url}
     settings = {"DISCORD_TOKEN": "x", "BOT_ISOLATION__REQUIRE": "true", "BOT_LOG__LEVEL": "DEBUG"}
-    command = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", "run"),
-        cwd=tmp_path,
-        env={**os.environ, **secrets_, **settings},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    output, _ = await command.communicate()
-    assert (command.returncode, b"isolation.require: nats by convention" in output) == (78, True), output
-    assert not any(part.encode() in output for url in secrets_.values() if (part := url.split(":")[2].split("@")[0]))
+    environment = {**os.environ, **secrets_, **settings}
+    ended = await asyncio.to_thread(run_command, ["run"], cwd=tmp_path, env=environment)
+    output = ended.stdout + ended.stderr
+    assert (ended.returncode, "isolation.require: nats by convention" in output) == (78, True), output
+    assert not any(part in output for url in secrets_.values() if (part := url.split(":")[2].split("@")[0]))
 
 
 async def test_no_secret_is_logged_at_any_level(servers, dsn, open_bot):

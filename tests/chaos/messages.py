@@ -13,6 +13,7 @@ import nats
 from nats.js.client import JetStreamContext
 
 from local_discord import LocalDiscord
+from tests.streams import sandbox_streams
 
 A_SECOND = 100
 
@@ -62,7 +63,7 @@ async def read_streams(url: str) -> dict[str, Stored]:
         jetstream = client.jetstream()
         return {
             str(stream.config.name): await _read(jetstream, str(stream.config.name), stream.state.messages)
-            for stream in await jetstream.streams_info()
+            for stream in await sandbox_streams(jetstream)
         }
     finally:
         await client.close()

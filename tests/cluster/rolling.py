@@ -27,11 +27,11 @@ from loguru import logger
 from local_discord import Guild, LocalDiscord, Person
 from tests.cluster.servers import Cluster
 from tests.conftest import TEMPLATE, address, create_database, running_stores
+from tests.e2e.bot_process import Bots, Process, addresses_of, says
 from tests.e2e.conftest import environment_in
 from tests.e2e.relay.processes import RelayProcess, free_port, relay_process
 from tests.e2e.relay.raw_bot import LivingBot
-from tests.e2e.test_process import BOT, Process
-from tests.e2e.two_bots import Bots, addresses_of, says
+from tests.streams import sandbox_streams
 
 SHARDS = 4
 _BETWEEN_S = 2.0
@@ -123,7 +123,7 @@ class Fleet:
     """Two bots, each with half of the shards, and two relays."""
 
     def __init__(self, discord: LocalDiscord, folder: Path, environment: dict[str, str], stack: AsyncExitStack) -> None:
-        self._bots = Bots(discord, folder, environment, BOT)
+        self._bots = Bots(discord, folder, environment)
         self._bots.environment["BOT_DISCORD__SHARD_COUNT"] = str(SHARDS)
         self._discord, self._stack = discord, stack
         stack.push_async_callback(self._bots.end)
@@ -238,7 +238,7 @@ async def all_stored(urls: str, load: Load) -> dict[int, list[int]]:
     deadline = time.monotonic() + 20
     while sum(map(len, found.values())) < sum(load.sent.values()) and time.monotonic() < deadline:
         found = {}
-        for stream in await client.jetstream().streams_info():
+        for stream in await sandbox_streams(client.jetstream()):
             events = await client.jetstream().subscribe(">", stream=str(stream.config.name), ordered_consumer=True)
             for _ in range(stream.state.messages):
                 data = json.loads((await events.next_msg(timeout=10)).data)["d"]

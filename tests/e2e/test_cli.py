@@ -16,7 +16,7 @@ import pytest
 
 from bot.keys import KeyRing
 from tests.checks import check
-from tests.e2e.test_process import BOT, base_environment
+from tests.e2e.bot_process import BOT, Bots, addresses_of
 from tests.forks import run_command
 
 ADA = "100000000000000001"
@@ -25,17 +25,8 @@ GUILD = "200000000000000001"
 
 @pytest.fixture
 def environment(stores, dsn, nats_client, redis_client):
-    callout = stores.nats_callout
-    return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "DATABASE_URL": dsn,
-        "REDIS_URL": stores.redis_url,
-        "NATS_URL": stores.nats_url,
-        "NATS_AUTH_URL": callout.auth_url,
-        "NATS_SYSTEM_URL": callout.system_url,
-        "NATS_ACCOUNT_SEED": callout.account_seed,
-    }
+    own = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+    return own | addresses_of(stores, dsn, callout=True)
 
 
 @pytest.fixture
@@ -367,12 +358,8 @@ async def test_keys_are_rotated_whatever_they_are_for(environment, tmp_path, poo
 
 @pytest.mark.long
 async def test_it_works_beside_a_running_bot_on_its_embedded_stores(discord, tmp_path):
-    environment = base_environment(discord)
-    bot = await asyncio.create_subprocess_exec(
-        *BOT, "run", cwd=tmp_path, env=environment, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        await discord.wait_ready(30)
+    async with Bots(discord, tmp_path) as bots:
+        bot, environment = await bots.start_connected(), bots.environment
         arguments = [*BOT, "sandbox", "create", "blue", "--owner", ADA, "--json"]
         made = await asyncio.to_thread(
             subprocess.run, arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
@@ -383,10 +370,8 @@ async def test_it_works_beside_a_running_bot_on_its_embedded_stores(discord, tmp
         assert checked.returncode == 0
         assert f"A bot runs on {tmp_path / 'data'}; a second one would be refused there." in checked.told("stores")
         assert "Sandboxes may make more schemas and temporary tables." in checked.told("postgres.isolation")
-        assert bot.returncode is None
-    finally:
-        bot.terminate()
-        await bot.wait()
+        assert bot.process.returncode is None
+        assert (await bot.stop())[0] == 0
 
 
 async def test_orphans_are_shown_and_dropped_only_when_told(data, cli, pool, redis_client):

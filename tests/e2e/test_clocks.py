@@ -8,8 +8,8 @@ import pytest
 
 from bot import names
 from bot.clock import StampedClock
+from tests.e2e.bot_process import addresses_of, base_environment
 from tests.e2e.conftest import text
-from tests.e2e.test_process import base_environment
 from tests.e2e.test_sessions import gaps
 from tests.e2e.test_stopping import bot_process, is_connected, until
 from tests.faults import wrong_clock
@@ -27,21 +27,12 @@ def clock(tmp_path):
 @pytest.fixture
 def run(stores, dsn, discord, nats_client, redis_client, tmp_path, clock):
     """Runs a bot, as a process, whose clock is wrong."""
-    callout = stores.nats_callout
 
     @asynccontextmanager
     async def run_():
-        environment = base_environment(discord) | {
-            "DATABASE_URL": dsn,
-            "REDIS_URL": stores.redis_url,
-            "NATS_URL": stores.nats_url,
-            "NATS_AUTH_URL": callout.auth_url,
-            "NATS_SYSTEM_URL": callout.system_url,
-            "NATS_ACCOUNT_SEED": callout.account_seed,
-            "WRONG_CLOCK": str(clock),
-        }
-        environment["PYTHONPATH"] = f"{FOLDER}:{environment['PYTHONPATH']}"
-        async with bot_process(tmp_path, environment) as bot:
+        paths = f"{FOLDER}:{base_environment(discord)['PYTHONPATH']}"
+        environment = addresses_of(stores, dsn, callout=True) | {"WRONG_CLOCK": str(clock), "PYTHONPATH": paths}
+        async with bot_process(discord, tmp_path, environment) as bot:
             await until(lambda: is_connected(discord), bot)
             yield bot
 

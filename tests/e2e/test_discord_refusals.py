@@ -6,13 +6,13 @@ from datetime import timedelta
 import asyncpg
 import pytest
 from discord import Forbidden, HTTPException
-from loguru import logger
 
 from bot import constants
 from bot.sandboxes.lifecycle.notices import Delivery, NoticeKind, Outcome
 from bot.ui.messenger import Messenger
 from tests.e2e.conftest import environment_in, text, title
 from tests.e2e.test_slow_stores import says
+from tests.logs import logged
 
 UNKNOWN_INTERACTION = (404, {"code": 10062, "message": "Unknown interaction"})
 BANNED = (429, "error code: 1015")
@@ -24,14 +24,12 @@ FORBIDDEN_HERE = (403, {"code": 50007, "message": "Cannot send messages to this 
 @pytest.fixture
 def told(caplog):
     """What is worth somebody's attention from now on, also of discord.py: (level, message, traceback or None)."""
-    found = []
 
-    def keep(line):
-        found.append((line.record["level"].name, line.record["message"], line.record["exception"]))
+    def read(record):
+        return record["level"].name, record["message"], record["exception"]
 
-    handler = logger.add(keep, level="WARNING")
-    yield found
-    logger.remove(handler)
+    with logged("WARNING", read) as found:
+        yield found
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 

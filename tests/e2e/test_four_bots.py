@@ -10,8 +10,9 @@ import nats.js.errors
 import pytest
 
 from local_discord import LocalDiscord
-from tests.e2e.test_process import BOT_WITH_SHORT_LEASES
-from tests.e2e.two_bots import Bots, Load, addresses_of, says
+from tests.e2e.bot_process import BOT_WITH_SHORT_LEASES, Bots, addresses_of, says
+from tests.e2e.two_bots import Load
+from tests.streams import sandbox_streams
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -43,7 +44,7 @@ async def start(bots, shards, *, waits):
 async def stored(client):
     """The numbers of each guild's events in their order; no gap is marked."""
     found: dict[int, list[int]] = {}
-    for stream in await client.jetstream().streams_info():
+    for stream in await sandbox_streams(client.jetstream()):
         events = await client.jetstream().subscribe(">", stream=stream.config.name, ordered_consumer=True)
         for _ in range(stream.state.messages):
             message = await events.next_msg(timeout=10)
@@ -96,7 +97,7 @@ async def test_one_is_killed_and_each_other_that_matters_stands_still(bots, disc
     await discord.wait_ready(30)
     for shard, guild in enumerate(guilds):
         await ada.command("sandbox create", channel=guild.general, name=f"box-{shard}", bind_here=True)
-    (stream, *_) = [info.config.name for info in await nats_client.jetstream().streams_info()]
+    (stream, *_) = [info.config.name for info in await sandbox_streams(nats_client.jetstream())]
     async with AsyncExitStack() as stack:
         loads = [Load(discord, ada, guild, sandbox=f"box-{shard}") for shard, guild in enumerate(guilds)]
         for load in loads:

@@ -15,9 +15,9 @@ from bot.health_sources import RememberedGuilds
 from bot.sandboxes.health import GuildPresence, HealthLevel
 from bot.sandboxes.model import OPERATOR
 from bot.supervisor import State
+from tests.e2e.bot_process import BOT
 from tests.e2e.conftest import text
 from tests.e2e.test_cli import cli, environment  # noqa: F401  # fixtures
-from tests.e2e.test_process import BOT
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@
 
 import asyncio
 import signal
-import sys
 from datetime import timedelta
 
 import pytest
 
 from bot import names
+from tests.e2e.bot_process import Bots, addresses_of
 from tests.e2e.conftest import environment_in, text, title
 from tests.e2e.test_once import connects
-from tests.e2e.test_process import base_environment
 
 pytestmark = pytest.mark.long
 
@@ -18,34 +17,10 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def start(tmp_path, discord, stores, dsn, nats_client, redis_client):
-    """Starts a process of the bot on the session's stores; it has its session when this returns."""
-    started = []
-
-    async def run():
-        callout = stores.nats_callout
-        environment = base_environment(discord) | {
-            "DATABASE_URL": dsn,
-            "REDIS_URL": stores.redis_url,
-            "NATS_URL": stores.nats_url,
-            "NATS_AUTH_URL": callout.auth_url,
-            "NATS_SYSTEM_URL": callout.system_url,
-            "NATS_ACCOUNT_SEED": callout.account_seed,
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bot", "run"), cwd=tmp_path, env=environment, stderr=asyncio.subprocess.DEVNULL
-        )
-        started.append(process)
-        before = discord.identifies + discord.resumes
-        async with asyncio.timeout(30):
-            while discord.identifies + discord.resumes == before:
-                await asyncio.sleep(0.01)
-        return process
-
-    yield run
-    for process in started:
-        if process.returncode is None:
-            process.kill()
+async def start(tmp_path, discord, stores, dsn, nats_client, redis_client):
+    """Starts the bot on the session's stores; it has its session when this returns."""
+    async with Bots(discord, tmp_path, addresses_of(stores, dsn, callout=True)) as bots:
+        yield bots.start_connected
 
 
 @pytest.fixture
@@ -53,15 +28,14 @@ def play(start, discord, redis_client):
     """What people do comes to a process that is killed when `reached` says so, and then to the next one, for Discord
     sends again what came since `play` began."""
 
-    async def do(process, acts, reached):
+    async def do(bot, acts, reached):
         key = names.gateway_session_key(discord.application_id, 1, 0)
         async with asyncio.timeout(5):
             while not (saved := await redis_client.get(key)):
                 await asyncio.sleep(0.01)
         waiting = [asyncio.create_task(act) for act in acts]
         await reached(waiting)
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        await bot.stop(signal.SIGKILL)
         await discord.wait_until_gone()
         await redis_client.set(key, saved)  # however far it had got with saving
         discord.set_failing("/interactions/", None)
@@ -75,7 +49,7 @@ def play(start, discord, redis_client):
 async def test_a_killed_bots_commands_are_carried_out_once_and_answered_once(discord, start, play, pool, died):
     ada = discord.add_person("ada")
     lab = discord.add_guild("Ada's Lab", owner=ada)
-    process = await start()
+    bot = await start()
 
     async def ask(path, **options):
         return await ada.command(f"sandbox {path}", channel=lab.general, **options)
@@ -108,7 +82,7 @@ async def test_a_killed_bots_commands_are_carried_out_once_and_answered_once(dis
         ada.click(questions[0], "Reset"),
         ada.click(questions[1], "Destroy"),
     ]
-    process, waiting = await play(process, acts, reached)
+    bot, waiting = await play(bot, acts, reached)
     replies = await asyncio.gather(*waiting)
     titles = ["Sandbox “new” is running", "Sandbox “long” lives longer", "Server unbound", "Connect to “linked”"]
     titles += ["Sandbox “fresh” is as when it was made", "Sandbox “gone” is destroyed"]

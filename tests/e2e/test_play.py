@@ -15,7 +15,7 @@ import pytest
 
 from bot.demo.bots import IN_DISCORD_PY
 from bot.demo.play import open_play
-from tests.e2e.test_process import BOT, servers_in
+from tests.e2e.bot_process import BOT, servers_in
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,8 @@ import pytest
 
 from bot.stores.embedded import EmbeddedStores
 from local_discord.errors import ApiError
+from tests.e2e.bot_process import Bots
 from tests.e2e.conftest import title
-from tests.e2e.test_process import BOT, Process, base_environment
 from tests.faults.power import LoopDisk, SyncedPages, processes_below
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
@@ -98,31 +98,9 @@ class Load:
 @pytest.fixture
 async def run(tmp_path, discord):
     """Starts the bot on a data folder, as an operator would; it has its session when this returns."""
-    started = []
-
-    async def start(folder):
-        environment = base_environment(discord) | {
-            "BOT_EMBEDDED__FOLDER": str(folder),
-            "BOT_SANDBOXES__MAX_PER_OWNER": "1000",
-            "BOT_RELAY__LISTEN": "off",
-        }
-        process = Process(
-            await asyncio.create_subprocess_exec(
-                *BOT, "run", cwd=tmp_path, env=environment, stderr=asyncio.subprocess.PIPE
-            )
-        )
-        started.append(process)
-        before = discord.identifies + discord.resumes
-        async with asyncio.timeout(60):
-            while discord.identifies + discord.resumes == before:
-                assert process.process.returncode is None, "".join(process.lines)
-                await asyncio.sleep(0.02)
-        return process
-
-    yield start
-    for process in started:
-        if process.process.returncode is None:
-            process.process.kill()
+    chosen = {"BOT_SANDBOXES__MAX_PER_OWNER": "1000", "BOT_RELAY__LISTEN": "off"}
+    async with Bots(discord, tmp_path, chosen) as bots:
+        yield lambda folder: bots.start_connected(BOT_EMBEDDED__FOLDER=str(folder))
 
 
 async def read_back(folder):

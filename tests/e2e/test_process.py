@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
-import time
 from pathlib import Path
 
 import asyncpg
@@ -15,71 +13,24 @@ import redis.asyncio
 from local_discord import LocalDiscord
 from tests.checks import PATIENT, check
 from tests.conftest import create_database, drop_database
+from tests.e2e.bot_process import BOT_WITH_SHORT_LEASES, Bots, addresses_of, servers_in
 from tests.e2e.conftest import text, title
 from tests.forks import run_command
 from tests.service.managed_nats import managed_nats, url, write_credentials
-
-BOT = [sys.executable, "-m", "bot"]
-BOT_WITH_SHORT_LEASES = [sys.executable, "-m", "tests.e2e.short_leases"]
-
-
-class Process:
-    """A running `sandbox-bot run`, with what it has logged."""
-
-    def __init__(self, process):
-        self.process = process
-        self.lines: list[str] = []
-        self._reader = asyncio.create_task(self._read())
-
-    async def _read(self):
-        async for line in self.process.stderr:
-            self.lines.append(line.decode())
-
-    async def stop(self, number=signal.SIGTERM, seconds=20):
-        """The exit code and how long it took."""
-        started = time.monotonic()
-        self.process.send_signal(number)
-        code = await asyncio.wait_for(self.process.wait(), seconds)
-        await self._reader
-        return code, time.monotonic() - started
+from tests.streams import sandbox_streams
 
 
 @pytest.fixture
 async def start(tmp_path, discord):
-    """Starts the bot with nothing configured but token and api_base, unless said otherwise."""
-    started = []
+    """Starts the bot, which is ready when this returns."""
+    async with Bots(discord, tmp_path) as bots:
 
-    async def run(argv=BOT, **environment):
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            "run",
-            cwd=tmp_path,
-            env=base_environment(discord) | environment,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        running = Process(process)
-        started.append(running)
-        before = discord.identifies + discord.resumes
-        async with asyncio.timeout(30):
-            while discord.identifies + discord.resumes == before and process.returncode is None:
-                await asyncio.sleep(0.02)
+        async def run(**environment):
+            bot = await bots.start_connected(**environment)
             await discord.wait_ready(10)
-        return running
+            return bot
 
-    yield run
-    for running in started:
-        if running.process.returncode is None:
-            await running.stop(signal.SIGKILL)
-
-
-def base_environment(discord):
-    keep = {name: value for name, value in os.environ.items() if not name.startswith(("BOT_", "DATABASE_", "NATS_"))}
-    package = Path(__file__).parents[2]
-    return keep | {
-        "PYTHONPATH": str(package),
-        "DISCORD_TOKEN": discord.token,
-        "BOT_DISCORD__API_BASE": discord.api_base,
-    }
+        yield run
 
 
 def refuse(tmp_path, *arguments, **environment):
@@ -89,32 +40,9 @@ def refuse(tmp_path, *arguments, **environment):
 
 
 def environment_on(stores, dsn, discord, *, callout=False):
-    """That of a bot on the session's stores."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "DISCORD_TOKEN": discord.token,
-        "BOT_DISCORD__API_BASE": discord.api_base,
-        "DATABASE_URL": dsn,
-        "REDIS_URL": stores.redis_url,
-        "NATS_URL": stores.nats_url,
-    }
-    if callout:
-        of = stores.nats_callout
-        environment |= {"NATS_AUTH_URL": of.auth_url, "NATS_SYSTEM_URL": of.system_url}
-        environment["NATS_ACCOUNT_SEED"] = of.account_seed
-    return environment
-
-
-def servers_in(folder):
-    """The commands of the live processes that hold a file of the folder: some change their command line."""
-    found = {}
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if str(link.readlink()).startswith(f"{folder}/"):
-                found[link.parts[2]] = Path("/proc", link.parts[2], "comm").read_text().strip()
-        except OSError:
-            continue
-    return sorted(found.values())
+    """That of a bot on the session's stores, and nothing else."""
+    own = {"PATH": os.environ["PATH"], "DISCORD_TOKEN": discord.token, "BOT_DISCORD__API_BASE": discord.api_base}
+    return own | addresses_of(stores, dsn, callout=callout)
 
 
 async def test_a_token_is_all_it_needs_and_sandboxes_survive_a_restart(discord, start, tmp_path):
@@ -201,7 +129,7 @@ async def test_a_killed_guardian_is_started_again_on_the_same_data_and_at_the_fo
 async def test_the_same_on_servers_started_by_hand(discord, start, stores, dsn, tmp_path, nats_client, redis_client):
     ada = discord.add_person("ada")
     lab = discord.add_guild("Ada's Lab", owner=ada)
-    bot = await start(DATABASE_URL=dsn, REDIS_URL=stores.redis_url, NATS_URL=stores.nats_url)
+    bot = await start(**addresses_of(stores, dsn))
     reply = await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
     assert title(reply.message) == "Sandbox “blue” is running"
     await ada.send(lab.general, "hello")
@@ -219,39 +147,41 @@ async def test_the_same_on_servers_started_by_hand(discord, start, stores, dsn, 
 
 @pytest.mark.long
 async def test_a_bot_that_is_killed_again_and_again_under_load_loses_and_doubles_nothing(
-    discord, start, stores, dsn, nats_client, redis_client
+    discord, tmp_path, stores, dsn, nats_client, redis_client
 ):
     ada = discord.add_person("ada")
     lab = discord.add_guild("Ada's Lab", owner=ada)
-    addresses = {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
-    bot = await start(BOT_WITH_SHORT_LEASES, **addresses)
-    await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
-    sent: list[str | None] = []
-    enough = asyncio.Event()
+    async with Bots(discord, tmp_path, addresses_of(stores, dsn), BOT_WITH_SHORT_LEASES) as bots:
+        bot = await bots.start_connected()
+        await discord.wait_ready(10)
+        await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
+        sent: list[str | None] = []
+        enough = asyncio.Event()
 
-    async def load():
-        while not enough.is_set():
-            sent.append(
-                await discord.dispatch("TYPING_START", {"guild_id": str(lab.id), "n": len(sent)}, guild_id=lab.id)
-            )
-            await asyncio.sleep(0.002)
+        async def load():
+            while not enough.is_set():
+                sent.append(
+                    await discord.dispatch("TYPING_START", {"guild_id": str(lab.id), "n": len(sent)}, guild_id=lab.id)
+                )
+                await asyncio.sleep(0.002)
 
-    loading = asyncio.create_task(load())
-    for _ in range(3):
-        goal = len(sent) + 200
-        while len(sent) < goal:
-            await asyncio.sleep(0.01)
-        await bot.stop(signal.SIGKILL)
-        bot = await start(BOT_WITH_SHORT_LEASES, **addresses)
-    enough.set()
-    await loading
+        loading = asyncio.create_task(load())
+        for _ in range(3):
+            goal = len(sent) + 200
+            while len(sent) < goal:
+                await asyncio.sleep(0.01)
+            await bot.stop(signal.SIGKILL)
+            bot = await bots.start_connected()
+            await discord.wait_ready(10)
+        enough.set()
+        await loading
 
-    (stream,) = await nats_client.jetstream().streams_info()
-    events = await nats_client.jetstream().subscribe("sandbox.*.events.>", ordered_consumer=True)
-    stored = [(await events.next_msg(timeout=10)).data.decode() for _ in sent]
-    assert stored == sent
-    state = (await nats_client.jetstream().stream_info(stream.config.name)).state
-    assert (state.messages, discord.identifies, discord.resumes) == (len(sent), 1, 3)
+        (stream,) = await sandbox_streams(nats_client.jetstream())
+        events = await nats_client.jetstream().subscribe("sandbox.*.events.>", ordered_consumer=True)
+        stored = [(await events.next_msg(timeout=10)).data.decode() for _ in sent]
+        assert stored == sent
+        state = (await nats_client.jetstream().stream_info(stream.config.name)).state
+        assert (state.messages, discord.identifies, discord.resumes) == (len(sent), 1, 3)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +227,7 @@ def test_a_command_where_no_bot_has_run_says_so_and_makes_no_data_folder(tmp_pat
 
 @pytest.mark.parametrize("missing", ["REDIS_URL", "NATS_URL"])
 def test_an_unreachable_store_is_named(tmp_path, dsn, stores, missing):
-    addresses = {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
+    addresses = addresses_of(stores, dsn)
     addresses[missing] = f"{missing.split('_')[0].lower()}://user:hunter22@127.0.0.1:9"
     ended = refuse(tmp_path, "run", DISCORD_TOKEN="t", BOT_LOG__LEVEL="ERROR", **addresses)
     assert ended.returncode == 69
@@ -325,9 +255,7 @@ async def test_a_bot_whose_shards_discord_refuses_for_good_ends_with_one_line(
             "run",
             DISCORD_TOKEN=discord.token,
             BOT_DISCORD__API_BASE=discord.api_base,
-            DATABASE_URL=dsn,
-            REDIS_URL=stores.redis_url,
-            NATS_URL=stores.nats_url,
+            **addresses_of(stores, dsn),
             BOT_LOG__LEVEL="WARNING",
         )
     assert ended.returncode == 78

@@ -5,13 +5,13 @@ import time
 from itertools import pairwise
 
 import pytest
-from loguru import logger
 
 from bot.app import open_app
 from bot.routing import close_codes
 from bot.settings import SettingsError
 from local_discord import LocalDiscord
 from tests.e2e.conftest import running
+from tests.logs import logged
 
 CASES = {
     4004: "DISCORD_TOKEN",
@@ -28,10 +28,8 @@ BEGINS_ANEW = [4007, 4009]
 @pytest.fixture
 def said():
     """What is logged: level, text, facts."""
-    lines = []
-    number = logger.add(lambda message: lines.append(message.record), level="DEBUG")
-    yield lines
-    logger.remove(number)
+    with logged("DEBUG") as lines:
+        yield lines
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ import signal
 import pytest
 
 from local_discord import LocalDiscord
-from tests.e2e.test_process import BOT_WITH_SHORT_LEASES, Process, base_environment
+from tests.e2e.bot_process import BOT_WITH_SHORT_LEASES, Bots, addresses_of
+from tests.streams import sandbox_streams
 
 
 @pytest.fixture
@@ -19,30 +20,15 @@ async def discord():
 @pytest.fixture
 async def start(tmp_path, discord, stores, dsn, nats_client, redis_client):
     """Starts the process of one shard and waits for its session."""
-    started = []
+    addresses = addresses_of(stores, dsn) | {"BOT_DISCORD__SHARD_COUNT": "2"}
+    async with Bots(discord, tmp_path, addresses, BOT_WITH_SHORT_LEASES) as bots:
 
-    async def run(shard):
-        environment = base_environment(discord) | {
-            "DATABASE_URL": dsn,
-            "REDIS_URL": stores.redis_url,
-            "NATS_URL": stores.nats_url,
-            "BOT_DISCORD__SHARD_COUNT": "2",
-            "BOT_DISCORD__SHARD_IDS": str(shard),
-        }
-        process = await asyncio.create_subprocess_exec(
-            *BOT_WITH_SHORT_LEASES, "run", cwd=tmp_path, env=environment, stderr=asyncio.subprocess.PIPE
-        )
-        running = Process(process)
-        started.append(running)
-        async with asyncio.timeout(20):
-            while not any(session.is_ready for session in discord.gateway.live(shard)):
-                await asyncio.sleep(0.02)
-        return running
+        async def run(shard):
+            bot = await bots.start(BOT_DISCORD__SHARD_IDS=str(shard))
+            await bots.until(lambda: any(session.is_ready for session in discord.gateway.live(shard)), bot)
+            return bot
 
-    yield run
-    for running in started:
-        if running.process.returncode is None:
-            await running.stop(signal.SIGKILL)
+        yield run
 
 
 @pytest.mark.long
@@ -79,7 +65,7 @@ async def stored(client):
     """Shard and text of every message in the sandboxes' streams."""
     jetstream = client.jetstream()
     found = set()
-    for stream in await jetstream.streams_info():
+    for stream in await sandbox_streams(jetstream):
         for sequence in range(1, stream.state.last_seq + 1):
             message = await jetstream.get_msg(stream.config.name, sequence)
             found.add((message.headers["Nats-Msg-Id"].split(":")[1], json.loads(message.data)["d"].get("content")))

@@ -6,11 +6,11 @@ Each test of the first kind waits for the limits, which are shortened, so that i
 import asyncio
 
 import pytest
-from loguru import logger
 
 from bot import constants
 from tests.e2e.conftest import text, title
 from tests.faults.wires import Wire
+from tests.logs import logged
 
 pytestmark = pytest.mark.long
 
@@ -48,10 +48,8 @@ def settings_of(settings_of, wires):
 @pytest.fixture
 def told():
     """What is logged from now on and worth somebody's attention: (message, traceback or not)."""
-    found = []
-    handler = logger.add(lambda line: found.append(line.record), level="WARNING")
-    yield found
-    logger.remove(handler)
+    with logged("WARNING") as found:
+        yield found
 
 
 async def prepared(scene):

@@ -8,10 +8,10 @@ import pytest
 
 from tests.checks import check
 from tests.cluster.server import free_ports
+from tests.e2e.bot_process import BOT, BOT_WITH_SHORT_LEASES, Bots, addresses_of, says
 from tests.e2e.conftest import text
 from tests.e2e.readiness import watching
-from tests.e2e.test_process import BOT, BOT_WITH_SHORT_LEASES
-from tests.e2e.two_bots import Bots, Load, addresses_of, count_stored, expiry, says, stored_in
+from tests.e2e.two_bots import Load, count_stored, expiry, stored_in
 from tests.faults.wires import Gate, wired
 
 pytestmark = pytest.mark.timeout(180)  # two bots and more are started, each of which takes seconds on a busy machine

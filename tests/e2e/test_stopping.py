@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.e2e.test_process import BOT, Process, base_environment
+from tests.e2e.bot_process import Bots, addresses_of
 from tests.faults.wires import Gate, wired
+from tests.streams import sandbox_streams
 
 WITHIN_S = 5.0
 
@@ -19,35 +20,21 @@ def lines(stores, dsn, discord, nats_client, redis_client, monkeypatch):
 
     @asynccontextmanager
     async def open_():
-        callout = stores.nats_callout
-        urls = {
-            "DATABASE_URL": dsn,
-            "REDIS_URL": stores.redis_url,
-            "NATS_URL": stores.nats_url,
-            "NATS_AUTH_URL": callout.auth_url,
-            "NATS_SYSTEM_URL": callout.system_url,
-            "BOT_DISCORD__API_BASE": discord.api_base,
-            "GATEWAY": discord.gateway_url,
-        }
+        urls = addresses_of(stores, dsn, callout=True)
+        seed = urls.pop("NATS_ACCOUNT_SEED")
+        urls |= {"BOT_DISCORD__API_BASE": discord.api_base, "GATEWAY": discord.gateway_url}
         async with wired(urls, Gate()) as (detours, wires):
             gateway = detours.pop("GATEWAY")
             monkeypatch.setattr(type(discord._core), "gateway_url", property(lambda _: gateway))
-            yield base_environment(discord) | detours | {"NATS_ACCOUNT_SEED": callout.account_seed}, wires
+            yield detours | {"NATS_ACCOUNT_SEED": seed}, wires
 
     return open_
 
 
 @asynccontextmanager
-async def bot_process(folder, environment):
-    process = await asyncio.create_subprocess_exec(
-        *BOT, "run", cwd=folder, env=environment, stderr=asyncio.subprocess.PIPE
-    )
-    running = Process(process)
-    try:
-        yield running
-    finally:
-        if process.returncode is None:
-            await running.stop(signal.SIGKILL)
+async def bot_process(discord, folder, environment):
+    async with Bots(discord, folder, environment) as bots:
+        yield await bots.start()
 
 
 async def until(condition, bot):
@@ -84,7 +71,7 @@ FROZEN = {
 @pytest.mark.long
 @pytest.mark.parametrize("names", FROZEN.values(), ids=FROZEN)
 async def test_what_is_frozen_delays_no_stop(tmp_path, discord, lines, names):
-    async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
+    async with lines() as (environment, wires), bot_process(discord, tmp_path, environment) as bot:
         await until(lambda: is_connected(discord), bot)
         for name in names:
             wires[name].freeze()
@@ -94,7 +81,7 @@ async def test_what_is_frozen_delays_no_stop(tmp_path, discord, lines, names):
 @pytest.mark.long
 @pytest.mark.parametrize("names", FROZEN.values(), ids=FROZEN)
 async def test_nor_does_what_is_half_open(tmp_path, discord, lines, names):
-    async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
+    async with lines() as (environment, wires), bot_process(discord, tmp_path, environment) as bot:
         await until(lambda: is_connected(discord), bot)
         for name in names:
             wires[name].halve()
@@ -111,7 +98,7 @@ async def test_nor_does_a_nats_that_takes_nothing_and_the_next_start_gets_what_w
     said = [str(number) for number in range(20)]
     async with lines() as (environment, wires):
         small = environment | {"BOT_ROUTING__WINDOW": "5"}
-        async with bot_process(tmp_path, small) as bot:
+        async with bot_process(discord, tmp_path, small) as bot:
             await until(lambda: is_connected(discord), bot)
             await ada.command("sandbox create", channel=lab.general, name="blue", bind_here=True)
             for name in FROZEN["NATS"]:
@@ -123,7 +110,7 @@ async def test_nor_does_a_nats_that_takes_nothing_and_the_next_start_gets_what_w
         for name in FROZEN["NATS"]:
             wires[name].cut()
             wires[name].come_back()
-        async with bot_process(tmp_path, small) as bot:
+        async with bot_process(discord, tmp_path, small) as bot:
             assert await stored_messages(nats_client, len(said)) == said
             await stop(bot)
     assert discord.identifies == 1
@@ -131,33 +118,25 @@ async def test_nor_does_a_nats_that_takes_nothing_and_the_next_start_gets_what_w
 
 async def stored_messages(nats_client, count):
     """The texts of the first messages in the only stream there is."""
-    (stream,) = await nats_client.jetstream().streams_info()
+    (stream,) = await sandbox_streams(nats_client.jetstream())
     subject = stream.config.subjects[0].replace(">", "MESSAGE_CREATE")
     subscription = await nats_client.jetstream().subscribe(subject, ordered_consumer=True)
     return [json.loads((await subscription.next_msg(20)).data)["d"]["content"] for _ in range(count)]
 
 
 @pytest.mark.long
-async def test_a_login_that_is_not_answered_delays_no_stop(tmp_path, lines):
+@pytest.mark.parametrize("frozen", ["BOT_DISCORD__API_BASE", "GATEWAY"])
+async def test_a_login_or_a_gateway_that_does_not_answer_delays_no_stop(discord, tmp_path, lines, frozen):
     async with lines() as (environment, wires):
-        wires["BOT_DISCORD__API_BASE"].freeze()
-        async with bot_process(tmp_path, environment) as bot:
-            await until(lambda: wires["BOT_DISCORD__API_BASE"].connections, bot)
+        wires[frozen].freeze()
+        async with bot_process(discord, tmp_path, environment) as bot:
+            await until(lambda: wires[frozen].connections, bot)
             await stop(bot)
 
 
 @pytest.mark.long
-async def test_a_gateway_that_is_being_connected_to_delays_no_stop(tmp_path, lines):
-    async with lines() as (environment, wires):
-        wires["GATEWAY"].freeze()
-        async with bot_process(tmp_path, environment) as bot:
-            await until(lambda: wires["GATEWAY"].connections, bot)
-            await stop(bot)
-
-
-@pytest.mark.long
-async def test_nor_one_that_is_being_connected_to_again(tmp_path, discord, lines):
-    async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
+async def test_nor_does_a_gateway_that_is_being_connected_to_again(tmp_path, discord, lines):
+    async with lines() as (environment, wires), bot_process(discord, tmp_path, environment) as bot:
         await until(lambda: is_connected(discord), bot)
         before = wires["GATEWAY"].connections
         wires["GATEWAY"].freeze()
@@ -167,8 +146,8 @@ async def test_nor_one_that_is_being_connected_to_again(tmp_path, discord, lines
 
 
 @pytest.mark.long
-async def test_nor_one_that_refuses_to_be_connected_to(tmp_path, discord, lines):
-    async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
+async def test_nor_does_one_that_refuses_to_be_connected_to(tmp_path, discord, lines):
+    async with lines() as (environment, wires), bot_process(discord, tmp_path, environment) as bot:
         await until(lambda: is_connected(discord), bot)
         before = wires["GATEWAY"].connections
         wires["GATEWAY"].go_away()
@@ -178,7 +157,7 @@ async def test_nor_one_that_refuses_to_be_connected_to(tmp_path, discord, lines)
 
 @pytest.mark.long
 async def test_a_second_signal_ends_it_at_once(tmp_path, discord, lines):
-    async with lines() as (environment, wires), bot_process(tmp_path, environment) as bot:
+    async with lines() as (environment, wires), bot_process(discord, tmp_path, environment) as bot:
         await until(lambda: is_connected(discord), bot)
         for name in FROZEN["everything"]:
             wires[name].freeze()

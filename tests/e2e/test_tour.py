@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_process import BOT, servers_in
+from tests.e2e.bot_process import BOT, servers_in
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -1,72 +1,15 @@
-"""Bots as processes on the same settings, one local Discord that sends without a pause, and what came of it."""
+"""A local Discord that sends without a pause while bots come and go, and what came of it."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
-from contextlib import suppress
 
 import asyncpg
 
-from tests.e2e.test_process import Process, base_environment
+from tests.streams import sandbox_streams
 
 EVENTS_PER_S = 300
-
-
-class Bots:
-    """Started by the same command with the same environment, each told apart by its log."""
-
-    def __init__(self, discord, folder, addresses, argv):
-        self._discord, self._folder, self._argv = discord, folder, argv
-        self.environment = base_environment(discord) | addresses
-        self.all = []
-
-    async def start(self, **environment):
-        """One more, whatever becomes of it."""
-        process = await asyncio.create_subprocess_exec(
-            *self._argv, "run", cwd=self._folder, env=self.environment | environment, stderr=asyncio.subprocess.PIPE
-        )
-        self.all.append(Process(process))
-        return self.all[-1]
-
-    async def start_owner(self, **environment):
-        bot = await self.start(**environment)
-        await self.until(lambda: says(bot, "took over shards"), bot)
-        await self._discord.wait_ready(20)
-        return bot
-
-    async def start_standby(self, **environment):
-        bot = await self.start(**environment)
-        await self.until(lambda: says(bot, "standby"), bot)
-        return bot
-
-    async def until(self, condition, *bots, seconds=120):
-        try:
-            async with asyncio.timeout(seconds):
-                while not condition():
-                    assert all(bot.process.returncode is None for bot in bots), "a bot has ended"
-                    await asyncio.sleep(0.01)
-        except (TimeoutError, AssertionError) as error:
-            logs = ("".join(bot.lines) for bot in self.all)
-            raise AssertionError("\n----\n".join(logs)) from error
-
-    async def end(self):
-        for bot in self.all:
-            if bot.process.returncode is None:
-                with suppress(ProcessLookupError):
-                    bot.process.send_signal(signal.SIGCONT)
-                await bot.stop(signal.SIGKILL)
-
-
-def addresses_of(stores, dsn):
-    """The variables by which a bot comes to the stores as to its operator's own."""
-    return {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
-
-
-def says(bot, text):
-    """How often."""
-    return sum(text in line for line in bot.lines)
 
 
 class Load:
@@ -130,7 +73,7 @@ async def stored_in(client, count):
 
 async def count_stored(client):
     """How many of the load's events are in the one stream, in which no gap is marked."""
-    (stream,) = await client.jetstream().streams_info()
+    (stream,) = await sandbox_streams(client.jetstream())
     state = (await client.jetstream().stream_info(stream.config.name, subjects_filter=">")).state
     by_event = {subject.rpartition(".")[2]: count for subject, count in (state.subjects or {}).items()}
     assert "GATEWAY_GAP" not in by_event

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from loguru import logger
 
 from bot.control_plane import open_control_plane, serve_workers
 from bot.sandboxes.lifecycle.notices import NoticeOutbox
@@ -20,6 +19,7 @@ from bot.stores.opening import open_stores
 from bot.stores.redis import RedisStore
 from bot.supervisor import Supervisor
 from tests.conftest import store_settings
+from tests.logs import line_of, logged
 
 STREAM_LIMITS = StreamLimits(timedelta(hours=1), 10_000, 10_000_000)
 ADA = Actor(100_000_000_000_000_001, "ada")
@@ -74,14 +74,8 @@ async def enforced(stores, dsn, nats_client, redis_client):
 @pytest.fixture
 def told():
     """The log's lines while the test runs, as (level, message, what stands beside it)."""
-    lines = []
-
-    def note(line):
-        lines.append((line.record["level"].name, line.record["message"], line.record["extra"]))
-
-    number = logger.add(note, level="INFO")
-    yield lines
-    logger.remove(number)
+    with logged(read=line_of) as lines:
+        yield lines
 
 
 @pytest.fixture

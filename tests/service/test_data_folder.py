@@ -10,7 +10,6 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import redis.asyncio
-from loguru import logger
 
 from bot import constants
 from bot.names import stream_name
@@ -21,16 +20,15 @@ from bot.stores.embedded.record import check_readable
 from bot.stores.nats import StreamStore
 from bot.stores.nats_client import open_nats
 from bot.stores.nats_sync import read_sync_interval, settled_after
+from tests import logs
 from tests.service.conftest import STREAM_LIMITS
 from tests.service.servers import INSTALLED_REDIS, REDIS, needs_redis, until
 
 
 @pytest.fixture
 def logged():
-    records = []
-    sink = logger.add(lambda message: records.append(message.record), level="WARNING")
-    yield records
-    logger.remove(sink)
+    with logs.logged("WARNING") as records:
+        yield records
 
 
 def resp(*words):

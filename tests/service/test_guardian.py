@@ -12,7 +12,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 import redis.asyncio
-from loguru import logger
 
 from bot.stores.embedded import EmbeddedError, EmbeddedStores, FolderInUse, GuardianEnded
 from bot.stores.embedded.configuration import launch_command
@@ -20,16 +19,15 @@ from bot.stores.launch import PARENT
 from bot.stores.nats_client import open_nats
 from bot.stores.postgres import connected, open_pool
 from bot.stores.redis_client import open_redis
+from tests import logs
 from tests.service.servers import REDIS, lives, parent_of, read_everywhere, until, write_everywhere
 
 
 @pytest.fixture
 def logged():
     """The records of the log."""
-    records = []
-    sink = logger.add(lambda message: records.append(message.record), level="DEBUG")
-    yield records
-    logger.remove(sink)
+    with logs.logged("DEBUG") as records:
+        yield records
 
 
 async def kill_guardian(stores):

@@ -4,12 +4,12 @@ import asyncio
 import time
 
 import pytest
-from loguru import logger
 
 from bot.routing.leases import GatewayLeases, Shards
 from bot.stores.leases import list_claimants
 from bot.supervisor import State, Supervisor
 from tests.faults.wires import Gate, wired
+from tests.logs import logged, message_of
 
 APPLICATION = 10**17
 ONE, BOTH = Shards(APPLICATION, 1, (0,)), Shards(APPLICATION, 2, (0, 1))
@@ -25,10 +25,8 @@ def soon(monkeypatch):
 @pytest.fixture
 def said():
     """The messages of the log."""
-    lines = []
-    sink = logger.add(lambda message: lines.append(message.record["message"]), level="INFO")
-    yield lines
-    logger.remove(sink)
+    with logged(read=message_of) as lines:
+        yield lines
 
 
 class Bot:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import shutil
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -26,6 +25,7 @@ from bot.stores.stream_positions import Acknowledged, AcknowledgedPositions
 from bot.supervisor import Supervisor
 from sandbox_worker import SandboxEnded
 from tests.conftest import store_settings
+from tests.logs import said_by_the_kit
 from tests.service.conftest import ADA
 from tests.service.workers import GUILD, OwnNats, make_place, take
 
@@ -327,23 +327,10 @@ async def test_a_hint_is_looked_into_and_believed_nothing(place, make_bot, monke
     assert (await stream_of(place)).created == before.created
 
 
-class Lines(logging.Handler):
-    def __init__(self):
-        super().__init__()
-        self.lines = []
-
-    def emit(self, record):
-        self.lines.append(record.getMessage().partition(":")[0])
-
-
 @pytest.fixture
 def logged():
-    handler, logger = Lines(), logging.getLogger("sandbox_worker")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    yield handler.lines
-    logger.setLevel(logging.NOTSET)
-    logger.removeHandler(handler)
+    with said_by_the_kit() as lines:
+        yield lines
 
 
 @asynccontextmanager

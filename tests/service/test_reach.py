@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,13 +19,12 @@ import pytest
 import redis.asyncio
 
 from bot.certificates import write_certificates
-from bot.control_plane import open_control_plane, serve_workers
+from bot.control_plane import open_control_plane
 from bot.settings import Embedded, Settings, Workers
 from bot.stores.embedded import EmbeddedError, EmbeddedStores, Reach
 from bot.stores.opening import open_stores
-from bot.supervisor import Supervisor
 from sandbox_worker import Sandbox
-from tests.service.conftest import ADA
+from tests.service.conftest import ADA, enforcing
 
 POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 REDIS = shutil.which("redis-server")
@@ -50,18 +48,6 @@ def certificates(tmp_path, own_address):
     return tmp_path / "certificates"
 
 
-@asynccontextmanager
-async def serving(settings):
-    """A bot's control plane on stores of its own, that answers workers."""
-    async with (
-        open_stores(settings) as opened,
-        Supervisor() as supervisor,
-        open_control_plane(settings, opened, supervisor=supervisor) as manager,
-        serve_workers(opened, manager, supervisor),
-    ):
-        yield manager
-
-
 def embedded(folder, **options):
     return Embedded(folder=folder / "stores", durable=False, **options)
 
@@ -72,7 +58,7 @@ async def test_with_certificates_workers_come_by_tls_and_nobody_in_the_clear(tmp
         embedded=embedded(tmp_path, postgres=POSTGRES, valkey=REDIS),
         workers=Workers(listen="0.0.0.0", host=own_address, certificates=certificates),
     )
-    async with serving(settings) as manager:
+    async with enforcing(settings) as manager:
         sandbox = await manager.create(ADA)
         details = await manager.issue_credentials(ADA, sandbox.id)
         urls = {name: value for name, value in details.environment.items() if name.endswith("_URL")}
@@ -142,7 +128,7 @@ async def test_from_elsewhere_neither_the_bot_nor_the_superuser_logs_in_to_postg
 
 async def test_in_the_clear_if_that_is_wanted_and_two_processes_hand_out_the_same(tmp_path, own_address):
     settings = Settings(embedded=embedded(tmp_path), workers=Workers(listen=own_address, plaintext=True))
-    async with serving(settings) as manager:
+    async with enforcing(settings) as manager:
         sandbox = await manager.create(ADA)
         details = await manager.issue_credentials(ADA, sandbox.id)
         async with (

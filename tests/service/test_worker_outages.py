@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from datetime import timedelta
 
@@ -16,6 +15,7 @@ from bot.stores.embedded import EmbeddedStores
 from bot.stores.opening import open_stores
 from sandbox_worker import SandboxEnded, protocol
 from tests.conftest import store_settings
+from tests.logs import said_by_the_kit
 from tests.service.conftest import ADA
 from tests.service.workers import Gate, OwnNats, make_place, take
 
@@ -37,25 +37,10 @@ async def own_place(tmp_path, stores, dsn, redis_client):
             yield place
 
 
-class Lines(logging.Handler):
-    """What the kit says, without the facts behind the colon."""
-
-    def __init__(self):
-        super().__init__()
-        self.lines = []
-
-    def emit(self, record):
-        self.lines.append(record.getMessage().partition(":")[0])
-
-
 @pytest.fixture
 def logged():
-    handler, logger = Lines(), logging.getLogger("sandbox_worker")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    yield handler.lines
-    logger.setLevel(logging.NOTSET)
-    logger.removeHandler(handler)
+    with said_by_the_kit() as lines:
+        yield lines
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from loguru import logger
 
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.shutdown import Deadline, cancel_repeatedly
 from bot.supervisor import NEVER, PartEnded, Restarts, State, Supervisor, backoff
+from tests.logs import line_of, logged
 
 FAST = Restarts(first_s=0.001, longest_s=0.004)
 
@@ -19,15 +19,8 @@ FAST = Restarts(first_s=0.001, longest_s=0.004)
 @pytest.fixture
 def lines():
     """What is logged: (level, message, facts)."""
-    found = []
-    handler = logger.add(
-        lambda message: found.append(
-            (message.record["level"].name, message.record["message"], message.record["extra"])
-        ),
-        level="INFO",
-    )
-    yield found
-    logger.remove(handler)
+    with logged(read=line_of) as found:
+        yield found
 
 
 async def until(condition):

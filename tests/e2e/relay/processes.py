@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.e2e.test_process import Process
+from tests.e2e.bot_process import Process
 
 RELAY = [sys.executable, "-m", "bot", "relay"]
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from redis.exceptions import RedisError
@@ -17,8 +14,9 @@ from bot import constants, names
 from bot.sandboxes.access.tokens import make_bot_token
 from bot.sandboxes.model import Actor
 from tests.conftest import running_stores
+from tests.e2e.bot_process import addresses_of, base_environment
+from tests.e2e.relay.processes import relay_process
 from tests.e2e.relay.raw_bot import LivingBot
-from tests.e2e.test_process import base_environment
 
 pytestmark = pytest.mark.long
 
@@ -39,25 +37,11 @@ async def sandbox(scene):
 
 
 @pytest.fixture
-async def serving(tmp_path, scene, stores, dsn):
-    """`sandbox-bot relay` as an operator runs it; its address and the process that holds the socket."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
-    addresses = {"DATABASE_URL": dsn, "REDIS_URL": stores.redis_url, "NATS_URL": stores.nats_url}
-    environment = base_environment(scene.discord) | addresses | {"BOT_RELAY__LISTEN": listen}
-    command = (sys.executable, "-m", "bot", "relay")
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=tmp_path, env=environment, stderr=asyncio.subprocess.DEVNULL
-    )
-    yield f"http://{listen}", process
-    process.terminate()
-    await process.wait()
-
-
-def child_of(process):
-    """The one that serves; None while there is none."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(children[0]) if children else None
+async def serving(scene, stores, dsn):
+    """`sandbox-bot relay` as an operator runs it."""
+    environment = base_environment(scene.discord) | addresses_of(stores, dsn)
+    async with relay_process(environment, scene.discord) as relay:
+        yield relay
 
 
 async def environment_of(scene, sandbox, address):
@@ -109,8 +93,8 @@ async def saved(scene, bot):
     await scene.until(is_there, 30)
 
 
-async def kill_relay(process):
-    os.kill(child_of(process), signal.SIGKILL)
+async def kill_relay(relay):
+    os.kill(relay.children[0], signal.SIGKILL)
 
 
 @pytest.mark.timeout(600)  # a process of the relay takes seconds to start where the machine is busy
@@ -118,14 +102,13 @@ async def kill_relay(process):
 async def test_a_bot_that_lives_hears_everything_once_and_in_order_whatever_is_killed(
     scene, sandbox, serving, stores, messages, rounds
 ):
-    address, process = serving
-    async with LivingBot(await environment_of(scene, sandbox, address)) as bot:
+    async with LivingBot(await environment_of(scene, sandbox, serving.address)) as bot:
         living = asyncio.create_task(bot.live())
         await bot.hears("GUILD_CREATE", seconds=60)
         numbered = Messages(scene)
         pouring = asyncio.create_task(numbered.pour(messages))
         kills = [
-            lambda: kill_relay(process),
+            lambda: kill_relay(serving),
             lambda: kill_server(stores, "nats"),
             lambda: kill_server(stores, "redis"),
             lambda: scene.discord.hang_up(),
