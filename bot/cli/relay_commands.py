@@ -24,6 +24,10 @@ cli = typer.Typer()
 def relay(config: Config = None) -> None:
     """Serve the relay alone, beside a bot that runs; several may do so. It is started again when it fails, and clients
     wait meanwhile; SIGHUP starts it anew."""
+    from bot.stores.launch import PARENT, die_with
+
+    if sys.platform == "linux" and (parent := os.environ.pop(PARENT, None)) is not None:
+        die_with(int(parent), signal.SIGTERM)
     settings = read_settings(config, need_token=True)
     listen = settings.relay_listen
     if listen == "off":
@@ -129,9 +133,11 @@ class _Child:
 
     async def run(self, stopped: asyncio.Task[bool]) -> int:
         """Until it ends, or everything is to stop; its exit code."""
+        from bot.stores.launch import PARENT
+
         self.wanted_anew = False
         handed = {"BOT_RELAY__LISTEN": f"fd:{self._fileno}", "BOT_RELAY__ADDRESS": self._address}
-        environment = {**os.environ, **handed}
+        environment = {**os.environ, **handed, PARENT: str(os.getpid())}
         arguments = [sys.executable, "-m", "bot", *sys.argv[1:]]
         self._process = await asyncio.create_subprocess_exec(*arguments, env=environment, pass_fds=(self._fileno,))
         ended = asyncio.create_task(self._process.wait())

@@ -33,10 +33,15 @@ def main() -> None:
         _offer_memory()
         if os.getuid() == 0:
             _leave_root()
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, death_signal)
-        if os.getppid() != parent:  # it died before this could be asked for
-            sys.exit(1)
+        die_with(parent, death_signal)
     os.execv(program[0], program)  # noqa: S606 - an absolute path, from a wheel or named by the operator
+
+
+def die_with(parent: int, death_signal: signal.Signals) -> None:
+    """This process gets the signal when that one dies, its parent; ends it if it has. On Linux."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, death_signal)
+    if os.getppid() != parent:  # it died before this could be asked for
+        sys.exit(1)
 
 
 def _offer_memory() -> None:

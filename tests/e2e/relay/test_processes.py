@@ -26,6 +26,7 @@ from tests.e2e.relay.wire import connected, identified
 from tests.e2e.test_cli import environment  # noqa: F401  # fixture
 from tests.forks import run_command
 from tests.scrapes import scrape_over_http
+from tests.service.servers import lives, until
 
 pytestmark = pytest.mark.long
 
@@ -85,6 +86,18 @@ async def test_sighup_starts_it_anew_and_tells_clients_to_resume(
         assert await wire.close_code() == 4000
         await goes_on(scene, wire, relay.address, token)
         assert relay.children != [child]
+
+
+async def test_whoever_kills_a_relay_finds_its_port_free(
+    environment,  # noqa: F811
+    discord,
+):
+    async with relay_process(environment, discord) as relay:
+        (child,) = relay.children
+        await relay.stop(signal.SIGKILL)
+        await until(lambda: not lives(child), 30)
+    async with relay_process(environment, discord, port=int(relay.address.rpartition(":")[2])):
+        pass
 
 
 async def test_relays_side_by_side_go_on_with_each_others_sessions(
