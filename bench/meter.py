@@ -39,6 +39,11 @@ class Meter:
         }
 
 
+async def used() -> Json:
+    """This process' CPU seconds until now, and its memory in bytes."""
+    return {"cpu": time.process_time(), "rss": resident()}
+
+
 def resident() -> int:
     """This process' memory in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

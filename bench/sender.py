@@ -29,6 +29,8 @@ class Sender:
         self._enough = asyncio.Event()
         self._people = [discord.add_person(f"person-{number}") for number in range(guilds)]
         self._guilds = [discord.add_guild(f"Guild {n}", owner=person) for n, person in enumerate(self._people)]
+        pairs = zip(self._guilds, self._people, strict=True)
+        self._messages = {guild.id: _message(guild, person) for guild, person in pairs}
 
     async def describe(self) -> Json:
         discord = self._discord
@@ -56,7 +58,7 @@ class Sender:
     async def trickle(self, events: int, rate: float) -> Json:
         """The same at a steady rate (a second), each stamped with the monotonic time at which it is sent."""
         (session,) = self._discord.gateway.live()
-        templates = [_template(guild, person) for guild, person in zip(self._guilds, self._people, strict=True)]
+        templates = [_template(message) for message in self._messages.values()]
         started_at = time.monotonic()
         for number in range(events):
             await asyncio.sleep(max(started_at + number / rate - time.monotonic(), 0))
@@ -85,7 +87,7 @@ class Sender:
     def _pour_one(self, guild: Guild) -> None:
         number = self._poured[guild.id]
         self._poured[guild.id] += 1
-        data = {"guild_id": str(guild.id), "number": number, "id": "1", "channel_id": "2", "content": "x" * EVENT_BYTES}
+        data = self._messages[guild.id] | {"number": number, "content": "x" * EVENT_BYTES}
         self._discord.gateway.emit("MESSAGE_CREATE", data, guild_id=guild.id)
 
     async def poured(self) -> Json:
@@ -95,8 +97,8 @@ class Sender:
         return {"sent": dict(self._poured), "identifies": self._discord.identifies}
 
     def _frames(self, session: Session, events: int) -> Iterator[bytes]:
-        pairs = zip(self._guilds, self._people, strict=True)
-        templates = [_template(*pair) for pair in pairs if (pair[0].id >> 22) % self._shards == session.shard]
+        guilds = [guild.id for guild in self._guilds if (guild.id >> 22) % self._shards == session.shard]
+        templates = [_template(self._messages[guild]) for guild in guilds]
         stamp = b"0" * 20
         for number in range(events):
             head, tail = templates[number % len(templates)]
@@ -114,10 +116,9 @@ async def _write(session: Session, batches: Iterable[Iterable[bytes]]) -> None:
         await request.protocol._drain_helper()
 
 
-def _template(guild: Guild, author: Person) -> tuple[bytes, bytes]:
-    """A message's text before and after what changes: sequence and stamp."""
+def _message(guild: Guild, author: Person) -> Json:
     member = guild.members[author.id].partial()
-    data = {
+    return {
         "type": 0,
         "tts": False,
         "timestamp": "2026-01-01T12:00:00.000000+00:00",
@@ -137,7 +138,11 @@ def _template(guild: Guild, author: Person) -> tuple[bytes, bytes]:
         "attachments": [],
         "guild_id": str(guild.id),
     }
-    body = json.dumps(data, separators=(",", ":")).encode()
+
+
+def _template(message: Json) -> tuple[bytes, bytes]:
+    """Its text before and after what changes: sequence and stamp."""
+    body = json.dumps(message, separators=(",", ":")).encode()
     head = b'{"t":"MESSAGE_CREATE","s":%d,"op":0,"d":{"nonce":"%b",'
     missing = EVENT_BYTES - len(head) - len(body) - 20
     return head, body.replace(b'"content":""', b'"content":"%b"' % (b"x" * missing))[1:] + b"}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import timedelta
 
 from pydantic import SecretStr
 
 from bench import processes
-from bench.meter import Meter, resident
+from bench.meter import Meter, resident, used
 from bench.processes import Json
 from bot import log
 from bot.app import App, open_app
@@ -59,10 +58,6 @@ class Tapped:
             await self._app.manager.issue_credentials(actor, made.id)
         return {}
 
-    async def used(self) -> Json:
-        """CPU seconds until now, and memory in bytes."""
-        return {"cpu": time.process_time(), "rss": resident()}
-
     async def bind_all(self, owner: int, guilds: list[int]) -> Json:
         """One sandbox for all of them: its id, and what its own bot logs in to the relay with."""
         actor = Actor(owner, "owner", is_admin=True)
@@ -98,7 +93,7 @@ async def main() -> None:
                 "bind_all": tapped.bind_all,
                 "live": tapped.live,
                 "fill": tapped.fill,
-                "used": tapped.used,
+                "used": used,
                 "counts": tapped.counts,
                 "expect": meter.expect,
                 "measure": meter.measure,

@@ -11,8 +11,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from sandbox_worker.certificate_parts import begin_certificate, common_name, key_usage
 from sandbox_worker.files import replace_file, sync_folder
 
 SERVERS = ("relay", "postgres", "redis", "nats")
@@ -22,7 +23,6 @@ AUTHORITY_LIVES, SERVER_LIVES = timedelta(days=3650), timedelta(days=397)
 RENEWED_BEFORE = timedelta(days=30)
 
 _DISCORDS_NAMES = ("discord.com", "discord.gg", "discordapp.com", "discord.media", "discordapp.net")
-_CLOCKS_DIFFER_BY = timedelta(hours=1)
 
 
 class CertificateError(Exception):
@@ -75,13 +75,13 @@ def covers(certificate: Path, host: str) -> bool:
 
 def _new_authority() -> _Authority:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name("discord-sandboxes authority")
+    name = common_name("discord-sandboxes authority")
     unlike_discord = [x509.DNSName(host) for host in _DISCORDS_NAMES]
     certificate = (
-        _builder(name, name, key.public_key(), AUTHORITY_LIVES)
+        begin_certificate(name, name, key.public_key(), AUTHORITY_LIVES)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.NameConstraints(None, unlike_discord), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(key_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -93,47 +93,16 @@ def _sign_server(
 ) -> x509.Certificate:
     issuer = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return (
-        _builder(_name(f"discord-sandboxes {server}"), authority.certificate.subject, key.public_key(), SERVER_LIVES)
+        begin_certificate(
+            common_name(f"discord-sandboxes {server}"), authority.certificate.subject, key.public_key(), SERVER_LIVES
+        )
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False)
         .sign(authority.key, hashes.SHA256())
     )
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, lives: timedelta
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCKS_DIFFER_BY)
-        .not_valid_after(now + lives)
-    )
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def _general_name(host: str) -> x509.GeneralName:

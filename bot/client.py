@@ -78,6 +78,8 @@ class SandboxBot(commands.AutoShardedBot):
         await self.tree.set_translator(CommandTranslator())
         for cog in COGS:
             await self.load_extension(cog)
+        known = [each for each in self.tree.walk_commands() if isinstance(each, app_commands.Command)]
+        self.interaction_counts.expect(command.qualified_name for command in known)
         self._logged_in.set()
 
     async def find_shards(self) -> Shards:

@@ -21,7 +21,7 @@ from bot.discord_away import DiscordUnavailable
 from bot.errors import ServiceUnavailable
 from bot.global_commands import CHAT_INPUT, GlobalCommand, GlobalCommands, Json, is_same
 from bot.own_commands import OwnCommands
-from bot.stores.postgres import Pool, connected, load_queries
+from bot.stores.postgres import Pool, fetch, fetch_value, load_queries
 from bot.supervisor import Part, backoff
 from bot.upkeep import Upkeep
 
@@ -192,32 +192,26 @@ class _MadeCommands:
 
     async def read(self, application_id: int) -> set[int]:
         """All that are noted, at Discord or not."""
-        async with connected(self._pool) as connection:
-            rows = await connection.fetch(self._sql["list_registered"], application_id)
+        rows = await fetch(self._pool, self._sql["list_registered"], application_id)
         return {int(row["command_id"]) for row in rows}
 
     async def add(self, application_id: int, command: GlobalCommand) -> None:
         """From now on we may delete it."""
-        await self._execute("add_registered", application_id, command.id, command.data["name"])
+        await fetch(self._pool, self._sql["add_registered"], application_id, command.id, command.data["name"])
 
     async def forget(self, application_id: int, command_ids: Collection[int]) -> None:
         """Discord has them no more."""
         if command_ids:
-            await self._execute("forget_registered", application_id, list(command_ids))
+            await fetch(self._pool, self._sql["forget_registered"], application_id, list(command_ids))
 
     async def are_withdrawn(self, application_id: int) -> bool:
         """Whether an operator has taken them away."""
-        async with connected(self._pool) as connection:
-            return bool(await connection.fetchval(self._sql["are_withdrawn"], application_id))
+        return bool(await fetch_value(self._pool, self._sql["are_withdrawn"], application_id))
 
     async def withdraw(self, application_id: int) -> None:
         """No bot registers any, until they are put back."""
-        await self._execute("withdraw", application_id)
+        await fetch(self._pool, self._sql["withdraw"], application_id)
 
     async def put_back(self, application_id: int) -> None:
         """The opposite; nothing if they were not withdrawn."""
-        await self._execute("put_back", application_id)
-
-    async def _execute(self, query: str, *arguments: object) -> None:
-        async with connected(self._pool) as connection:
-            await connection.execute(self._sql[query], *arguments)
+        await fetch(self._pool, self._sql["put_back"], application_id)

@@ -20,7 +20,7 @@ from loguru import logger
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.keys import KeyRing
-from bot.stores.postgres import Pool, connected, load_queries
+from bot.stores.postgres import Pool, fetch_value, load_queries
 
 COMPONENT_PREFIX = "sbx:"
 """What the custom ids of our own buttons begin with. A worker's may, too: only the signature tells."""
@@ -105,8 +105,7 @@ class CustomIds:
 
     async def get_since(self) -> int:
         """The snowflake from which on every id is signed."""
-        async with connected(self._pool) as connection:
-            return int(await connection.fetchval(self._sql["get_custom_ids_since"]))
+        return int(await fetch_value(self._pool, self._sql["get_custom_ids_since"]))
 
 
 def claimed_action(text: str) -> str | None:

@@ -1,13 +1,14 @@
-"""What was found out about the bot's surroundings: that something is fine, or what is the matter and how to mend it."""
+"""What was found out, of the bot's surroundings, its readiness or a sandbox: that it is fine, or what is the matter."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """A warning costs something, or will; with a failure the bot does not start, or does not do its work."""
+    """A warning costs something, or will; with a failure something does not do its work, or would not start."""
 
     OK = "ok"
     WARNING = "warning"
@@ -24,7 +25,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Sentences in the active locale. There is a `mend` unless all is well, and a `cause` if it is a failure."""
+    """Sentences in the active locale. `mend`: what somebody can do; `cause`: of a failure."""
 
     level: Level
     message: str
@@ -37,11 +38,16 @@ def ok(message: str) -> Finding:
     return Finding(Level.OK, message)
 
 
-def warning(message: str, mend: str) -> Finding:
-    """The bot works, with a loss or a risk."""
+def warning(message: str, mend: str = "") -> Finding:
+    """It works, with a loss or a risk."""
     return Finding(Level.WARNING, message, mend)
 
 
-def failure(message: str, mend: str, cause: Cause = Cause.FAILED) -> Finding:
-    """The bot does not start, or does not do its work."""
+def failure(message: str, mend: str = "", cause: Cause = Cause.FAILED) -> Finding:
+    """It does not do its work, or would not start."""
     return Finding(Level.FAILURE, message, mend, cause)
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    """The level of all of them."""
+    return max((finding.level for finding in findings), key=tuple(Level).index, default=Level.OK)

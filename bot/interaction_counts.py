@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from itertools import product
 from time import monotonic
 from typing import Any
 
@@ -10,6 +12,9 @@ import discord
 
 from bot import metrics, tracing
 from bot.answering import Answer
+
+_OUTCOMES = ("answered", "refused", "unavailable", "failed", "timed_out", "late")
+_WITHOUT_COMMAND = (discord.InteractionType.component.name, discord.InteractionType.modal_submit.name)
 
 
 class InteractionCounts:
@@ -19,6 +24,11 @@ class InteractionCounts:
         self.events = metrics.ON_INTERACTION.counter()
         self.outcomes = metrics.INTERACTIONS.counter()
         self.seconds = metrics.INTERACTION_SECONDS.histogram()
+
+    def expect(self, commands: Iterable[str]) -> None:
+        """There are these commands. Counts are told from now on: Prometheus sees no rise to what it sees first."""
+        for name, outcome in product((*commands, *_WITHOUT_COMMAND), _OUTCOMES):
+            self.outcomes.labels(name, outcome)
 
     def came(self, interaction: discord.Interaction[Any]) -> None:
         """As discord-ext-prometheus counts it: of suggestions, buttons and forms without a command."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.stores.postgres import Pool, connected, load_queries, transaction
+from bot.stores.postgres import Pool, connected, fetch, load_queries, transaction
 
 HINT_CHANNEL = "hint channel"
 """What the channel is named by that hints at changed routes: who knows it may flood it."""
@@ -32,8 +32,7 @@ class KeyRing:
 
     async def all_of(self, purpose: str) -> tuple[bytes, ...]:
         """Those too that are to be accepted no more, as far as they are still there."""
-        async with connected(self._pool) as connection:
-            return tuple(row["secret"] for row in await connection.fetch(self._sql["list_all"], purpose))
+        return tuple(row["secret"] for row in await fetch(self._pool, self._sql["list_all"], purpose))
 
     async def rotate(self, purpose: str) -> None:
         """Make another key the current one. Two rotations in a row end a key at once."""
@@ -44,5 +43,4 @@ class KeyRing:
 
     async def purposes(self) -> list[str]:
         """All that have a key."""
-        async with connected(self._pool) as connection:
-            return [row["purpose"] for row in await connection.fetch(self._sql["list_purposes"])]
+        return [row["purpose"] for row in await fetch(self._pool, self._sql["list_purposes"])]

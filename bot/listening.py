@@ -6,9 +6,10 @@ import ipaddress
 import os
 import socket
 import ssl
+from pathlib import Path
 
 from bot.setting_sections import Listening
-from bot.settings import SettingsError
+from bot.settings import Settings, SettingsError
 
 _FIRST_HANDED_OVER = 3
 """systemd's first file descriptor (sd_listen_fds)."""
@@ -39,6 +40,12 @@ def server_tls(chosen: Listening, *, section: str = "relay") -> ssl.SSLContext |
     return context
 
 
+def certificates_in(settings: Settings) -> dict[str, Path]:
+    """Of the ports for relay and health that this process listens on, by their names."""
+    listens = {"relay": (settings.relay_listen, settings.relay), "health": (settings.health_listen, settings.health)}
+    return {name: of.certificate for name, (at, of) in listens.items() if at != "off" and of.certificate is not None}
+
+
 def is_loopback(listening: socket.socket) -> bool:
     """Whether only this machine reaches it."""
     if listening.family == socket.AF_UNIX:
@@ -61,7 +68,8 @@ def _bound(listen: str) -> socket.socket:
     host = host.strip("[]")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, int(port)), family=family, backlog=1024)
+        is_both = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, int(port)), family=family, backlog=1024, dualstack_ipv6=is_both)
     except OSError as error:
         raise ValueError(
             f"{listen} cannot be listened on: {error.strerror or error}. Choose another port, or stop what listens "

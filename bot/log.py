@@ -11,12 +11,14 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
+from aiohttp.http_exceptions import HttpProcessingError
 from loguru import logger
 
 if TYPE_CHECKING:
@@ -61,7 +63,15 @@ class _Intercept(logging.Handler):
         while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
             frame, depth = frame.f_back, depth + 1
         said = logger.opt(depth=depth, exception=record.exc_info).patch(partial(_rename, name=record.name))
-        said.log(level, "{}", record.getMessage())
+        said.log(level, "{}", _said_in(record))
+
+
+def _said_in(record: logging.LogRecord) -> str:
+    """What a library has got wrong is no reason to fail in the midst of it."""
+    try:
+        return record.getMessage()
+    except Exception:
+        return f"{record.msg} (its facts cannot be told)"
 
 
 def _rename(record: Record, name: str) -> None:
@@ -70,6 +80,11 @@ def _rename(record: Record, name: str) -> None:
 
 
 _LARGEST_EXACT = 2**53
+_DEEPEST = 8
+_STEERING = re.compile(
+    "\x1b(?!\\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What ends a line or steers a terminal, but for a tab, a line feed and a colour; and what no encoding has."""
 
 _context: ContextVar[dict[str, object] | None] = ContextVar("log_context", default=None)
 
@@ -100,18 +115,18 @@ def configure(
 ) -> None:
     """Log from `level` on, once per process; `levels` are those of single modules, and of what is in them. What is in
     `secrets` is blotted out, in tracebacks too."""
-    redact = _redactor(secrets)
+    redact, written = _redactor(secrets), _in_json if json_lines else _in_text
     of_modules: dict[str | None, str | int | bool] = {"": level}
     of_modules.update(levels or {})
     logger.remove()
     logger.configure(patcher=_complete_facts)
     logger.add(
-        lambda message: _write(redact(message)),
+        lambda message: _write(written(redact(message))),
         level=min((level, *(levels or {}).values()), key=lambda name: logger.level(name).no),
         filter=of_modules,
         format=_format,
         serialize=json_lines,
-        colorize=sys.stderr.isatty() and not json_lines,
+        colorize=is_terminal() and not json_lines,
         backtrace=False,
         diagnose=False,
     )
@@ -119,6 +134,22 @@ def configure(
     logging.getLogger("asyncio").addFilter(_is_news)
     for library, least in _LEAST_OF_LIBRARIES.items():
         logging.getLogger(library).setLevel(least)
+    logging.getLogger("aiohttp.server").addFilter(_is_no_strangers)
+    logging.captureWarnings(True)
+    sys.excepthook = _tell_end
+
+
+def _tell_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What the process ends with is told as everything else is: without secrets, as JSON where that is wanted."""
+    if isinstance(error, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logger.opt(exception=(kind, error, trace)).critical("the process has failed")
+
+
+def _is_no_strangers(record: logging.LogRecord) -> bool:
+    """Whoever speaks no HTTP to a port is told so; aiohttp would log its own traceback as an error, each time."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -132,17 +163,51 @@ def _format(record: Record) -> str:
 def _complete_facts(record: Record) -> None:
     """With those of the context, as far as the line has none of that name."""
     facts = (_context.get() or {}) | record["extra"]
-    record["extra"].update({name: _exact(fact) for name, fact in facts.items()})
+    record["extra"].update({name: _plain(fact) for name, fact in facts.items()})
 
 
-def _exact(fact: object) -> object:
-    """Discord's ids as text: not every reader of JSON keeps 64 bits."""
-    return str(fact) if isinstance(fact, int) and fact > _LARGEST_EXACT else fact
+def _plain(fact: object, depth: int = 0) -> object:
+    """As every reader of JSON takes it: Discord's ids as text, for not each keeps 64 bits, and no infinity."""
+    match fact:
+        case bool() | None | str():
+            return fact
+        case int() | float() if abs(fact) <= _LARGEST_EXACT:
+            return fact
+        case dict() if depth < _DEEPEST:
+            return {_text(name): _plain(each, depth + 1) for name, each in fact.items()}
+        case list() | tuple() if depth < _DEEPEST:
+            return [_plain(each, depth + 1) for each in fact]
+    return _text(fact)
+
+
+def _text(fact: object) -> str:
+    try:
+        return str(fact)
+    except Exception as error:
+        return f"{type(fact).__name__} that cannot be told: {type(error).__name__}"
+
+
+def is_terminal() -> bool:
+    """Whether somebody reads what is logged there. Standard error may have been closed before the start."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _in_json(line: str) -> str:
+    """Nothing in it ends a line for any reader, or steers the terminal of who looks at it later."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
+def _in_text(lines: str) -> str:
+    """Only the first one begins at the margin: what somebody else has said looks like no line of the log."""
+    return _in_json(lines.rstrip("\n")).replace("\n", "\n    ") + "\n"
 
 
 def _write(line: str) -> None:
-    sys.stderr.write(line)
-    sys.stderr.flush()
+    """A line that finds no room is lost: told of it, loguru would write down the record, with what is secret in it."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(line)
+            sys.stderr.flush()
 
 
 def _redactor(secrets: Iterable[str]) -> Callable[[str], str]:

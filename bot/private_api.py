@@ -221,6 +221,17 @@ LIBRARIES = {
                 ),
             ),
         ),
+        Library(
+            "asyncpg",
+            "0.32.0",
+            (
+                Part(
+                    "asyncpg.connection:Connection._intro_query",
+                    "a session asks PostgreSQL for a type with a plainer query that is put there",
+                    set_in="__init__",
+                ),
+            ),
+        ),
     )
 }
 """By the distribution's name. What would show that one of them means something else is in the tests of the seam."""

@@ -25,7 +25,7 @@ def read_secret_files(variables: Mapping[str, str | None], secrets: Mapping[str,
 
 def _read(path: Path, told: str) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
+        text = path.read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise ValueError(f"{told}: {path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:

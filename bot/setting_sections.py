@@ -28,7 +28,6 @@ from sandbox_worker.addresses import PLAIN
 
 DISCORD_API = "https://discord.com/api/v10"
 
-_HOST = re.compile(r"[A-Za-z0-9.-]*|\[?[0-9A-Fa-f:.]+\]?")
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 

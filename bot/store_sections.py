@@ -25,7 +25,6 @@ from sandbox_worker.addresses import fit, split_addresses
 from sandbox_worker.tls import client_context
 
 _HOST = re.compile(r"[A-Za-z0-9.-]*|\[?[0-9A-Fa-f:.]+\]?")
-_SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 class Postgres(Section):

@@ -1,4 +1,4 @@
-"""The upkeep, which one of several bots does for all: by a lease like a shard's, which belongs to no application."""
+"""The upkeep, which one of several bots does for all: the one with its lease."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from loguru import logger
 
 from bot import constants, fence
 from bot.concurrency import first_of
-from bot.routing.leases import GatewayLeases, GatewayProcess, Shards, list_processes
+from bot.stores.leases import Claim, Claimant, Leases, list_claimants
 from bot.stores.postgres import Pool
 from bot.supervisor import Part, Run
 
-_NO_APPLICATION, _LEASE = 0, 0
-_UPKEEP = Shards(_NO_APPLICATION, 1, (_LEASE,))
+_SCOPE, _LEASE = 0, 0
+"""Not one of an application, as those of shards are."""
 
 
 class Upkeep:
@@ -26,18 +26,18 @@ class Upkeep:
     """
 
     def __init__(self, dsn: str, *, is_alone: bool = False) -> None:
-        """`is_alone` as for `GatewayLeases`."""
+        """`is_alone` as for `Leases`."""
         every_s = constants.LEASE_RENEWED_EVERY_S
-        self._leases = GatewayLeases(dsn, is_alone=is_alone, tell=self._note_turn, tried_every_s=every_s)
+        self._leases = Leases(dsn, tell=self._note_turn, is_alone=is_alone, tried_every_s=every_s)
         self._asked = asyncio.Event()
         self._told_epoch = 0
 
     async def keep(self, part: Part) -> None:
         """As a part, for ever: take the lease when it is free, and renew it."""
-        await self._leases.keep(_UPKEEP, part)
+        await self._leases.keep(Claim(_SCOPE, 1, (_LEASE,)), part)
 
     async def give_back(self) -> None:
-        """As of `GatewayLeases`."""
+        """As of `Leases`."""
         await self._leases.give_back()
 
     @property
@@ -91,9 +91,9 @@ class Upkeep:
     def _note_turn(
         self,
         held: Mapping[int, int],
-        shards: Shards,
-        others: Collection[GatewayProcess],
-        strangers: Collection[GatewayProcess],
+        claim: Claim,
+        others: Collection[Claimant],
+        strangers: Collection[Claimant],
     ) -> None:
         """A `TellLeases`: what has changed is told once."""
         before, self._told_epoch = self._told_epoch, held.get(_LEASE, 0)
@@ -108,5 +108,4 @@ class Upkeep:
 
 async def find_upkeeper(pool: Pool) -> str | None:
     """The name of the bot that does the upkeep; None if none does. `ServiceUnavailable`."""
-    processes = await list_processes(pool, _NO_APPLICATION)
-    return next((process.name for process in processes if process.held), None)
+    return next((one.name for one in await list_claimants(pool, _SCOPE) if one.held), None)

@@ -18,9 +18,9 @@ _BEGINNING = """\
 
 A bot tells its metrics at `/metrics`, for Prometheus, as its text format or OpenMetrics, where `[health] listen` says
 ([`health.md`](health.md)). It asks no store for them: what PostgreSQL counts is read every ten seconds, and not shown
-while PostgreSQL is away. A standby has them too; a relay in a process of its own tells those of the process and of the
-relay. Labels have values from closed sets: no sandbox, server or person is named. A counter begins at 0 with its
-process, those of the relay with the relay.
+while PostgreSQL is away; whoever asks again within a second is told the same. A standby has them too; a relay in a
+process of its own tells those of the process and of the relay. Labels have values from closed sets: no sandbox, server
+or person is named. A counter begins at 0 with its process, those of the relay with the relay.
 
 Names that begin with `discord_`, and `logging_total`, are those of
 discord-ext-prometheus, so that its dashboards work; nothing is told

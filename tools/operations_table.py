@@ -28,7 +28,8 @@ method isn't.
 ## How strict it is
 
 - **Addresses.** `/api`, `/api/v9` and `/api/v10` are the same; any other version is 400 (50041). An id that is no
-  snowflake is 400 (50035). The gateway takes `v=9` and `v=10`.
+  snowflake is 400 (50035). The gateway takes `v=9` and `v=10`. Whatever a page in a browser asks, with an `Origin` or
+  by a name that somebody has lead here, is 403, also the gateway: tokens here are no secrets.
 - **Bodies** are JSON, multipart or urlencoded, the latter two with `payload_json` or with plain fields. Any other
   content type is 400 (50035), as at Discord.
 - **Unknown fields** of a form are 400 (50035), and named. Discord ignores most of them; here a slip of the pen

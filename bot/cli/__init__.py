@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 import sys
 from importlib.metadata import version
@@ -26,6 +27,7 @@ cli.add_typer(relay_commands.cli)
 cli.add_typer(sandbox_commands.cli, name="sandbox")
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 """What every complaint about the command line is; Typer has no name of its own for it."""
 
@@ -53,6 +55,11 @@ def main() -> None:
     except SystemExit as ending:
         leave(ending.code)
         raise
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        as_json = _wants_json(sys.argv[1:])
+        exit_with_error(f"{error.filename or 'the output'}: {error.strerror}", EX_FAILED, as_json=as_json)
 
 
 def _run_for_program() -> None:

@@ -10,11 +10,11 @@ import typer
 
 from bot import constants
 from bot.cli.runtime import EX_CONFIG, EX_FAILED, EX_USAGE, Config, exit_with_error, read_settings
+from bot.health.server import own_address
 from bot.settings import Settings
 from bot.shutdown import run
 
 cli = typer.Typer()
-_ANY = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # where one is asked that listens on all addresses
 
 
 @cli.command()
@@ -39,11 +39,9 @@ def health(
 
 
 def _own_address(settings: Settings) -> str:
-    listen = settings.health_listen
-    if listen == "off":
+    if settings.health_listen == "off":
         exit_with_error("health.listen: it is off; set an address like 127.0.0.1:8792, or say --url.", EX_CONFIG)
-    host, _, port = listen.rpartition(":")
-    return f"{'http' if settings.health.certificate is None else 'https'}://{_ANY.get(host, host)}:{port}"
+    return own_address(settings)
 
 
 async def _ask(address: str) -> dict[str, Any]:
@@ -55,7 +53,9 @@ async def _ask(address: str) -> dict[str, Any]:
     ):
         if answer.status not in (200, 503):
             raise ValueError(f"{answer.status} {answer.reason}")
-        told: dict[str, Any] = await answer.json()
+        told = await answer.json()
+        if not (isinstance(told, dict) and isinstance(told.get("checks"), dict) and "ready" in told):
+            raise ValueError("it says nothing that a bot would")
         return told
 
 

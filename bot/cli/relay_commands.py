@@ -33,7 +33,9 @@ def relay(config: Config = None) -> None:
     if listen == "off":
         exit_with_error("relay.listen: it is off; set an address like 127.0.0.1:8791.", EX_CONFIG)
     if listen == "systemd" or listen.startswith("fd:"):
-        run_or_exit(_serve(settings))
+        from bot.relay_process import serve
+
+        run_or_exit(serve(settings))
     else:
         sys.exit(run_or_exit(_keep_serving(settings)))
 
@@ -53,47 +55,6 @@ def certificates(
         exit_with_error(str(error), EX_CONFIG)
     typer.echo("\n".join(str(path) for path in written))
     typer.echo(f"Developers' machines and the bot trust {folder / 'ca.pem'}; keep {folder / 'ca.key'} to yourself.")
-
-
-async def _serve(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT."""
-    from bot.health.looks import StopLook
-    from bot.health.probes import StoreProbes
-    from bot.health.readiness import start_readiness
-    from bot.health.server import serve_health
-    from bot.metric_sources.process import CertificateSource, ProcessSource, served_certificates
-    from bot.metric_sources.readiness import ReadinessSource
-    from bot.metric_sources.registry import Metrics
-    from bot.metric_sources.relay import RelaySource
-    from bot.relay.part import RelayPart
-    from bot.stores.opening import open_stores
-    from bot.supervisor import Supervisor
-
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with (
-        Supervisor() as supervisor,
-        serve_health(settings) as health,
-        open_stores(settings, share=True, deadline=supervisor.deadline) as stores,
-    ):
-        part = RelayPart(settings, stores, supervisor)
-        supervisor.start("relay", part.run)
-        if health is not None:
-            probes = StoreProbes(stores, replicas=settings.nats.stream_replicas)
-            readiness = start_readiness(health, supervisor, probes=probes.all, looks={"relay": StopLook(stop).look})
-            metrics = Metrics()
-            metrics.add(ProcessSource(supervisor, stores.pool), RelaySource(part), ReadinessSource(readiness.whole))
-            metrics.add(CertificateSource(served_certificates(settings)))
-            health.routes["/metrics"] = metrics.handle
-        exhausted = asyncio.create_task(supervisor.wait_exhausted())
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({exhausted, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        supervisor.deadline.start()
-        await supervisor.end({"relay"})
-        part.close()
-        for task in (exhausted, stopped):
-            task.cancel()
 
 
 async def _keep_serving(settings: Settings) -> int:

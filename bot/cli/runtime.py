@@ -75,7 +75,7 @@ def configure_log(settings: Settings, *, quiet: bool) -> None:
     log.configure(
         "ERROR" if quiet else chosen.level,
         levels={} if quiet else chosen.levels,
-        json_lines=not sys.stderr.isatty() if chosen.json_lines is None else chosen.json_lines,
+        json_lines=not log.is_terminal() if chosen.json_lines is None else chosen.json_lines,
         secrets=settings.secrets(),
     )
 

@@ -35,6 +35,8 @@ CENSUS_EVERY_S = 10.0
 """How often sandboxes and notices are counted for metrics: not slower than they are scraped."""
 CENSUS_HOLDS_S = 30.0
 """How long such a count is shown: without PostgreSQL metrics say nothing rather than what was."""
+METRICS_HOLD_S = 1.0
+"""How long a scrape is told again to whoever asks: less than Prometheus pauses, and one takes milliseconds."""
 HEALTH_LOOKED_AT_EVERY_S = 0.75
 """The pause between two questions to a store. With `HEALTH_ANSWER_WITHIN_S` it is less than the five seconds in which
 trouble, and its end, is to be told."""
@@ -48,3 +50,7 @@ HEALTH_STREAM_BYTES = 1 << 16
 """Of the stream that shows whether JetStream acknowledges, where the account wants all of them limited."""
 HEALTH_BODY_BYTES = 1024
 """Nobody has anything to say in a question after the bot's health."""
+HEALTH_CONNECTIONS = 100
+"""Of all who ask at a time: more than watch a bot, and a tenth of what a process may open at the least."""
+HEALTH_IDLE_CONNECTION_S = 75.0
+"""How long one may ask nothing: longer than Prometheus's pauses, which then needs no new one each time."""

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from bot import constants
-from bot.health.checks import Finding
-from bot.routing.leases import GatewayLeases, GatewayProcess
+from bot.findings import Finding, failure, ok
+from bot.routing.leases import GatewayLeases
 from bot.routing.watcher import RouteWatcher
+from bot.stores.leases import Claimant
 
 
 class GatewayLook:
@@ -24,15 +25,15 @@ class GatewayLook:
         if not held:
             return self._standby()
         if missing := sorted(set(held).difference(self._connected())):
-            return Finding(False, f"not connected: {_shards(missing)}")
-        return Finding(True, f"connected: {_shards(held)}")
+            return failure(f"not connected: {_shards(missing)}")
+        return ok(f"connected: {_shards(held)}")
 
     def _standby(self) -> Finding:
         if self._leases.others is None:
-            return Finding(False, "it isn't known yet which shards are this bot's")
+            return failure("it isn't known yet which shards are this bot's")
         if owners := [one for one in self._leases.others if one.held]:
-            return Finding(True, f"standby: {'; '.join(map(_owner, owners))}")
-        return Finding(False, "no bot has a shard")
+            return ok(f"standby: {'; '.join(map(_owner, owners))}")
+        return failure("no bot has a shard")
 
 
 class StopLook:
@@ -43,7 +44,7 @@ class StopLook:
 
     def look(self) -> Finding:
         """A `Look`."""
-        return Finding(not self._stop.is_set(), "stopping" if self._stop.is_set() else "running")
+        return failure("stopping") if self._stop.is_set() else ok("running")
 
 
 class RoutesLook:
@@ -55,11 +56,12 @@ class RoutesLook:
     def look(self) -> Finding:
         """A `Look`."""
         age_s = self._watcher.age_s
-        return Finding(age_s < constants.ROUTES_FRESH_FOR_S, f"read {age_s:.1f} s ago")
+        told = f"read {age_s:.1f} s ago"
+        return ok(told) if age_s < constants.ROUTES_FRESH_FOR_S else failure(told)
 
 
-def _owner(process: GatewayProcess) -> str:
-    return f"{process.name} runs {_shards(process.held)} of {process.shards.total}"
+def _owner(bot: Claimant) -> str:
+    return f"{bot.name} runs {_shards(bot.held)} of {bot.claim.total}"
 
 
 def _shards(shard_ids: Collection[int]) -> str:

@@ -10,13 +10,12 @@ from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.client import JetStreamContext
 from nats.js.errors import BadRequestError
-from redis.exceptions import RedisError
 
 from bot import constants, names
 from bot.clock import elapsed
 from bot.errors import ServiceUnavailable
 from bot.health.readiness import Probe
-from bot.stores.failures import postgres_failure, redis_failure
+from bot.stores.failures import asking_redis, postgres_failure
 from bot.stores.nats_client import asking
 from bot.stores.opening import Stores
 from bot.stores.postgres import UNREACHABLE, load_queries
@@ -68,10 +67,8 @@ class RedisProbe:
 
     async def ask(self) -> None:
         """A `Probe`."""
-        try:
+        with asking_redis():
             await self._client.set(names.HEALTH_KEY, _CHANGE, ex=constants.HEALTH_KEY_KEPT_S)
-        except (RedisError, OSError) as error:
-            raise redis_failure(error) from error
 
 
 class JetStreamProbe:

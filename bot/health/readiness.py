@@ -9,7 +9,8 @@ from aiohttp import web
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.health.checks import Check, Finding, tell
+from bot.findings import Finding, failure, ok
+from bot.health.readyz import Check, tell
 from bot.health.server import HealthServer
 from bot.supervisor import Part, State, Supervisor
 
@@ -76,10 +77,10 @@ async def _ask(probe: Probe) -> Finding:
         async with asyncio.timeout(constants.HEALTH_ANSWER_WITHIN_S):
             await probe()
     except TimeoutError:
-        return Finding(False, f"no answer within {constants.HEALTH_ANSWER_WITHIN_S} s")
+        return failure(f"no answer within {constants.HEALTH_ANSWER_WITHIN_S} s")
     except ServiceUnavailable as error:
-        return Finding(False, error.detail if error.lack is None else f"no {error.lack} left: {error.detail}")
-    return Finding(True, "takes changes")
+        return failure(error.detail if error.lack is None else f"no {error.lack} left: {error.detail}")
+    return ok("takes changes")
 
 
 def _check_of(part: Part) -> Check:

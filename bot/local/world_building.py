@@ -20,8 +20,6 @@ from local_discord.rules.permissions import bits
 from local_discord.world.overwrites import MEMBER, ROLE, Overwrite
 from local_discord.world.users import User
 
-_KIND_NAMES = {number: name for name, number in KINDS.items()}
-
 
 class UnknownReference(Exception):
     """Something is named that isn't there, or that several are; `place` is where, as `servers[0].owner`."""

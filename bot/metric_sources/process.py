@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,6 @@ from loguru import logger
 from prometheus_client.metrics_core import Metric
 
 from bot import metrics
-from bot.settings import Settings
 from bot.stores.postgres import Pool
 from bot.supervisor import State, Supervisor
 
@@ -48,27 +48,19 @@ class DiskSource:
 
 
 class CertificateSource:
-    """A `Source`: when each service's certificate ends, by its file. Read again only when that has changed."""
+    """A `Source`: when each service's certificate ends, as it was at the start: what a file gets later, nobody is shown
+    before the next one."""
 
     def __init__(self, files: Mapping[str, Path]) -> None:
-        self._files = files
-        self._ends: dict[Path, tuple[float, float]] = {}
+        """Whoever serves with one that can't be read says so."""
+        self._ends: dict[tuple[str], float] = {}
+        for name, path in files.items():
+            with suppress(OSError, ValueError):
+                certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
+                self._ends[(name,)] = certificate.not_valid_after_utc.timestamp()
 
     def __call__(self) -> Iterator[Metric]:
-        yield metrics.CERTIFICATE_END.each({(name,): self._end_of(path) for name, path in self._files.items()})
-
-    def _end_of(self, path: Path) -> float:
-        changed_at = path.stat().st_mtime
-        if path not in self._ends or self._ends[path][0] != changed_at:
-            certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
-            self._ends[path] = changed_at, certificate.not_valid_after_utc.timestamp()
-        return self._ends[path][1]
-
-
-def served_certificates(settings: Settings) -> dict[str, Path]:
-    """What this process is known by where it listens, by service."""
-    listens = {"relay": (settings.relay_listen, settings.relay), "health": (settings.health_listen, settings.health)}
-    return {name: of.certificate for name, (at, of) in listens.items() if at != "off" and of.certificate is not None}
+        yield metrics.CERTIFICATE_END.each(self._ends)
 
 
 class LogLines:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client.metrics_core import Metric
 
 from bot import metrics
-from bot.health.checks import Check
+from bot.health.readyz import Check
 
 
 class ReadinessSource:

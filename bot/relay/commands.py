@@ -23,7 +23,7 @@ from bot.errors import ServiceUnavailable
 from bot.relay.fairness import TooManyRequests
 from bot.relay.identity import IdentitySource
 from bot.relay.upstream import Answer, DiscordAway, Refused, Upstream
-from bot.stores.postgres import Connection, Pool, connected, load_queries, transaction
+from bot.stores.postgres import Connection, Pool, connected, fetch, fetch_value, load_queries, transaction
 
 Definition = dict[str, Any]
 Key = tuple[int, str]
@@ -138,8 +138,7 @@ class GuildCommands:
         """Where a change in that scope is to be seen."""
         if scope.guild_id is not None:
             return [scope.guild_id]
-        async with connected(self._pool) as connection:
-            return [int(row["guild_id"]) for row in await connection.fetch(self._sql["list_guilds"], scope.sandbox_id)]
+        return [int(row["guild_id"]) for row in await fetch(self._pool, self._sql["list_guilds"], scope.sandbox_id)]
 
     async def apply(self, guild_id: int) -> None:
         """`Refused` with Discord's answer to the first command that it doesn't take; the others are made all the same.
@@ -147,13 +146,13 @@ class GuildCommands:
         Nothing if another process is at it: `reconcile` looks again.
         """
         claimed_for = timedelta(seconds=constants.RELAY_COMMANDS_CLAIMED_S)
-        if not await self._value("claim", guild_id, claimed_for):
+        if not await fetch_value(self._pool, self._sql["claim"], guild_id, claimed_for):
             return
         try:
             await self._apply(guild_id)
         finally:
             with suppress(ServiceUnavailable):
-                await self._execute("release", guild_id)
+                await fetch(self._pool, self._sql["release"], guild_id)
 
     async def told_as(self, guild_id: int, discords_id: int) -> tuple[int, bool] | None:
         """The id that the bot was told of a command, and whether it registered it globally; None for anybody else's."""
@@ -163,7 +162,7 @@ class GuildCommands:
 
     async def id_in_guild(self, guild_id: int, command_id: int) -> int | None:
         """Discord's id of it there; None if it isn't there."""
-        found = await self._value("id_in_guild", guild_id, command_id)
+        found = await fetch_value(self._pool, self._sql["id_in_guild"], guild_id, command_id)
         return int(found) if found is not None else None
 
     async def _apply(self, guild_id: int) -> None:
@@ -192,15 +191,17 @@ class GuildCommands:
     ) -> None:
         key, sandbox_id = (wanted["type"], wanted["name"]), wanted["sandbox_id"]
         replaced = there if present is None else None
-        await self._execute("intend", guild_id, *key, wanted["id"], sandbox_id, wanted["definition"], replaced)
+        await fetch(
+            self._pool, self._sql["intend"], guild_id, *key, wanted["id"], sandbox_id, wanted["definition"], replaced
+        )
         path = await self._path(guild_id)
         sent = {name: value for name, value in wanted["definition"].items() if name not in _OF_GLOBAL_ALONE}
         answer = await self._send("POST", path, sent, sandbox_id)
         if answer.status >= 300:
             if present is None:  # nothing was made
-                await self._execute("forget", guild_id, *key)
+                await fetch(self._pool, self._sql["forget"], guild_id, *key)
             raise Refused(answer)
-        await self._execute("settle", guild_id, *key, int(answer.json()["id"]))
+        await fetch(self._pool, self._sql["settle"], guild_id, *key, int(answer.json()["id"]))
 
     async def _take_back(self, guild_id: int, key: Key, present: asyncpg.Record) -> None:
         path = await self._path(guild_id)
@@ -210,12 +211,12 @@ class GuildCommands:
         else:
             discords_id = present["id"] or (await self._list(guild_id)).get(key, {}).get("id")
             if discords_id is None:
-                await self._execute("forget", guild_id, *key)
+                await fetch(self._pool, self._sql["forget"], guild_id, *key)
                 return
             answer = await self._send("DELETE", f"{path}/{discords_id}", None)
         if answer.status >= 300 and answer.status not in (403, 404):  # the bot has left, or it is gone already
             raise Refused(answer)
-        await self._execute("forget", guild_id, *key)
+        await fetch(self._pool, self._sql["forget"], guild_id, *key)
 
     async def _send(
         self, method: str, path: str, definition: Definition | None, sandbox_id: UUID | None = None
@@ -237,14 +238,6 @@ class GuildCommands:
 
     async def _path(self, guild_id: int) -> str:
         return f"/applications/{(await self._identity.get()).application_id}/guilds/{guild_id}/commands"
-
-    async def _execute(self, query: str, *arguments: object) -> None:
-        async with connected(self._pool) as connection:
-            await connection.execute(self._sql[query], *arguments)
-
-    async def _value(self, query: str, *arguments: object) -> Any:
-        async with connected(self._pool) as connection:
-            return await connection.fetchval(self._sql[query], *arguments)
 
 
 def _is_same(wanted: asyncpg.Record, present: asyncpg.Record | None) -> bool:

@@ -6,8 +6,7 @@ Who it is that acts is the application's one user: Discord itself can't tell a s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from uuid import UUID
 
 import redis.asyncio
@@ -15,7 +14,7 @@ from loguru import logger
 from redis.exceptions import RedisError
 
 from bot import constants, names
-from bot.stores.failures import redis_failure
+from bot.stores.failures import asking_redis
 
 
 class MadeMessages:
@@ -41,7 +40,7 @@ class MadeMessages:
         if not snowflakes:
             return set()
         asked = list(snowflakes)
-        async with _redis_answers():
+        with asking_redis():
             scores = await self._client.zmscore(names.relay_made_key(sandbox_id), [str(each) for each in asked])
         return {each for each, score in zip(asked, scores, strict=True) if score is not None}
 
@@ -55,20 +54,12 @@ class DirectChannels:
     async def opened(self, sandbox_id: UUID, channel_id: int, recipient_id: int) -> None:
         """`ServiceUnavailable` without Redis: then it could not be used."""
         key = names.relay_direct_channel_key(sandbox_id, channel_id)
-        async with _redis_answers():
+        with asking_redis():
             await self._client.set(key, recipient_id, ex=constants.RELAY_MADE_KEPT_S)
 
     async def recipient(self, sandbox_id: UUID, channel_id: int) -> int | None:
         """To whom it leads; None if the sandbox hasn't opened it. `ServiceUnavailable` without Redis."""
         key = names.relay_direct_channel_key(sandbox_id, channel_id)
-        async with _redis_answers():
+        with asking_redis():
             found = await self._client.getex(key, ex=constants.RELAY_MADE_KEPT_S)
         return int(found) if found is not None else None
-
-
-@asynccontextmanager
-async def _redis_answers() -> AsyncIterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise redis_failure(error) from error

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from bot import constants, names
 from bot.relay.upstream import Refused, Upstream
-from bot.stores.failures import redis_failure
+from bot.stores.failures import asking_redis
 
 STRANGERS = UUID(int=0)
 """Stands for the sandbox of those who do not say which is theirs."""
@@ -119,10 +119,8 @@ class InteractionTokens:
         known = self._known.get(key)
         if known is not None:
             return known[0] if known[1] > time.monotonic() else None
-        try:
+        with asking_redis():
             saved = await self._client.get(names.relay_interaction_key(key))
-        except (RedisError, OSError) as error:
-            raise redis_failure(error) from error
         return UUID(saved.decode() if isinstance(saved, bytes) else saved) if saved else None
 
 

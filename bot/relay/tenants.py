@@ -15,7 +15,7 @@ from loguru import logger
 from bot import constants, names
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.access.tokens import hash_token, read_bot_token
-from bot.stores.postgres import Pool, connected, load_queries
+from bot.stores.postgres import Pool, fetch, load_queries
 from bot.supervisor import Part
 
 
@@ -91,11 +91,11 @@ class Tenants:
 
     async def of_sandbox(self, sandbox_id: UUID) -> Tenant:
         """For what goes by a token of its own. `NotAuthenticated` if the sandbox's bot may not log in now."""
-        return self._known(await self._fetch("load_tenants", [sandbox_id]))
+        return self._known(await fetch(self._pool, self._sql["load_tenants"], [sandbox_id]))
 
     async def of_guild(self, guild_id: int) -> Tenant:
         """The same, of the sandbox that has the guild."""
-        return self._known(await self._fetch("find_tenant_of_guild", guild_id))
+        return self._known(await fetch(self._pool, self._sql["find_tenant_of_guild"], guild_id))
 
     async def refresh(self, tenant: Tenant) -> None:
         """Read it now: it may have a guild that is not known here yet. `ServiceUnavailable` as it says."""
@@ -117,7 +117,7 @@ class Tenants:
         return [tenant for tenant in self._by_token.values() if tenant.followers]
 
     async def _look_up(self, short_id: str, digest: str) -> Tenant:
-        rows = await self._fetch("find_tenant", names.SCHEMA_PREFIX + short_id)
+        rows = await fetch(self._pool, self._sql["find_tenant"], names.SCHEMA_PREFIX + short_id)
         if not rows or not hmac.compare_digest(rows[0]["token_sha256"], digest):
             if tenant := self._by_token.pop(digest, None):
                 tenant.end()
@@ -137,7 +137,10 @@ class Tenants:
         return tenant
 
     async def _read(self, tenants: Collection[Tenant]) -> None:
-        rows = {row["id"]: row for row in await self._fetch("load_tenants", [each.sandbox_id for each in tenants])}
+        rows = {
+            row["id"]: row
+            for row in await fetch(self._pool, self._sql["load_tenants"], [each.sandbox_id for each in tenants])
+        }
         for tenant in tenants:
             row = rows.get(tenant.sandbox_id)
             if row is None or row["token_sha256"] != tenant.token_sha256:
@@ -146,10 +149,6 @@ class Tenants:
                 tenant.end()
             else:
                 self._update(tenant, row)
-
-    async def _fetch(self, query: str, argument: object) -> list[asyncpg.Record]:
-        async with connected(self._pool) as connection:
-            return await connection.fetch(self._sql[query], argument)
 
     @staticmethod
     def _update(tenant: Tenant, row: asyncpg.Record) -> None:

@@ -14,7 +14,7 @@ from bot import constants
 from bot.relay.identity import IdentitySource
 from bot.relay.upstream import DiscordAway, Refused, Upstream
 from bot.routing.dispatch import made_at
-from bot.stores.postgres import Pool, connected, load_queries
+from bot.stores.postgres import Pool, fetch, fetch_value, load_queries
 
 _ANSWERED_WITHIN = timedelta(seconds=constants.RELAY_WEBHOOK_ANSWER_WITHIN_S)
 _SPARED = timedelta(seconds=constants.RELAY_WEBHOOKS_SPARED_S)
@@ -31,25 +31,25 @@ class MadeWebhooks:
 
     async def begin(self, sandbox_id: UUID, guild_id: int, channel_id: int) -> int:
         """The note's id. `ServiceUnavailable` without PostgreSQL: then none is to be made."""
-        return int(await self._value("begin", sandbox_id, guild_id, channel_id))
+        return int(await fetch_value(self._pool, self._sql["begin"], sandbox_id, guild_id, channel_id))
 
     async def settle(self, note: int, webhook_id: int) -> None:
         """Discord has made it."""
-        await self._execute("settle", note, webhook_id)
+        await fetch(self._pool, self._sql["settle"], note, webhook_id)
 
     async def forget(self, note: int) -> None:
         """There is none."""
-        await self._execute("forget", note)
+        await fetch(self._pool, self._sql["forget"], note)
 
     async def forget_webhook(self, webhook_id: int) -> None:
         """Its own bot has deleted it."""
-        await self._execute("forget_webhook", webhook_id)
+        await fetch(self._pool, self._sql["forget_webhook"], webhook_id)
 
     async def reconcile(self) -> None:
         """After unbinding and ends, and what failed before. `ServiceUnavailable` without PostgreSQL."""
-        for row in await self._rows("take_unanswered", _ANSWERED_WITHIN, _SPARED):
+        for row in await fetch(self._pool, self._sql["take_unanswered"], _ANSWERED_WITHIN, _SPARED):
             await self._find(row)
-        for row in await self._rows("take_left", _SPARED):
+        for row in await fetch(self._pool, self._sql["take_left"], _SPARED):
             await self._delete(row)
 
     async def _delete(self, row: asyncpg.Record) -> None:
@@ -81,7 +81,10 @@ class MadeWebhooks:
                 await self.forget(row["id"])
             return
         made = [each for each in shown if await self._may_be(each, row["begun_at"])]
-        known = {int(each["webhook_id"]) for each in await self._rows("known", [int(each["id"]) for each in made])}
+        known = {
+            int(each["webhook_id"])
+            for each in await fetch(self._pool, self._sql["known"], [int(each["id"]) for each in made])
+        }
         found = [int(each["id"]) for each in made if int(each["id"]) not in known]
         if len(found) == 1:
             await self.settle(row["id"], found[0])
@@ -95,15 +98,3 @@ class MadeWebhooks:
         after_s = made_at(int(webhook["id"])) - begun_at.timestamp()
         is_own = str((webhook.get("user") or {}).get("id")) == (await self._identity.get()).user_id
         return is_own and -_CLOCKS_DIFFER_S <= after_s <= constants.RELAY_WEBHOOK_ANSWER_WITHIN_S + _CLOCKS_DIFFER_S
-
-    async def _execute(self, query: str, *arguments: object) -> None:
-        async with connected(self._pool) as connection:
-            await connection.execute(self._sql[query], *arguments)
-
-    async def _value(self, query: str, *arguments: object) -> Any:
-        async with connected(self._pool) as connection:
-            return await connection.fetchval(self._sql[query], *arguments)
-
-    async def _rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        async with connected(self._pool) as connection:
-            return await connection.fetch(self._sql[query], *arguments)

@@ -52,7 +52,7 @@ class Backlog:
         self._unsent: list[Lane] = []
         self.unstored: dict[str, Unstored] = {}
         """By the prefix of their subjects, the streams that no place in a gateway session waits for."""
-        self._bytes = self._apart = self._apart_bytes = self._completed_in_recovery = 0
+        self._bytes = self._apart = self._apart_bytes = self._completed_otherwise = 0
         self.last_number = self.gaps = 0
         self.progress, self.wake = asyncio.Event(), asyncio.Event()
         """Set when something is complete, or does not wait in the window any more; and when something is to be sent."""
@@ -88,9 +88,9 @@ class Backlog:
         return min((number for number in oldest if number is not None), default=None)
 
     @property
-    def completed_elsewhere(self) -> int:
-        """How many events of streams are complete that were not in recovery then."""
-        return self.last_number - len(self._lane_of) - self._completed_in_recovery
+    def stored_elsewhere(self) -> int:
+        """How many events are stored of streams that were not in recovery then."""
+        return self.last_number - len(self._lane_of) - self._completed_otherwise
 
     def find_lane(self, subject: str) -> Lane:
         """Subjects that differ in their last token only are of one stream."""
@@ -117,16 +117,19 @@ class Backlog:
             lane.recovery.kept_at = elapsed()
             self._count_apart(lane, 1, len(frame))
 
-    def complete(self, number: int) -> Lane | None:
-        """Its frame need not be kept any longer; None if that was known, as after a repeat."""
+    def complete(self, number: int, *, is_stored: bool = True) -> Lane | None:
+        """Its frame need not be kept any longer; None if that was known, as after a repeat. What is refused or given up
+        is not stored."""
         lane = self._lane_of.pop(number, None)
         if lane is None:
             return None
         size = len(lane.pending.pop(number))
         self._bytes -= size
         if lane.recovery is not None:
-            self._completed_in_recovery += 1
+            self._completed_otherwise += 1
             self._count_apart(lane, -1, -size)
+        elif not is_stored:
+            self._completed_otherwise += 1
         self.progress.set()
         return lane
 

@@ -37,7 +37,7 @@ class LaneWatch:
         self._patience_s = patience_s
         self._doubted: dict[str, Lane] = {}
         self._doubt = asyncio.Event()
-        self._completed_elsewhere = 0
+        self._stored_elsewhere = 0
         self._connected_at = elapsed()
         self.oldest = OldestEvent()
 
@@ -159,6 +159,6 @@ class LaneWatch:
             logger.warning("a stream takes no events: they wait, and others go on", subjects=f"{lane.prefix}.>")
 
     def _others_go_on(self) -> bool:
-        """Whether anything has become of events of other streams since this was asked last."""
-        before, self._completed_elsewhere = self._completed_elsewhere, self._backlog.completed_elsewhere
-        return self._completed_elsewhere > before
+        """Whether other streams have taken events since this was asked last."""
+        before, self._stored_elsewhere = self._stored_elsewhere, self._backlog.stored_elsewhere
+        return self._stored_elsewhere > before

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from loguru import logger
 
-if TYPE_CHECKING:
-    from bot.routing.leases import GatewayProcess, Shards
+from bot.stores.leases import Claim, Claimant
 
 
 class LeaseLog:
@@ -23,35 +21,35 @@ class LeaseLog:
     def tell(
         self,
         held: Mapping[int, int],
-        shards: Shards,
-        others: Collection[GatewayProcess],
-        strangers: Collection[GatewayProcess],
+        claim: Claim,
+        others: Collection[Claimant],
+        strangers: Collection[Claimant],
     ) -> None:
         """`strangers` run the application with another number of shards."""
         taken = {shard_id: epoch for shard_id, epoch in held.items() if self._held.get(shard_id) != epoch}
         if lost := [shard_id for shard_id, epoch in self._held.items() if held.get(shard_id) != epoch]:
             logger.warning("lost shards to another bot, their connections are closed", shards=lost, by=_names(others))
         if taken:
-            logger.info("took over shards", shards=list(taken), of=shards.total)
-        awaited = [shard_id for shard_id in shards.ids if shard_id not in held]
+            logger.info("took over shards", shards=list(taken), of=claim.total)
+        awaited = [shard_id for shard_id in claim.ids if shard_id not in held]
         if awaited and awaited != self._awaited:
             holders = [one for one in others if one.held]
             logger.info("standby: another bot runs these shards", shards=awaited, held_by=_names(holders))
         self._held, self._awaited = dict(held), awaited
-        self._tell_strangers(shards, strangers)
+        self._tell_strangers(claim, strangers)
 
-    def _tell_strangers(self, shards: Shards, strangers: Collection[GatewayProcess]) -> None:
+    def _tell_strangers(self, claim: Claim, strangers: Collection[Claimant]) -> None:
         """Their sessions are others: nothing could be taken over, and side by side each event would come twice."""
         if new := [one for one in strangers if one.id not in self._strangers]:
             logger.warning(
                 "another bot runs with another number of shards; this one takes no shard before that one has ended. "
                 "Give both the same [discord] shard_count, or stop the other one",
-                here=shards.total,
-                there=sorted({one.shards.total for one in new}),
+                here=claim.total,
+                there=sorted({one.claim.total for one in new}),
                 held_by=_names(new),
             )
         self._strangers = {one.id for one in strangers}
 
 
-def _names(processes: Collection[GatewayProcess]) -> list[str]:
-    return [process.name for process in processes]
+def _names(claimants: Collection[Claimant]) -> list[str]:
+    return [one.name for one in claimants]

@@ -259,13 +259,13 @@ class Publisher:
             self._watch.fail(lane, error=ack.error)
 
     def _refuse(self, number: int, reason: str) -> None:
-        if self._complete(number):
+        if self._complete(number, is_stored=False):
             self.counts["refused"] += 1
             self._refusals.add(reason)
 
-    def _complete(self, number: int) -> bool:
+    def _complete(self, number: int, *, is_stored: bool = True) -> bool:
         """Its frame need not be kept any longer; False if that was known, as after a repeat."""
-        lane = self._backlog.complete(number)
+        lane = self._backlog.complete(number, is_stored=is_stored)
         if lane is None:
             return False
         if lane.recovery is not None:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from bot import constants, names
 from bot.settled import Settled
-from bot.stores.failures import redis_failure
+from bot.stores.failures import asking_redis
 from bot.stores.nats_presence import Presence, ReadPresence
 
 
@@ -182,10 +182,8 @@ class SessionStore:
             record = _encode(msgspec.structs.replace(session, unstored=left_out))
             arguments = self._epoch_of(shard.id), constants.SESSION_TTL_S, record
             pipeline.eval(_SAVE, 2, *_keys(shard), *arguments)
-        try:
+        with asking_redis():
             outcomes = await pipeline.execute()
-        except (RedisError, OSError) as error:
-            raise redis_failure(error) from error
         for shard, session in sessions.items():
             self._saved[shard] = msgspec.structs.replace(session, acknowledged=None, nats_servers=frozenset())
         for shard, was_saved in zip(sessions, outcomes, strict=True):

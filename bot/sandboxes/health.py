@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bot import constants
+from bot.findings import Finding, Level, failure, warning, worst
 from bot.i18n import Translatable, gettext, ngettext
 from bot.sandboxes.access.isolation import Isolation
 from bot.sandboxes.model import Sandbox, SandboxStatus
@@ -21,6 +22,9 @@ class HealthLevel(StrEnum):
     HEALTHY = "healthy"
     DEGRADED = "degraded"
     UNHEALTHY = "unhealthy"
+
+
+_LEVELS = {Level.OK: HealthLevel.HEALTHY, Level.WARNING: HealthLevel.DEGRADED, Level.FAILURE: HealthLevel.UNHEALTHY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +172,17 @@ class Health:
     @property
     def level(self) -> HealthLevel:
         """The worst that there is a reason for. What is not known is no reason."""
-        if any(self._unhealthy()):
-            return HealthLevel.UNHEALTHY
-        return HealthLevel.DEGRADED if any(self._degraded()) else HealthLevel.HEALTHY
+        return _LEVELS[worst(self.findings)]
 
     @property
     def reasons(self) -> list[str]:
         """Why it is not healthy, as sentences in the active locale, the worst first; empty if it is."""
-        return [*self._unhealthy(), *self._degraded()]
+        return [finding.message for finding in self.findings]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The reasons with the level of each."""
+        return [*map(failure, self._unhealthy()), *map(warning, self._degraded())]
 
     def _unhealthy(self) -> Iterator[str]:
         running = self.sandbox.status is SandboxStatus.RUNNING

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import asyncpg
 from redis.asyncio.sentinel import MasterNotFoundError
-from redis.exceptions import AuthenticationError, MaxConnectionsError, OutOfMemoryError
+from redis.exceptions import AuthenticationError, MaxConnectionsError, OutOfMemoryError, RedisError
 
 from bot.errors import Lack, ServiceUnavailable
 
@@ -54,6 +56,15 @@ def redis_failure(error: BaseException) -> ServiceUnavailable:
     elif isinstance(error, MasterNotFoundError):  # whose own text tells the clients' whole configuration
         detail = "no Sentinel names a master that is up"
     return ServiceUnavailable.because("Redis", error, detail, lack=_lack_of_redis(error))
+
+
+@contextmanager
+def asking_redis() -> Iterator[None]:
+    """What a question in the block ends in is a `ServiceUnavailable`."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise redis_failure(error) from error
 
 
 def _refused_certificate(error: BaseException | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Becomes a server: `python -m bot.stores.launch SIGNAL PROGRAM ARGUMENT …`.
+"""Becomes a server: `python -I -S bot/stores/launch.py SIGNAL PROGRAM ARGUMENT …`. Needs the standard library alone.
 
 The server gets SIGNAL when its parent dies, whose number stands in the environment, for it may be dead already. Where
 memory runs out, the kernel is to end a server sooner than the guardian, which would start it again. PostgreSQL refuses

@@ -28,7 +28,7 @@ from bot.errors import InvalidInput, ServiceUnavailable
 from bot.stores.nats_client import ask_jetstream, asking, set_replicas
 from bot.stores.nats_consumers import SyncStream, WorkerConsumers
 from bot.stores.stream_leaders import LeaderAway, StreamLeaders
-from bot.stores.stream_marks import MARK, FoundStream, marked
+from bot.stores.stream_marks import MARK, age_of, sandbox_of
 from bot.stores.stream_positions import StreamPosition
 from sandbox_worker import protocol
 
@@ -142,14 +142,17 @@ class StreamStore:
                 return False
         return True
 
-    async def list_streams(self) -> list[FoundStream]:
-        """All that carry our mark."""
-        found: list[FoundStream] = []
+    async def list_streams(self, *, older_than: timedelta = timedelta()) -> dict[UUID, int]:
+        """The sandboxes whose streams are so old and carry our mark, with how many events each has."""
+        found: dict[UUID, int] = {}
         offset = 0
         with asking():
             while page := await self._list_page(offset):
                 offset += len(page)
-                found += [stream for told in page if (stream := marked(StreamInfo.from_response(told), told.get("ts")))]
+                for told in page:
+                    info = StreamInfo.from_response(told)
+                    if (sandbox_id := sandbox_of(info)) and age_of(info, told.get("ts")) >= older_than:
+                        found[sandbox_id] = info.state.messages
         return found
 
     async def _list_page(self, offset: int) -> list[dict[str, Any]]:
@@ -268,8 +271,7 @@ class StreamStore:
 
     async def _require_mark(self, sandbox_id: UUID) -> None:
         stream = names.stream_name(sandbox_id)
-        found = marked(await self._leaders.info(sandbox_id), None)
-        if found is None or found.sandbox_id != sandbox_id:
+        if sandbox_of(await self._leaders.info(sandbox_id)) != sandbox_id:
             raise ServiceUnavailable("NATS", f"stream {stream} is not this sandbox's; remove it by hand")
 
 

@@ -12,13 +12,13 @@ from uuid import UUID
 
 import redis.asyncio
 from loguru import logger
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from bot import constants, names, request
 from bot.errors import ServiceUnavailable
 from bot.i18n import Translatable
 from bot.stores import redis_acl
-from bot.stores.failures import redis_failure
+from bot.stores.failures import asking_redis
 from bot.stores.redis_databases import NO_DATABASES, Databases
 from bot.stores.redis_flaws import SETTINGS, Server
 
@@ -272,8 +272,5 @@ def _text(value: bytes | str) -> str:
 
 @contextmanager
 def _asking() -> Iterator[None]:
-    try:
-        with request.waiting_for("Redis"):
-            yield
-    except (RedisError, OSError) as error:
-        raise redis_failure(error) from error
+    with asking_redis(), request.waiting_for("Redis"):
+        yield

@@ -26,7 +26,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from bot import constants
 from bot.errors import ServiceUnavailable
 from bot.settings import SettingsError
-from bot.stores.failures import redis_failure
+from bot.stores.failures import asking_redis, redis_failure
 from sandbox_worker.addresses import Host, Sentinels
 from sandbox_worker.tls import name_refused
 
@@ -229,10 +229,8 @@ def watches_replicas(client: redis.asyncio.Redis) -> bool:
 
 async def list_replicas(client: redis.asyncio.Redis) -> list[redis.asyncio.Redis]:
     """Clients of those that the Sentinels reach, to be used and not closed; `ServiceUnavailable`."""
-    try:
+    with asking_redis():
         return await _pool_of(client).list_replicas() if watches_replicas(client) else []
-    except (RedisError, OSError) as error:
-        raise redis_failure(error) from error
 
 
 async def ask_sentinels(client: redis.asyncio.Redis) -> list[tuple[Host, Host | ServiceUnavailable]]:

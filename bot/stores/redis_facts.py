@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import RedisError
 
-from bot.stores.failures import redis_failure
+from bot.stores.failures import asking_redis
 
 
 async def read_clock(client: redis.asyncio.Redis) -> float:
     """Its time (Unix)."""
-    with _asking():
+    with asking_redis():
         seconds, microseconds = await client.time()
     return int(seconds) + int(microseconds) / 1e6
 
@@ -33,14 +30,6 @@ async def describe_replica(client: redis.asyncio.Redis) -> str:
 
 
 async def _info(client: redis.asyncio.Redis, section: str) -> dict[str, Any]:
-    with _asking():
+    with asking_redis():
         told: dict[str, Any] = await client.info(section)
     return told
-
-
-@contextmanager
-def _asking() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise redis_failure(error) from error

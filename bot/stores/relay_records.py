@@ -6,17 +6,15 @@ Everything of a sandbox's is named in one place, so that a teardown removes it a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from itertools import batched
 from uuid import UUID
 
 import msgspec
 import redis.asyncio
-from redis.exceptions import RedisError
 
 from bot import constants, names
-from bot.stores.failures import redis_failure
+from bot.stores.failures import asking_redis
 from bot.stores.postgres import Pool, database_id
 from bot.stores.stream_positions import StreamPosition
 
@@ -58,20 +56,20 @@ class RelayRecords:
         owned: defaultdict[UUID, list[str]] = defaultdict(list)
         for client_id, (sandbox_id, _) in clients.items():
             owned[sandbox_id].append(names.relay_client_key(client_id))
-        with _asking():
+        with asking_redis():
             await pipeline.execute()
             await note_keys(self._client, owned)
 
     async def list_clients(self, sandbox_id: UUID) -> list[ClientRecord]:
         """Those that are connected, and those that were within the last minutes; the longest there first."""
-        with _asking():
+        with asking_redis():
             keys = await self._client_keys(sandbox_id)
             found = await self._client.mget(keys) if keys else []
         return sorted((_decode(each) for each in found if each), key=lambda record: record.connected_since)
 
     async def has_reader(self, sandbox_id: UUID) -> bool:
         """Whether a bot of the sandbox's reads by the relay, or is expected back within seconds."""
-        with _asking():
+        with asking_redis():
             keys = await self._client_keys(sandbox_id)
             pipeline = self._client.pipeline(transaction=False)
             for key in keys:
@@ -86,7 +84,7 @@ class RelayRecords:
 
     async def forget(self, *sandbox_ids: UUID) -> None:
         """All that the relay has noted of them: sessions that could be resumed, positions, clients, whose messages."""
-        with _asking():
+        with asking_redis():
             for sandbox_id in sandbox_ids:
                 records = names.relay_records_key(sandbox_id)
                 noted = await self._client.zrange(records, 0, -1)
@@ -95,7 +93,7 @@ class RelayRecords:
     async def serve(self, address: str) -> None:
         """A relay serves at that address now. To be repeated."""
         relays = await self._relays_key()
-        with _asking():
+        with asking_redis():
             now = await _now(self._client)
             await self._client.zadd(relays, {address: now})
             await self._client.zremrangebyscore(relays, "-inf", now - constants.RELAY_RECORD_KEPT_S)
@@ -103,13 +101,13 @@ class RelayRecords:
     async def end(self, address: str) -> None:
         """It serves no more."""
         relays = await self._relays_key()
-        with _asking():
+        with asking_redis():
             await self._client.zrem(relays, address)
 
     async def list_relays(self) -> list[str]:
         """The addresses at which relays of this database's bots serve."""
         relays = await self._relays_key()
-        with _asking():
+        with asking_redis():
             since = await _now(self._client) - constants.RELAY_RECORD_KEPT_S
             return sorted(map(_text, await self._client.zrangebyscore(relays, since, "+inf")))
 
@@ -144,11 +142,3 @@ async def _now(client: redis.asyncio.Redis) -> float:
 
 def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
-
-
-@contextmanager
-def _asking() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise redis_failure(error) from error

@@ -8,10 +8,9 @@ from uuid import UUID
 
 import msgspec
 import redis.asyncio
-from redis.exceptions import RedisError
 
 from bot import constants, names
-from bot.stores.failures import redis_failure
+from bot.stores.failures import asking_redis
 
 
 class StreamPosition(msgspec.Struct, frozen=True):
@@ -44,10 +43,8 @@ class AcknowledgedPositions:
 
     async def read(self, sandbox_id: UUID) -> Acknowledged | None:
         """None if nothing is known, or what is there can't be read."""
-        try:
+        with asking_redis():
             saved = await self._client.get(names.acknowledged_key(sandbox_id))
-        except (RedisError, OSError) as error:
-            raise redis_failure(error) from error
         try:
             return _decode(saved) if saved else None
         except msgspec.MsgspecError:
@@ -58,7 +55,5 @@ class AcknowledgedPositions:
         pipeline = self._client.pipeline(transaction=False)
         for sandbox_id, position in positions.items():
             pipeline.set(names.acknowledged_key(sandbox_id), _encode(position), ex=constants.ACKNOWLEDGED_KEPT)
-        try:
+        with asking_redis():
             await pipeline.execute()
-        except (RedisError, OSError) as error:
-            raise redis_failure(error) from error

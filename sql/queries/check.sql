@@ -16,6 +16,11 @@ SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_s
 -- clock --
 SELECT extract(epoch FROM clock_timestamp())::float8;
 
+-- list_other_applications --
+-- Whose bots were seen lately; the upkeep belongs to none. $1 application, $2 how lately (interval)
+SELECT DISTINCT application_id FROM gateway_processes
+ WHERE application_id NOT IN ($1, 0) AND seen_at > now() - $2::interval ORDER BY application_id;
+
 -- list_bound_guilds --
 -- Of all sandboxes.
 SELECT guild_id FROM sandbox_guild_mapping ORDER BY guild_id;

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
+from tests.sessions import ENDED
+
 
 @asynccontextmanager
 async def repeating(worker, statement, seconds=20, sessions=1):
@@ -31,7 +33,7 @@ async def repeating(worker, statement, seconds=20, sessions=1):
 
 async def _come_back(url, statement, until):
     while time.monotonic() < until:
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        with suppress(*ENDED):
             connection = await asyncpg.connect(url)
             try:
                 await _repeat(connection, statement, until)

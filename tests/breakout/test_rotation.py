@@ -27,6 +27,7 @@ from tests.breakout.sessions import (
 from tests.faults.operations import Job, addresses
 from tests.faults.processes import KILLED, bot_process
 from tests.faults.wires import Gate, wired
+from tests.sessions import ENDED
 
 HELD_S = 0.1
 """How long the attack keeps the row each time: others are waiting for it by then, the bot among them."""
@@ -51,7 +52,7 @@ async def holding(worker):
 
     async def hold():
         while goes_on():
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+            with suppress(*ENDED):
                 connection = await asyncpg.connect(worker.urls["SANDBOX_DATABASE_URL"])
                 try:
                     while goes_on():

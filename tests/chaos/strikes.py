@@ -17,6 +17,7 @@ from tests.chaos.disks import Disk
 from tests.chaos.service import Service, send
 from tests.faults.processes import BotProcess
 from tests.faults.wires import Wire
+from tests.sessions import ENDED
 
 STORES = ("postgres", "redis", "nats")
 LINES = {
@@ -91,7 +92,7 @@ async def kill_guardian(targets: Targets, _: Strike) -> None:
 
 
 async def end_sessions(targets: Targets, _: Strike) -> None:
-    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError):
+    with suppress(*ENDED, TimeoutError):
         connection = await asyncpg.connect(targets.superuser_url, timeout=2)
         try:
             await connection.execute(

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import uuid
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
+from bot.certificates import write_certificates
 from bot.cli.check.checks import CHECKS
 from bot.cli.check.examination import examine
 from bot.cli.check.surroundings import open_surroundings
 from bot.clock import elapsed
 from bot.control_plane import open_control_plane
-from bot.settings import Isolation, Nats, Postgres, Redis
+from bot.health.server import serve_health
+from bot.settings import Health, Isolation, Nats, Postgres, Redis, Settings
 from bot.stores.opening import open_stores
 from tests.checks import check
 from tests.cluster.postgres_servers import PostgresPair
@@ -119,6 +123,17 @@ async def test_with_everything_frozen_it_ends_within_ten_seconds_or_so(tmp_path)
         started = elapsed()
         assert (await asyncio.to_thread(check, tmp_path, "--within", "8s", **at_port(port))).returncode == 69
         assert elapsed() - started < 12
+
+
+@pytest.fixture
+async def taken_port():
+    """One at which somebody else listens, who hangs up."""
+
+    async def hang_up(_, writer):
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
 
 
 async def test_a_store_that_is_away_keeps_the_others_from_nothing(look):
@@ -273,3 +288,80 @@ async def test_a_server_whose_memory_has_no_end_or_that_drops_keys_is_warned_of(
             await redis_client.config_set(name, before[name])
     assert unlimited.startswith("maxmemory is not set")
     assert drops.startswith("With maxmemory-policy allkeys-lru it drops keys")
+
+
+async def seen_bot(pool, application_id, shard_count, shard_ids):
+    """As a bot writes itself down that runs elsewhere."""
+    await pool.execute(
+        "INSERT INTO gateway_processes (id, application_id, shard_count, shard_ids, name) "
+        "VALUES (gen_random_uuid(), $1, $2, $3, 'elsewhere')",
+        *(application_id, shard_count, shard_ids),
+    )
+
+
+async def test_shards_that_nobody_runs_and_bots_of_another_application_are_named(look, discord, pool):
+    assert troubles(await look("bots.shards")) == []
+    await seen_bot(pool, 0, 1, [0])  # of the upkeep
+    await seen_bot(pool, discord.application_id, 2, [1])
+    await seen_bot(pool, discord.application_id + 1, 1, [0])
+    other, nobody = troubles(await look("bots.shards"))
+    assert other.startswith(f"A bot of another application, {discord.application_id + 1}, runs on these stores")
+    assert nobody.startswith("Nobody runs shards 0, 1")
+
+
+async def test_commands_that_were_registered_and_are_not_there_any_more_are_named(look, discord, pool):
+    await pool.execute(
+        "INSERT INTO registered_commands (application_id, command_id, name) VALUES ($1, 1, 'sandbox')",
+        discord.application_id,
+    )
+    (told,) = troubles(await look("discord.commands"))
+    assert told.startswith("Not registered any more: /sandbox, /sandbox-admin.")
+
+
+async def test_a_role_that_may_make_nothing_and_a_database_of_before_are_named(look, pool, dsn):
+    address, role = urlsplit(dsn), f"weak_{uuid.uuid4().hex[:8]}"
+    await pool.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'weak'")
+    await pool.execute(f'GRANT CONNECT ON DATABASE "{address.path[1:]}" TO {role}')
+    await pool.execute("DELETE FROM schema_migrations WHERE name = (SELECT max(name) FROM schema_migrations)")
+    weak = Postgres(dsn=address._replace(netloc=f"{role}:weak@{address.hostname}:{address.port}").geturl())
+    try:
+        (told,) = troubles(await look("postgres.server", sections={"postgres": weak}))
+        assert told.startswith(f"The role {role} may make no schemas")
+        (told,) = troubles(await look("postgres.migrations"))
+        assert told.startswith("1 migration is missing.")
+    finally:
+        await pool.execute(f'REVOKE ALL ON DATABASE "{address.path[1:]}" FROM {role}')
+        await pool.execute(f"DROP ROLE {role}")
+
+
+async def test_settings_that_do_not_fit_each_other_are_named(look):
+    hours = {"sandboxes": {"warn_before": timedelta(hours=30), "grace": timedelta(hours=2)}}
+    warned, gone = troubles(await look("settings", **hours, sections={"nats": Nats(stream_max_age=timedelta(hours=1))}))
+    assert warned.startswith("sandboxes.warn_before is 1d6h, and sandboxes live for 1d")
+    assert gone.startswith("nats.stream_max_age is below sandboxes.grace")
+
+
+async def test_a_port_for_health_that_keeps_the_bot_from_its_start_is_a_failure_unless_a_bot_has_it(look, taken_port):
+    (off,) = await look("health")
+    assert off[0] == "ok"
+    assert (await look("health", health={"listen": "127.0.0.1:0"}))[0][0] == "ok"
+    in_the_clear, shared = {"listen": "0.0.0.0:0"}, {"listen": "127.0.0.1:9"}
+    for chosen, relay, said in (
+        ({"listen": f"127.0.0.1:{taken_port}"}, {}, "cannot be listened on: Address already in use"),
+        (in_the_clear, {}, "would pass in the clear"),
+        (shared, shared, "has the relay's port"),
+    ):
+        ((level, told),) = await look("health", health=chosen, relay=relay)
+        assert (level, said in told) == ("failure", True)
+    async with serve_health(Settings(health=Health(listen="127.0.0.1:0"))) as server:
+        chosen = {"listen": server.address.removeprefix("http://")}
+        assert await look("health", health=chosen) == [("ok", f"It is told at {server.address}.")]
+
+
+async def test_a_certificate_of_that_port_that_ends_is_warned_of(look, tmp_path, monkeypatch):
+    write_certificates(tmp_path, ["localhost"])
+    chosen = {"listen": "127.0.0.1:0", "certificate": tmp_path / "relay.pem", "key": tmp_path / "relay.key"}
+    assert troubles(await look("health", health=chosen)) == []
+    monkeypatch.setattr("bot.cli.check.of_workers.RENEWED_BEFORE", timedelta(days=10_000))
+    (told,) = troubles(await look("health", health=chosen))
+    assert told.startswith("health.certificate: ")

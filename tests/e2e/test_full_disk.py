@@ -20,6 +20,7 @@ from bot.stores.nats_client import FAILURES
 from tests.e2e.conftest import Scene, running
 from tests.e2e.test_outages import all_arrived, load_on
 from tests.faults.disks import full, needs_mount, small_disk
+from tests.sessions import ENDED
 
 pytestmark = [pytest.mark.long, needs_mount]
 
@@ -90,7 +91,7 @@ async def test_all_goes_on_by_itself_and_no_event_is_lost(open_filled, stores):
 async def use_up(scene):
     """What PostgreSQL has room for in the files that it has, those of its log above all, as often as it comes back."""
     while True:
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        with suppress(*ENDED):
             connection = await asyncpg.connect(scene.app.stores.addresses.embedded.superuser_url())
             try:
                 while True:

@@ -20,7 +20,12 @@ async def test_channels_of_every_kind_are_made_changed_moved_and_deleted():
     async with lab("manage_channels", "manage_roles") as (_, bot, guild, _ada):
         seen = bot.get_guild(guild.id)
         assert seen is not None
-        category = await seen.create_category("Work")
+        quiet = discord.PermissionOverwrite(send_messages=False)
+        category = await seen.create_category("Work", overwrites={seen.default_role: quiet})
+        below = await category.create_text_channel("below")
+        loud = {seen.default_role: discord.PermissionOverwrite(send_messages=True)}
+        apart = await category.create_text_channel("apart", overwrites=loud)
+        assert (below.permissions_synced, apart.permissions_synced) == (True, False)
         text = await seen.create_text_channel("Big Plans", category=category, topic="none", slowmode_delay=5)
         assert (text.name, text.category_id, text.topic, text.slowmode_delay) == ("big-plans", category.id, "none", 5)
         voice = await seen.create_voice_channel("Talk", user_limit=3)
@@ -186,6 +191,8 @@ async def test_emojis_are_made_and_react():
         assert await seen.fetch_emojis() == []
         own = await bot.create_application_emoji(name="mine", image=PICTURE)
         assert [one.id for one in await bot.fetch_application_emojis()] == [own.id]
+        await partial.add_reaction(own)
+        assert f"mine:{own.id}" in message.reactions
 
 
 async def test_events_and_moderation_rules_are_kept_and_told_of():

@@ -348,3 +348,40 @@ async def test_a_channel_that_is_denied_to_a_member_is_hidden_from_them_alone():
         assert secret.permissions_of(local.bot_user) != guild.permissions_of(local.bot_user)
         secret.deny(local.bot_user, [])
         assert secret.permissions_of(local.bot_user) == guild.permissions_of(local.bot_user)
+
+
+OF_BROWSERS = {"Origin": "https://example.org"}, {"Origin": "null"}, {"Host": "example.org"}, {"Host": "127.0.0.1.a.b"}
+ITS_NAMES = "localhost:1", "discord.com", "gateway.discord.gg", "[::1]:1", "172.17.0.1", "discord:80"
+
+
+@pytest.mark.parametrize("headers", OF_BROWSERS)
+async def test_no_page_of_a_browser_asks_it_or_follows_its_events(api, headers):
+    told = {"Authorization": f"Bot {api.local.token}"} | headers
+    for path in ("/api/v10/users/@me", "/api/webhooks/1/2", "/attachments/1/1/a.png"):
+        async with aiohttp.request("GET", api.local.api_base.removesuffix("/api/v10") + path, headers=told) as said:
+            assert said.status == 403
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            await session.ws_connect(api.local.gateway_url, headers=headers)
+
+
+@pytest.mark.parametrize("name", ITS_NAMES)
+async def test_it_answers_to_names_that_only_its_own_machine_has_and_to_discords(api, name):
+    headers = {"Authorization": f"Bot {api.local.token}", "Host": name}
+    async with aiohttp.request("GET", f"{api.local.api_base}/users/@me", headers=headers) as said:
+        assert said.status == 200
+
+
+@pytest.mark.parametrize("wrong", ["x", "²", "-1", "9" * 5000])
+async def test_what_is_no_number_is_refused_and_not_a_fault(api, wrong):
+    status, told = await api("GET", f"{api.messages}?limit={wrong}")
+    assert (status, told["code"]) == (400, 50035)
+    assert (await api("POST", "/users/@me/channels", {"recipient_id": wrong}))[0] == 400
+    assert (await api("POST", api.messages, {"sticker_ids": [wrong]}))[0] == 400
+
+
+@pytest.mark.parametrize("name", ["a b/c.txt", "../../x", "ü\"'?#%.txt"])
+async def test_a_file_is_fetched_whatever_it_is_called(api, name):
+    message = await api.ada.send(api.guild.general, files=[(name, b"content")])
+    async with aiohttp.request("GET", message.attachments[0].url) as said:
+        assert await said.read() == b"content"

@@ -10,6 +10,9 @@ import discord
 import pytest
 
 from local_discord import UsageError
+from local_discord.errors import ApiError
+from local_discord.rules.message_rules import check_message
+from local_discord.world.drafts import Attachment
 from tests.e2e.test_local_discord_support import lab, plain, text_channel
 
 EVERYTHING = discord.Intents.all()
@@ -231,3 +234,47 @@ async def test_a_faulty_poll_is_refused_where_it_is_faulty():
         with pytest.raises(discord.HTTPException, match=r"poll\.question\.text") as refused:
             await text_channel(bot, guild).send(poll=poll)
         assert "poll.answers" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("embed", "place", "code"),
+    [
+        ({"url": "javascript:alert(1)"}, ("url",), "URL_TYPE_INVALID_SCHEME"),
+        ({"image": {"url": "example.org/a.png"}}, ("image", "url"), "URL_TYPE_INVALID_URL"),
+        ({"author": {"name": "x", "icon_url": "ftp://x/y"}}, ("author", "icon_url"), "URL_TYPE_INVALID_SCHEME"),
+        ({"timestamp": "yesterday"}, ("timestamp",), "DATE_TIME_TYPE_PARSE"),
+    ],
+)
+async def test_addresses_and_times_of_an_embed_are_checked(embed: dict[str, Any], place: tuple[str, ...], code: str):
+    with pytest.raises(ApiError) as refused:
+        check_message({"embeds": [{"title": "x"} | embed]})
+    node: Any = refused.value.errors
+    for step in ("embeds", "0", *place):
+        node = node[step]
+    assert [one["code"] for one in node["_errors"]] == [code]
+
+
+async def test_addresses_and_times_that_discord_takes_are_taken():
+    embed = {"url": "https://x", "image": {"url": "attachment://a.png"}, "timestamp": "2026-01-01T00:00:00.000Z"}
+    check_message({"embeds": [embed | {"thumbnail": {"url": ""}, "footer": {"text": "x", "icon_url": "HTTP://x"}}]})
+
+
+PICTURES = {
+    "a.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02",
+    "a.gif": b"GIF89a\x03\0\x02\0",
+    "a.jpg": b"\xff\xd8\xff\xe1\0\x0b\xff\xc0\0\x0b\x08\0\x09\0\x09\xff\xc0\0\x0b\x08\0\x02\0\x03\x01",
+    "a.webp": b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x02\0\0\x01\0\0",
+    "lossless.webp": b"RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f\x02\x40\0\0",
+    "lossy.webp": b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0\0\0\0\x9d\x01\x2a\x03\0\x02\0",
+}
+
+
+@pytest.mark.parametrize(("name", "content"), PICTURES.items())
+def test_a_picture_tells_its_size(name: str, content: bytes):
+    told = Attachment(1, name, content).payload(ephemeral=False)
+    assert (told["width"], told["height"]) == (3, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\xff\xd8\xff", b"\x89PNG", b"RIFF\0\0\0\0WEBP"])
+def test_a_file_that_is_no_picture_has_no_size(content: bytes):
+    assert "width" not in Attachment(1, "a.png", content).payload(ephemeral=False)

@@ -223,3 +223,29 @@ async def test_threads_posts_and_pins_are_made_by_hand(inside):
     assert inside.lab.general.messages[int(told["id"])].pinned_at is not None
     await inside.browser.act(inside.ada, act="unpin", channel=general, message=told["id"])
     assert inside.lab.general.messages[int(told["id"])].pinned_at is None
+
+
+@pytest.mark.parametrize("wrong", ["x", "-1", "²", "9" * 5000])
+async def test_what_is_no_number_is_refused_and_not_a_fault(inside, wrong):
+    general = inside.lab.general.id
+    await inside.browser.get("/state", status=400, person=wrong)
+    await inside.browser.get(f"/channels/{general}/messages", status=400, person=inside.ada.id, before=wrong)
+    await inside.browser.get(f"/channels/{wrong}/messages", status=404, person=inside.ada.id)
+
+
+async def test_the_page_is_told_who_chose_what_in_a_poll_and_that_the_bot_has_a_new_name(inside):
+    general = str(inside.lab.general.id)
+    state = await inside.browser.get("/state", person=inside.bob.id)
+    headers = {"Authorization": f"Bot {inside.discord.token}"}
+    answers = [{"poll_media": {"text": text}} for text in ("Tea", "Coffee")]
+    poll = {"question": {"text": "What?"}, "answers": answers, "allow_multiselect": True}
+    async with aiohttp.ClientSession(inside.discord.api_base + "/", headers=headers, raise_for_status=True) as bot:
+        async with bot.post(f"channels/{general}/messages", json={"poll": poll}) as response:
+            message = (await response.json())["id"]
+        await bot.patch("users/@me", json={"username": "renamed"})
+    found = await follow(inside, state["epoch"], state["sequence"])
+    assert {"kind": "world", "data": "USER_UPDATE"} in found["changes"]
+    for chosen, voters in (["Tea", "Coffee"], {"1": 1, "2": 1}), ([], {"1": 0, "2": 0}):
+        await inside.browser.act(inside.bob, act="vote", channel=general, message=message, answers=chosen)
+        (shown,) = await inside.browser.get(f"/channels/{general}/messages", person=inside.ada.id)
+        assert {answer: len(people) for answer, people in shown["poll"]["voters"].items()} == voters

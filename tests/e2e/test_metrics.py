@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from bot import metrics
+from bot import constants, metrics
 from bot.app import open_app
 from tests.e2e.conftest import running
 from tests.scrapes import Scrape, scrape_over_http
@@ -14,8 +14,9 @@ SERVED = {"health": {"listen": "127.0.0.1:0"}}
 
 
 @pytest.fixture
-async def scraped():
-    """Scrapes a bot."""
+async def scraped(monkeypatch):
+    """Scrapes a bot, as it is just now."""
+    monkeypatch.setattr(constants, "METRICS_HOLD_S", 0.0)
     async with aiohttp.ClientSession() as session:
 
         async def scrape_(app):
@@ -30,6 +31,8 @@ async def test_what_happens_to_a_bot_is_counted(open_scene, scraped):
         assert_it_tells_of_itself(first)
         assert_it_tells_of_discord(first)
         assert first(metrics.ROUTES) == first(metrics.EVENTS_ROUTED) == 0
+        assert first(metrics.INTERACTIONS, command="sandbox create", outcome="failed") == 0
+        assert first(metrics.INTERACTIONS, command="component", outcome="timed_out") == 0
         for _ in range(2):  # the second one is refused
             await scene.ada.command("sandbox create", channel=scene.lab.general, name="blue", bind_here=True)
         await scene.ada.use_foreign_command("play", channel=scene.lab.general)

@@ -7,7 +7,6 @@ import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import asyncpg
 import pytest
 from loguru import logger
 
@@ -18,6 +17,7 @@ from bot.supervisor import State
 from local_discord import Guild
 from tests.conftest import running_stores
 from tests.e2e.conftest import running
+from tests.sessions import ENDED
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ async def test_without_postgresql_routing_goes_on_and_changes_are_effective_soon
 async def answers(scene):
     try:
         return await scene.app.stores.pool.fetchval("SELECT true")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except ENDED:
         return False
 
 

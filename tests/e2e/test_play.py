@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -99,7 +100,8 @@ class Tab:
 
 
 @asynccontextmanager
-async def two_tabs(url: str, faults: list[str]) -> AsyncIterator[tuple[Tab, Tab]]:
+async def in_browser() -> AsyncIterator[Any]:
+    """A context of a browser of its own, dark, in English, with axe where it is."""
     async with playwright.async_playwright() as driver:
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = await driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -110,11 +112,23 @@ async def two_tabs(url: str, faults: list[str]) -> AsyncIterator[tuple[Tab, Tab]
         expect.set_options(timeout=WITHIN_MS)
         if AXE.exists():
             await context.add_init_script(path=AXE)
-        tabs = Tab(await context.new_page(), faults), Tab(await context.new_page(), faults)
-        for tab in tabs:
-            await tab.open(url)
-        yield tabs
+        yield context
         await browser.close()
+
+
+@asynccontextmanager
+async def tabs_of(context, url: str, faults: list[str], number: int) -> AsyncIterator[list[Tab]]:
+    """So many, with that address."""
+    tabs = [Tab(await context.new_page(), faults) for _ in range(number)]
+    for tab in tabs:
+        await tab.open(url)
+    yield tabs
+
+
+@asynccontextmanager
+async def two_tabs(url: str, faults: list[str]) -> AsyncIterator[list[Tab]]:
+    async with in_browser() as context, tabs_of(context, url, faults, 2) as tabs:
+        yield tabs
 
 
 @asynccontextmanager

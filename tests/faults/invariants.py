@@ -42,7 +42,7 @@ async def check(manager, pool, redis_client):
     orphans = await OrphanCollector(pool, manager.schemas, redis, manager.streams, timedelta(0)).find()
     assert orphans == [], orphans
     users = await redis.list_users()
-    streams = {found.sandbox_id for found in await manager.streams.list_streams()}
+    streams = await manager.streams.list_streams()
     for row in await pool.fetch("SELECT * FROM sandbox_overview"):
         lives = row["status"] != "destroyed"
         login = await manager.access.logins.look_up(row["id"])

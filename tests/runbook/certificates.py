@@ -26,6 +26,7 @@ _ALL_UP = 'count(up{job="sandbox-relay"} == 1) == 1 and count(up{job="sandbox-bo
 async def rotate_certificates(site: Site, entry: Entry) -> AsyncIterator[str]:
     with patch.object(certificates, "SERVER_LIVES", timedelta(days=10)):
         certificates.write_certificates(site.certificates, [LOOPBACK])
+    await site.restart_relay()
     async with _watching(site) as prometheus:
         if prometheus is not None:
             assert await prometheus.wait_for(_ENDS, firing=True, seconds=PATIENCE_S), _ENDS.text

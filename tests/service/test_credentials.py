@@ -50,13 +50,33 @@ async def test_a_sandbox_made_before_its_store_enforced_anything_gets_a_login_wi
     await worker.close()
 
 
-@pytest.mark.parametrize(("made_by", "is_ours"), [("1", False), ("4294967295", True)])
-async def test_a_role_is_ours_by_its_mark(enforced, pool, made_by, is_ours):
-    """Not by that of another database of the server, but by that of one it does not have, as after a restore."""
+MADE_HERE = "installation {installation}, server {server}, database {database}"
+OTHERS = "installation 00000000-0000-0000-0000-000000000000, server {server}, database {database}"
+MARKS = {
+    MADE_HERE: True,
+    "installation {installation}, server {server}, database 4294967295": True,
+    "installation {installation}, server {server}, database 1": False,
+    "installation {installation}, server 1, database 1": True,
+    OTHERS: False,
+    "database {database}": True,
+    "database 1": False,
+}
+"""Made by whom, and whether that is this database: by the installation, wherever that was restored, but for a copy of
+it on the same server; and by the mark that earlier versions have made here."""
+
+
+async def test_a_role_is_ours_by_its_mark(enforced, pool):
     sandbox = await enforced.create(ADA)
     mark = await pool.fetchval("SELECT shobj_description(to_regrole($1), 'pg_authid')", sandbox.schema_name)
-    await pool.execute(f"COMMENT ON ROLE {sandbox.schema_name} IS 'discord-sandboxes, database {made_by}, made now'")
-    assert await pool.fetchval("SELECT sandbox_role_exists($1)", sandbox.schema_name) is is_ours
+    here = await pool.fetchrow(
+        "SELECT installation.id AS installation, system_identifier AS server, pg_database.oid AS database"
+        " FROM installation, pg_control_system(), pg_database WHERE datname = current_database()"
+    )
+    assert mark.startswith(f"discord-sandboxes, {MADE_HERE.format(**here)}, made ")
+    for made_by, is_ours in MARKS.items():
+        written = f"discord-sandboxes, {made_by.format(**here)}, made now"
+        await pool.execute(f"COMMENT ON ROLE {sandbox.schema_name} IS '{written}'")
+        assert await pool.fetchval("SELECT sandbox_role_exists($1)", sandbox.schema_name) is is_ours, made_by
     await pool.execute(f"COMMENT ON ROLE {sandbox.schema_name} IS '{mark}'")
     await enforced.destroy(ADA, sandbox.id)
 

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -183,6 +184,16 @@ async def test_a_server_whose_guardian_is_gone_before_it_begins_does_not_begin(t
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux has a score for it")
+def test_on_the_way_to_a_server_runs_no_code_of_others(tmp_path):
+    """As of a tracer, which begins threads; and what has threads can't leave root."""
+    (tmp_path / "sitecustomize.py").write_text("raise SystemExit('customized')")
+    command = launch_command([sys.executable, "-I", "-S", "-c", "print('became it')"], signal.SIGKILL)
+    launched = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert (launched.stdout, launched.stderr) == ("became it\n", "")
+
+
 async def test_where_memory_runs_out_each_server_goes_before_the_guardian_and_the_bot(stores):
     def score(pid):
         return int(Path(f"/proc/{pid}/oom_score_adj").read_text())

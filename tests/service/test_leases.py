@@ -6,7 +6,8 @@ import time
 import pytest
 from loguru import logger
 
-from bot.routing.leases import GatewayLeases, Shards, list_processes
+from bot.routing.leases import GatewayLeases, Shards
+from bot.stores.leases import list_claimants
 from bot.supervisor import State, Supervisor
 from tests.faults.wires import Gate, wired
 
@@ -67,9 +68,9 @@ async def test_one_process_has_a_shard_and_the_other_is_told_and_listed_as_the_s
         for _ in range(5):
             await second.leases.next_turn()
         assert sum("standby" in line for line in said) == 1
-        listed = await list_processes(pool, APPLICATION)
+        listed = await list_claimants(pool, APPLICATION)
         assert [(one.held, one.awaited) for one in listed] == [((0,), []), ((), [0])]
-    assert await list_processes(pool, APPLICATION) == []
+    assert await list_claimants(pool, APPLICATION) == []
 
 
 async def test_a_lease_that_is_given_back_is_taken_at_once_and_under_a_higher_epoch(dsn):

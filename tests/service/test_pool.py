@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -11,6 +12,7 @@ from bot.control_plane import make_orphan_collector, make_reaper, open_control_p
 from bot.errors import ServiceUnavailable
 from bot.settings import Settings
 from bot.stores.opening import open_stores
+from bot.stores.postgres_hosts import TYPES_QUERY
 from tests.conftest import store_settings
 from tests.service.conftest import ADA, ADMIN, new_guild
 
@@ -69,3 +71,20 @@ async def test_a_caller_whose_turn_does_not_come_is_told(narrow, monkeypatch):
         with pytest.raises(ServiceUnavailable, match="PostgreSQL"):
             await manager.list()
     assert await manager.list() == []
+
+
+async def test_a_type_that_a_session_meets_is_asked_for_by_the_plainer_query(pool):
+    values = {
+        "sandbox_status[]": ["running", "expired"],
+        "sandbox_status": "running",
+        "uuid[]": [UUID(int=7)],
+        "bigint[]": [1 << 40],
+        "numeric[]": [1 << 63],
+        "double precision[]": [0.5],
+    }
+    asked = []
+    async with pool.acquire() as connection:
+        with connection.query_logger(lambda record: asked.append(record.query)):
+            for name, value in values.items():
+                assert await connection.fetchval(f"SELECT $1::{name}", value) == value
+    assert {query for query in asked if "typdelim" in query} == {TYPES_QUERY}

@@ -324,6 +324,20 @@ async def set_apart(publisher):
             await asyncio.sleep(0.02)
 
 
+async def test_that_others_events_are_refused_does_not_show_that_others_go_on(nats_client, two_streams, make_publisher):
+    """Nothing may be stored at all: then the streams go on to share the window."""
+    await nats_client.jetstream().add_stream(name="SMALL", subjects=["sandbox.small.events.>"], max_msg_size=10)
+    publisher = await make_publisher(window=50, ack_timeout=timedelta(milliseconds=150))
+    await two_streams(True)
+    publisher.publish(MUTE, b"0", "m0")
+    async with asyncio.timeout(20):
+        while publisher.counts["resent"] < 3:
+            publisher.publish("sandbox.small.events.TEST", b"x" * 100, f"s{publisher.last_published}")
+            await asyncio.sleep(0.02)
+    assert publisher.counts["refused"] > 10
+    assert not publisher._backlog.lanes["sandbox.mute.events"].is_apart
+
+
 async def test_what_is_too_much_for_a_stream_that_answers_nothing_is_a_marked_gap(
     nats_client, two_streams, make_publisher, monkeypatch
 ):

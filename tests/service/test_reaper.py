@@ -277,7 +277,7 @@ async def test_a_creation_that_was_taken_for_dead_ends_in_nothing_and_leaves_not
     with pytest.raises(ProvisioningFailed):
         await slow
     assert (await manager.get_by_id(sandbox.id)).status is SandboxStatus.DESTROYED
-    assert await manager.streams.list_streams() == []
+    assert await manager.streams.list_streams() == {}
     assert Counter(await audit(sandbox.id))["sandbox_destroying"] == 1
     assert Counter(await audit(sandbox.id))["sandbox_destroyed"] == 1
 

@@ -160,7 +160,7 @@ async def test_lost_streams_are_another_bots_to_make_again(manager, nats_client)
     sandbox = await manager.create(ADA)
     await nats_client.jetstream().delete_stream(sandbox.stream)
     await lost(manager.stream_reconciler.reconcile())
-    assert await manager.streams.list_streams() == []
+    assert await manager.streams.list_streams() == {}
     assert await manager.stream_reconciler.reconcile() == 1
 
 

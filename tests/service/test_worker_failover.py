@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
-import asyncpg
 import nats.errors
 import nats.js.errors
 import pytest
@@ -30,6 +29,7 @@ from tests.cluster.servers import HAS_TLS, WITH_TLS
 from tests.cluster.valkey_servers import GROUP, ValkeyGroup
 from tests.conftest import store_settings
 from tests.service.workers import make_place, take
+from tests.sessions import ENDED
 from tests.unit.test_worker_environment import HANDED_OUT
 
 pytestmark = pytest.mark.long
@@ -241,7 +241,7 @@ def on_databases(url, **others):
 
 
 async def is_writable(sandbox):
-    with suppress(OSError, asyncpg.PostgresError, asyncpg.InternalClientError):
+    with suppress(*ENDED):
         return await sandbox.pg.fetchval("SELECT NOT pg_is_in_recovery()")
     return False
 

@@ -69,6 +69,17 @@ def test_every_metric_and_label_of_alerts_and_dashboard_exists(query):
         assert ours <= set(known[name].labels), (name, ours)
 
 
+def test_every_value_that_alerts_and_dashboard_look_for_is_one_that_there_is():
+    """As the table tells them."""
+    checks = {"sandbox_ready": "postgres redis nats"}
+    for query in [rule["expr"] for rule in RULES] + dashboard_queries():
+        for name, labels in re.findall(r"\b((?:sandbox|discord)_[a-z0-9_]+)\{([^}]*)\}", query):
+            told = series()[name].help + checks.get(name, "")
+            for label, values in re.findall(r'([a-z_]+)(?:=~|!~|!=|=)"([^"]*)"', labels):
+                if label not in {"job", "instance"}:
+                    assert set(values.split("|")) <= set(re.findall(r"\w+", told)), (query, label)
+
+
 def test_what_is_grouped_by_is_a_label_of_what_is_asked_for():
     for query in [rule["expr"] for rule in RULES] + dashboard_queries():
         labels = {label for name in names_in(query) - OF_PROMETHEUS for label in series()[name].labels}

@@ -66,15 +66,15 @@ def test_time_that_a_laptop_sleeps_has_elapsed_too():
 
 SHOWN = {
     "bot/cli/check/time_gap.py": "how far clocks are apart, to a person",
-    "bot/health/checks.py": "since when something is wrong, to a person",
+    "bot/health/readyz.py": "since when something is wrong, to a person",
     "bot/supervisor.py": "since when a part is in its state",
     "bot/cli/rendering.py": "how long is left, to a person",
     "bot/demo/transcript.py": "how long is left, to a person",
     "bot/relay/commands.py": "an id like Discord's, of which only the order counts",
     "bot/relay/gateway/sessions.py": "since when a bot is connected, to a person",
-    "sandbox_worker/src/sandbox_worker/run/authority.py": "from when until when a certificate is valid, on one machine",
     "bot/stores/embedded/append_only.py": "the name of a file that is kept",
-    "bot/certificates.py": "from when until when a certificate is valid, by whoever reads it",
+    "bot/certificates.py": "how long a certificate is valid, to a person",
+    "sandbox_worker/src/sandbox_worker/certificate_parts.py": "from when until when one is valid, by whoever reads it",
     "bot/routing/reconnects.py": "until when there is a pause, to a person",
     "bot/routing/connecting.py": "when a session was seen, before Discord has told the time",
     "bot/routing/sessions.py": "when a session was seen, before Discord has told the time",

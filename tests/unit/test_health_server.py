@@ -1,11 +1,14 @@
 """The HTTP server for whoever watches the bot, and to whom it answers."""
 
 import asyncio
+import socket
 
 import aiohttp
 import pytest
 from aiohttp import web
+from loguru import logger
 
+from bot import constants, log
 from bot.certificates import write_certificates
 from bot.health.server import serve_health
 from bot.settings import Health, Relay, Settings, SettingsError
@@ -78,10 +81,66 @@ async def test_others_may_add_what_they_tell(server, ask):
         ({"Host": "localhost:8792", "Origin": "http://localhost:8792"}, 200),
         ({"Host": "localhost:8792", "Origin": "https://evil.example.com"}, 403),
         ({"Host": "localhost:8792", "Origin": "null"}, 403),
+        ({"Host": "localhost:8792", "Origin": "http://[nonsense"}, 403),
     ],
 )
 async def test_on_loopback_no_page_or_name_of_others_leads_to_it(ask, headers, status):
     assert (await ask("/livez", **headers))[0] == status
+
+
+@pytest.fixture
+async def connect(server):
+    """Opens a connection on which a question is begun and never ended."""
+    opened = []
+
+    async def connect():
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.address.rpartition(":")[2]))
+        opened.append(writer)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: local")
+        return reader
+
+    yield connect
+    for writer in opened:
+        writer.close()
+
+
+async def ended(reader):
+    """Whether the server has cut the connection off; waits for it."""
+    try:
+        async with asyncio.timeout(10):
+            return await reader.read() == b""
+    except ConnectionResetError:
+        return True
+
+
+async def test_who_holds_many_connections_keeps_nobody_else_out_and_loses_the_oldest(ask, connect, monkeypatch):
+    monkeypatch.setattr(constants, "HEALTH_CONNECTIONS", 5)
+    held = [await connect() for _ in range(12)]
+    assert (await ask("/livez"))[0] == 200
+    assert [await ended(reader) for reader in held[:8]] == [True] * 8
+    assert not any(reader.at_eof() for reader in held[8:])
+
+
+async def test_who_asks_nothing_for_long_is_cut_off(monkeypatch):
+    monkeypatch.setattr(constants, "HEALTH_IDLE_CONNECTION_S", 0.1)
+    async with serve_health(LOCAL) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.address.rpartition(":")[2]))
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: local")
+        assert await ended(reader)
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "said", [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 9000]
+)
+async def test_who_speaks_no_http_is_refused_and_no_fault_of_the_bots(server, capsys, said):
+    log.configure()
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.address.rpartition(":")[2]))
+    writer.write(said)
+    assert (await reader.readline()).endswith(b"400 Bad Request\r\n")
+    writer.close()
+    logger.remove()
+    assert capsys.readouterr().err == ""
 
 
 async def test_off_loopback_it_is_refused_in_the_clear_unless_that_is_wanted():
@@ -93,6 +152,15 @@ async def test_off_loopback_it_is_refused_in_the_clear_unless_that_is_wanted():
         elsewhere = {"Host": "bot.example.com"}
         async with aiohttp.ClientSession() as session, session.get(f"{address}/livez", headers=elsewhere) as answer:
             assert answer.status == 200
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_all_addresses_are_those_of_ipv4_too():
+    async with serve_health(Settings(health=Health(listen="[::]:0", plaintext=True))) as server:
+        for host in ("127.0.0.1", "[::1]"):
+            address = server.address.replace("[::]", host)
+            async with aiohttp.ClientSession() as session, session.get(f"{address}/livez") as answer:
+                assert answer.status == 200
 
 
 async def test_with_a_certificate_it_speaks_tls_and_the_command_asks_it_by_the_settings(tmp_path):
@@ -123,13 +191,21 @@ def test_the_command_says_in_one_line_why_it_knows_nothing(tmp_path, arguments, 
     assert said in asked.stderr
 
 
-async def test_the_command_takes_no_other_server_for_a_bot(server, ask, tmp_path):
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"text": "a page", "status": 404}, "404 Not Found"),
+        ({"text": '{"status": "UP"}', "content_type": "application/json"}, "it says nothing that a bot would"),
+        ({"text": "[]", "content_type": "application/json"}, "it says nothing that a bot would"),
+    ],
+)
+async def test_the_command_takes_no_other_server_for_a_bot(server, tmp_path, answer, said):
     async def tell(request):
-        return web.Response(text="a page", status=404)
+        return web.Response(**answer)
 
     server.routes["/readyz"] = tell
     asked = await asyncio.to_thread(run_command, ["health", "--url", server.address], cwd=tmp_path, env={})
-    assert (asked.returncode, asked.stderr) == (1, f"sandbox-bot: {server.address} does not answer: 404 Not Found\n")
+    assert (asked.returncode, asked.stderr) == (1, f"sandbox-bot: {server.address} does not answer: {said}\n")
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:8791", "0.0.0.0:8791"])

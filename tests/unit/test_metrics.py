@@ -1,18 +1,21 @@
 """The table of metrics and its page; each metric is moved in `tests/e2e/test_metrics.py` and beside what it counts."""
 
 import asyncio
-import os
 import re
 import time
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+from aiohttp.test_utils import make_mocked_request
 from loguru import logger
 
 from bot import metrics
 from bot.certificates import write_certificates
 from bot.errors import ServiceUnavailable
-from bot.metric_sources.process import CertificateSource, DiskSource, LogLines, ProcessSource, served_certificates
+from bot.listening import certificates_in
+from bot.metric_sources.process import CertificateSource, DiskSource, LogLines, ProcessSource
 from bot.metric_sources.registry import Metrics
 from bot.metrics import TABLE, Kind
 from bot.setting_sections import Health, Relay
@@ -71,23 +74,27 @@ async def test_a_part_that_fails_is_told_with_its_restarts():
     assert (told(metrics.POOL, state="idle"), told(metrics.POOL, state="busy")) == (3, 1)
 
 
-def test_a_disk_and_a_certificate_that_will_be_at_an_end_are_told(tmp_path):
+def test_the_room_on_a_disk_is_told(tmp_path):
+    assert scrape(DiskSource(tmp_path))(metrics.DATA_FREE) > 0
+
+
+def test_a_certificate_is_told_as_it_is_served_also_when_another_one_waits_for_the_next_start(tmp_path):
     write_certificates(tmp_path, ["relay.example.com"])
-    source = CertificateSource({"relay": tmp_path / "relay.pem"})
+    served = {"relay": tmp_path / "relay.pem", "nats": tmp_path / "none.pem"}
+    source = CertificateSource(served)
     ends_at = scrape(source)(metrics.CERTIFICATE_END, service="relay")
     assert ends_at > time.time()
-    write_certificates(tmp_path, ["relay.example.com"])
-    os.utime(tmp_path / "relay.pem", (0, 0))
-    assert scrape(source)(metrics.CERTIFICATE_END, service="relay") >= ends_at
-    assert scrape(DiskSource(tmp_path))(metrics.DATA_FREE) > 0
+    (tmp_path / "relay.pem").write_bytes((tmp_path / "ca.pem").read_bytes())  # which lives for ten years
+    assert scrape(source)(metrics.CERTIFICATE_END) == ends_at
+    assert scrape(CertificateSource(served))(metrics.CERTIFICATE_END, service="relay") > ends_at
 
 
 def test_a_certificate_is_told_by_the_process_that_serves_with_it():
     files = {"certificate": Path("relay.pem"), "key": Path("relay.key")}
     relay = Settings(relay=Relay(listen="127.0.0.1:8791", **files), health=Health(listen="127.0.0.1:8792"))
-    assert served_certificates(relay) == {"relay": Path("relay.pem")}
+    assert certificates_in(relay) == {"relay": Path("relay.pem")}
     bot = Settings(relay=Relay(listen="off", **files), health=Health(listen="127.0.0.1:8792", **files))
-    assert served_certificates(bot) == {"health": Path("relay.pem")}
+    assert certificates_in(bot) == {"health": Path("relay.pem")}
 
 
 def test_a_source_that_fails_takes_no_other_with_it_and_is_told_once(tmp_path):
@@ -101,6 +108,26 @@ def test_a_source_that_fails_takes_no_other_with_it_and_is_told_once(tmp_path):
         assert content_type.startswith("application/openmetrics-text")
     logger.remove(number)
     assert said == ["metrics cannot be read"]
+
+
+@pytest.mark.parametrize("version", ["nonsense", "1..0", ""])
+def test_a_header_that_nobody_understands_is_answered_as_none(version):
+    for kind in ("application/openmetrics-text", "text/plain"):
+        assert Metrics().expose(f"{kind}; version={version}")[0].startswith(b"# HELP")
+
+
+async def test_many_scrapes_are_read_once(monkeypatch):
+    read, told = count(1), Metrics()
+    told.add(lambda: [metrics.ROUTES.one(next(read))])
+
+    async def scrape_as(accept):
+        return await told.handle(make_mocked_request("GET", "/metrics", headers={"Accept": accept}))
+
+    for accept in ("", "text/plain", "application/openmetrics-text", "application/openmetrics-text; version=1.0.1") * 5:
+        answer = await scrape_as(accept)
+        assert answer.content_type == ("text/plain" if "open" not in accept else "application/openmetrics-text")
+    monkeypatch.setattr(told, "_holds_until", 0.0)  # its time is over
+    assert b"sandbox_routes 3.0" in (await scrape_as("")).body
 
 
 def test_lines_of_the_log_are_counted_as_long_as_somebody_counts_them():

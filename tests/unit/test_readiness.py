@@ -8,9 +8,11 @@ import pytest
 
 from bot import constants
 from bot.errors import Lack, ServiceUnavailable
+from bot.findings import failure, ok
 from bot.health.looks import GatewayLook
 from bot.health.readiness import Readiness
-from bot.routing.leases import GatewayProcess, Shards
+from bot.routing.leases import Shards
+from bot.stores.leases import Claimant
 from bot.supervisor import Supervisor
 
 
@@ -112,19 +114,19 @@ async def test_of_a_bug_only_its_kind_is_told(watch, supervisor):
 
 
 def process(*held):
-    return GatewayProcess(uuid4(), "host, process 7", Shards(1, 2, (0, 1)), held)
+    return Claimant(uuid4(), "host, process 7", Shards(1, 2, (0, 1)), held)
 
 
 @pytest.mark.parametrize(
     ("held", "others", "connected", "found"),
     [
-        ({}, None, set(), (False, "it isn't known yet which shards are this bot's")),
-        ({}, [], set(), (False, "no bot has a shard")),
-        ({}, [process()], set(), (False, "no bot has a shard")),
-        ({}, [process(0, 1)], set(), (True, "standby: host, process 7 runs shards 0, 1 of 2")),
-        ({0: 3}, [process(1)], {0}, (True, "connected: shard 0")),
-        ({0: 3, 1: 3}, [], {1}, (False, "not connected: shard 0")),
-        ({0: 3, 1: 3}, [], {0, 1}, (True, "connected: shards 0, 1")),
+        ({}, None, set(), failure("it isn't known yet which shards are this bot's")),
+        ({}, [], set(), failure("no bot has a shard")),
+        ({}, [process()], set(), failure("no bot has a shard")),
+        ({}, [process(0, 1)], set(), ok("standby: host, process 7 runs shards 0, 1 of 2")),
+        ({0: 3}, [process(1)], {0}, ok("connected: shard 0")),
+        ({0: 3, 1: 3}, [], {1}, failure("not connected: shard 0")),
+        ({0: 3, 1: 3}, [], {0, 1}, ok("connected: shards 0, 1")),
     ],
 )
 def test_ready_is_who_has_its_shards_connected_or_waits_for_another_bot(held, others, connected, found):

@@ -17,7 +17,7 @@ from bot.cli.check.shared import Shared, Unanswerable
 from bot.cli.check.surroundings import Surroundings
 from bot.discord_away import FAILURES, unavailable
 from bot.errors import SandboxError, ServiceUnavailable
-from bot.findings import Cause, Finding, Level, failure
+from bot.findings import Cause, Finding, Level, failure, worst
 from bot.i18n import gettext
 from bot.private_api import UnsupportedLibrary
 from bot.settings import Settings, SettingsError
@@ -51,8 +51,7 @@ class Examination:
     @property
     def level(self) -> Level:
         """The worst there is."""
-        found = {finding.level for finding in self.findings}
-        return next((level for level in (Level.FAILURE, Level.WARNING) if level in found), Level.OK)
+        return worst(self.findings)
 
     @property
     def cause(self) -> Cause | None:

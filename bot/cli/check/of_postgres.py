@@ -16,10 +16,10 @@ from bot.cli.check.surroundings import Surroundings
 from bot.control_plane import try_template
 from bot.findings import Finding, failure, ok, warning
 from bot.i18n import gettext, ngettext
-from bot.routing.leases import list_processes
 from bot.sandboxes.access.capacity import read_capacity
 from bot.sandboxes.access.isolation import list_postgres_risks, may_create_schemas
 from bot.stores.failures import postgres_failure
+from bot.stores.leases import list_claimants
 from bot.stores.migrations import list_missing_migrations
 from bot.stores.postgres import Pool, connected, load_queries
 from bot.stores.postgres_hosts import connect_to, several_hosts
@@ -162,4 +162,4 @@ async def _count_bots(found: Surroundings, pool: Pool) -> int:
         application_id = (await found.discord.get()).client.application_id or 0
     except Unanswerable:
         return 1
-    return max(len(await list_processes(pool, application_id)), 1)
+    return max(len(await list_claimants(pool, application_id)), 1)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from bot.cli.check.of_workers import certificate_findings
 from bot.cli.check.surroundings import Surroundings
-from bot.findings import Finding, ok, warning
+from bot.findings import Cause, Finding, failure, ok, warning
 from bot.i18n import gettext
 from bot.listening import open_socket, server_tls
 from bot.setting_sections import Relay
@@ -38,6 +38,8 @@ def _try_to_listen(listen: str, chosen: Relay) -> Finding:
     try:
         open_socket(listen, chosen).close()
     except SettingsError as error:
+        if chosen.listen is not None:
+            return failure(str(error), gettext("The bot does not start until then."), Cause.CONFIGURATION)
         return warning(str(error), gettext("The bot goes on without a relay until then."))
     return ok(gettext("It could serve at {listen}.", listen=listen))
 

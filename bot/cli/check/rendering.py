@@ -33,6 +33,7 @@ _SECTIONS = {
     "discord": "Discord",
     "bots": Translatable("Bots"),
     "relay": Translatable("Relay"),
+    "health": Translatable("Health and metrics"),
     "workers": Translatable("Workers"),
     "restore": Translatable("Restore"),
     "leftovers": Translatable("Leftovers"),

@@ -26,7 +26,7 @@ export const DE = {
   "running": "läuft",
   "Sandboxes": "Sandboxen",
   "Sandboxes and events": "Sandboxen und Ereignisse",
-  "“/sandbox connect” attaches a .env file. Beside it:": "„/sandbox connect“ hängt eine .env-Datei an. Daneben:",
+  "“/sandbox connect” attaches a .env file. Beside it:": "„/sandbox zugang“ hängt eine .env-Datei an. Daneben:",
   "Send again": "Nochmals senden",
   "Stores": "Speicher",
   "taken by {names}": "genommen von {names}",

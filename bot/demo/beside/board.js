@@ -1,6 +1,6 @@
 // Beside the page: the sandboxes, and the events as they reach them.
 
-import { h, notify } from "/static/dom.js";
+import { h } from "/static/dom.js";
 import { bytes } from "/static/embeds.js";
 import { stamp } from "/static/markdown.js";
 import { get, post } from "/static/net.js";
@@ -16,6 +16,7 @@ export async function start(page) {
   document.head.append(h("link", { rel: "stylesheet", href: "/beside/board.css" }));
   const board = new Board(page);
   await board.read();
+  setInterval(() => board.drawBars(), 1000);
 }
 
 class Board {
@@ -36,19 +37,20 @@ class Board {
   }
 
   async read() {
-    const { sandboxes, events } = await get("/sandboxes");
-    this.#show(sandboxes);
+    const told = await this.page.asked(get("/sandboxes"));
+    if (!told) return;
+    this.#show(told.sandboxes);
     this.#clear();
-    this.waiting = events.slice(-SHOWN);
+    this.waiting = told.events.slice(-SHOWN);
     this.#draw();
   }
 
   #show(sandboxes) {
-    const open = new Set([...this.cards.querySelectorAll("details[open]")].map((one) => one.dataset.key));
     const focused = document.activeElement?.dataset?.key;
     this.sandboxes = sandboxes;
-    this.cards.replaceChildren(...(sandboxes.length ? sandboxes.map((one) => this.#card(one, open)) : [this.#welcome()]));
-    if (focused) this.cards.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    const cards = sandboxes.length ? sandboxes.map((one) => this.#kept(one)) : [this.#welcome()];
+    if (cards.some((one, index) => one !== this.cards.children[index]) || cards.length !== this.cards.children.length) this.cards.replaceChildren(...cards);
+    if (focused && document.activeElement?.dataset?.key !== focused) this.cards.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
     this.#drawFilter();
     for (const { event, row } of this.rows.values()) this.#drawTakers(event, row);
   }
@@ -62,6 +64,22 @@ class Board {
     };
     return h("div", { class: "card" }, h("p", {}, t("A sandbox is a slice of the databases, and of the events, that belongs to one developer for a while.")),
       h("button", { type: "button", class: "button primary", onclick: begin }, t("Create the first one")));
+  }
+
+  /** The card that is there, if nothing on it has changed; else a new one, with what was opened and answered on it. */
+  #kept(one) {
+    const before = this.cards.querySelector(`[data-id="${one.id}"]`), key = JSON.stringify({ ...one, takers: [] });
+    if (before?.dataset.told === key) return before;
+    const card = this.#card(one, new Set([...(before?.querySelectorAll("details[open]") ?? [])].map((each) => each.dataset.key)));
+    card.dataset.told = key;
+    const health = before?.querySelector(".health");
+    if (health) card.querySelector(".health").replaceWith(health);
+    return card;
+  }
+
+  /** How much of each life is left. */
+  drawBars() {
+    for (const one of this.sandboxes) this.cards.querySelector(`[data-id="${one.id}"] progress`).value = left(one);
   }
 
   #card(one, open) {
@@ -80,13 +98,13 @@ class Board {
   }
 
   async #bringNear(one) {
-    await this.#asked(post(`/sandboxes/${one.id}/near`, {}, {}));
+    await this.page.asked(post(`/sandboxes/${one.id}/near`, {}, {}));
   }
 
   async #check(one, button) {
     const place = button.nextElementSibling;
     button.disabled = true;
-    const told = await this.#asked(get(`/sandboxes/${one.id}/health`));
+    const told = await this.page.asked(get(`/sandboxes/${one.id}/health`));
     button.disabled = false;
     if (!told) return;
     place.replaceChildren(h("ul", {}, Object.values(told.stores).map((store) => h("li", { class: store.ok ? "ok" : "bad" }, store.summary))),
@@ -140,9 +158,9 @@ class Board {
     head.setAttribute("aria-expanded", String(!open));
     row.querySelector(".payload")?.remove();
     if (open) return;
-    const told = await this.#asked(get(`/sandboxes/${event.sandbox}/events/${event.sequence}`));
+    const told = await this.page.asked(get(`/sandboxes/${event.sandbox}/events/${event.sequence}`));
     if (!told || row.querySelector(".payload")) return;
-    const again = h("button", { type: "button", class: "button secondary small", onclick: () => this.#asked(post(`/sandboxes/${event.sandbox}/events/${event.sequence}/again`, {}, {})) }, t("Send again"));
+    const again = h("button", { type: "button", class: "button secondary small", onclick: () => this.page.asked(post(`/sandboxes/${event.sandbox}/events/${event.sequence}/again`, {}, {})) }, t("Send again"));
     row.append(h("div", { class: "payload" }, h("p", {}, h("code", {}, told.subject)),
       h("dl", {}, Object.entries(told.headers).map(([name, value]) => [h("dt", {}, name), h("dd", {}, h("code", {}, value))])),
       h("pre", { tabindex: 0, "aria-label": t("Payload") }, h("code", {}, pretty(told.text))), again));
@@ -166,21 +184,11 @@ class Board {
   #name(id) {
     return this.sandboxes.find((one) => one.id === id)?.name ?? id.slice(0, 8);
   }
-
-  async #asked(promise) {
-    try {
-      return await promise;
-    } catch (error) {
-      notify(error.message || t("The page’s server has ended. Start it again and open its new address."));
-      return null;
-    }
-  }
 }
 
-/** How much of its life is left. */
-function bar(one) {
-  return h("progress", { max: one.expires_at - one.created_at, value: Math.max(0, one.expires_at - Date.now() / 1000), "aria-hidden": "true" });
-}
+const left = (one) => Math.max(0, one.expires_at - Date.now() / 1000);
+
+const bar = (one) => h("progress", { max: one.expires_at - one.created_at, value: left(one), "aria-hidden": "true" });
 
 function copied(text) {
   const button = h("button", { type: "button", class: "tool", onclick: async () => {

@@ -20,7 +20,7 @@ from bot.clock import elapsed
 from bot.errors import ServiceUnavailable
 from bot.relay.gateway.numbering import Numbering
 from bot.settled import Settled
-from bot.stores.failures import redis_failure
+from bot.stores.failures import asking_redis, redis_failure
 from bot.stores.relay_records import note_keys
 from bot.stores.stream_positions import StreamPosition
 from bot.supervisor import Part
@@ -163,10 +163,8 @@ class Sessions:
     async def _are_lost(self) -> bool:
         """Whether Redis has come back without what it held: its client needs not have noticed."""
         written = next((each for each in self._own if each not in self._unsaved), None)
-        try:
+        with asking_redis():
             return written is not None and not await self._client.exists(names.relay_session_key(written))
-        except (RedisError, OSError) as error:
-            raise redis_failure(error) from error
 
     def _refresh(self) -> None:
         """The sessions of those that are connected do not end; old positions are Redis's alone."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from bot.stores.nats_logins import Login
-from bot.stores.postgres import Pool, connected, fetch, load_queries
+from bot.stores.postgres import Pool, fetch, load_queries
 
 
 class LoginRecords:
@@ -22,17 +22,14 @@ class LoginRecords:
 
     async def look_up_all(self, sandbox_ids: Collection[UUID]) -> dict[UUID, Login]:
         """As `look_up`, for those that have a login."""
-        async with connected(self._pool) as connection:
-            rows = await connection.fetch(self._sql["get_logins"], list(sandbox_ids))
+        rows = await fetch(self._pool, self._sql["get_logins"], list(sandbox_ids))
         return {(fields := dict(row)).pop("id"): Login(**fields) for row in rows}
 
     async def read_ages(self, sandbox_ids: Collection[UUID]) -> dict[UUID, float | None]:
         """A `ReadAges`, by which connections to NATS are checked."""
-        async with connected(self._pool) as connection:
-            rows = await connection.fetch(self._sql["get_ages"], list(sandbox_ids))
+        rows = await fetch(self._pool, self._sql["get_ages"], list(sandbox_ids))
         return {row["id"]: row["age_s"] for row in rows}
 
     async def list_all(self) -> list[UUID]:
         """The sandboxes whose workers may log in now."""
-        async with connected(self._pool) as connection:
-            return [row["id"] for row in await connection.fetch(self._sql["list_logins"])]
+        return [row["id"] for row in await fetch(self._pool, self._sql["list_logins"])]

@@ -13,7 +13,7 @@ from redis.exceptions import TimeoutError as Silent
 
 from bot import constants, names
 from bot.sandboxes.access.store_restarts import ServerRestarts
-from bot.stores.failures import redis_failure
+from bot.stores.failures import asking_redis
 from bot.stores.redis_scripts import Ended, ScriptWatch, user_of_report
 from bot.supervisor import Part
 
@@ -45,12 +45,11 @@ class ScriptGuard:
         """One connection's life; `ServiceUnavailable` at its end."""
         watch = ScriptWatch(self._url)
         try:
-            while True:
-                await self._look(watch)
-                part.running()
-                await asyncio.sleep(constants.SCRIPTS_SEEN_EVERY_S)
-        except (RedisError, OSError) as error:
-            raise redis_failure(error) from error
+            with asking_redis():
+                while True:
+                    await self._look(watch)
+                    part.running()
+                    await asyncio.sleep(constants.SCRIPTS_SEEN_EVERY_S)
         finally:
             await watch.close()
 

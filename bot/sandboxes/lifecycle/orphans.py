@@ -139,10 +139,10 @@ class OrphanCollector:
         return [Orphan(OrphanKind.ROLE, row["role_name"], _proof(row["is_ours"], row["was_destroyed"])) for row in rows]
 
     async def _find_streams(self) -> list[Orphan]:
-        old = {found.sandbox_id: found for found in await self._streams.list_streams() if found.age >= self._grace}
+        old = await self._streams.list_streams(older_than=self._grace)
         proofs = await self._classify(old)
         return [
-            Orphan(OrphanKind.STREAM, old[sandbox_id].name, proof, sandbox_id, old[sandbox_id].messages)
+            Orphan(OrphanKind.STREAM, names.stream_name(sandbox_id), proof, sandbox_id, old[sandbox_id])
             for sandbox_id, proof in proofs.items()
         ]
 

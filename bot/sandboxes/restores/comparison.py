@@ -90,7 +90,7 @@ class RestoreComparison:
         doubtful = {row["id"] for row in rows if row["is_held"]}
         if not known.is_unsettled and known.missing is not None:
             doubtful |= set(await self.list_doubtful(known))
-        streams = {found.sandbox_id for found in await self._streams.list_streams()}
+        streams = await self._streams.list_streams()
         users, (databases, _) = await self._redis.list_users(), await self._redis.list_databases()
         return [
             Mismatch(kind, row["id"], row["name"], row["redis_database"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot import constants
+from bot.stores import launch
 from bot.stores.embedded.folder import make_folder
 from bot.stores.embedded.programs import Programs
 from bot.stores.embedded.reach import Reach, bracketed
@@ -83,8 +84,9 @@ class ServerCommand:
 
 
 def launch_command(argv: list[str], death_signal: signal.Signals) -> list[str]:
-    """The command that gets the signal when its parent dies, and as root runs as somebody else."""
-    return [sys.executable, "-m", "bot.stores.launch", death_signal.name, *argv]
+    """The command that gets the signal when its parent dies, and as root runs as somebody else. On the way runs no code
+    of others', such as a tracer's: what has threads can't leave root."""
+    return [sys.executable, "-I", "-S", launch.__file__, death_signal.name, *argv]
 
 
 def configure(layout: Layout, name: str) -> ServerCommand:

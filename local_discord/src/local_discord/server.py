@@ -15,7 +15,8 @@ from local_discord.gateway.connection import ABNORMAL
 from local_discord.gateway.conversation import accept
 from local_discord.gateway.gateway import Attempt, Gateway, Step
 from local_discord.gateway.sessions import Dispatched
-from local_discord.http.attachments import serve_attachments
+from local_discord.http.attachments import ATTACHMENTS, serve_attachments
+from local_discord.http.callers import only_programs
 from local_discord.http.forms import MOST_BYTES
 from local_discord.http.frame import Frame, Refusal
 from local_discord.http.routes import handlers
@@ -291,10 +292,9 @@ class LocalDiscord:
         await self.gateway.flush()
 
     def _application(self) -> web.Application:
-        app = web.Application(client_max_size=2 * MOST_BYTES)
+        app = web.Application(client_max_size=2 * MOST_BYTES, middlewares=[only_programs])
         for path in ("/gateway", "/gateway/", "/"):  # the last is where a client that never asks looks for Discord's
             app.router.add_get(path, partial(accept, self.gateway))
-        attachments = serve_attachments(self.world.files)
-        app.router.add_get(r"/attachments/{channel:\d+}/{attachment:\d+}/{filename}", attachments)
+        app.router.add_get(ATTACHMENTS, serve_attachments(self.world.files))
         app.router.add_route("*", "/api{path:/.*}", self._frame.handle)
         return app

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from local_discord.clock import Clock
 
+SNOWFLAKE = "[0-9]{1,20}"
+"""How one looks in an address."""
 _EPOCH_MS = 1_420_070_400_000
 
 
@@ -31,6 +34,11 @@ class Snowflakes:
     def age_s(self, snowflake: int) -> float:
         """How long ago the id was made, in seconds."""
         return self.clock.time() - ((snowflake >> 22) + _EPOCH_MS) / 1000
+
+
+def is_snowflake(value: object) -> bool:
+    """Whether it is one, as a text or as a number: other digits than these are none."""
+    return not isinstance(value, bool) and re.fullmatch(SNOWFLAKE, str(value)) is not None
 
 
 def iso_time(snowflake: int) -> str:

@@ -44,8 +44,9 @@ async def test_it_says_whether_the_relay_serves_could_serve_or_is_off(
     assert f"It could serve at 127.0.0.1:{port}." in said
     assert warned == ""
     with socket.create_server(("127.0.0.1", 0)) as theirs:
-        said, warned = await look(BOT_RELAY__LISTEN=f"127.0.0.1:{theirs.getsockname()[1]}")
-    assert "cannot be listened on: Address already in use" in warned
+        said, warned = await look(78, BOT_RELAY__LISTEN=f"127.0.0.1:{theirs.getsockname()[1]}")
+    assert "cannot be listened on: Address already in use" in said
+    assert "The bot does not start until then." in said
     async with relay_process(environment, discord) as relay:
         said, warned = await look(BOT_RELAY__LISTEN=relay.address.removeprefix("http://"))
     assert f"It serves at {relay.address}." in said

@@ -15,6 +15,7 @@ from local_discord.gateway.gateway import Attempt, Gateway, Step
 from local_discord.gateway.member_chunks import member_chunks
 from local_discord.gateway.sessions import Session
 from local_discord.rules import intents
+from local_discord.snowflakes import is_snowflake
 
 _MOST_BYTES = 4096
 _MOST_SENDS_A_MINUTE = 120
@@ -151,7 +152,7 @@ class _Conversation:
 
     def _request_members(self, data: Any) -> None:
         session = self._needs_session(data)
-        if not isinstance(data, dict) or not str(data.get("guild_id")).isdigit():
+        if not isinstance(data, dict) or not is_snowflake(data.get("guild_id")):
             raise HangUp(4002, "Error while decoding payload.")
         guild = self._gateway.world.guilds.get(int(data["guild_id"]))
         if guild is None or not guild.has_bot or not session.covers(guild.id):

@@ -6,6 +6,7 @@ from local_discord.errors import ApiError, FormErrors, invalid_form, unknown
 from local_discord.http.forms import Form, Uploads, draft
 from local_discord.rules import command_rules, message_rules
 from local_discord.rules.message_rules import EPHEMERAL, LOADING
+from local_discord.snowflakes import is_snowflake
 from local_discord.wire import Json
 from local_discord.world.channels import Message
 from local_discord.world.core import Core
@@ -61,7 +62,7 @@ class Answers:
         if name == "@original":
             message = interaction.original
         else:
-            message = interaction.messages.get(int(name)) if name.isdigit() else None
+            message = interaction.messages.get(int(name)) if is_snowflake(name) else None
         if message is None or message.deleted:
             raise unknown("Message")
         return message

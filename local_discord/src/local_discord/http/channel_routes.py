@@ -55,7 +55,7 @@ class ChannelRoutes(Group):
         parent = self._category(guild, form.pop("parent_id", None))
         if len(guild.channels) >= _MOST_CHANNELS:
             raise ApiError(400, 30013, f"Maximum number of guild channels reached ({_MOST_CHANNELS})")
-        channel = guild.add_channel(name, kind, parent=parent, prepare=lambda new: self._set(new, form))
+        channel = guild.add_channel(name, kind, parent=parent, prepare=lambda new: self._prepare(new, form))
         self._note(request, guild, CHANNEL + CREATED, channel.id, after=channel.payload())
         return answer(channel.payload(), 201)
 
@@ -149,6 +149,13 @@ class ChannelRoutes(Group):
             channel.name = rules.channel_name(form.pop("name"), channel.kind)
         self._set(channel, form)
         channel.announce()
+
+    def _prepare(self, channel: Channel, form: Json) -> None:
+        """Below a category it has the category's overwrites, unless the form has some."""
+        if channel.parent is not None and not form.get("permission_overwrites"):
+            channel.overwrites = dict(channel.parent.overwrites)
+            form.pop("permission_overwrites", None)
+        self._set(channel, form)
 
     def _set(self, channel: Channel, form: Json) -> None:
         """What is left of a form; a detail that channels of that kind don't have is ignored, as Discord does."""

@@ -16,6 +16,7 @@ from local_discord import wire
 from local_discord.errors import ApiError, invalid_form
 from local_discord.http.operations import Asked, Operation, find
 from local_discord.http.rate_limits import RateLimits, too_many
+from local_discord.snowflakes import is_snowflake
 from local_discord.world.core import Settings
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -205,7 +206,7 @@ def places(request: web.Request) -> Mapping[str, str]:
 def query_number(request: web.Request, name: str, default: int) -> int:
     """A snowflake or a count in the query; an `ApiError` for anything else."""
     text = request.query.get(name, str(default))
-    if not text.isdigit():
+    if not is_snowflake(text):
         raise invalid_form((name,), f'Value "{text}" is not snowflake.')
     return int(text)
 

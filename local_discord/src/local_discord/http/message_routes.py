@@ -24,6 +24,7 @@ _DEFAULT, _REPLY = 0, 19
 _FORWARD = 1
 _SUPPRESSES_EMBEDS, _VOICE_MESSAGE = 1 << 2, 1 << 13
 _ABOVE_ALL_IDS = 1 << 64
+_STICKERS = {"sticker_ids": optional(each(snowflake, 3))}
 _BULK_DELETE_S = 14 * 86_400
 _REFERENCE = {
     "type": optional(integer(0, 1)),
@@ -187,7 +188,7 @@ class MessageRoutes(Group):
     def _stickers(self, channel: Channel, form: Json) -> list[Json]:
         """The guild's own; `ApiError` for any other."""
         found = []
-        for sticker_id in form.get("sticker_ids") or []:
+        for sticker_id in read_form(form, _STICKERS).get("sticker_ids") or []:
             guild = self._world.guilds.get(channel.guild_id or 0)
             if guild is None:
                 raise unknown("Sticker")

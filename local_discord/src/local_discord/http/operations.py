@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from local_discord.errors import ApiError, invalid_form
+from local_discord.snowflakes import is_snowflake
 
 _NO_SNOWFLAKES = ("instance_id",)
 _OLD_NAMES = {"PATCH /guilds/{guild_id}/members/@me/nick": "PATCH /guilds/{guild_id}/members/@me"}
@@ -118,5 +119,5 @@ def _ends(step: _Step, words: list[str], places: dict[str, str]) -> Iterator[tup
 def _check(places: dict[str, str]) -> None:
     for name, word in places.items():
         is_id = name.rstrip("_12").endswith("_id") and name not in _NO_SNOWFLAKES
-        if is_id and not (word.isascii() and word.isdigit() and len(word) <= 20):
+        if is_id and not is_snowflake(word):
             raise invalid_form((name,), f'Value "{word}" is not snowflake.')

@@ -16,7 +16,7 @@ _CUSTOM = re.compile(r"(?:a:)?(\w{1,32}:\d{1,20})")
 
 
 class ReactionRoutes(Group):
-    """With Unicode emojis, and with those of the guilds that the bot is in."""
+    """With Unicode emojis, with the application's, and with those of the guilds that the bot is in."""
 
     def table(self) -> dict[str, Handler]:
         reactions = "/channels/{channel_id}/messages/{message_id}/reactions"
@@ -73,7 +73,8 @@ class ReactionRoutes(Group):
             return text
         custom = _CUSTOM.fullmatch(text)
         emoji_id = custom[1].rpartition(":")[2] if custom else ""
-        if not any(one["id"] == emoji_id for guild in self._world.bots_guilds() for one in guild.emojis.items()):
+        shelves = [self._world.emojis, *(guild.emojis for guild in self._world.bots_guilds())]
+        if not any(one["id"] == emoji_id for shelf in shelves for one in shelf.items()):
             raise unknown("Emoji")
         assert custom is not None
         return custom[1]

@@ -13,6 +13,7 @@ from local_discord.http.frame import Handler, answer, nothing, query_flag, query
 from local_discord.http.group import Group
 from local_discord.rules import channel_rules as rules
 from local_discord.rules.channel_rules import POSTS, PRIVATE_THREAD
+from local_discord.snowflakes import is_snowflake
 from local_discord.wire import Json
 from local_discord.world.channels import Channel
 from local_discord.world.threads import Thread, tag_ids
@@ -92,7 +93,7 @@ class ThreadRoutes(Group):
         limit, before = query_number(request, "limit", _MOST_SHOWN), request.query.get("before")
         found = sorted((one for one in threads if one.archived), key=lambda one: one.archived_at, reverse=True)
         if before is not None:
-            by_id = before.isdigit()
+            by_id = is_snowflake(before)
             found = [one for one in found if (one.id < int(before) if by_id else one.archived_at < before)]
         return answer(_listing(found[:limit]) | {"has_more": len(found) > limit})
 

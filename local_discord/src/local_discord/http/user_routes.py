@@ -9,6 +9,7 @@ from local_discord.http import forms
 from local_discord.http.frame import Handler, answer, nothing, number, query_flag, query_number
 from local_discord.http.group import Group
 from local_discord.rules.fields import image, optional, read_form, text
+from local_discord.snowflakes import is_snowflake
 from local_discord.wire import Json
 from local_discord.world.guilds import Guild
 from local_discord.world.world import World
@@ -73,7 +74,7 @@ class UserRoutes(Group):
 
     async def _open_dm(self, request: web.Request) -> web.Response:
         recipient = (await forms.read(request)).object().get("recipient_id")
-        if not str(recipient).isdigit():
+        if not is_snowflake(recipient):
             raise invalid_form(("recipient_id",), "This field is required")
         return answer(self._world.dm_channel(self._world.user(int(str(recipient)))).payload())
 

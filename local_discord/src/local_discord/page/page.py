@@ -14,13 +14,14 @@ from aiohttp import web
 
 from local_discord import wire
 from local_discord.errors import ApiError, UsageError
-from local_discord.http.attachments import serve_attachments
+from local_discord.http.attachments import ATTACHMENTS, serve_attachments
 from local_discord.page.acts import Acts
 from local_discord.page.doorway import Doorway
 from local_discord.page.feed import Feed
 from local_discord.page.view import View, payload_of, sees
 from local_discord.people.person import Person
 from local_discord.server import LocalDiscord
+from local_discord.snowflakes import SNOWFLAKE, is_snowflake
 from local_discord.wire import Json
 from local_discord.world.channels import Message
 from local_discord.world.users import User
@@ -86,7 +87,7 @@ class Page:
 
     def person(self, request: web.Request) -> Person:
         """As whom a request is made, in the language of their browser."""
-        found = self._world.users.get(int(request.query.get("person", 0)))
+        found = self._world.users.get(_number(request, "person"))
         if not isinstance(found, Person):
             raise web.HTTPNotFound(text="There is nobody of that id.")
         found.locale = request.query.get("locale", found.locale)
@@ -98,12 +99,10 @@ class Page:
                 web.get("/", self._index),
                 web.get("/state", self._state),
                 web.get("/follow", self._follow),
-                web.get(r"/channels/{channel:\d+}/messages", self._messages),
-                web.get(r"/channels/{channel:\d+}/commands", self._commands),
+                web.get(f"/channels/{{channel:{SNOWFLAKE}}}/messages", self._messages),
+                web.get(f"/channels/{{channel:{SNOWFLAKE}}}/commands", self._commands),
                 web.post("/acts", self._perform),
-                web.get(
-                    r"/attachments/{channel:\d+}/{attachment:\d+}/{filename}", serve_attachments(self._world.files)
-                ),
+                web.get(ATTACHMENTS, serve_attachments(self._world.files)),
                 web.get("/static/{name}", self._static),
                 web.get("/beside/{name}", self._static_beside),
             ]
@@ -133,10 +132,10 @@ class Page:
         return self._json(told)
 
     async def _messages(self, request: web.Request) -> web.Response:
-        person, before = self.person(request), request.query.get("before")
+        person, before = self.person(request), _number(request, "before")
         with _as_http():
             channel = self._acts.channel(person, request.match_info["channel"])
-        return self._json(self._view.messages(channel, person, int(before) if before else None))
+        return self._json(self._view.messages(channel, person, before or None))
 
     async def _commands(self, request: web.Request) -> web.Response:
         person = self.person(request)
@@ -156,7 +155,7 @@ class Page:
     async def _follow(self, request: web.Request) -> web.StreamResponse:
         """Changes after the one that is named, as they come; `reset` where the whole state has to be read anew."""
         person, query = self.person(request), request.query
-        sequence = int(query.get("after", 0)) if query.get("epoch") == self._epoch else -1
+        sequence = _number(request, "after") if query.get("epoch") == self._epoch else -1
         socket = web.WebSocketResponse(heartbeat=20, max_msg_size=1024)
         await socket.prepare(request)
         self._sockets.add(socket)
@@ -196,7 +195,7 @@ class Page:
             channel = self._world.channel(int(data["channel_id"]))
             told = {"channel": data["channel_id"], "user": data["user_id"]}
             self.feed.tell("typing", told, lambda person: sees(person, channel) and person.id != int(told["user"]))
-        elif event.startswith(("GUILD_", "CHANNEL_", "THREAD_")) and event != "GUILD_AUDIT_LOG_ENTRY_CREATE":
+        elif event.startswith(("GUILD_", "CHANNEL_", "THREAD_", "USER_")) and event != "GUILD_AUDIT_LOG_ENTRY_CREATE":
             self.feed.tell("world", event)
 
     def _json(self, data: object, status: int = 200) -> web.Response:
@@ -205,6 +204,14 @@ class Page:
     def _localised(self, text: bytes) -> bytes:
         """The page fetches attachments from itself."""
         return text.replace(f"{self._world.core.origin}/attachments/".encode(), b"/attachments/")
+
+
+def _number(request: web.Request, name: str) -> int:
+    """Of the query; 0 where it has none."""
+    text = request.query.get(name, "0")
+    if not is_snowflake(text):
+        raise web.HTTPBadRequest(text=f"{name} is a number.")
+    return int(text)
 
 
 def _form(text: str) -> Json:

@@ -105,6 +105,9 @@ def payload_of(message: Message) -> Json:
     data = message.payload() | {"ephemeral": message.ephemeral, "loading": message.loading}
     for told, users in zip(data.get("reactions", ()), message.reactions.values(), strict=False):
         told["people"] = [str(one) for one in users]
+    if message.poll is not None:
+        voters = {str(answer): [str(one) for one in users] for answer, users in message.poll.votes.items()}
+        data["poll"] = data["poll"] | {"voters": voters}
     return data
 
 

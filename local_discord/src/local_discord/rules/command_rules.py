@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from local_discord.errors import ApiError, FormErrors, Path, invalid_form
+from local_discord.snowflakes import is_snowflake
 from local_discord.wire import Json, objects
 
 CHAT_INPUT, USER, MESSAGE = 1, 2, 3
@@ -77,7 +78,7 @@ def _check_command(errors: FormErrors, path: Path, form: Any) -> None:
 
 def _check_permissions(errors: FormErrors, path: Path, form: Json) -> None:
     wanted = form.get("default_member_permissions")
-    valid = wanted is None or str(wanted).isdigit()
+    valid = wanted is None or is_snowflake(wanted)
     errors.require(valid, (*path, "default_member_permissions"), "Permissions are a number.")
     for key, allowed in (("contexts", (0, 1, 2)), ("integration_types", (0, 1))):
         values = form.get(key)

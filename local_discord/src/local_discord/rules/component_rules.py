@@ -12,6 +12,7 @@ from local_discord.rules.component_tree import SELECTS, walk
 from local_discord.rules.fields import (
     Read,
     Unreadable,
+    address,
     boolean,
     choice,
     dictionary,
@@ -31,7 +32,7 @@ ATTACHMENT = "attachment://"
 _LINK, _PREMIUM = 5, 6
 _ID = {"id": optional(integer(0, 1 << 31))}
 _CUSTOM_ID = {"custom_id": text(100, 1)}
-_MEDIA = form({"url": text(2048, 1)}, "url")
+_MEDIA = form({"url": address("http", "https", "attachment", least=1)}, "url")
 _DESCRIPTION = {"description": optional(text(1024, 1)), "spoiler": optional(boolean)}
 _OPTION = form(
     {
@@ -89,7 +90,7 @@ _OF_MESSAGES: Mapping[int, _Kind] = {
             "style": choice(*range(1, 7)),
             "label": optional(text(80)),
             "custom_id": optional(text(100, 1)),
-            "url": optional(text(512)),
+            "url": optional(address("http", "https", "discord", most=512)),
             "disabled": optional(boolean),
             "emoji": optional(dictionary),
             "sku_id": optional(snowflake),

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from local_discord.errors import FormErrors
+from local_discord.snowflakes import is_snowflake
 from local_discord.wire import Json
 
 Read: TypeAlias = Callable[[Any], Any]
@@ -103,20 +104,45 @@ def flag(value: Any) -> bool:
 
 def snowflake(value: Any) -> str:
     """An id, as a string or as a number; kept as a string."""
-    if isinstance(value, bool) or not str(value).isdigit():
+    if not is_snowflake(value):
         raise _unreadable("NUMBER_TYPE_COERCE", f'Value "{value}" is not snowflake.')
     return str(value)
 
 
 def time(value: Any) -> str:
     """A time with its zone, in ISO 8601."""
-    try:
-        fine = datetime.fromisoformat(value).tzinfo is not None
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
-        raise _unreadable("DATE_TIME_TYPE_PARSE", f"Could not parse {value}. Should be ISO8601.")
+    if datetime.fromisoformat(moment(value)).tzinfo is None:
+        raise _no_time(value)
     return str(value)
+
+
+def moment(value: Any) -> str:
+    """A time in ISO 8601, which needs no zone."""
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise _no_time(value) from None
+    return str(value)
+
+
+def _no_time(value: Any) -> Unreadable:
+    return _unreadable("DATE_TIME_TYPE_PARSE", f"Could not parse {value}. Should be ISO8601.")
+
+
+def address(*schemes: str, most: int = 2048, least: int = 0) -> Read:
+    """A URL with one of these schemes; an empty text is none."""
+
+    def read(value: Any) -> str:
+        value = text(most, least)(value)
+        scheme, colon, rest = value.partition(":")
+        if value and not (colon and rest.removeprefix("//")):
+            raise _unreadable("URL_TYPE_INVALID_URL", "Not a well formed URL.")
+        if value and scheme.lower() not in schemes:
+            told = f'Scheme "{scheme}" is not supported. Scheme must be one of {schemes}.'
+            raise _unreadable("URL_TYPE_INVALID_SCHEME", told)
+        return str(value)
+
+    return read
 
 
 def dictionary(value: Any) -> Json:

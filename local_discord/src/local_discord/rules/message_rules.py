@@ -6,8 +6,9 @@ from typing import Any
 
 from local_discord.errors import FormErrors, Path
 from local_discord.rules.component_rules import check_components, check_modal_components
-from local_discord.rules.fields import Unreadable, boolean, each, optional, snowflake, word
+from local_discord.rules.fields import Read, Unreadable, address, boolean, each, moment, optional, snowflake, word
 from local_discord.rules.fields import form as form_of
+from local_discord.snowflakes import is_snowflake
 from local_discord.wire import Json, objects
 
 EPHEMERAL = 1 << 6
@@ -22,7 +23,19 @@ _ALLOWED_MENTIONS = form_of(
         "replied_user": optional(boolean),
     }
 )
-_EMBED_TEXT = {"title": 256, "description": 4096, "url": 2048}
+_LINK, _PICTURE = optional(address("http", "https")), optional(address("http", "https", "attachment"))
+_EMBED = form_of(
+    {
+        "url": _LINK,
+        "timestamp": optional(moment),
+        "author": optional(form_of({"url": _LINK, "icon_url": _PICTURE})),
+        "footer": optional(form_of({"icon_url": _PICTURE})),
+        "image": optional(form_of({"url": _PICTURE})),
+        "thumbnail": optional(form_of({"url": _PICTURE})),
+    }
+)
+"""What else of it is looked at is told by its length."""
+_EMBED_TEXT = {"title": 256, "description": 4096}
 _EMBED_CHARACTERS = 6000
 _SHAPES = {
     "embeds": list,
@@ -61,7 +74,7 @@ def _check_shape(errors: FormErrors, form: Json) -> None:
         errors.require(value is None or type(value) is kind, (key,), f"This field is a {kind.__name__}.")
     attachments = form.get("attachments")
     if isinstance(attachments, list):
-        fine = all(isinstance(one, dict) and str(one.get("id")).isdigit() for one in attachments)
+        fine = all(isinstance(one, dict) and is_snowflake(one.get("id")) for one in attachments)
         errors.require(fine, ("attachments",), "Every attachment has an id.")
     for index, embed in enumerate(objects(form.get("embeds"))):
         for key in ("footer", "author"):
@@ -79,15 +92,21 @@ def check_modal(form: Json) -> None:
 
 
 def _check_allowed_mentions(errors: FormErrors, wanted: Json) -> None:
-    try:
-        found = _ALLOWED_MENTIONS(wanted)
-    except Unreadable as unreadable:
-        errors.graft(("allowed_mentions",), unreadable.errors.tree)
-        return
+    found = _read(errors, ("allowed_mentions",), _ALLOWED_MENTIONS, wanted)
     for kind in ("users", "roles"):
         fine = not found.get(kind) or kind not in (found.get("parse") or ())
         message = f'parse:["{kind}"] and {kind}: [ids...] are mutually exclusive.'
         errors.require(fine, ("allowed_mentions", kind), message)
+
+
+def _read(errors: FormErrors, path: Path, read: Read, value: Json) -> Json:
+    """What is read; nothing, beside what is wrong, for what cannot be."""
+    try:
+        found: Json = read(value)
+    except Unreadable as unreadable:
+        errors.graft(path, unreadable.errors.tree)
+        return {}
+    return found
 
 
 def _check_embeds(errors: FormErrors, embeds: Any) -> None:
@@ -102,6 +121,7 @@ def _check_embeds(errors: FormErrors, embeds: Any) -> None:
 
 
 def _check_embed(errors: FormErrors, path: Path, embed: Json) -> None:
+    _read(errors, path, _EMBED, embed)
     for key, most in _EMBED_TEXT.items():
         errors.check_text((*path, key), embed.get(key), most)
     errors.check_text((*path, "footer", "text"), (embed.get("footer") or {}).get("text"), 2048)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from local_discord.rules.component_tree import TEXT_DISPLAY, walk
 from local_discord.wire import Json
+from local_discord.world.pictures import size_of
 from local_discord.world.polls import Poll
 
 PARTS = ("content", "embeds", "components", "attachments", "snapshots", "sticker_items", "poll")
@@ -43,6 +44,8 @@ class Attachment:
         }
         if self.content_type:
             data["content_type"] = self.content_type
+        if (size := size_of(self.content)) is not None:
+            data["width"], data["height"] = size
         if self.description:
             data["description"] = self.description
         return data | ({"ephemeral": True} if ephemeral else {})

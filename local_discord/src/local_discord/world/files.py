@@ -21,7 +21,7 @@ class Files:
 
     def store(self, attachment: Attachment, channel: Channel) -> None:
         """Give the file an address of its own."""
-        place = f"{channel.id}/{attachment.id}/{quote(attachment.filename)}"
+        place = f"{channel.id}/{attachment.id}/{quote(attachment.filename, '')}"
         attachment.url = f"{self._core.origin}/attachments/{place}"
         self._by_id[attachment.id] = attachment
 

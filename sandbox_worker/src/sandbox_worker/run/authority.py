@@ -6,7 +6,7 @@ import secrets
 import ssl
 import tempfile
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from sandbox_worker import constants
@@ -17,12 +17,13 @@ try:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    from sandbox_worker.certificate_parts import begin_certificate, common_name, key_usage
 except ModuleNotFoundError:
     raise MissingExtra("`sandbox-worker run`", "cryptography", "run") from None
 
 _LIVES = timedelta(days=constants.RUN_CERTIFICATE_DAYS)
-_CLOCKS_DIFFER_BY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,14 @@ def make_authority() -> RunAuthority:
 
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = _name("sandbox-worker run")
+    name = common_name("sandbox-worker run")
     led, not_led = ([x509.DNSName(name) for name in names] for names in (DOMAINS, NOT_LED))
     return (
-        _builder(name, name, key.public_key())
+        begin_certificate(name, name, key.public_key(), _LIVES)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.NameConstraints(led, not_led), critical=True)
-        .add_extension(_usage(signs=True), critical=True)
+        .add_extension(key_usage(signs_certificates=True), critical=True)
         .sign(key, hashes.SHA256())
     )
 
@@ -58,46 +60,15 @@ def _server(
     names = [x509.DNSName(name) for domain in DOMAINS for name in (domain, f"*.{domain}")]
     signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
     return (
-        _builder(_name("Discord, as a sandbox's relay"), authority.subject, public_key)
+        begin_certificate(common_name("Discord, as a sandbox's relay"), authority.subject, public_key, _LIVES)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(signer, critical=False)
         .sign(key, hashes.SHA256())
     )
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCKS_DIFFER_BY)
-        .not_valid_after(now + _LIVES)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-    )
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -5,11 +5,11 @@ import { byId, h, notify, speak } from "./dom.js";
 import { icon } from "./icons.js";
 import { Messages } from "./messages.js";
 import { openModal } from "./modal.js";
-import { Ended, follow, get, post } from "./net.js";
+import { Away, Ended, follow, get, post } from "./net.js";
 import { drawMissed, drawSidebar } from "./sidebar.js";
 import { t } from "./texts.js";
 
-const TYPING_SHOWN_MS = 9000, COMMANDS_KEPT_MS = 3000, SERVER_AWAY_MS = 4000;
+const TYPING_SHOWN_MS = 9000, COMMANDS_KEPT_MS = 3000, SERVER_AWAY_MS = 4000, READ_AGAIN_MS = 1000;
 
 class Page {
   constructor() {
@@ -44,9 +44,11 @@ class Page {
     try {
       this.state = await get("/state", person ? { person } : {});
     } catch (error) {
+      if (error instanceof Away) return this.#readAgain(person);
       if (error instanceof Ended || !person) return this.end();
       return this.read(null);
     }
+    this.#back();
     sessionStorage.setItem("person", this.me);
     drawMissed(this.state.missed);
     this.stop = follow({ person: this.me, epoch: this.state.epoch, after: this.state.sequence }, {
@@ -56,7 +58,14 @@ class Page {
     return this.#tell("state", null);
   }
 
+  async #readAgain(person) {
+    this.#away();
+    await new Promise((resolve) => setTimeout(resolve, READ_AGAIN_MS));
+    return this.read(person);
+  }
+
   async openChannel(id) {
+    if (id !== this.channel?.id) this.#forgetTyping();
     this.channel = this.find(id);
     sessionStorage.setItem("channel", id);
     this.unread.delete(id);
@@ -70,13 +79,14 @@ class Page {
   /** The latest messages of the open channel. */
   async reopen() {
     const { id } = this.channel;
+    this.messages.begin(this.me, id);
     await this.commands();
-    const messages = await this.#asked(get(`/channels/${id}/messages`, { person: this.me }));
-    if (messages && this.channel.id === id) this.messages.open(messages);
+    const messages = await this.asked(get(`/channels/${id}/messages`, { person: this.me }));
+    if (this.channel.id === id) this.messages.open(messages ?? []);
   }
 
   earlier(before) {
-    return get(`/channels/${this.channel.id}/messages`, { person: this.me, before });
+    return this.asked(get(`/channels/${this.channel.id}/messages`, { person: this.me, before }));
   }
 
   openServer(server) {
@@ -101,7 +111,7 @@ class Page {
 
   /** What the server says to an act, or null if it refused and the person was told why. */
   act(form) {
-    return this.#asked(post("/acts", { person: this.me }, form));
+    return this.asked(post("/acts", { person: this.me }, form));
   }
 
   /** The same in the open channel, and in silence. */
@@ -189,7 +199,7 @@ class Page {
 
   draft(channel) { return sessionStorage.getItem(`draft-${channel}`) ?? ""; }
 
-  keepDraft(text) { sessionStorage.setItem(`draft-${this.channel.id}`, text); }
+  keepDraft(text, channel = this.channel.id) { sessionStorage.setItem(`draft-${channel}`, text); }
 
   /** What a module beside the page wants to hear of: a kind of change, or `state` for all anew. */
   on(kind, listener) { this.listeners.set(kind, listener); }
@@ -226,7 +236,7 @@ class Page {
   #refresh() {
     clearTimeout(this.refreshing);
     this.refreshing = setTimeout(async () => {
-      const state = await this.#asked(get("/state", { person: this.me }));
+      const state = await this.asked(get("/state", { person: this.me }));
       if (!state || state.me !== this.me) return;
       this.state = state;
       if (!this.find(this.channel.id)) await this.openChannel(this.state.direct.id);
@@ -235,12 +245,19 @@ class Page {
       this.channel = this.find(this.channel.id);
       this.#drawHead();
       drawSidebar(this);
+      this.composer.name(this.channel, this.channelName());
     }, 150);
   }
 
   #showTyping(id) {
     clearTimeout(this.typing.get(id));
     this.typing.set(id, setTimeout(() => { this.typing.delete(id); this.#drawTyping(); }, TYPING_SHOWN_MS));
+    this.#drawTyping();
+  }
+
+  #forgetTyping() {
+    for (const timer of this.typing.values()) clearTimeout(timer);
+    this.typing.clear();
     this.#drawTyping();
   }
 
@@ -272,24 +289,45 @@ class Page {
 
   #onState(open) {
     document.body.classList.toggle("away", !open);
-    clearTimeout(this.checking);
-    if (open) return;
-    const check = () => get("/state", { person: this.me }).catch((error) => error instanceof Ended && this.end());
-    this.checking = setTimeout(check, SERVER_AWAY_MS);
+    if (open) {
+      clearTimeout(this.checking);
+      this.checking = null;
+      this.#back();
+    } else this.checking ??= setTimeout(() => this.#check(), SERVER_AWAY_MS);
   }
 
-  /** The server is gone, or does not know this tab. */
+  async #check() {
+    await this.asked(get("/state", { person: this.me }));
+    this.checking = setTimeout(() => this.#check(), SERVER_AWAY_MS);
+  }
+
+  /** The line is cut, or the server has ended: that is the same from here. */
+  #away() {
+    this.isAway = true;
+    notify(t("The page’s server does not answer. If it has ended, start it again and open its new address."), { stays: true });
+  }
+
+  #back() {
+    if (this.isAway) byId("notice").hidden = true;
+    this.isAway = false;
+  }
+
+  /** The server does not know this tab: it was started anew. */
   end() {
     this.stop?.();
-    notify(t("The page’s server has ended. Start it again and open its new address."));
-    byId("notice").classList.add("final");
+    clearTimeout(this.checking);
+    notify(t("The page’s server was started anew. Open its new address."), { stays: true });
   }
 
-  async #asked(promise) {
+  /** What comes of a request; null where nothing does, and then the person was told why. */
+  async asked(promise) {
     try {
-      return await promise;
+      const told = await promise;
+      this.#back();
+      return told;
     } catch (error) {
       if (error instanceof Ended) this.end();
+      else if (error instanceof Away) this.#away();
       else notify(error.message);
       return null;
     }

@@ -7,7 +7,7 @@ let count = 0;
 /** `suggest(text)` gives `{label, hint, value}`s; `onPick` is told which one was taken. */
 export class Combobox {
   constructor(field, { suggest, onPick, label }) {
-    Object.assign(this, { field, suggest, onPick, shown: [], active: -1, asked: 0 });
+    Object.assign(this, { field, suggest, onPick, shown: [], active: -1, asked: 0, asking: null });
     this.list = h("ul", { class: "suggestions", role: "listbox", id: `suggestions-${++count}`, "aria-label": label, hidden: true });
     const told = { role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": this.list.id, autocomplete: "off" };
     for (const [name, value] of Object.entries(told)) field.setAttribute(name, value);
@@ -21,8 +21,14 @@ export class Combobox {
     return !this.list.hidden;
   }
 
-  async refresh() {
-    const turn = ++this.asked;
+  refresh() {
+    this.asking = this.#ask(++this.asked);
+  }
+
+  /** Takes the active one. */
+  pick() { this.#pick(this.active); }
+
+  async #ask(turn) {
     const found = await this.suggest(this.field.value);
     if (turn !== this.asked || document.activeElement !== this.field) return;
     this.shown = found.slice(0, 25);

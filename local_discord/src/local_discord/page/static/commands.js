@@ -86,7 +86,7 @@ function fieldOf(option, form) {
     return { control, read: () => (control.files[0] ? fileValue(control.files[0]) : undefined) };
   }
   const isNumber = option.type === INTEGER || option.type === NUMBER;
-  const control = h("input", { type: isNumber && !option.autocomplete ? "number" : "text", placeholder, maxlength: option.max_length, autocomplete: "off",
+  const control = h("input", { type: isNumber && !option.autocomplete ? "number" : "text", placeholder, minlength: option.min_length, maxlength: option.max_length, autocomplete: "off",
     step: option.type === NUMBER ? "any" : null, min: option.min_value, max: option.max_value });
   const convert = (text) => (isNumber && text !== "" ? Number(text) : text);
   return option.autocomplete ? suggested(option, control, form, convert) : { control, read: () => convert(control.value) };

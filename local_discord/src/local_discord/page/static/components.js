@@ -1,6 +1,6 @@
 // Buttons, select menus and layouts of a message.
 
-import { attachment, picture } from "./embeds.js";
+import { attachment, emojiText, picture } from "./embeds.js";
 import { h } from "./dom.js";
 import { markdown } from "./markdown.js";
 import { t } from "./texts.js";
@@ -41,7 +41,7 @@ function file(one, message) {
 }
 
 function button(one, message, page) {
-  const label = [one.emoji?.name && h("span", { "aria-hidden": "true" }, one.emoji.id ? "" : one.emoji.name), one.label];
+  const label = [one.emoji && h("span", { "aria-hidden": one.label ? "true" : null }, emojiText(one.emoji)), one.label];
   if (one.url) return h("a", { class: "button link", href: one.url, target: "_blank", rel: "noreferrer noopener" }, label, " ↗");
   const told = { type: "button", class: `button ${STYLES[one.style] ?? "secondary"}`, disabled: one.disabled };
   return h("button", { ...told, "data-custom-id": one.custom_id, onclick: (event) =>
@@ -63,7 +63,7 @@ function single(one, options, message, page) {
   return menu;
 }
 
-const optionText = (option) => [option.emoji?.id ? "" : option.emoji?.name, option.label, option.description && `– ${option.description}`]
+const optionText = (option) => [emojiText(option.emoji), option.label, option.description && `– ${option.description}`]
   .filter(Boolean).join(" ");
 
 function several(one, options, message, page) {

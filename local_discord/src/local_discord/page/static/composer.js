@@ -2,22 +2,22 @@
 
 import { Combobox } from "./combobox.js";
 import { CommandForm, flat } from "./commands.js";
-import { byId, h } from "./dom.js";
+import { byId, h, notify } from "./dom.js";
 import { icon } from "./icons.js";
-import { fileValue } from "./modal.js";
+import { fileValue, MOST_BYTES } from "./modal.js";
 import { t } from "./texts.js";
 
 const TYPING_EVERY_MS = 8000, MOST_FILES = 10;
 
 export class Composer {
   constructor(page) {
-    Object.assign(this, { page, place: byId("composer"), files: [], reply: null, typedAt: 0 });
+    Object.assign(this, { page, place: byId("composer"), files: [], reply: null, typedAt: 0, sent: Promise.resolve() });
     this.field = h("textarea", { id: "text", rows: 1, maxlength: 2000 });
     this.above = h("div", { class: "above" });
     this.picker = h("input", { type: "file", multiple: true, hidden: true, onchange: () => this.#attach(this.picker.files) });
     this.attach = h("button", { class: "tool", type: "button", onclick: () => this.picker.click() }, icon("plus", 20));
     this.box = new Combobox(this.field, { suggest: (text) => this.#suggest(text), onPick: (one) => this.#begin(one.value), label: t("Commands") });
-    this.plain = h("form", { class: "plain", onsubmit: (event) => { event.preventDefault(); this.#send(); } },
+    this.plain = h("form", { class: "plain", onsubmit: (event) => { event.preventDefault(); this.#enter(); } },
       this.attach, this.picker, this.field, h("button", { class: "send", type: "submit", "aria-label": t("Send") }, icon("send", 20)));
     this.field.addEventListener("keydown", (event) => this.#onKey(event));
     this.field.addEventListener("input", () => this.#onInput());
@@ -31,12 +31,19 @@ export class Composer {
   open(channel, name) {
     this.#leave();
     this.field.value = this.page.draft(channel.id);
+    this.name(channel, name);
+    this.#fit();
+  }
+
+  /** As that channel is called, and what one may do there. */
+  name(channel, name) {
     const label = channel.may_send ? t("Message {place} – “/” for commands", { place: name }) : t("You may not write here; “/” for commands");
     this.field.placeholder = label;
     this.field.setAttribute("aria-label", label);
     this.attach.hidden = !channel.may_send;
-    this.#fit();
   }
+
+  focus() { this.field.focus(); }
 
   replyTo(message) {
     this.reply = message;
@@ -46,7 +53,7 @@ export class Composer {
 
   #leave() {
     Object.assign(this, { files: [], reply: null });
-    this.place.replaceChildren(this.box.list, this.above, this.plain);
+    if (!this.plain.isConnected) this.place.replaceChildren(this.box.list, this.above, this.plain); // else it would lose the focus
     this.#drawAbove();
   }
 
@@ -63,28 +70,47 @@ export class Composer {
     this.field.value = "";
     this.#onInput();
     const cancel = () => { this.#leave(); this.field.focus(); };
-    const form = new CommandForm(command, this.page, { onCancel: cancel, onSend: (_, options) => {
+    const form = new CommandForm(command, this.page, { onCancel: cancel, onSend: async (_, options) => {
+      const { id } = this.page.channel;
       cancel();
-      this.page.interact(null, { act: "command", path: command.path, options, channel: this.page.channel.id });
+      const isTaken = await this.page.interact(null, { act: "command", path: command.path, options, channel: id });
+      if (isTaken || this.page.channel.id !== id || this.field.value) return;
+      this.place.replaceChildren(form.element);
+      form.focus();
     } });
     this.place.replaceChildren(form.element);
     form.focus();
   }
 
+  /** A command that is being typed is taken, also where what is offered is still on its way. */
+  async #enter() {
+    if (this.field.value.startsWith("/")) await this.box.asking;
+    if (this.box.isOpen) this.box.pick();
+    else this.#send();
+  }
+
+  /** In the order in which they were written. What was refused is in the field again. */
   async #send() {
-    const content = this.field.value.trim();
-    if (!content && !this.files.length) return;
-    const form = { act: "send", channel: this.page.channel.id, content, files: this.files, reply_to: this.reply?.id };
-    if (!(await this.page.act(form))) return;
+    const content = this.field.value.trim(), { files, reply } = this, { id } = this.page.channel;
+    if (!content && !files.length) return;
     this.field.value = "";
     this.#onInput();
     this.#leave();
+    this.sent = this.sent.then(() => this.page.act({ act: "send", channel: id, content, files, reply_to: reply?.id }));
+    if (await this.sent) return;
+    const text = [content, this.page.draft(id)].filter(Boolean).join("\n");
+    this.page.keepDraft(text, id);
+    if (this.page.channel.id !== id) return;
+    Object.assign(this, { files, reply });
+    this.field.value = text;
+    this.#fit();
+    this.#drawAbove();
   }
 
   #onKey(event) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !this.box.isOpen) {
       event.preventDefault();
-      this.#send();
+      this.#enter();
     } else if (event.key === "Escape" && (this.reply || this.files.length)) this.#leave();
   }
 
@@ -103,6 +129,8 @@ export class Composer {
   }
 
   async #attach(files) {
+    const sizes = [...files].map((file) => file.size).concat(this.files.map(([, text]) => text.length * 0.75));
+    if (sizes.reduce((sum, size) => sum + size, 0) > MOST_BYTES) return notify(t("Files may have 10 MB together."));
     const values = await Promise.all([...files].map(async (file) => (await fileValue(file)).file));
     this.files = [...this.files, ...values].slice(0, MOST_FILES);
     this.picker.value = "";

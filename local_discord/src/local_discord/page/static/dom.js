@@ -33,11 +33,11 @@ export function speak(text) {
 
 let hiding = 0;
 
-/** Shows a line for some seconds: why something was refused. */
-export function notify(text) {
+/** Shows a line for some seconds, or until another one or whoever said so takes it away: why something was refused. */
+export function notify(text, { stays = false } = {}) {
   const notice = byId("notice");
   notice.textContent = text;
   notice.hidden = false;
   clearTimeout(hiding);
-  hiding = setTimeout(() => { notice.hidden = true; }, 6000);
+  if (!stays) hiding = setTimeout(() => { notice.hidden = true; }, 6000);
 }

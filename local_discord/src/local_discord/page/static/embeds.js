@@ -8,19 +8,27 @@ import { t } from "./texts.js";
 const isOurs = (url) => url?.startsWith("/attachments/");
 
 export function embed(told, names) {
-  const colour = told.color ?? 0x4f5bd5;
+  const colour = told.color ?? 0x4f5bd5, thumbnail = told.thumbnail && h("div", { class: "thumbnail" }, picture(told.thumbnail.url, ""));
   const box = h("article", { class: "embed" },
-    told.author && h("p", { class: "embed-author" }, told.author.name),
-    told.title && h("p", { class: "embed-title" }, told.url ? link(told.url, inline(told.title, names)) : inline(told.title, names)),
-    told.description && h("div", { class: "embed-text" }, markdown(told.description, names)),
-    told.fields?.length && h("dl", { class: "embed-fields" }, told.fields.map((field) =>
+    h("div", { class: "embed-top" }, h("div", { class: "embed-main" }, ...head(told, names)), isOurs(told.thumbnail?.url) && thumbnail),
+    told.fields?.length > 0 && h("dl", { class: "embed-fields" }, told.fields.map((field) =>
       h("div", { class: field.inline ? "inline" : "" }, h("dt", {}, inline(field.name, names)), h("dd", {}, markdown(field.value, names))))),
+    !isOurs(told.thumbnail?.url) && thumbnail,
     told.image && picture(told.image.url, ""),
     (told.footer || told.timestamp) && h("p", { class: "embed-foot" }, told.footer?.text,
       told.footer && told.timestamp && " · ", told.timestamp && stamp(Date.parse(told.timestamp))));
   box.style.setProperty("--accent", `#${colour.toString(16).padStart(6, "0")}`);
   return box;
 }
+
+const head = (told, names) => [
+  told.author && h("p", { class: "embed-author" }, told.author.url ? link(told.author.url, told.author.name) : told.author.name),
+  told.title && h("p", { class: "embed-title" }, told.url ? link(told.url, inline(told.title, names)) : inline(told.title, names)),
+  told.description && h("div", { class: "embed-text" }, markdown(told.description, names)),
+];
+
+/** As it is written: pictures of a server's own emoji are not kept here. */
+export const emojiText = (emoji) => (emoji?.id ? `:${emoji.name}:` : emoji?.name ?? "");
 
 /** A picture of this Discord's own; of another address only where it is. */
 export function picture(url, description) {

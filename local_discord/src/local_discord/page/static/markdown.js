@@ -6,7 +6,7 @@ import { t, when } from "./texts.js";
 const INLINE = new RegExp([
   "(?<code>``.+?``|`[^`\\n]+`)", "\\\\(?<escaped>[*_~`|>#\\\\<-])", "\\*\\*(?<bold>.+?)\\*\\*(?!\\*)",
   "__(?<under>.+?)__", "\\*(?<italic>[^\\s*](?:.*?[^\\s*])?)\\*", "(?<![\\w])_(?<slanted>[^_]+)_(?![\\w])", "~~(?<struck>.+?)~~",
-  "\\|\\|(?<spoiler>.+?)\\|\\|", "\\[(?<label>[^\\]\\n]+)\\]\\((?<target>https?://[^\\s)]+)\\)", "<t:(?<time>-?\\d+)(?::(?<style>[tTdDfFR]))?>",
+  "\\|\\|(?<spoiler>.+?)\\|\\|", "\\[(?<label>[^\\]\\n]+)\\]\\(<?(?<target>https?://[^\\s)>]+)>?(?: \"[^\"\\n]*\")?\\)", "<t:(?<time>-?\\d+)(?::(?<style>[tTdDfFsSR]))?>",
   "<@!?(?<user>\\d+)>", "<@&(?<role>\\d+)>", "<#(?<channel>\\d+)>", "</(?<command>[^:>]+):\\d+>", "<a?:(?<emoji>\\w+):\\d+>",
   "<?(?<link>https?://[^\\s<>]+[^\\s<>.,:;!?'\")\\]])>?", "(?<all>@everyone|@here)",
 ].join("|"), "s");
@@ -32,16 +32,17 @@ function fenced(text) {
 }
 
 function blocks(text, names) {
-  const nodes = [];
-  for (const line of text.split("\n")) {
+  const nodes = [], lines = text.split("\n");
+  for (const [number, line] of lines.entries()) {
+    if (line.startsWith(">>> ")) return [...nodes, h("blockquote", {}, blocks([line.slice(4), ...lines.slice(number + 1)].join("\n"), names))];
     const [, heading, title] = /^(#{1,3}) (.+)/.exec(line) ?? [];
     const [, quote] = /^> ?(.*)/.exec(line) ?? [];
     const [, small] = /^-# (.+)/.exec(line) ?? [];
-    const [, item] = /^\s*[-*] (.+)/.exec(line) ?? [];
+    const [, indent, item] = /^(\s*)[-*] (.+)/.exec(line) ?? [];
     if (heading) nodes.push(h("strong", { class: `heading h${heading.length}` }, spans(title, names)));
     else if (quote !== undefined) nodes.push(h("blockquote", {}, spans(quote, names)));
     else if (small) nodes.push(h("small", { class: "line" }, spans(small, names)));
-    else if (item) nodes.push(h("span", { class: "item" }, spans(item, names)));
+    else if (item) nodes.push(h("span", { class: indent ? "item nested" : "item" }, spans(item, names)));
     else nodes.push(h("span", { class: "line" }, line ? spans(line, names) : "\u00a0"));
   }
   return nodes;
@@ -81,6 +82,7 @@ function node(found, names) {
 
 /** A time that is told anew while it is seen. */
 export function stamp(time, style = "f") {
+  if (Number.isNaN(new Date(time).getTime())) return h("span", { class: "stamp" }, t("Invalid date"));
   const told = { datetime: new Date(time).toISOString(), title: when(time, "F"), class: "stamp" };
   return h("time", { ...told, "data-style": style }, when(time, style));
 }

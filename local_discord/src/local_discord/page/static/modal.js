@@ -5,6 +5,9 @@ import { markdown } from "./markdown.js";
 import { t } from "./texts.js";
 
 const TEXT_INPUT = 4, STRING_SELECT = 3, TEXT = 10, LABEL = 18, UPLOAD = 19, RADIO = 21, CHECKBOXES = 22, CHECKBOX = 23;
+/** Of files that are sent together. */
+export const MOST_BYTES = 10 * 1024 * 1024;
+
 const ENTITIES = { 5: ["user"], 6: ["role"], 7: ["user", "role"], 8: ["channel"] };
 
 /** Opens the form; `submit` is given its values and says whether it was taken. */

@@ -4,14 +4,18 @@ import { discordLocale } from "./texts.js";
 
 export class Refused extends Error {}
 
+/** The server does not let this tab in any more. */
 export class Ended extends Error {}
+
+/** There was no answer. */
+export class Away extends Error {}
 
 async function asked(path, options) {
   let response;
   try {
     response = await fetch(path, options);
   } catch {
-    throw new Ended();
+    throw new Away();
   }
   const isJson = (response.headers.get("content-type") ?? "").startsWith("application/json");
   if (response.status === 403) throw new Ended();

@@ -6,8 +6,8 @@ import { icon } from "./icons.js";
 import { askToResetToken } from "./portal.js";
 import { t } from "./texts.js";
 
-const CATEGORY = 4, VOICE = 2, STAGE = 13, FORUM = 15, ANNOUNCEMENT = 5, THREADS = [10, 11, 12];
-const SIGNS = { [VOICE]: "speaker", [STAGE]: "speaker", [FORUM]: "forum", [ANNOUNCEMENT]: "forum" };
+const CATEGORY = 4, VOICE = 2, STAGE = 13, FORUM = 15, MEDIA = 16, ANNOUNCEMENT = 5, POSTS = [FORUM, MEDIA], THREADS = [10, 11, 12];
+const SIGNS = { [VOICE]: "speaker", [STAGE]: "speaker", [FORUM]: "forum", [MEDIA]: "forum", [ANNOUNCEMENT]: "news" };
 
 /** All of it, from the page's state. */
 export function drawSidebar(page) {
@@ -55,8 +55,8 @@ function channelLink(page, channel, name = channel.name) {
   const sign = channel.recipients ? "at" : isThread ? "thread" : SIGNS[channel.type] ?? "hash";
   return h("li", { class: isThread ? "thread" : "" }, h("button", {
     type: "button", class: `channel${page.unread.has(channel.id) ? " unread" : ""}`, "aria-current": current ? "page" : null,
-    disabled: !channel.holds_messages && channel.type !== FORUM,
-    onclick: () => (channel.type === FORUM ? page.post(channel) : page.openChannel(channel.id)),
+    disabled: !channel.holds_messages && !POSTS.includes(channel.type),
+    onclick: () => (POSTS.includes(channel.type) ? page.post(channel) : page.openChannel(channel.id)),
   }, icon(sign, 16), h("span", { class: "cut" }, name), page.unread.has(channel.id) && h("span", { class: "unseen" }, t("unread"))));
 }
 

@@ -1,22 +1,16 @@
-"""What has to be well for the bot to be ready, and how `/readyz` tells of it."""
+"""What `/readyz` says: how each thing is that has to be well for the bot to be ready, and since when."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from aiohttp import web
 
+from bot.findings import Finding, Level
+
 NEVER_KEPT = {"Cache-Control": "no-store"}
-
-
-class Finding(NamedTuple):
-    """Whether something is well, and what an operator is told of it."""
-
-    ok: bool
-    detail: str
 
 
 @dataclass(slots=True)
@@ -29,9 +23,10 @@ class Check:
 
     def note(self, found: Finding) -> None:
         """What is found now."""
-        if found.ok is not self.ok:
+        ok = found.level is not Level.FAILURE
+        if ok is not self.ok:
             self.since = datetime.now(UTC)
-        self.ok, self.detail = found
+        self.ok, self.detail = ok, found.message
 
 
 def tell(checks: Mapping[str, Check]) -> web.Response:
