@@ -37,10 +37,10 @@ async def restore_backup(site: Site, entry: Entry) -> AsyncIterator[str]:
     await site.type(entry, "sandbox-bot settle-restore", "--yes", tells=["credentials replaced: 1"])
     await site.ready("bot-0")
     assert bot.process.returncode is None
-    assert await connect(site, "attic"), "no credentials"
     await site.start_bot(1)
     await site.start_relay()
     await site.lives()
+    assert await connect(site, "attic"), "no credentials"
     yield "it is settled: the bots go on, and a worker whose credentials are those of before never ended"
 
     async with _embedded(site) as (alone, guild):

@@ -292,4 +292,6 @@ async def _open_sandboxes(site: Site, stack: AsyncExitStack) -> None:
 async def connect(site: Site, sandbox: str) -> dict[str, str]:
     """Credentials that were not shown before."""
     reply = await site.ada.command("sandbox connect", channel=site.lab.general, sandbox=sandbox)
+    while reply.failed:  # too late for Discord, where the machine is busy
+        reply = await site.ada.command("sandbox connect", channel=site.lab.general, sandbox=sandbox)
     return {name: value for name, value in environment_in(reply).items() if value is not None}
