@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from local_discord import Guild, LocalDiscord
+from tests.cluster.server import free_ports
 from tests.runbook.entries import Entry
 from tests.runbook.site import Site, connect, says
 
@@ -77,10 +78,11 @@ async def _embedded(site: Site) -> AsyncIterator[tuple[Site, Guild]]:
         settings = {
             "DISCORD_TOKEN": discord.token,
             "BOT_DISCORD__API_BASE": discord.api_base,
+            "BOT_DISCORD__SHARD_COUNT": "1",
             "BOT_RELAY__LISTEN": "off",
             "BOT_LOG__JSON_LINES": "false",
         }
-        alone = Site(folder, discord, ada, guild, guild, None, settings, site.ports)
+        alone = Site(folder, discord, ada, guild, guild, None, settings, {"bot-0": free_ports(1)[0]})
         alone.write_env()
         try:
             yield alone, guild
