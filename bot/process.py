@@ -172,6 +172,7 @@ class App:
         supervisor.start_periodic("notify queue", NotifyQueueWatch(self.stores.pool).relieve, _QUEUE_CHECKED_EVERY)
         supervisor.start("restores", self.restores.run)
         supervisor.start_periodic("access", self._reconcile_access, chosen.sweep_every)
+        supervisor.start("access retries", self.manager.access.retries.run)
         start_standby_guards(supervisor, self.stores.addresses.postgres, self.stores.pool)
         if watches_replicas(self.stores.redis):
             replicas = ReplicaUsers(self.stores.pool, self.stores.redis)

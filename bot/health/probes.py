@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import asyncpg
 import redis.asyncio
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
@@ -18,7 +17,7 @@ from bot.health.readiness import Probe
 from bot.stores.failures import asking_redis, postgres_failure
 from bot.stores.nats_client import asking
 from bot.stores.opening import Stores
-from bot.stores.postgres import UNREACHABLE, load_queries
+from bot.stores.postgres import LOST, load_queries
 from bot.stores.postgres_hosts import connect
 
 _CHANGE = bytes(constants.HEALTH_CHANGE_BYTES)
@@ -55,7 +54,7 @@ class PostgresProbe:
                 await connection.close()
             finally:
                 connection.terminate()
-        except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except LOST as error:
             raise postgres_failure(error) from error
 
 

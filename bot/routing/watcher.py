@@ -19,7 +19,7 @@ from bot.errors import ServiceUnavailable
 from bot.keys import HINT_CHANNEL, KeyRing
 from bot.routing.table import Route, RouteTable
 from bot.stores.failures import postgres_failure
-from bot.stores.postgres import UNREACHABLE, Connection, Pool, connected, load_queries, prepare_connection
+from bot.stores.postgres import LOST, Connection, Pool, connected, load_queries, prepare_connection
 from bot.stores.postgres_hosts import connect
 from bot.supervisor import Part
 
@@ -65,7 +65,7 @@ class RouteWatcher:
         """Follow the changes over one connection, for as long as it lives; `ServiceUnavailable` at its end."""
         try:
             await self._follow_until_disconnected(part)
-        except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except LOST as error:
             raise postgres_failure(error) from error
         raise ServiceUnavailable("PostgreSQL", "the connection that hears of changed routes was lost")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from loguru import logger
@@ -12,7 +13,7 @@ from bot import names
 from bot.errors import GuildNotBound, InvalidTransition, NotAllowed
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses
 from bot.sandboxes.access.control import SandboxAccess
-from bot.sandboxes.access.issuing import CredentialIssuer, best_effort
+from bot.sandboxes.access.issuing import CredentialIssuer
 from bot.sandboxes.access.sizes import SandboxSizes, SizeMarks
 from bot.sandboxes.bindings import GuildBindings
 from bot.sandboxes.directory import SandboxDirectory, require_access, require_running
@@ -180,7 +181,7 @@ class SandboxManager(SandboxDirectory):
         """
         sandbox, capped = await self._expiry.extend(actor, sandbox_id, by)
         await self._announce(sandbox.guild_ids)
-        await best_effort(self.access.apply(sandbox_id, disconnect=False), sandbox_id)
+        await self.access.retries.attempt(sandbox_id, partial(self.access.apply, sandbox_id, disconnect=False))
         return Extension(await self.get_by_id(sandbox_id), capped)
 
     async def reset(self, actor: Actor, sandbox_id: UUID) -> Sandbox:
@@ -262,7 +263,7 @@ class SandboxManager(SandboxDirectory):
         if (sandbox := await self._expiry.expire(sandbox_id)) is None:
             return False
         await self._announce(sandbox.guild_ids)
-        await best_effort(self.access.apply(sandbox_id), sandbox_id)
+        await self.access.retries.attempt(sandbox_id, partial(self.access.apply, sandbox_id))
         logger.info("sandbox expired", sandbox=str(sandbox_id), name=sandbox.name)
         return True
 

@@ -16,13 +16,12 @@ from time import clock_gettime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
 from bot import constants
 from bot.stores.failures import postgres_failure
 from bot.stores.postgres import (
-    UNREACHABLE,
+    LOST,
     Connection,
     Pool,
     Record,
@@ -124,7 +123,7 @@ class Leases:
             self._turn = asyncio.create_task(self._renew(claim))
             try:
                 await asyncio.shield(self._turn)
-            except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except LOST as error:
                 part.failing(postgres_failure(error))
                 self._end_turn(is_certain=False)
                 pause_s = self._pause_s(has_all=False)

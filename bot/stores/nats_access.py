@@ -19,7 +19,8 @@ from loguru import logger
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from bot import constants
+from bot import constants, request
+from bot.errors import ServiceUnavailable
 from bot.i18n import Translatable
 from bot.stores.nats_account import ACCOUNT, FULL_ACCOUNT, WorkersAccount, read_workers_account
 from bot.stores.nats_addresses import servers_in, tls_of
@@ -125,6 +126,18 @@ class NatsAccess:
     async def disconnect_until_none_left(self, sandbox_id: UUID) -> None:
         """`disconnect` again until there is none: a login may have been under way while its right to it ended."""
         await self.connections.disconnect_all(sandbox_id, rounds=constants.NATS_MOST_DISCONNECTS)
+
+    async def end_replaced(self, sandbox_id: UUID, *, is_first: bool) -> None:
+        """The connections by credentials that count no more: all that there are, when it `is_first` tried. Later, and
+        on servers that cannot be asked, `watch` tells them from those of now."""
+        try:
+            if is_first:
+                await self.disconnect_until_none_left(sandbox_id)
+            else:
+                self.connections.servers.doubt_all()
+        except ServiceUnavailable as error:
+            self.connections.servers.doubt_all()
+            request.note_behind(error.service)
 
     def watch(self, read_ages: ReadAges) -> ConnectionWatch:
         """What ends connections on servers that could not be asked in time."""

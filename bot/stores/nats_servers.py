@@ -62,8 +62,19 @@ class NatsServers:
 
     async def look(self) -> None:
         """Ask who is there; `ServiceUnavailable` if nobody answers."""
+        try:
+            answers = await self._ask()
+        except ServiceUnavailable:
+            self.doubt_all()
+            raise
+        if (reconnects := self._system.stats["reconnects"]) != self._reconnects:
+            self._reconnects = reconnects
+            self.doubt_all()  # whatever was asked meanwhile is lost
+        self._note([orjson.loads(answer.data) for answer in answers], alone=_is_alone(answers[-1]))
+
+    async def _ask(self) -> list[Msg]:
         with asking():
-            answers = await ask_all(
+            return await ask_all(
                 self._system,
                 "$SYS.REQ.SERVER.PING",
                 first_within_s=constants.NATS_SERVERS_ANSWER_WITHIN_S,
@@ -71,11 +82,6 @@ class NatsServers:
                 again_s=constants.NATS_SERVERS_ASKED_AGAIN_S,
                 is_last=_is_alone,
             )
-        if (reconnects := self._system.stats["reconnects"]) != self._reconnects:
-            self._reconnects = reconnects
-            for server in self._known.values():  # whatever was asked meanwhile is lost
-                server.doubts += 1
-        self._note([orjson.loads(answer.data) for answer in answers], alone=_is_alone(answers[-1]))
 
     async def answering(self) -> list[NatsServer]:
         """Those that are not known to be silent; `ServiceUnavailable` if there is none. Asks who is there if nobody has
@@ -105,6 +111,11 @@ class NatsServers:
     def list_due(self) -> list[NatsServer]:
         """Whose connections are to be checked."""
         return [server for server in self._known.values() if server.is_due]
+
+    def doubt_all(self) -> None:
+        """The same of each, or somebody may be there still whom another process has not ended."""
+        for server in self._known.values():
+            server.doubts += 1
 
     def doubt(self, server_id: str) -> None:
         """It has not answered a question."""

@@ -47,6 +47,8 @@ UNREACHABLE = (
     asyncpg.InternalClientError,  # what asyncpg makes of a server that ended in the middle of an answer
 )
 """The server does not answer or cannot go on, whatever it was asked."""
+LOST = (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What ends the work on a connection of one's own, which may be closed meanwhile."""
 _REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 _TROUBLE = (
     *UNREACHABLE,

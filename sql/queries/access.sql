@@ -112,6 +112,10 @@ SELECT readmit_sandbox_role($1, $2);
 -- $1 sandbox id
 SELECT end_sandbox_sessions($1);
 
+-- end_sessions_of_before --
+-- None of a sandbox that runs and whose role is in line: those are by what counts now. $1 sandbox id
+SELECT end_sandbox_sessions(id) FROM sandboxes WHERE id = $1 AND (role_changed_at IS NOT NULL OR status <> 'running');
+
 -- end_overlong_transactions --
 -- $1 the longest that a transaction may take
 SELECT end_overlong_sandbox_transactions($1);
@@ -175,10 +179,12 @@ SELECT DISTINCT sandbox.id
 UPDATE sandboxes SET access_changed_at = clock_timestamp() WHERE id = $1;
 
 -- begin_applying --
--- When it had changed. $1 sandbox id, $2 whether whoever is connected is disconnected now: until here somebody may have
--- come in by what was replaced, and from here on nobody does.
-WITH counted AS (UPDATE sandbox_credentials SET issued_at = clock_timestamp() WHERE sandbox_id = $1 AND $2)
-SELECT access_changed_at FROM sandboxes WHERE id = $1;
+-- When it had changed, and whether this is the first time that it is applied. $1 sandbox id, $2 whether whoever is
+-- connected is disconnected now: until here somebody may have come in by what was replaced, and from here on nobody does.
+WITH counted AS (
+    UPDATE sandbox_credentials SET issued_at = clock_timestamp()
+      FROM sandboxes WHERE id = sandbox_id AND sandbox_id = $1 AND $2 AND issued_at <= access_changed_at RETURNING id)
+SELECT (SELECT access_changed_at FROM sandboxes WHERE id = $1) AS changed_at, EXISTS (SELECT FROM counted) AS is_first;
 
 -- get_ages --
 -- For how many seconds the credentials have been the only ones that count; null if none counts, infinity if the clock was

@@ -1,16 +1,21 @@
 """What the bot mends by itself: lost streams, and access that nobody has brought in line."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import asyncpg
+import nats
 import pytest
 import redis.asyncio
 
+from bot import constants
 from bot.errors import ServiceUnavailable
+from bot.sandboxes.access.retries import AccessRetries
 from bot.sandboxes.lifecycle.streams import StreamReconciler
 from bot.stores.nats import StreamStore
 from bot.stores.redis import RedisStore
+from bot.supervisor import Supervisor
 from tests.faults.operations import addresses, bot_settings
 from tests.faults.wires import Gate, wired
 from tests.service.conftest import ADA, STREAM_LIMITS, enforcing
@@ -95,9 +100,9 @@ async def test_an_extension_that_overtakes_the_expiry_keeps_its_redis_user(enfor
     await age(sandbox, 2 * HOUR)
     disconnect = enforced.access._disconnect
 
-    async def disconnect_late(sandbox_id, in_postgres):
+    async def disconnect_late(sandbox_id, *others):
         await enforced.extend_ttl(ADA, sandbox_id, HOUR)
-        await disconnect(sandbox_id, in_postgres)
+        await disconnect(sandbox_id, *others)
 
     monkeypatch.setattr(enforced.access, "_disconnect", disconnect_late)
     assert await enforced.mark_expired(sandbox.id)
@@ -111,8 +116,7 @@ async def test_a_change_of_access_that_its_process_did_not_apply_is_applied_by_a
     first = await enforced.issue_credentials(ADA, sandbox.id)
     worker = await asyncpg.connect(first.environment["SANDBOX_DATABASE_URL"])
     with monkeypatch.context() as patched:
-        for module in ("bot.sandboxes.manager", "bot.sandboxes.access.issuing"):
-            patched.setattr(f"{module}.best_effort", lambda step, _: asyncio.sleep(0, step.close()))
+        patched.setattr(AccessRetries, "attempt", lambda *_, **__: asyncio.sleep(0))
         second = await enforced.issue_credentials(ADA, sandbox.id, rotate=True)
     await pool.execute("UPDATE sandboxes SET access_changed_at = access_changed_at - interval '1m'")
     await enforced.access.reconcile(MINUTE)
@@ -142,11 +146,59 @@ async def test_while_nats_says_nothing_a_new_token_counts_in_redis_and_the_old_o
             wires["nats_system"].thaw()
 
 
+async def test_a_change_that_a_store_has_not_got_is_applied_as_soon_as_it_is_back_and_ends_nobody_of_now(
+    stores, dsn, redis_client, pool
+):
+    urls = addresses(stores, dsn)
+    async with AsyncExitStack() as stack:
+        detours, wires = await stack.enter_async_context(wired({"redis": urls["redis"]}, Gate()))
+        supervisor = await stack.enter_async_context(Supervisor())
+        settings = bot_settings(urls | detours, stores.nats_callout.account_seed)
+        manager = await stack.enter_async_context(enforcing(settings))
+        supervisor.start("access retries", manager.access.retries.run)
+        sandbox = await manager.create(ADA)
+        await manager.issue_credentials(ADA, sandbox.id)
+        wires["redis"].go_away()
+        details = await manager.issue_credentials(ADA, sandbox.id, rotate=True)
+        in_postgres = await asyncpg.connect(details.environment["SANDBOX_DATABASE_URL"])
+        in_nats = await nats.connect(details.environment["SANDBOX_NATS_URL"], allow_reconnect=False)
+        for _ in range(2):
+            with pytest.raises(ServiceUnavailable):
+                await manager.access.apply(sandbox.id)
+        wires["redis"].come_back()
+        async with asyncio.timeout(constants.ACCESS_UNAPPLIED_AFTER_S / 2):
+            while await pool.fetchval("SELECT access_changed_at FROM sandboxes"):
+                await asyncio.sleep(0.02)
+        async with redis.asyncio.from_url(details.environment["SANDBOX_REDIS_URL"]) as in_redis:
+            assert await in_redis.ping()
+        await manager.access.nats.connections.servers.look()
+        assert await in_postgres.fetchval("SELECT 1") == 1
+        assert in_nats.is_connected
+        await in_postgres.close()
+        await in_nats.close()
+
+
+async def test_a_change_of_access_is_applied_although_nats_is_away_which_has_no_logins_of_its_own(stores, dsn, pool):
+    urls = addresses(stores, dsn)
+    async with wired({"nats_system": urls["nats_system"]}, Gate()) as (detours, wires):
+        settings = bot_settings(urls | detours, stores.nats_callout.account_seed)
+        async with enforcing(settings) as manager:
+            sandbox = await manager.create(ADA)
+            details = await manager.issue_credentials(ADA, sandbox.id)
+            worker = await nats.connect(details.environment["SANDBOX_NATS_URL"], allow_reconnect=False)
+            wires["nats_system"].go_away()
+            await manager.issue_credentials(ADA, sandbox.id, rotate=True)
+            assert await pool.fetchval("SELECT access_changed_at FROM sandboxes") is None
+            wires["nats_system"].come_back()
+            async with asyncio.timeout(10):
+                while not worker.is_closed:
+                    await asyncio.sleep(0.02)
+
+
 async def test_a_first_token_that_its_process_did_not_tell_redis_is_told_by_another(enforced, monkeypatch):
     sandbox = await enforced.create(ADA)
     with monkeypatch.context() as patched:
-        for module in ("bot.sandboxes.manager", "bot.sandboxes.access.issuing"):
-            patched.setattr(f"{module}.best_effort", lambda step, _: asyncio.sleep(0, step.close()))
+        patched.setattr(AccessRetries, "attempt", lambda *_, **__: asyncio.sleep(0))
         details = await enforced.issue_credentials(ADA, sandbox.id)
     client = redis.asyncio.from_url(details.environment["SANDBOX_REDIS_URL"])
     with pytest.raises(redis.AuthenticationError):

@@ -16,6 +16,7 @@ from bot.concurrency import gather_bounded, raise_first
 from bot.sandboxes.access.databases import SandboxDatabases
 from bot.sandboxes.access.isolation import Enforcement, Isolation, probe_postgres, probe_redis
 from bot.sandboxes.access.logins import LoginRecords
+from bot.sandboxes.access.retries import AccessRetries
 from bot.sandboxes.access.role import RoleUpdater
 from bot.sandboxes.access.tokens import Credentials
 from bot.sandboxes.model import Sandbox
@@ -40,6 +41,7 @@ class SandboxAccess:
         self._sql = load_queries("access")
         self._role = RoleUpdater(pool, self._sql)
         self.logins, self.restores = LoginRecords(pool), RestoreGate(pool)
+        self.retries = AccessRetries()
         self.databases = SandboxDatabases(pool, redis)
         self._nats: NatsAccess | None = None
         self._redis_run_id: str | None = None
@@ -158,7 +160,8 @@ class SandboxAccess:
 
         If a store is away, `ServiceUnavailable` when the others are done.
         """
-        await self._disconnect(sandbox_id, self._value("end_sessions", sandbox_id))
+        in_nats = [self._nats.disconnect_until_none_left(sandbox_id)] if self._nats is not None else []
+        await self._disconnect(sandbox_id, self._value("end_sessions", sandbox_id), *in_nats)
 
     async def free_role(self, sandbox_id: UUID) -> None:
         """End what may hold the role's row, or what is in its schema: a login that was under way at the revoke, a
@@ -167,13 +170,9 @@ class SandboxAccess:
         await self._value("end_other_holders", sandbox_id)
         await self._value("end_sessions", sandbox_id)
 
-    async def _disconnect(self, sandbox_id: UUID, in_postgres: Awaitable[object]) -> None:
-        steps = [in_postgres]
-        if self.isolation.redis.confines:
-            steps.append(self._redis.delete_user(sandbox_id))
-        if self._nats is not None:
-            steps.append(self._nats.disconnect_until_none_left(sandbox_id))
-        raise_first(await asyncio.gather(*steps, return_exceptions=True))
+    async def _disconnect(self, sandbox_id: UUID, *others: Awaitable[object]) -> None:
+        in_redis = [self._redis.delete_user(sandbox_id)] if self.isolation.redis.confines else []
+        raise_first(await asyncio.gather(*in_redis, *others, return_exceptions=True))
 
     async def has_connections(self, sandbox_id: UUID) -> bool:
         """Whether NATS has a connection with the sandbox's credentials; False too where it asks no bot for them.
@@ -197,18 +196,23 @@ class SandboxAccess:
             if login == seen:
                 return
 
+    async def grant_anew(self, sandbox_id: UUID) -> None:
+        """`grant`, by what is committed now."""
+        await self.grant(sandbox_id, await self.logins.look_up(sandbox_id))
+
     async def apply(self, sandbox_id: UUID, *, disconnect: bool = True) -> None:
         """Bring the role in PostgreSQL, live connections and Redis's user in line with what is committed.
 
         Without `disconnect` they go on, and those to NATS take up the new expiry. If a store is away,
-        `ServiceUnavailable`, and the change stays marked.
+        `ServiceUnavailable`, and the change stays marked; with it NATS makes up for that itself. May be repeated.
         """
         # The mark before the login: a change between the two is applied here already, and only its mark stays.
-        changed_at = await self._value("begin_applying", sandbox_id, disconnect)
+        ((changed_at, is_first),) = await fetch(self._pool, self._sql["begin_applying"], sandbox_id, disconnect)
         login = await self.logins.look_up(sandbox_id)
         try:
             if disconnect:
-                await self._disconnect(sandbox_id, self._role.update(sandbox_id, end_sessions=True))
+                in_nats = [self._nats.end_replaced(sandbox_id, is_first=is_first)] if self._nats is not None else []
+                await self._disconnect(sandbox_id, self._role.update(sandbox_id, end_sessions=True), *in_nats)
             else:
                 await self._role.update(sandbox_id, end_sessions=False)
         finally:  # whoever is away meanwhile: the credentials that were handed out are good in Redis
@@ -218,7 +222,7 @@ class SandboxAccess:
         # Not marked as applied: it has changed again, and this may have written an older user over a newer one; or it
         # is being taken down, which deletes the user, perhaps before it was set here.
         if not await self._value("mark_applied", sandbox_id, changed_at):
-            await self.grant(sandbox_id, await self.logins.look_up(sandbox_id))
+            await self.grant_anew(sandbox_id)
 
     async def reconcile(self, longest_transaction: timedelta) -> None:
         """One turn over all sandboxes: end PostgreSQL sessions that are overlong or revoked, apply what was not
@@ -276,7 +280,7 @@ class SandboxAccess:
         # A user that this database does not know is left alone: it may be another installation's.
         revoked = {row["id"] for row in await fetch(self._pool, self._sql["list_revoked"], list(users - logins))}
         for sandbox_id in revoked | (logins if restarted else logins - users):
-            await self.grant(sandbox_id, await self.logins.look_up(sandbox_id))
+            await self.grant_anew(sandbox_id)
         self._redis_run_id, self._users_checked_at = run_id, time.monotonic()
         logger.debug("Redis users reconciled", users=len(logins), revoked=len(revoked))
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from functools import partial
 from uuid import UUID
 
 import asyncpg
-from loguru import logger
 
-from bot import request
 from bot.errors import ServiceUnavailable
 from bot.sandboxes.access.connection import ConnectionDetails, WorkerAddresses, connection_details
 from bot.sandboxes.access.control import SandboxAccess
@@ -81,9 +79,14 @@ class CredentialIssuer:
         if details.has_token:
             sandbox, digest = details.sandbox, (await making).token_sha256
             login = Login(digest, sandbox.expires_at, sandbox.redis_database)
-            # By first credentials nobody is connected: nothing to disconnect or to mark, no wait for NATS.
-            step = self._access.apply(sandbox_id) if issued_before else self._access.grant(sandbox_id, login)
-            await best_effort(step, sandbox_id)
+            if issued_before:
+                await self._apply(sandbox_id)
+            else:  # nobody is connected: nothing to disconnect or to mark, no wait for NATS
+                first, again = (
+                    partial(self._access.grant, sandbox_id, login),
+                    partial(self._access.grant_anew, sandbox_id),
+                )
+                await self._access.retries.attempt(sandbox_id, first, again=again)
         return details
 
     async def reissue(self, actor: Actor, sandbox_id: UUID) -> ConnectionDetails | None:
@@ -103,8 +106,11 @@ class CredentialIssuer:
 
         details = await in_transaction(self._pool, reissue)
         if details is not None:
-            await best_effort(self._access.apply(sandbox_id), sandbox_id)
+            await self._apply(sandbox_id)
         return details
+
+    async def _apply(self, sandbox_id: UUID) -> None:
+        await self._access.retries.attempt(sandbox_id, partial(self._access.apply, sandbox_id))
 
     async def _save(
         self, connection: Connection, actor: Actor, sandbox: Sandbox, credentials: Credentials, *, replace: bool
@@ -117,12 +123,3 @@ class CredentialIssuer:
             await self._access.mark_changed(connection, sandbox.id)
         await self._records.audit(connection, sandbox.id, AuditEvent.CREDENTIALS_ISSUED, actor, {})
         await self._idempotency.finish(connection, actor, "issue", {"issued": True})
-
-
-async def best_effort(step: Awaitable[None], sandbox_id: UUID) -> None:
-    """What follows a commit, which has settled new logins already. What fails is made up for by `reconcile`."""
-    try:
-        await step
-    except ServiceUnavailable as error:
-        request.note_behind(error.service)
-        logger.warning("access not applied yet", sandbox=str(sandbox_id), service=error.service)

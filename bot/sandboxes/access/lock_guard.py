@@ -16,7 +16,7 @@ from bot import constants
 from bot.sandboxes.model import AuditEvent
 from bot.stores.bars import Bars
 from bot.stores.failures import postgres_failure
-from bot.stores.postgres import UNREACHABLE, Connection, load_queries
+from bot.stores.postgres import LOST, Connection, load_queries
 from bot.stores.postgres_hosts import connect
 from bot.supervisor import Part
 
@@ -48,7 +48,7 @@ class LockGuard:
         """One session's life; `ServiceUnavailable` at its end."""
         try:
             await self._guard(part)
-        except (*UNREACHABLE, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except LOST as error:
             raise postgres_failure(error) from error
 
     async def _guard(self, part: Part) -> None:

@@ -32,7 +32,7 @@ class RoleUpdater:
         """
         for _ in range(constants.ROLE_UPDATE_ATTEMPTS):
             if end_sessions:
-                await self._value("end_sessions", sandbox_id)
+                await self._value("end_sessions_of_before", sandbox_id)
             if (noted_at := await fetch_value(self._pool, self._sql["get_role_changed_at"], sandbox_id)) is None:
                 return
             if not await self._value("alter_role", sandbox_id, noted_at):

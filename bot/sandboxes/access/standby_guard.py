@@ -9,7 +9,7 @@ from loguru import logger
 
 from bot import constants
 from bot.errors import ServiceUnavailable
-from bot.stores.postgres import UNREACHABLE, Connection, Pool, fetch_value, load_queries
+from bot.stores.postgres import LOST, Connection, Pool, fetch_value, load_queries
 from bot.stores.postgres_hosts import connect_to, several_hosts
 from bot.supervisor import Part, Restarts, Supervisor
 from sandbox_worker.addresses import Host
@@ -39,7 +39,7 @@ class StandbyGuard:
                 await self._guard(connection, part)
             finally:
                 connection.terminate()
-        except UNREACHABLE as error:
+        except LOST as error:
             raise ServiceUnavailable.because(self.name, error, f"workers there are not seen: {error!r}") from error
 
     async def _guard(self, connection: Connection, part: Part) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from loguru import logger
 
 from bot.errors import SandboxNotFound
 from bot.sandboxes.access.control import SandboxAccess
-from bot.sandboxes.access.issuing import best_effort
 from bot.sandboxes.lifecycle.notices import NoticeKind, NoticeOutbox
 from bot.sandboxes.model import AuditEvent
 from bot.sandboxes.records import SandboxRecords
@@ -38,6 +38,6 @@ class ScriptWithdrawal:
             is_new = await in_transaction(self._pool, withdraw)
         except SandboxNotFound:  # another installation's on the same server
             return
-        await best_effort(self._access.grant(sandbox_id, await self._access.logins.look_up(sandbox_id)), sandbox_id)
+        await self._access.retries.attempt(sandbox_id, partial(self._access.grant_anew, sandbox_id))
         if is_new:
             logger.warning("a sandbox may run no more scripts", sandbox=str(sandbox_id), server_restarted=restarted)

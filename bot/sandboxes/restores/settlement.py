@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
 from loguru import logger
 
 from bot.sandboxes.access.control import SandboxAccess
-from bot.sandboxes.access.issuing import best_effort
 from bot.sandboxes.access.tokens import new_credentials
 from bot.sandboxes.model import Actor, AuditEvent, SandboxStatus
 from bot.sandboxes.records import SandboxRecords
@@ -70,7 +70,7 @@ class RestoreSettlement:
                 )
 
         await in_transaction(self._pool, replace)
-        await best_effort(self._access.apply(sandbox_id), sandbox_id)
+        await self._access.retries.attempt(sandbox_id, partial(self._access.apply, sandbox_id))
 
     async def _finish(self, actor: Actor, replaced: int) -> bool:
         """False if there was nothing to settle."""
