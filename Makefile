@@ -35,7 +35,7 @@ NODE_PACKAGES := discord.js@14.28.1 axe-core@4.14.1
 NODE_READY    := .node/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo play prepare test long test-kit newcomer ecosystem example-bots breakout pythons upgrade newest bench soak cluster rolling deployment alerts lint shape format clean
+.PHONY: help demo play prepare test long test-kit newcomer ecosystem example-bots breakout pythons upgrade newest bench soak cluster rolling deployment alerts runbook lint shape format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ deployment: $(READY) $(DEPLOYMENT_READY) ## carry out Dockerfile and compose.yam
 alerts: $(READY) ## make each alert fire and end, watched by a real Prometheus (ALERTS='--faults disk')
 	@$(BIN)/python -m tests.alerts $(ALERTS)
 	@$(BIN)/python -m tests.alerts.deploy
+
+runbook: $(READY) ## play the runbook's entries without an alert: two bots, split shards (RUNBOOK='--entries disk')
+	@$(BIN)/python -m tests.runbook $(RUNBOOK)
 
 newest: $(READY) ## ask whether the newest discord.py and nats-py still have what this relies on
 	@$(BIN)/python -m tests.newest_libraries

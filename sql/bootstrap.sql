@@ -161,7 +161,7 @@ EXCEPTION
         RAISE NOTICE 'sandboxes may make no schemas nor temporary tables: only a superuser may install the guard';
 END $install$;
 
-SELECT datname AS "sandboxes may connect to this one too: REVOKE CONNECT ON DATABASE … FROM PUBLIC"
+SELECT datname AS "also open to sandboxes: REVOKE CONNECT ON DATABASE FROM PUBLIC"
   FROM pg_database
  WHERE datallowconn AND datname <> :'database' AND has_database_privilege('sandbox_worker', datname, 'CONNECT')
  ORDER BY datname;

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.alerts.rules import read_jobs
 from tests.cluster.server import LOOPBACK, Server, free_ports
 
 PROGRAM = shutil.which("prometheus")
@@ -18,16 +19,17 @@ _LOOKED_AT_EVERY_S = 0.2
 
 
 class Prometheus:
-    """`async with` it. `rules` is a file's content; `targets` are `host:port` of each bot's health."""
+    """`async with` it. `rules` is a file's content; `targets` are `host:port` of each bot's health, `relays` of each
+    relay's that has a process of its own."""
 
-    def __init__(self, folder: Path, *, rules: str, targets: Sequence[str]) -> None:
+    def __init__(self, folder: Path, *, rules: str, targets: Sequence[str], relays: Sequence[str] = ()) -> None:
         assert PROGRAM is not None, "install Debian's package prometheus"
         folder.mkdir()
         (folder / "rules.yml").write_text(rules)
         config = {
             "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
             "rule_files": ["rules.yml"],
-            "scrape_configs": [{"job_name": "sandbox-bot", "static_configs": [{"targets": list(targets)}]}],
+            "scrape_configs": read_jobs(targets, relays),
         }
         (folder / "prometheus.yml").write_text(json.dumps(config))  # which is YAML, too
         (port,) = free_ports(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ _RANGE = re.compile(r"\[(\d+[smh])\]|offset (\d+[smh])")
 def read_rules() -> list[dict[str, Any]]:
     """All alerts, as they stand."""
     return [rule for group in yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
+
+
+def read_jobs(bots: Sequence[str], relays: Sequence[str]) -> list[dict[str, Any]]:
+    """What deploy/prometheus.yml scrapes, the job that stands there as a comment too, with these targets."""
+    whole = re.sub(r"^  # ", "  ", (DEPLOY / "prometheus.yml").read_text(), flags=re.MULTILINE)
+    targets = {"sandbox-bot": list(bots), "sandbox-relay": list(relays)}
+    jobs = yaml.safe_load(whole)["scrape_configs"]
+    return [job | {"static_configs": [{"targets": targets[job["job_name"]]}]} for job in jobs]
 
 
 def hasten(rules: list[dict[str, Any]]) -> str:

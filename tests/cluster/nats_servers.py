@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -27,9 +27,11 @@ server_name: "{name}"
 listen: "{host}:{port}"
 http: "{host}:{monitor}"
 jetstream {{ store_dir: "{store}", max_file_store: 1PB, sync_interval: "1s" }}
-cluster {{ name: sandboxes, listen: "{host}:{route}", routes: [{routes}], {pings} }}
+{cluster}
 {tls}
 """
+_CLUSTER = 'cluster {{ name: sandboxes, listen: "{host}:{route}", routes: [{routes}], {pings} }}'
+"""Of more than one server."""
 
 
 class NatsCluster:
@@ -67,6 +69,12 @@ class NatsCluster:
         ports = [server.port for name, server in self.servers.items() if name in (servers or self.servers)]
         return ",".join(f"{scheme}://{login}@{LOOPBACK}:{port}" for port in ports)
 
+    def rekey(self, seed: str, passwords: Mapping[str, str]) -> None:
+        """What its configuration says from the next start on; for servers that are stopped."""
+        self._seed = seed
+        self.passwords.update(passwords)
+        self.servers = {name: self._server(number, name) for number, name in enumerate(self._names)}
+
     @property
     def callout(self) -> Callout:
         """What it takes to answer."""
@@ -99,7 +107,6 @@ class NatsCluster:
         return None
 
     def _server(self, number: int, name: str) -> Server:
-        others = (port for port in self._routes if port != self._routes[number])
         config = self._folder / f"{name}.conf"
         config.write_text(
             _CONFIG.format(
@@ -107,16 +114,18 @@ class NatsCluster:
                 host=LOOPBACK,
                 port=self._ports[number],
                 monitor=self._monitors[number],
-                route=self._routes[number],
-                routes=", ".join(f'"nats://{LOOPBACK}:{port}"' for port in others),
+                cluster=self._cluster(self._routes[number]) if len(self._names) > 1 else "",
                 store=self._folder / name,
-                pings=_PINGS,
                 tls=self._tls(),
             )
         )
         argv = [nats_program(), "-c", str(config)]
         ready = partial(self._is_ready, name)
         return Server(name, self._ports[number], argv, self._folder, ready, self._environment)
+
+    def _cluster(self, route: int) -> str:
+        routes = ", ".join(f'"nats://{LOOPBACK}:{port}"' for port in self._routes if port != route)
+        return _CLUSTER.format(host=LOOPBACK, route=route, routes=routes, pings=_PINGS)
 
     async def _is_ready(self, name: str) -> None:
         """With JetStream, and all of what the cluster knows of it."""

@@ -16,6 +16,9 @@ from typer.main import get_command
 from bot.cli import cli
 from bot.metrics import TABLE, Kind
 from tests.alerts.faults import FAULTS
+from tests.alerts.rules import read_jobs
+from tests.runbook.entries import Entry, NotInTheRunbook, read_entries
+from tests.runbook.plays import PLAYS
 from tests.unit.test_stability import commands
 
 REPOSITORY = Path(__file__).parents[2]
@@ -155,6 +158,27 @@ def test_every_alert_is_made_to_fire_by_a_test_of_the_rules():
 def test_every_alert_is_made_to_fire_by_a_real_fault_in_make_alerts():
     fired = {alert.partition(" ")[0] for _, alerts in FAULTS.values() for alert in alerts}
     assert fired == {rule["alert"] for rule in RULES}
+
+
+def test_every_entry_beside_the_alerts_is_played_and_has_no_play_that_is_none():
+    assert list(read_entries()) == list(PLAYS)
+
+
+def test_who_plays_an_entry_runs_its_commands_as_they_stand_there_and_no_others():
+    entry = Entry("Leaked", "Run `sandbox-bot sandbox\n   env NAME --rotate`, see `/readyz`; `openssl x509 | sed p`.")
+    assert entry.left == ["sandbox-bot sandbox env NAME --rotate", "openssl x509 | sed p"]
+    words = entry.words("sandbox-bot sandbox env NAME --rotate", NAME="lab")
+    assert words == ["sandbox-bot", "sandbox", "env", "lab", "--rotate"]
+    assert entry.words("openssl x509 | sed p") == ["sh", "-c", "openssl x509 | sed p"]
+    assert entry.left == []
+    with pytest.raises(NotInTheRunbook, match="nats-seed"):
+        entry.words("sandbox-bot nats-seed")
+
+
+def test_the_job_of_relays_is_one_that_prometheus_takes_as_it_stands():
+    jobs = read_jobs(["127.0.0.1:1"], ["127.0.0.1:2"])
+    assert [job["job_name"] for job in jobs] == ["sandbox-bot", "sandbox-relay"]
+    assert jobs[1]["static_configs"] == [{"targets": ["127.0.0.1:2"]}]
 
 
 def test_the_dashboard_is_one_that_grafana_imports():
