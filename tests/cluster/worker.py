@@ -23,7 +23,8 @@ class Worker:
         try:
             async with Sandbox.from_env(self._environment) as sandbox:
                 async for event in sandbox.events(EVENT):
-                    self.numbers.add(event.data["number"])
+                    if "number" in event.data:  # the bot writes messages, too
+                        self.numbers.add(event.data["number"])
                     with suppress(TimeoutError):  # it comes again
                         await event.ack()
         except WorkerError as error:
