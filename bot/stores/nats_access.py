@@ -130,11 +130,11 @@ class NatsAccess:
     async def end_replaced(self, sandbox_id: UUID, *, is_first: bool) -> None:
         """The connections by credentials that count no more: all that there are, when it `is_first` tried. Later, and
         on servers that cannot be asked, `watch` tells them from those of now."""
+        if not is_first:
+            self.connections.servers.doubt_all()
+            return
         try:
-            if is_first:
-                await self.disconnect_until_none_left(sandbox_id)
-            else:
-                self.connections.servers.doubt_all()
+            await self.disconnect_until_none_left(sandbox_id)
         except ServiceUnavailable as error:
             self.connections.servers.doubt_all()
             request.note_behind(error.service)

@@ -113,7 +113,7 @@ class NatsServers:
         return [server for server in self._known.values() if server.is_due]
 
     def doubt_all(self) -> None:
-        """The same of each, or somebody may be there still whom another process has not ended."""
+        """None of them has answered, or another process may not have ended somebody there."""
         for server in self._known.values():
             server.doubts += 1
 
